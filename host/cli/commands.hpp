@@ -1,0 +1,55 @@
+// The commands of the elbo program. Each adds itself to the command line and runs when chosen.
+// This folder is the only place that prints; errors travel to main() as exceptions.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <string>
+
+#include "host/model/config.hpp"
+#include "host/train/evaluator.hpp"
+
+namespace elbo::cli {
+
+void add_train(CLI::App& app);
+void add_resume(CLI::App& app);
+void add_evaluate(CLI::App& app);
+void add_sample(CLI::App& app);
+void add_reconstruct(CLI::App& app);
+void add_encode(CLI::App& app);
+void add_decode(CLI::App& app);
+void add_inspect(CLI::App& app);
+void add_list(CLI::App& app);
+void add_generate(CLI::App& app);
+
+/// --device and --threads of the commands that use a trained model.
+struct DeviceFlags {
+  std::string device = "auto";
+  int64_t threads = 0;
+  void add(CLI::App& command);
+  std::shared_ptr<Device> make() const;
+};
+
+/// RUN, --checkpoint and the device: a trained model from the command line.
+struct ModelFlags {
+  std::string run;
+  std::string which = "best";
+  DeviceFlags device;
+  void add(CLI::App& command);
+  Model load() const;
+};
+
+/// DATASET and --split, opened as the model's training saw it.
+struct DataFlags {
+  std::string dataset;
+  std::string split;
+  void add(CLI::App& command);
+  /// Throws DataError where the samples' shape or type is not the model's. An empty --split
+  /// becomes test where there is one, else all.
+  Dataset open(const Model& model);
+};
+
+/// "elbo -103.2 ± 0.1, reconstruction …, kl … nats per sample, …"
+std::string describe(const Evaluation& evaluation);
+
+}  // namespace elbo::cli

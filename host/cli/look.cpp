@@ -1,0 +1,138 @@
+// The commands that show what there is: inspect, list; and generate, which makes a data set.
+#include <cstdio>
+#include <functional>
+
+#include "host/cli/commands.hpp"
+#include "host/data/shapes.hpp"
+#include "host/model/recipe.hpp"
+#include "host/train/run_directory.hpp"
+#include "kernels/core/error.hpp"
+
+namespace elbo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void inspect_checkpoint(const fs::path& path) {
+  const CheckpointHeader header = read_checkpoint_header(path);
+  const Vae vae(header.config, header.data.dim());
+  std::printf("%s: checkpoint of recipe %s after step %llu, epoch %llu\n", path.c_str(),
+              header.config.recipe.c_str(),
+              static_cast<unsigned long long>(header.progress.step),
+              static_cast<unsigned long long>(header.progress.epoch));
+  std::printf("samples of shape %s, %lld latent variables, likelihood %s, %lld parameters\n\n",
+              to_string(header.data.sample_shape).c_str(),
+              static_cast<long long>(header.config.latent_dim), header.config.likelihood.c_str(),
+              static_cast<long long>(vae.layout().parameter_count()));
+  for (const Parameter& p : vae.layout().parameters())
+    std::printf("  %-26s %s\n", p.name.c_str(), to_string(p.shape).c_str());
+  std::printf("\n%s", to_toml(header.config).c_str());
+}
+
+template <class List>
+void list_names() {
+  for (const std::string_view name : List::names)
+    std::printf("  %.*s\n", static_cast<int>(name.size()), name.data());
+}
+
+void list_recipes() {
+  for (const Recipe& recipe : recipes()) {
+    std::printf("  %-18s %s\n", std::string(recipe.name).c_str(),
+                std::string(recipe.summary).c_str());
+    for (const auto& [key, value] : recipe.settings)
+      std::printf("  %-18s   %s = %s\n", "", std::string(key).c_str(),
+                  value.empty() ? "none" : std::string(value).c_str());
+  }
+}
+
+void list_likelihoods() {
+  math::Likelihoods::for_each([](auto l) {
+    std::printf("  %-18s %s\n", std::string(l.name).c_str(), std::string(l.summary).c_str());
+  });
+}
+
+void list_devices() {
+  std::printf("  %s\n", make_cpu_device()->describe().c_str());
+  const CudaProbe probe = probe_cuda();
+  if (probe.devices == 0) std::printf("  no GPU: %s\n", probe.reason.c_str());
+  for (int i = 0; i < probe.devices; ++i)
+    std::printf("  cuda:%d %s\n", i, make_cuda_device(i)->describe().c_str());
+}
+
+const std::vector<std::pair<std::string, std::function<void()>>>& lists() {
+  static const std::vector<std::pair<std::string, std::function<void()>>> all = {
+      {"recipes", list_recipes},
+      {"likelihoods", list_likelihoods},
+      {"activations", list_names<math::Activations>},
+      {"optimizers", list_names<math::Optimizers>},
+      {"schedules", list_names<math::Decays>},
+      {"devices", list_devices},
+  };
+  return all;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app) {
+  auto path = std::make_shared<std::string>();
+  CLI::App* command =
+      app.add_subcommand("inspect", "Describe a data set, a run directory or a checkpoint");
+  command->add_option("PATH", *path, "what to look at")->required();
+  command->callback([path] {
+    if (fs::path(*path).extension() == ".safetensors")
+      inspect_checkpoint(*path);
+    else if (fs::is_regular_file(fs::path(*path) / "config.toml"))
+      inspect_checkpoint(find_checkpoint(*path, "last"));
+    else
+      std::printf("%s", Dataset::open(*path, {.validation_fraction = 0.0}).describe().c_str());
+  });
+}
+
+void add_list(CLI::App& app) {
+  auto what = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("list", "Recipes, likelihoods, activations, …");
+  command->add_option("WHAT", *what, "one of the lists; all of them when left out");
+  command->callback([what] {
+    std::vector<std::string> names;
+    for (const auto& [name, print] : lists()) {
+      names.push_back(name);
+      if (!what->empty() && *what != name) continue;
+      std::printf("%s:\n", name.c_str());
+      print();
+    }
+    if (!what->empty() && std::find(names.begin(), names.end(), *what) == names.end())
+      throw ConfigError("list: nothing is called '" + *what + "'; did you mean '" +
+                        nearest_name(*what, names) + "'?");
+  });
+}
+
+void add_generate(CLI::App& app) {
+  struct Flags {
+    std::string directory;
+    ShapesOptions options;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("generate", "Make a data set");
+  command->require_subcommand(1);
+  CLI::App* shapes = command->add_subcommand(
+      "shapes", "White shapes on black with known position, scale and rotation");
+  shapes->add_option("DIR", flags->directory, "directory to make")->required();
+  shapes->add_option("--train-count", flags->options.train_count, "training images")
+      ->type_name("N")
+      ->capture_default_str();
+  shapes->add_option("--test-count", flags->options.test_count, "test images")
+      ->type_name("N")
+      ->capture_default_str();
+  shapes->add_option("--size", flags->options.size, "height and width in pixels")
+      ->type_name("N")
+      ->capture_default_str();
+  shapes->add_option("--seed", flags->options.seed, "of the draws")
+      ->type_name("N")
+      ->capture_default_str();
+  shapes->callback([flags] {
+    generate_shapes(flags->directory, flags->options);
+    std::printf("%s", Dataset::open(flags->directory, {.validation_fraction = 0.0}).describe().c_str());
+  });
+}
+
+}  // namespace elbo::cli

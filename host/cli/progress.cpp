@@ -1,0 +1,100 @@
+#include "host/cli/progress.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace elbo::cli {
+namespace {
+
+int terminal_width() {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+std::string short_count(double value) {
+  char text[32];
+  if (value >= 1e6)
+    std::snprintf(text, sizeof text, "%.2fM", value / 1e6);
+  else if (value >= 1e3)
+    std::snprintf(text, sizeof text, "%.1fk", value / 1e3);
+  else
+    std::snprintf(text, sizeof text, "%.0f", value);
+  return text;
+}
+
+std::string short_time(double seconds) {
+  const auto total = static_cast<long>(std::max(0.0, seconds) + 0.5);
+  char text[32];
+  if (total >= 3600)
+    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", total / 3600, total / 60 % 60, total % 60);
+  else
+    std::snprintf(text, sizeof text, "%ld:%02ld", total / 60, total % 60);
+  return text;
+}
+
+std::string bar(double done, int width) {
+  static const char* const eighths[] = {" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  const int filled = static_cast<int>(std::clamp(done, 0.0, 1.0) * width * 8);
+  std::string text;
+  for (int i = 0; i < width; ++i) {
+    const int part = filled - 8 * i;
+    text += part >= 8 ? "█" : part > 0 ? eighths[part] : "·";
+  }
+  return text;
+}
+
+}  // namespace
+
+ProgressDisplay::ProgressDisplay(bool quiet)
+    : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
+
+ProgressDisplay::~ProgressDisplay() { clear_bar(); }
+
+void ProgressDisplay::clear_bar() {
+  if (bar_drawn_) std::fputs("\r\033[K", stderr);
+  bar_drawn_ = false;
+}
+
+void ProgressDisplay::on_progress(const TrainingMetrics& m, uint64_t total_steps) {
+  if (quiet_ || !terminal_) return;
+  if (!started_) first_step_ = m.step > 0 ? m.step - 1 : 0;
+  started_ = true;
+  rate_ = rate_ == 0.0 ? m.samples_per_second : rate_ + 0.1 * (m.samples_per_second - rate_);
+  if (m.seconds - last_drawn_ < 0.1 && m.step < total_steps) return;
+  last_drawn_ = m.seconds;
+  const double done = static_cast<double>(m.step) / static_cast<double>(total_steps);
+  const double steps_left = static_cast<double>(total_steps - m.step);
+  const double per_step = m.seconds / static_cast<double>(m.step - first_step_);
+  char numbers[160];
+  std::snprintf(numbers, sizeof numbers,
+                " %3.0f%%  epoch %llu  %s/s  ETA %s  elbo %.2f  reconstruction %.2f  kl %.2f",
+                100.0 * done, static_cast<unsigned long long>(m.epoch),
+                short_count(rate_).c_str(), short_time(steps_left * per_step).c_str(), m.elbo,
+                m.reconstruction, m.kl);
+  const int room = terminal_width() - static_cast<int>(std::char_traits<char>::length(numbers)) - 1;
+  const std::string drawn = room >= 4 ? bar(done, std::min(room, 30)) : "";
+  std::fprintf(stderr, "\r%s%.*s\033[K", drawn.c_str(), std::max(10, terminal_width() - 1),
+               numbers);
+  std::fflush(stderr);
+  bar_drawn_ = true;
+}
+
+void ProgressDisplay::on_epoch(const EpochReport& report, const Trainer&) {
+  if (quiet_) return;
+  clear_bar();
+  const TrainingMetrics& m = report.training;
+  std::printf("epoch %4llu  step %7llu  elbo %10.3f  reconstruction %10.3f  kl %8.3f  %s/s",
+              static_cast<unsigned long long>(m.epoch), static_cast<unsigned long long>(m.step),
+              m.elbo, m.reconstruction, m.kl, short_count(m.samples_per_second).c_str());
+  if (report.validation)
+    std::printf("  validation %10.3f%s", report.validation->elbo, report.best ? " *" : "");
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+}  // namespace elbo::cli

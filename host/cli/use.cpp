@@ -1,0 +1,223 @@
+// The commands that use a trained model: evaluate, sample, reconstruct, encode, decode.
+#include <cstdio>
+
+#include "host/cli/commands.hpp"
+#include "host/io/file_error.hpp"
+#include "host/io/npy.hpp"
+#include "host/io/png.hpp"
+#include "host/train/run_directory.hpp"
+#include "kernels/core/error.hpp"
+
+namespace elbo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What a file to be written is called for. Throws ConfigError for other endings.
+std::string extension_of(const std::string& path, std::initializer_list<const char*> allowed) {
+  const std::string extension = fs::path(path).extension().string();
+  std::string want;
+  for (const char* each : allowed) {
+    if (extension == each) return extension;
+    want += (want.empty() ? "" : " or ") + std::string(each);
+  }
+  throw ConfigError("out: '" + path + "' must end in " + want);
+}
+
+Shape with_rows(int64_t rows, const Shape& sample_shape) {
+  Shape shape = {rows};
+  shape.insert(shape.end(), sample_shape.begin(), sample_shape.end());
+  return shape;
+}
+
+void require_positive(const char* flag, int64_t value) {
+  if (value < 1)
+    throw ConfigError(std::string(flag) + ": got '" + std::to_string(value) + "', want at least 1");
+}
+
+}  // namespace
+
+void DeviceFlags::add(CLI::App& command) {
+  command.add_option("--device", device, "auto, cpu, cuda or cuda:N")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command.add_option("--threads", threads, "CPU threads; 0: all")
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+std::shared_ptr<Device> DeviceFlags::make() const {
+  return make_device(device, static_cast<int>(threads));
+}
+
+void ModelFlags::add(CLI::App& command) {
+  command.add_option("RUN", run, "run directory, or a checkpoint file")->required();
+  command.add_option("--checkpoint", which, "best or last, of a run directory")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"best", "last"}))
+      ->capture_default_str();
+  device.add(command);
+}
+
+Model ModelFlags::load() const {
+  return load_model(find_checkpoint(run, which), device.make());
+}
+
+void DataFlags::add(CLI::App& command) {
+  command.add_option("DATASET", dataset, "data set, as for train")->required();
+  command.add_option("--split", split, "train, validation, test or all (default: test, or all)")
+      ->type_name("NAME");
+}
+
+Dataset DataFlags::open(const Model& model) {
+  Dataset data = Dataset::open(
+      dataset, {.validation_fraction = model.config.validation_fraction,
+                .seed = static_cast<uint64_t>(model.config.seed)});
+  if (data.sample_shape() != model.data.sample_shape)
+    throw DataError(dataset + ": samples have shape " + to_string(data.sample_shape()) +
+                    ", the model was trained on " + to_string(model.data.sample_shape));
+  if (data.dtype() != model.data.dtype && (data.dtype() == DType::u8) != (model.data.dtype == DType::u8))
+    throw DataError(dataset + ": the model was trained on " +
+                    (model.data.dtype == DType::u8 ? "8-bit" : "floating-point") +
+                    " values, these are not");
+  require_range(model.config, data);
+  if (split.empty()) split = data.has("test") ? "test" : "all";
+  return data;
+}
+
+std::string describe(const Evaluation& e) {
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "elbo %.3f ± %.3f, reconstruction %.3f, kl %.3f nats per sample; %.4f bits/dim; "
+                "%lld active units; %lld rows",
+                e.elbo, e.elbo_standard_error, e.reconstruction, e.kl, e.bits_per_dim,
+                static_cast<long long>(e.active_units), static_cast<long long>(e.count));
+  return text;
+}
+
+void add_evaluate(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    DataFlags data;
+    bool json = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("evaluate", "Evidence lower bound of a model on a data set");
+  flags->model.add(*command);
+  flags->data.add(*command);
+  command->add_flag("--json", flags->json, "print one JSON object");
+  command->callback([flags] {
+    const Model model = flags->model.load();
+    const Dataset data = flags->data.open(model);
+    const Evaluation result = Evaluator(model, data.split(flags->data.split)).evaluate();
+    if (flags->json)
+      std::printf("%s\n", to_json(result).c_str());
+    else
+      std::printf("%s: %s\n", flags->data.split.c_str(), describe(result).c_str());
+  });
+}
+
+void add_sample(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    int64_t count = 64;
+    uint64_t seed = 1;
+    std::string out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("sample", "Draw from the model: E[x|z] for z ~ N(0, I)");
+  flags->model.add(*command);
+  command->add_option("--count", flags->count, "how many")->type_name("N")->capture_default_str();
+  command->add_option("--seed", flags->seed, "of the draws")->type_name("N")->capture_default_str();
+  command->add_option("--out", flags->out, ".png or .npy file")->required()->type_name("FILE");
+  command->callback([flags] {
+    require_positive("count", flags->count);
+    const std::string kind = extension_of(flags->out, {".png", ".npy"});
+    const Model model = flags->model.load();
+    const std::vector<float> means = sample(model, flags->count, flags->seed);
+    if (kind == ".png")
+      write_png(flags->out, tile_grid(means, model.data.sample_shape));
+    else
+      write_npy(flags->out, with_rows(flags->count, model.data.sample_shape), means);
+  });
+}
+
+void add_reconstruct(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    DataFlags data;
+    int64_t count = 64;
+    std::string out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("reconstruct", "Inputs, and below each its reconstruction, as a picture");
+  flags->model.add(*command);
+  flags->data.add(*command);
+  command->add_option("--count", flags->count, "rows of the data set, from its first")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--out", flags->out, ".png file")->required()->type_name("FILE");
+  command->callback([flags] {
+    require_positive("count", flags->count);
+    extension_of(flags->out, {".png"});
+    const Model model = flags->model.load();
+    const Dataset data = flags->data.open(model);
+    Evaluator evaluator(model, data.split(flags->data.split));
+    write_reconstructions(flags->out, evaluator.reconstruct(flags->count),
+                          model.data.sample_shape);
+  });
+}
+
+void add_encode(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    DataFlags data;
+    bool with_logvar = false;
+    std::string out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("encode", "Posterior means of a data set, as .npy");
+  flags->model.add(*command);
+  flags->data.add(*command);
+  command->add_flag("--with-logvar", flags->with_logvar,
+                    "write [rows, 2 * latent]: means, then log-variances");
+  command->add_option("--out", flags->out, ".npy file")->required()->type_name("FILE");
+  command->callback([flags] {
+    extension_of(flags->out, {".npy"});
+    const Model model = flags->model.load();
+    const Dataset data = flags->data.open(model);
+    const Split& split = data.split(flags->data.split);
+    const int64_t width = model.vae.latent() * (flags->with_logvar ? 2 : 1);
+    write_npy(flags->out, {split.size(), width},
+              Evaluator(model, split).encode(flags->with_logvar));
+  });
+}
+
+void add_decode(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    std::string codes, out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("decode", "E[x|z] of codes from a .npy file");
+  flags->model.add(*command);
+  command->add_option("Z", flags->codes, ".npy file of codes [rows, latent]")->required();
+  command->add_option("--out", flags->out, ".npy or .png file")->required()->type_name("FILE");
+  command->callback([flags] {
+    const std::string kind = extension_of(flags->out, {".npy", ".png"});
+    const Model model = flags->model.load();
+    const NpyArray codes = open_npy(flags->codes);
+    if (codes.shape.size() != 2 || codes.shape[1] != model.vae.latent() || codes.shape[0] < 1)
+      fail_file(flags->codes, "codes have shape " + to_string(codes.shape) + ", want rows x " +
+                                  std::to_string(model.vae.latent()));
+    const std::vector<float> means = decode(model, to_floats(codes, flags->codes));
+    if (kind == ".png")
+      write_png(flags->out, tile_grid(means, model.data.sample_shape));
+    else
+      write_npy(flags->out, with_rows(codes.shape[0], model.data.sample_shape), means);
+  });
+}
+
+}  // namespace elbo::cli

@@ -1,0 +1,21 @@
+// One pass over a table's values: their range, and proof that all of them are finite.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "kernels/core/dtype.hpp"
+
+namespace elbo {
+
+struct ValueRange {
+  double minimum;
+  double maximum;
+};
+
+/// The range of `values` [rows, dim], rows * dim > 0. Throws DataError "SOURCE: row R, element E
+/// is nan" where a value is NaN or infinite, naming the first one.
+ValueRange find_value_range(const void* values, DType dtype, std::int64_t rows, std::int64_t dim,
+                            const std::string& source);
+
+}  // namespace elbo

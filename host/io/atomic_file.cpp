@@ -1,0 +1,95 @@
+#include "host/io/atomic_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "host/io/file_error.hpp"
+
+namespace elbo {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path directory_of(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
+}
+
+fs::path resolve(const fs::path& target) {
+  std::error_code error;
+  if (!fs::exists(target, error)) return target;
+  if (!fs::is_regular_file(target, error)) fail_file(target, "exists and is not a regular file");
+  if (!fs::is_symlink(target, error)) return target;
+  const fs::path resolved = fs::canonical(target, error);
+  if (error) fail_system(target, "follow the link", error.value());
+  return resolved;
+}
+
+/// The name is short whatever the target's, so that a legal target never makes it too long.
+fs::path temporary_beside(const fs::path& target) {
+  static std::atomic<unsigned> counter{0};
+  return directory_of(target) / (".elbo-" + std::to_string(::getpid()) + "-" +
+                                 std::to_string(counter.fetch_add(1)) + ".tmp");
+}
+
+void sync_directory(const fs::path& directory, const fs::path& target) {
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) fail_system(target, "open its directory", errno);
+  const int error = ::fsync(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  // Some file systems cannot sync a directory and say so with EINVAL.
+  if (error != 0 && error != EINVAL) fail_system(target, "sync its directory", error);
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(const fs::path& target) : target_(resolve(target)) {
+  do {
+    temporary_ = temporary_beside(target_);
+    // Mode 0666 less the umask, as any ordinary file gets (mkstemp would give 0600).
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && (errno == EEXIST || errno == EINTR));
+  if (descriptor_ < 0) fail_system(target_, "create", errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      fail_system(target_, "write", errno);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail_system(target_, "sync", errno);
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail_system(target_, "close", errno);
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_system(target_, "rename", errno);
+  temporary_.clear();
+  sync_directory(directory_of(target_), target_);
+}
+
+void write_file_atomically(const fs::path& target, std::span<const std::byte> bytes) {
+  AtomicFile file(target);
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file_atomically(const fs::path& target, std::string_view text) {
+  write_file_atomically(target, std::as_bytes(std::span(text)));
+}
+
+}  // namespace elbo

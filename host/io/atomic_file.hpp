@@ -1,0 +1,36 @@
+// Files that appear whole or not at all, also across a crash or a full disk.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace elbo {
+
+/// Writes to a temporary file in the target's directory; commit() syncs it, renames it over the
+/// target and syncs the directory. Without commit() the target is untouched and the temporary
+/// file is removed. Every failure is a DataError naming the target and the system's reason.
+class AtomicFile {
+ public:
+  /// `target`'s directory must exist. A symbolic link is followed, not replaced.
+  explicit AtomicFile(const std::filesystem::path& target);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+};
+
+/// Replaces `target` by a file of these bytes.
+void write_file_atomically(const std::filesystem::path& target, std::span<const std::byte> bytes);
+void write_file_atomically(const std::filesystem::path& target, std::string_view text);
+
+}  // namespace elbo

@@ -1,0 +1,37 @@
+// Inflating gzip data (RFC 1952) whose size the caller decides, never the file.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+namespace elbo {
+
+/// True where the bytes start as a gzip member does.
+bool is_gzip(std::span<const std::byte> bytes);
+
+/// No deflate stream expands by more than this: 258 bytes from two bits.
+inline constexpr std::size_t kLargestInflation = 1032;
+
+/// Reads gzip data piece by piece. Concatenated members read as one stream, as gzip(1) does.
+class GzipReader {
+ public:
+  /// `compressed` must outlive the reader; `path` is for messages only. Throws DataError where
+  /// the data is not gzip.
+  GzipReader(std::span<const std::byte> compressed, std::filesystem::path path);
+  ~GzipReader();
+  GzipReader(const GzipReader&) = delete;
+  GzipReader& operator=(const GzipReader&) = delete;
+
+  /// Fills `out` and returns its size, or less at the end of the data. The end has been seen,
+  /// and with it every checksum, once less than asked for came back. Throws DataError where the
+  /// data is cut short, damaged, or followed by bytes that are not gzip.
+  std::size_t read(std::span<std::byte> out);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace elbo

@@ -1,0 +1,26 @@
+// A file's bytes, mapped read-only: large data sets cost no memory of their own.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace elbo {
+
+class MappedFile {
+ public:
+  /// Maps the whole file. Throws DataError where it is missing, unreadable or no regular file.
+  /// The file must not shrink while it is mapped (the kernel would raise SIGBUS).
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace elbo

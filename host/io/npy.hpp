@@ -1,0 +1,59 @@
+// NumPy's .npy files, format versions 1 to 3: little-endian numbers in C order, any rank from 1.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "host/io/shape.hpp"
+
+namespace elbo {
+
+enum class NpyType : std::uint8_t { u8, i8, u16, i16, u32, i32, u64, i64, f32, f64 };
+
+/// NumPy's name of the type: "|u1", "<f4", ...
+const char* descr_of(NpyType type);
+std::size_t size_of(NpyType type);
+bool is_integer(NpyType type);
+
+struct NpyHeader {
+  NpyType type;
+  Shape shape;  // rank >= 1; extents may be 0
+  std::size_t data_offset;
+};
+
+/// Parses and checks a header against the whole file: the data that follows it must be exactly
+/// as long as dtype and shape say. `path` is for messages. Throws DataError on anything else,
+/// and on object, structured, big-endian, complex, text or Fortran-ordered arrays.
+NpyHeader read_npy_header(std::span<const std::byte> file, const std::filesystem::path& path);
+
+/// An array, memory-mapped where its data is aligned, copied where it is not.
+struct NpyArray {
+  NpyType type;
+  Shape shape;
+  std::shared_ptr<const void> owner;  // keeps `data` alive
+  const void* data;                   // C order, aligned for `type`
+};
+
+/// Throws DataError as read_npy_header does, and where the file cannot be mapped.
+NpyArray open_npy(const std::filesystem::path& path);
+
+/// The values of an array of <f4 or <f8 as float. Other types are a DataError naming `path`.
+std::vector<float> to_floats(const NpyArray& array, const std::filesystem::path& path);
+
+/// The values of an array of any integer type, all of which must fit 32 bits. Otherwise DataError
+/// naming `path`.
+std::vector<std::int32_t> to_integers(const NpyArray& array, const std::filesystem::path& path);
+
+/// Writes an array (atomically). `values` holds exactly as many elements as `shape` says.
+void write_npy(const std::filesystem::path& path, const Shape& shape,
+               std::span<const float> values);
+void write_npy(const std::filesystem::path& path, const Shape& shape,
+               std::span<const std::uint8_t> values);
+void write_npy(const std::filesystem::path& path, const Shape& shape,
+               std::span<const std::int32_t> values);
+
+}  // namespace elbo

@@ -1,0 +1,228 @@
+#include "host/io/safetensors.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "host/io/atomic_file.hpp"
+#include "host/io/file_error.hpp"
+#include "kernels/core/error.hpp"
+
+namespace elbo {
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+namespace {
+
+constexpr std::size_t kPrefix = 8;                   // the header's length, little-endian
+constexpr std::size_t kLongestHeader = 100'000'000;  // the official implementation's limit
+constexpr const char* kMetadataKey = "__metadata__";
+
+struct TypeRow {
+  const char* name;
+  std::size_t size;
+};
+
+constexpr std::array kTypes = {
+    // in the order of TensorType
+    TypeRow{"U8", 1},  TypeRow{"I32", 4},  TypeRow{"U32", 4}, TypeRow{"I64", 8}, TypeRow{"U64", 8},
+    TypeRow{"F16", 2}, TypeRow{"BF16", 2}, TypeRow{"F32", 4}, TypeRow{"F64", 8},
+};
+
+std::optional<TensorType> parse_type(std::string_view name) {
+  for (std::size_t i = 0; i < kTypes.size(); ++i) {
+    if (name == kTypes[i].name) return static_cast<TensorType>(i);
+  }
+  return std::nullopt;
+}
+
+/// Parses JSON of the depth this format has, refusing repeated keys, which a DOM would hide.
+Json parse_json(std::string_view text, const fs::path& path) {
+  constexpr int kDepth = 3;  // header, tensor, shape
+  std::array<std::set<std::string>, kDepth + 1> keys;
+  const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
+    const auto level = static_cast<std::size_t>(depth);
+    switch (event) {
+      case Json::parse_event_t::object_start:
+      case Json::parse_event_t::array_start:
+        if (depth >= kDepth) fail_file(path, "malformed header: nested too deeply");
+        keys[level + 1].clear();
+        break;
+      case Json::parse_event_t::key: {
+        const auto& key = value.get_ref<const std::string&>();
+        if (!keys[level].insert(key).second) {
+          fail_file(path, "malformed header: repeated key " + in_quotes(key));
+        }
+        break;
+      }
+      default:
+        break;
+    }
+    return true;
+  };
+  try {
+    return Json::parse(text, check);
+  } catch (const Json::exception& error) {
+    fail_file(path, "malformed header: " + in_quotes(error.what()));
+  }
+}
+
+TensorMetadata parse_metadata(const Json& object, const fs::path& path) {
+  if (!object.is_object()) fail_file(path, "__metadata__ is not an object");
+  TensorMetadata metadata;
+  for (const auto& [key, value] : object.items()) {
+    if (!value.is_string()) fail_file(path, "metadata " + in_quotes(key) + " is not a string");
+    metadata.emplace(key, value.get<std::string>());
+  }
+  return metadata;
+}
+
+/// An array of integers from 0 to 2^63 - 1, or nothing.
+std::optional<Shape> parse_extents(const Json& value) {
+  if (!value.is_array()) return std::nullopt;
+  Shape extents;
+  for (const Json& extent : value) {
+    if (!extent.is_number_unsigned() || !std::in_range<std::int64_t>(extent.get<std::uint64_t>())) {
+      return std::nullopt;
+    }
+    extents.push_back(extent.get<std::int64_t>());
+  }
+  return extents;
+}
+
+TensorView parse_tensor(const std::string& name, const Json& entry, std::span<const std::byte> data,
+                        const fs::path& path) {
+  const std::string tensor = "tensor " + in_quotes(name);
+  if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") ||
+      !entry.contains("shape") || !entry.contains("data_offsets")) {
+    fail_file(path, tensor + ": wanted exactly dtype, shape and data_offsets");
+  }
+  const Json& dtype = entry["dtype"];
+  const auto type = dtype.is_string() ? parse_type(dtype.get<std::string>()) : std::nullopt;
+  if (!type) fail_file(path, tensor + ": unknown dtype " + in_quotes(dtype.dump()));
+  auto shape = parse_extents(entry["shape"]);
+  if (!shape) fail_file(path, tensor + ": shape is not a list of non-negative integers");
+  const auto offsets = parse_extents(entry["data_offsets"]);
+  if (!offsets || offsets->size() != 2) {
+    fail_file(path, tensor + ": data_offsets is not a pair of non-negative integers");
+  }
+  const auto begin = static_cast<std::size_t>((*offsets)[0]);
+  const auto end = static_cast<std::size_t>((*offsets)[1]);
+  if (begin > end || end > data.size()) {
+    fail_file(path, tensor + ": data_offsets [" + std::to_string(begin) + ", " +
+                        std::to_string(end) + "] are not within the " +
+                        std::to_string(data.size()) + " bytes of data");
+  }
+  if (checked_bytes(*shape, size_of(*type)) != end - begin) {
+    fail_file(path, tensor + ": " + std::to_string(end - begin) + " bytes do not match " +
+                        name_of(*type) + " of shape " + to_string(*shape));
+  }
+  return {name, *type, std::move(*shape), data.subspan(begin, end - begin)};
+}
+
+}  // namespace
+
+const char* name_of(TensorType type) { return kTypes[static_cast<std::size_t>(type)].name; }
+std::size_t size_of(TensorType type) { return kTypes[static_cast<std::size_t>(type)].size; }
+
+void write_safetensors(const fs::path& path, std::vector<TensorView> tensors,
+                       const TensorMetadata& metadata) {
+  std::ranges::stable_sort(tensors, std::ranges::greater{},
+                           [](const TensorView& tensor) { return size_of(tensor.type); });
+  Json header = Json::object();
+  if (!metadata.empty()) header[kMetadataKey] = metadata;
+  std::size_t offset = 0;
+  for (const TensorView& tensor : tensors) {
+    ELBO_ASSERT(tensor.name != kMetadataKey && !header.contains(tensor.name));
+    ELBO_ASSERT(checked_bytes(tensor.shape, size_of(tensor.type)) == tensor.data.size());
+    header[tensor.name] = {{"dtype", name_of(tensor.type)},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {offset, offset + tensor.data.size()}}};
+    offset += tensor.data.size();
+  }
+  // Metadata may quote paths, which need not be UTF-8; JSON must be.
+  std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
+  text.append((8 - text.size() % 8) % 8, ' ');
+  ELBO_ASSERT(text.size() <= kLongestHeader);
+
+  std::string prefix;
+  for (std::size_t i = 0; i < kPrefix; ++i)
+    prefix += static_cast<char>(text.size() >> 8 * i & 0xff);
+  AtomicFile file(path);
+  file.write(prefix + text);
+  for (const TensorView& tensor : tensors) file.write(tensor.data);
+  file.commit();
+}
+
+SafetensorsFile::SafetensorsFile(const fs::path& path)
+    : path_(path), file_(std::make_unique<const MappedFile>(path)) {
+  const std::span bytes = file_->bytes();
+  if (bytes.size() < kPrefix) fail_file(path, "truncated: not even a safetensors header length");
+  std::uint64_t length = 0;
+  for (std::size_t i = 0; i < kPrefix; ++i) {
+    length |= std::to_integer<std::uint64_t>(bytes[i]) << 8 * i;
+  }
+  if (length > kLongestHeader || length > bytes.size() - kPrefix) {
+    fail_file(path, "safetensors header claims " + std::to_string(length) +
+                        " bytes; the file has " + std::to_string(bytes.size() - kPrefix) +
+                        " after the length");
+  }
+  const std::span text = bytes.subspan(kPrefix, length);
+  const std::span data = bytes.subspan(kPrefix + length);
+  const Json header = parse_json({reinterpret_cast<const char*>(text.data()), text.size()}, path);
+  if (!header.is_object()) fail_file(path, "malformed header: not an object");
+
+  for (const auto& [name, entry] : header.items()) {
+    if (name == kMetadataKey) {
+      metadata_ = parse_metadata(entry, path);
+    } else {
+      tensors_.push_back(parse_tensor(name, entry, data, path));
+    }
+  }
+  const auto begin_of = [](const TensorView& tensor) { return tensor.data.data(); };
+  const auto end_of = [](const TensorView& tensor) {
+    return tensor.data.data() + tensor.data.size();
+  };
+  std::ranges::stable_sort(tensors_, [&](const TensorView& a, const TensorView& b) {
+    return std::pair(begin_of(a), end_of(a)) < std::pair(begin_of(b), end_of(b));
+  });
+  const std::byte* expected = data.data();
+  for (const TensorView& tensor : tensors_) {
+    if (begin_of(tensor) != expected) {
+      fail_file(path, "tensor " + in_quotes(tensor.name) + " starts at byte " +
+                          std::to_string(begin_of(tensor) - data.data()) + " of the data; wanted " +
+                          std::to_string(expected - data.data()) + " (no gaps, no overlaps)");
+    }
+    expected = end_of(tensor);
+  }
+  if (expected != data.data() + data.size()) {
+    fail_file(path, "oversized: " + std::to_string(data.data() + data.size() - expected) +
+                        " bytes belong to no tensor");
+  }
+}
+
+const TensorView* SafetensorsFile::find(std::string_view name) const {
+  const auto found = std::ranges::find(tensors_, name, &TensorView::name);
+  return found == tensors_.end() ? nullptr : &*found;
+}
+
+void SafetensorsFile::read(std::string_view name, TensorType type, const Shape& shape,
+                           std::span<std::byte> out) const {
+  const TensorView* tensor = find(name);
+  const std::string wanted =
+      std::string(name_of(type)) + " of shape " + to_string(std::span(shape));
+  if (tensor == nullptr) {
+    fail_file(path_, "no tensor " + in_quotes(name) + "; wanted one, " + wanted);
+  }
+  if (tensor->type != type || tensor->shape != shape) {
+    fail_file(path_, "tensor " + in_quotes(name) + " is " + name_of(tensor->type) + " of shape " +
+                         to_string(tensor->shape) + "; wanted " + wanted);
+  }
+  ELBO_ASSERT(out.size() == tensor->data.size());
+  if (!out.empty()) std::memcpy(out.data(), tensor->data.data(), out.size());
+}
+
+}  // namespace elbo

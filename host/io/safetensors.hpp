@@ -1,0 +1,72 @@
+// The safetensors format: an 8-byte length, a JSON header, then the tensors' bytes back to back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/io/mapped_file.hpp"
+#include "host/io/shape.hpp"
+
+namespace elbo {
+
+enum class TensorType : std::uint8_t { u8, i32, u32, i64, u64, f16, bf16, f32, f64 };
+
+/// The format's name of the type ("F32") and the bytes of one element.
+const char* name_of(TensorType type);
+std::size_t size_of(TensorType type);
+
+/// A named dense array in C order whose bytes belong to someone else.
+struct TensorView {
+  std::string name;
+  TensorType type;
+  Shape shape;  // empty: a scalar
+  std::span<const std::byte> data;
+};
+
+using TensorMetadata = std::map<std::string, std::string>;
+
+/// Writes tensors (atomically). They are stored in the order given, except that larger element
+/// types come first, which keeps every tensor aligned. Equal input gives equal bytes. Names must
+/// be unique and data as long as its shape says.
+void write_safetensors(const std::filesystem::path& path, std::vector<TensorView> tensors,
+                       const TensorMetadata& metadata);
+
+/// A file opened for reading: mapped, its header checked in full.
+class SafetensorsFile {
+ public:
+  /// Throws DataError where the file cannot be read or breaks the format: header length out of
+  /// bounds, malformed JSON, unknown or repeated keys, unknown dtypes, tensors that overlap,
+  /// leave gaps, or do not match their shapes.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+
+  /// In the order in which they lie in the file. Data is valid while this object lives, and is
+  /// aligned only as well as the writer of the file cared to.
+  const std::vector<TensorView>& tensors() const { return tensors_; }
+  const TensorMetadata& metadata() const { return metadata_; }
+  const std::filesystem::path& path() const { return path_; }
+
+  /// The tensor of that name or nullptr.
+  const TensorView* find(std::string_view name) const;
+
+  /// Copies a tensor that must have this type and shape. Throws DataError naming what differs.
+  void read(std::string_view name, TensorType type, const Shape& shape,
+            std::span<std::byte> out) const;
+  void read(std::string_view name, const Shape& shape, std::span<float> out) const {
+    read(name, TensorType::f32, shape, std::as_writable_bytes(out));
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::unique_ptr<const MappedFile> file_;
+  std::vector<TensorView> tensors_;
+  TensorMetadata metadata_;
+};
+
+}  // namespace elbo

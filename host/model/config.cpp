@@ -1,0 +1,261 @@
+#include "host/model/config.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <numeric>
+#include <sstream>
+#include <toml++/toml.h>
+
+#include "host/model/recipe.hpp"
+#include "kernels/core/error.hpp"
+#include "kernels/math/activation.hpp"
+#include "kernels/math/likelihood/all.hpp"
+#include "kernels/math/optimizer.hpp"
+#include "kernels/math/schedule.hpp"
+
+namespace elbo {
+namespace {
+
+std::vector<std::string> setting_names() {
+  std::vector<std::string> names;
+  Config config;
+  for_each_setting(config, [&](const char* key, auto&, const char*) { names.emplace_back(key); });
+  return names;
+}
+
+[[noreturn]] void reject_value(std::string_view key, std::string_view got, std::string_view want) {
+  throw ConfigError(std::string(key) + ": got '" + std::string(got) + "', want " +
+                    std::string(want));
+}
+
+[[noreturn]] void reject_key(std::string_view key, const std::string& source) {
+  throw ConfigError(source + ": unknown setting '" + std::string(key) + "'; did you mean '" +
+                    nearest_name(key, setting_names()) + "'?");
+}
+
+void parse(std::string_view, std::string_view text, std::string& out) { out = text; }
+
+void parse(std::string_view key, std::string_view text, int64_t& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (error != std::errc{} || end != text.data() + text.size())
+    reject_value(key, text, "a whole number");
+}
+
+void parse(std::string_view key, std::string_view text, double& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(out))
+    reject_value(key, text, "a number");
+}
+
+void parse(std::string_view key, std::string_view text, std::vector<int64_t>& out) {
+  out.clear();
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    int64_t item = 0;
+    std::string_view word = text.substr(0, comma);
+    while (!word.empty() && word.front() == ' ') word.remove_prefix(1);
+    while (!word.empty() && word.back() == ' ') word.remove_suffix(1);
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), item);
+    if (error != std::errc{} || end != word.data() + word.size())
+      reject_value(key, text, "whole numbers with commas between them, like 512,256");
+    out.push_back(item);
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+std::string written(const toml::node& node) {
+  std::ostringstream text;
+  node.visit([&](const auto& value) { text << value; });
+  return text.str();
+}
+
+void assign(std::string_view key, const toml::node& node, std::string& out) {
+  if (!node.is_string()) reject_value(key, written(node), "a string in quotes");
+  out = **node.as_string();
+}
+void assign(std::string_view key, const toml::node& node, int64_t& out) {
+  if (!node.is_integer()) reject_value(key, written(node), "a whole number");
+  out = **node.as_integer();
+}
+void assign(std::string_view key, const toml::node& node, double& out) {
+  if (!node.is_number()) reject_value(key, written(node), "a number");
+  out = *node.value<double>();
+  if (!std::isfinite(out)) reject_value(key, written(node), "a finite number");
+}
+void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& out) {
+  if (node.is_string()) return parse(key, **node.as_string(), out);
+  const toml::array* array = node.as_array();
+  if (array == nullptr || !array->is_homogeneous(toml::node_type::integer) ) {
+    if (array == nullptr || !array->empty())
+      reject_value(key, written(node), "an array of whole numbers, like [512, 256]");
+  }
+  out.clear();
+  for (const toml::node& item : *array) out.push_back(**item.as_integer());
+}
+
+void write(std::ostream& out, const std::string& value) { out << toml::value<std::string>(value); }
+void write(std::ostream& out, int64_t value) { out << value; }
+void write(std::ostream& out, double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  const std::string_view digits(text, static_cast<size_t>(end - text));
+  out << digits;
+  if (digits.find_first_of(".en") == std::string_view::npos) out << ".0";
+}
+void write(std::ostream& out, const std::vector<int64_t>& value) {
+  out << '[';
+  for (size_t i = 0; i < value.size(); ++i) out << (i == 0 ? "" : ", ") << value[i];
+  out << ']';
+}
+
+void require_range(std::string_view key, double value, double low, double high,
+                   std::string_view want) {
+  if (value >= low && value <= high) return;
+  std::ostringstream got;
+  got << value;
+  reject_value(key, got.str(), want);
+}
+
+void require_choice(std::string_view key, const std::string& value,
+                    const std::vector<std::string>& names) {
+  if (std::find(names.begin(), names.end(), value) != names.end()) return;
+  std::string want = "one of ";
+  for (size_t i = 0; i < names.size(); ++i) want += (i == 0 ? "" : ", ") + names[i];
+  reject_value(key, value, want);
+}
+
+template <class List>
+void require_member(std::string_view key, const std::string& value) {
+  require_choice(key, value, {List::names.begin(), List::names.end()});
+}
+
+}  // namespace
+
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t best_distance = std::numeric_limits<size_t>::max();
+  for (const std::string& candidate : candidates) {
+    std::vector<size_t> row(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), size_t{0});
+    for (size_t i = 0; i < name.size(); ++i) {
+      size_t diagonal = row[0]++;
+      for (size_t j = 0; j < candidate.size(); ++j) {
+        const size_t substitution = diagonal + (name[i] == candidate[j] ? 0 : 1);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({substitution, row[j] + 1, row[j + 1] + 1});
+      }
+    }
+    if (row.back() < best_distance) {
+      best_distance = row.back();
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::string to_toml(const Config& config) {
+  std::ostringstream out;
+  for_each_setting(config, [&](const char* key, const auto& value, const char*) {
+    out << key << " = ";
+    write(out, value);
+    out << '\n';
+  });
+  return out.str();
+}
+
+void apply_setting(Config& config, std::string_view key, std::string_view value) {
+  bool found = false;
+  for_each_setting(config, [&](const char* name, auto& member, const char*) {
+    if (key != name) return;
+    parse(key, value, member);
+    found = true;
+  });
+  if (!found) reject_key(key, "settings");
+}
+
+void apply_toml(Config& config, std::string_view text, const std::string& source) {
+  toml::table table;
+  try {
+    table = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    throw ConfigError(source + ":" + std::to_string(error.source().begin.line) + ": " +
+                      std::string(error.description()));
+  }
+  if (const toml::node* recipe = table.get("recipe")) {
+    std::string name;
+    assign("recipe", *recipe, name);
+    config = config_for_recipe(name);
+  }
+  for (const auto& [key, node] : table) {
+    bool found = false;
+    for_each_setting(config, [&, &key = key, &node = node](const char* name, auto& member,
+                                                           const char*) {
+      if (key.str() != name) return;
+      assign(key.str(), node, member);
+      found = true;
+    });
+    if (!found) reject_key(key.str(), source);
+  }
+}
+
+void apply_toml_file(Config& config, const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file || !std::filesystem::is_regular_file(path))
+    throw ConfigError("config: cannot read '" + path.string() + "'");
+  apply_toml(config, text.str(), path.string());
+}
+
+void validate(const Config& c) {
+  constexpr double kMany = 1e9;
+  std::vector<std::string> recipe_names;
+  for (const Recipe& recipe : recipes()) recipe_names.emplace_back(recipe.name);
+  require_choice("recipe", c.recipe, recipe_names);
+  for (const int64_t width : c.hidden)
+    require_range("hidden", static_cast<double>(width), 1, 1e6, "widths of at least 1");
+  require_range("latent-dim", static_cast<double>(c.latent_dim), 1, 1e6, "at least 1");
+  require_member<math::Activations>("activation", c.activation);
+  require_member<math::Likelihoods>("likelihood", c.likelihood);
+  require_range("mse-variance", c.mse_variance, 1e-6, 1e6, "between 1e-6 and 1e6");
+  require_choice("posterior-variance", c.posterior_variance, {"input", "shared"});
+  require_range("samples", static_cast<double>(c.samples), 1, 1e5, "at least 1");
+  require_range("beta", c.beta, 0, 1e6, "at least 0");
+  require_range("kl-warmup-epochs", c.kl_warmup_epochs, 0, kMany, "at least 0");
+  require_range("validation-fraction", c.validation_fraction, 0, std::nextafter(1.0, 0.0),
+                "at least 0 and less than 1");
+  require_choice("dequantize", c.dequantize, {"uniform", "none"});
+  require_choice("binarize", c.binarize, {"auto", "dynamic", "fixed", "none"});
+  require_range("epochs", static_cast<double>(c.epochs), 1, kMany, "at least 1");
+  require_range("steps", static_cast<double>(c.steps), 0, 1e15, "at least 0");
+  require_range("batch-size", static_cast<double>(c.batch_size), 1, 1e7, "at least 1");
+  require_member<math::Optimizers>("optimizer", c.optimizer);
+  require_range("learning-rate", c.learning_rate, std::numeric_limits<double>::min(), 1e6,
+                "more than 0");
+  require_member<math::Decays>("learning-rate-schedule", c.learning_rate_schedule);
+  require_range("learning-rate-floor", c.learning_rate_floor, 1e-12, 1, "more than 0, at most 1");
+  require_range("learning-rate-warmup-epochs", c.learning_rate_warmup_epochs, 0, kMany,
+                "at least 0");
+  const double below_one = std::nextafter(1.0, 0.0);
+  require_range("momentum", c.momentum, 0, below_one, "at least 0 and less than 1");
+  require_range("beta1", c.beta1, 0, below_one, "at least 0 and less than 1");
+  require_range("beta2", c.beta2, 0, below_one, "at least 0 and less than 1");
+  require_range("epsilon", c.epsilon, 0, 1e6, "at least 0");
+  require_range("weight-decay", c.weight_decay, 0, 1e6, "at least 0");
+  require_range("clip-norm", c.clip_norm, 0, 1e9, "at least 0");
+  require_choice("output-init", c.output_init, {"data", "zero"});
+  require_range("early-stopping", static_cast<double>(c.early_stopping), 0, kMany, "at least 0");
+  require_range("seed", static_cast<double>(c.seed), 0, 9.2e18, "at least 0");
+  require_choice("noise", c.noise, {"philox", "curand"});
+  require_range("threads", static_cast<double>(c.threads), 0, 1024, "between 0 and 1024");
+  require_range("metrics-interval", static_cast<double>(c.metrics_interval), 1, kMany,
+                "at least 1");
+  require_range("picture-count", static_cast<double>(c.picture_count), 0, 4096,
+                "between 0 and 4096");
+}
+
+}  // namespace elbo

@@ -1,0 +1,130 @@
+// Every setting of a training run, in one list: the list makes the command line's flags, the
+// config file's keys, the resolved config of a run and the names offered for a misspelt one.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace elbo {
+
+struct Config {
+  // model
+  std::string recipe = "vae";
+  std::vector<int64_t> hidden = {512, 256};
+  int64_t latent_dim = 32;
+  std::string activation = "relu";
+  std::string likelihood = "gaussian";
+  double mse_variance = 1.0;
+  std::string posterior_variance = "input";
+  int64_t samples = 1;
+  // objective
+  double beta = 1.0;
+  double kl_warmup_epochs = 0.0;
+  // data
+  std::string dataset;
+  double validation_fraction = 0.1;
+  std::string dequantize = "uniform";
+  std::string binarize = "auto";
+  // training
+  int64_t epochs = 20;
+  int64_t steps = 0;
+  int64_t batch_size = 128;
+  std::string optimizer = "adam";
+  double learning_rate = 1e-3;
+  std::string learning_rate_schedule = "constant";
+  double learning_rate_floor = 0.01;
+  double learning_rate_warmup_epochs = 0.0;
+  double momentum = 0.9;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.0;
+  double clip_norm = 0.0;
+  std::string output_init = "data";
+  int64_t early_stopping = 0;
+  int64_t seed = 1;
+  std::string noise = "philox";
+  // execution
+  std::string device = "auto";
+  int64_t threads = 0;
+  int64_t metrics_interval = 100;
+  int64_t picture_count = 64;
+
+  bool operator==(const Config&) const = default;
+};
+
+/// Calls `visit(key, member, help)` for every setting, in the order people read them. Keys are the
+/// flags without their dashes.
+template <class C, class Visit>
+void for_each_setting(C& c, Visit&& visit) {
+  visit("recipe", c.recipe, "named set of settings to start from (see `elbo list recipes`)");
+  visit("hidden", c.hidden, "widths of the encoder's hidden layers; the decoder mirrors them");
+  visit("latent-dim", c.latent_dim, "number of latent variables");
+  visit("activation", c.activation, "activation of the hidden layers (`elbo list activations`)");
+  visit("likelihood", c.likelihood, "p(x|z) (`elbo list likelihoods`)");
+  visit("mse-variance", c.mse_variance, "variance of likelihood mse");
+  visit("posterior-variance", c.posterior_variance,
+        "input: a function of x; shared: one per latent variable");
+  visit("samples", c.samples, "Monte Carlo samples of z per input");
+  visit("beta", c.beta, "weight of the KL divergence in the training loss");
+  visit("kl-warmup-epochs", c.kl_warmup_epochs, "epochs over which beta grows from 0, linearly");
+  visit("dataset", c.dataset, "directory or file to train on, where not given as DATASET");
+  visit("validation-fraction", c.validation_fraction,
+        "part of train held out where there is no validation file; 0 trains on every row");
+  visit("dequantize", c.dequantize,
+        "8-bit data under a Gaussian likelihood: uniform adds noise so that densities are honest, "
+        "none takes x = v/255 as it is");
+  visit("binarize", c.binarize,
+        "auto: dynamic for likelihood bernoulli, else none; dynamic: drawn anew at every step; "
+        "fixed: drawn once; none: grey values");
+  visit("epochs", c.epochs, "passes over the training split");
+  visit("steps", c.steps, "optimizer steps, instead of epochs; 0: use epochs");
+  visit("batch-size", c.batch_size, "inputs per step");
+  visit("optimizer", c.optimizer, "update rule (`elbo list optimizers`)");
+  visit("learning-rate", c.learning_rate, "step size");
+  visit("learning-rate-schedule", c.learning_rate_schedule,
+        "decay over the whole training (`elbo list schedules`)");
+  visit("learning-rate-floor", c.learning_rate_floor,
+        "what the schedule ends at, as a part of learning-rate");
+  visit("learning-rate-warmup-epochs", c.learning_rate_warmup_epochs,
+        "epochs over which the learning rate grows from 0, linearly");
+  visit("momentum", c.momentum, "of optimizer sgd");
+  visit("beta1", c.beta1, "decay of Adam's first moment");
+  visit("beta2", c.beta2, "decay of Adam's second moment");
+  visit("epsilon", c.epsilon, "Adam's epsilon");
+  visit("weight-decay", c.weight_decay, "added to the gradient (sgd, adam) or decoupled (adamw)");
+  visit("clip-norm", c.clip_norm, "largest 2-norm of the whole gradient; 0: no clipping");
+  visit("output-init", c.output_init,
+        "data: the decoder's output bias starts at the data's mean and variance; zero: at 0");
+  visit("early-stopping", c.early_stopping,
+        "stop after this many epochs without a better validation elbo; 0: never");
+  visit("seed", c.seed, "of weights, order, noise and validation split");
+  visit("noise", c.noise, "philox: drawn in registers; curand: from cuRAND's generator");
+  visit("device", c.device, "auto, cpu, cuda or cuda:N");
+  visit("threads", c.threads, "CPU threads; 0: all. Results do not depend on it");
+  visit("metrics-interval", c.metrics_interval, "steps between lines of metrics.jsonl");
+  visit("picture-count", c.picture_count, "samples and reconstructions drawn per epoch; 0: none");
+}
+
+/// The settings as TOML, every key present, in order.
+std::string to_toml(const Config& config);
+
+/// Sets the keys given in TOML text; `source` names it in errors. A `recipe` key is applied first.
+/// Throws ConfigError for syntax errors, unknown keys (offering the nearest) and wrong types.
+void apply_toml(Config& config, std::string_view text, const std::string& source);
+void apply_toml_file(Config& config, const std::filesystem::path& path);
+
+/// Sets one key from text as on the command line. Throws ConfigError.
+void apply_setting(Config& config, std::string_view key, std::string_view value);
+
+/// Checks every setting against its range and the lists. Throws ConfigError naming the first
+/// wrong one, what was got and what is wanted.
+void validate(const Config& config);
+
+/// The candidate nearest to `name` in edit distance, for "did you mean".
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace elbo

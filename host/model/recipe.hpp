@@ -1,0 +1,24 @@
+// Recipes: named sets of settings. A recipe is data; adding one is adding an entry to the list.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "host/model/config.hpp"
+
+namespace elbo {
+
+struct Recipe {
+  std::string_view name;
+  std::string_view summary;
+  std::vector<std::pair<std::string_view, std::string_view>> settings;  // key, value
+};
+
+std::span<const Recipe> recipes();
+
+/// Default settings with the recipe's on top. Throws ConfigError naming the nearest recipe.
+Config config_for_recipe(std::string_view name);
+
+}  // namespace elbo

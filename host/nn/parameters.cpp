@@ -1,0 +1,48 @@
+#include "host/nn/parameters.hpp"
+
+#include <functional>
+#include <numeric>
+
+namespace elbo {
+
+int64_t Parameter::count() const {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+int64_t ParameterLayout::add(std::string name, std::vector<int64_t> shape) {
+  constexpr int64_t kAlignment = 16;
+  ELBO_ASSERT(find(name) == nullptr);
+  parameters_.push_back({std::move(name), std::move(shape), size_});
+  const Parameter& added = parameters_.back();
+  size_ += (added.count() + kAlignment - 1) / kAlignment * kAlignment;
+  return added.offset;
+}
+
+const Parameter* ParameterLayout::find(std::string_view name) const {
+  for (const Parameter& p : parameters_)
+    if (p.name == name) return &p;
+  return nullptr;
+}
+
+int64_t ParameterLayout::parameter_count() const {
+  int64_t count = 0;
+  for (const Parameter& p : parameters_) count += p.count();
+  return count;
+}
+
+Arena Arena::for_inference(const std::shared_ptr<Device>& device, const ParameterLayout& layout) {
+  Arena arena;
+  arena.weights = {device, static_cast<size_t>(layout.size()), "the model's weights"};
+  return arena;
+}
+
+Arena Arena::for_training(const std::shared_ptr<Device>& device, const ParameterLayout& layout) {
+  const auto size = static_cast<size_t>(layout.size());
+  Arena arena = for_inference(device, layout);
+  arena.gradients = {device, size, "the gradients"};
+  arena.first_moments = {device, size, "the optimizer's first moments"};
+  arena.second_moments = {device, size, "the optimizer's second moments"};
+  return arena;
+}
+
+}  // namespace elbo

@@ -1,0 +1,167 @@
+#include "host/train/checkpoint.hpp"
+
+#include <charconv>
+
+#include "host/io/file_error.hpp"
+#include "host/io/safetensors.hpp"
+
+namespace elbo {
+namespace {
+
+constexpr const char* kFormat = "elbo-checkpoint";
+constexpr const char* kVersion = "1";
+
+/// The arena's arrays that a checkpoint holds, with the prefix of their tensors' names.
+struct ArenaPart {
+  const char* prefix;
+  Buffer<float> Arena::* buffer;
+};
+constexpr ArenaPart kWeights = {"", &Arena::weights};
+constexpr ArenaPart kMoments[] = {{"optimizer.first_moment.", &Arena::first_moments},
+                                  {"optimizer.second_moment.", &Arena::second_moments}};
+
+template <class T>
+std::string text_of(T value) {
+  char text[64];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
+std::string required(const SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end())
+    fail_file(file.path(), "not a checkpoint: metadata has no '" + key + "'");
+  return found->second;
+}
+
+template <class T>
+T number(const SafetensorsFile& file, const std::string& key) {
+  const std::string text = required(file, key);
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size())
+    fail_file(file.path(), "metadata '" + key + "' is " + in_quotes(text) + ", want a number");
+  return value;
+}
+
+Shape shape_from(const SafetensorsFile& file, const std::string& text) {
+  constexpr int64_t kLargest = int64_t{1} << 31;
+  Shape shape;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  int64_t dim = 1;
+  while (true) {
+    int64_t extent = 0;
+    const auto [next, error] = std::from_chars(at, end, extent);
+    if (error != std::errc{} || extent < 1 || extent > kLargest || (dim *= extent) > kLargest)
+      fail_file(file.path(), "metadata 'data_shape' is " + in_quotes(text));
+    shape.push_back(extent);
+    if (next == end) return shape;
+    if (*next != ',') fail_file(file.path(), "metadata 'data_shape' is " + in_quotes(text));
+    at = next + 1;
+  }
+}
+
+constexpr std::pair<DType, const char*> kDTypes[] = {
+    {DType::u8, "u8"}, {DType::f32, "f32"}, {DType::f64, "f64"}};
+
+CheckpointHeader header_of(const SafetensorsFile& file) {
+  if (const std::string format = required(file, "format"); format != kFormat)
+    fail_file(file.path(), "not a checkpoint: format is " + in_quotes(format));
+  if (const std::string version = required(file, "version"); version != kVersion)
+    fail_file(file.path(), "checkpoint version " + in_quotes(version) + ", this program reads '" +
+                               kVersion + "'");
+  CheckpointHeader header;
+  try {
+    apply_toml(header.config, required(file, "config"), file.path().string() + " (config)");
+    validate(header.config);
+  } catch (const ConfigError& error) {
+    fail_file(file.path(), std::string("damaged settings: ") + error.what());
+  }
+  header.data.sample_shape = shape_from(file, required(file, "data_shape"));
+  const std::string dtype = required(file, "data_dtype");
+  bool known = false;
+  for (const auto& [value, name] : kDTypes)
+    if (dtype == name) header.data.dtype = value, known = true;
+  if (!known) fail_file(file.path(), "metadata 'data_dtype' is " + in_quotes(dtype));
+  header.progress = {number<uint64_t>(file, "step"), number<uint64_t>(file, "epoch"),
+                     number<double>(file, "best_elbo"), number<uint64_t>(file, "best_epoch")};
+  return header;
+}
+
+void load(const SafetensorsFile& file, const ArenaPart& part, Model& model) {
+  std::vector<float> image(static_cast<size_t>(model.vae.layout().size()), 0.0f);
+  for (const Parameter& p : model.vae.layout().parameters())
+    file.read(part.prefix + p.name, p.shape,
+              std::span(image).subspan(static_cast<size_t>(p.offset),
+                                       static_cast<size_t>(p.count())));
+  (model.arena.*part.buffer).upload(image);
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const Model& model,
+                     const TrainingProgress& progress) {
+  std::vector<std::vector<float>> images;
+  std::vector<TensorView> tensors;
+  const auto add = [&](const ArenaPart& part) {
+    images.push_back((model.arena.*part.buffer).download());
+    for (const Parameter& p : model.vae.layout().parameters())
+      tensors.push_back(
+          {part.prefix + p.name, TensorType::f32, p.shape,
+           std::as_bytes(std::span(images.back())
+                             .subspan(static_cast<size_t>(p.offset),
+                                      static_cast<size_t>(p.count())))});
+  };
+  images.reserve(3);
+  add(kWeights);
+  if (!model.arena.first_moments.empty())
+    for (const ArenaPart& part : kMoments) add(part);
+
+  std::string shape;
+  for (const int64_t extent : model.data.sample_shape)
+    shape += (shape.empty() ? "" : ",") + std::to_string(extent);
+  std::string dtype;
+  for (const auto& [value, name] : kDTypes)
+    if (value == model.data.dtype) dtype = name;
+  // Where and on how many threads it ran is no part of the state: equal trainings, equal bytes.
+  Config config = model.config;
+  config.threads = Config{}.threads;
+  config.device = Config{}.device;
+  config.dataset.clear();
+  write_safetensors(path, std::move(tensors),
+                    {{"format", kFormat},
+                     {"version", kVersion},
+                     {"config", to_toml(config)},
+                     {"data_shape", shape},
+                     {"data_dtype", dtype},
+                     {"step", text_of(progress.step)},
+                     {"epoch", text_of(progress.epoch)},
+                     {"best_elbo", text_of(progress.best_elbo)},
+                     {"best_epoch", text_of(progress.best_epoch)}});
+}
+
+CheckpointHeader read_checkpoint_header(const std::filesystem::path& path) {
+  return header_of(SafetensorsFile(path));
+}
+
+Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device) {
+  const SafetensorsFile file(path);
+  CheckpointHeader header = header_of(file);
+  Model model(std::move(header.config), std::move(header.data), std::move(device),
+              Model::Purpose::inference);
+  load(file, kWeights, model);
+  return model;
+}
+
+TrainingProgress restore_training(const std::filesystem::path& path, Model& model) {
+  const SafetensorsFile file(path);
+  const CheckpointHeader header = header_of(file);
+  if (header.data != model.data)
+    fail_file(path, "made for samples of shape " + to_string(header.data.sample_shape) +
+                        ", the data set's have " + to_string(model.data.sample_shape));
+  load(file, kWeights, model);
+  for (const ArenaPart& part : kMoments) load(file, part, model);
+  return header.progress;
+}
+
+}  // namespace elbo

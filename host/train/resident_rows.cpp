@@ -1,0 +1,30 @@
+#include "host/train/resident_rows.hpp"
+
+#include <limits>
+
+namespace elbo {
+
+ResidentRows::ResidentRows(const std::shared_ptr<Device>& device, const Split& split, int64_t dim)
+    : owner_(split.owner), host_index_(split.index) {
+  if (split.row_count > std::numeric_limits<uint32_t>::max())
+    throw DataError(split.source + ": more than 4294967295 rows");
+  gather_.dtype = split.dtype;
+  gather_.count = static_cast<uint32_t>(split.size());
+  gather_.columns = static_cast<int32_t>(dim);
+  if (device->shares_host_memory()) {
+    gather_.rows = split.rows;
+    gather_.index = host_index_.empty() ? nullptr : host_index_.data();
+    return;
+  }
+  const size_t bytes = static_cast<size_t>(split.row_count * dim) * size_of(split.dtype);
+  rows_ = {device, bytes, "the data set's " + split.name + " split"};
+  rows_.upload({static_cast<const std::byte*>(split.rows), bytes});
+  gather_.rows = rows_.data();
+  if (!host_index_.empty()) {
+    index_ = {device, host_index_.size(), "the index of split " + split.name};
+    index_.upload(host_index_);
+    gather_.index = index_.data();
+  }
+}
+
+}  // namespace elbo

@@ -1,0 +1,182 @@
+#include "host/train/run_directory.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "host/io/atomic_file.hpp"
+#include "host/io/file_error.hpp"
+#include "host/io/png.hpp"
+
+namespace elbo {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+Json json_of(const Evaluation& e) {
+  return {{"elbo", e.elbo},
+          {"reconstruction", e.reconstruction},
+          {"kl", e.kl},
+          {"bits_per_dim", e.bits_per_dim},
+          {"active_units", e.active_units},
+          {"count", e.count},
+          {"elbo_standard_error", e.elbo_standard_error}};
+}
+
+void make_directory(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail_system(path, "create", error.value());
+}
+
+fs::path epoch_file(const fs::path& directory, uint64_t epoch) {
+  char name[32];
+  std::snprintf(name, sizeof name, "epoch-%04llu.png", static_cast<unsigned long long>(epoch));
+  return directory / name;
+}
+
+}  // namespace
+
+RunDirectory RunDirectory::create(const fs::path& path, const Config& config) {
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(path, error)))
+    throw ConfigError("out: '" + path.string() +
+                      "' exists already; choose another, or go on with `elbo resume " +
+                      path.string() + "`");
+  RunDirectory run(path);
+  for (const char* part : {"checkpoints", "samples", "reconstructions"})
+    make_directory(path / part);
+  write_file_atomically(path / "config.toml", to_toml(config));
+  return run;
+}
+
+RunDirectory RunDirectory::reopen(const fs::path& path, const TrainingProgress& progress) {
+  RunDirectory run(path);
+  for (const char* part : {"checkpoints", "samples", "reconstructions"})
+    make_directory(path / part);
+  std::ifstream metrics(path / "metrics.jsonl");
+  std::string kept, line;
+  while (std::getline(metrics, line)) {
+    const Json entry = Json::parse(line, nullptr, false);
+    if (entry.is_object() && entry.value("step", ~uint64_t{0}) <= progress.step) kept += line + '\n';
+  }
+  metrics.close();
+  write_file_atomically(path / "metrics.jsonl", kept);
+  return run;
+}
+
+void RunDirectory::append_metrics(const std::string& line) {
+  const fs::path file = path_ / "metrics.jsonl";
+  std::ofstream out(file, std::ios::app);
+  out << line << '\n';
+  out.close();
+  if (!out) fail_system(file, "write", errno);
+}
+
+void RunDirectory::on_metrics(const TrainingMetrics& m) {
+  last_ = m;
+  const Json line = {{"split", "train"},
+                     {"step", m.step},
+                     {"epoch", m.epoch},
+                     {"elbo", m.elbo},
+                     {"reconstruction", m.reconstruction},
+                     {"kl", m.kl},
+                     {"learning_rate", m.learning_rate},
+                     {"beta", m.beta},
+                     {"seconds", m.seconds},
+                     {"samples_per_second", m.samples_per_second}};
+  append_metrics(line.dump());
+}
+
+void RunDirectory::on_epoch(const EpochReport& report, const Trainer& trainer) {
+  if (report.validation) {
+    Json line = {{"split", "validation"},
+                 {"step", report.training.step},
+                 {"epoch", report.training.epoch}};
+    line.update(json_of(*report.validation));
+    line["learning_rate"] = report.training.learning_rate;
+    line["seconds"] = report.training.seconds;
+    append_metrics(line.dump());
+  }
+  draw(trainer);
+  // Without validation there is no choosing: the last is the best there is.
+  if (report.best || !report.validation) trainer.save(path_ / "checkpoints" / "best.safetensors");
+  trainer.save(path_ / "checkpoints" / "last.safetensors");
+}
+
+void RunDirectory::draw(const Trainer& trainer) {
+  const Model& model = trainer.model();
+  const int64_t count = model.config.picture_count;
+  if (count == 0) return;
+  const uint64_t epoch = trainer.progress().epoch;
+  if (!pictured_) {
+    const Dataset& data = trainer.dataset();
+    const char* split = data.has("validation") ? "validation" : data.has("test") ? "test" : "train";
+    pictured_ = std::make_shared<Evaluator>(model, data.split(split), count);
+  }
+  samples_ = epoch_file(path_ / "samples", epoch);
+  write_png(samples_, tile_grid(sample(model, count, static_cast<uint64_t>(model.config.seed)),
+                                model.data.sample_shape));
+  reconstructions_ = epoch_file(path_ / "reconstructions", epoch);
+  write_reconstructions(reconstructions_, pictured_->reconstruct(count), model.data.sample_shape);
+}
+
+void RunDirectory::write_summary(const Trainer& trainer, const std::optional<Evaluation>& test) {
+  const TrainingProgress& progress = trainer.progress();
+  Json summary = {{"step", progress.step},
+                  {"epoch", progress.epoch},
+                  {"stopped_early", trainer.stopped_early()},
+                  {"parameters", trainer.model().vae.layout().parameter_count()},
+                  {"device", trainer.model().device->describe()},
+                  {"seconds", last_.seconds},
+                  {"train",
+                   {{"elbo", last_.elbo}, {"reconstruction", last_.reconstruction}, {"kl", last_.kl}}}};
+  if (std::isfinite(progress.best_elbo))
+    summary["best_validation"] = {{"elbo", progress.best_elbo}, {"epoch", progress.best_epoch}};
+  if (test) summary["test"] = json_of(*test);
+  write_file_atomically(path_ / "summary.json", summary.dump(2) + '\n');
+}
+
+Config read_run_config(const fs::path& run) {
+  if (!fs::is_regular_file(run / "config.toml"))
+    throw DataError(run.string() + ": not a run directory (it has no config.toml)");
+  Config config;
+  try {
+    apply_toml_file(config, run / "config.toml");
+  } catch (const ConfigError& error) {
+    throw DataError(error.what());
+  }
+  return config;
+}
+
+fs::path find_checkpoint(const fs::path& path, std::string_view which) {
+  if (fs::is_regular_file(path)) return path;
+  const fs::path found = path / "checkpoints" / (std::string(which) + ".safetensors");
+  if (fs::is_regular_file(found)) return found;
+  if (!fs::exists(path)) throw DataError(path.string() + ": no such run directory or checkpoint");
+  throw DataError(path.string() + ": no checkpoint '" + std::string(which) + "' in it (" +
+                  found.string() + " is missing)");
+}
+
+void write_reconstructions(const fs::path& path, const Evaluator::Reconstructions& pairs,
+                           const Shape& sample_shape) {
+  const int64_t dim = element_count(sample_shape);
+  const int64_t count = static_cast<int64_t>(pairs.inputs.size()) / dim;
+  const auto root = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(2 * count))));
+  const int64_t columns = std::max<int64_t>(1, std::min(count, (root + 1) / 2 * 2));
+  std::vector<float> rows;
+  for (int64_t first = 0; first < count; first += columns)
+    for (const std::vector<float>* part : {&pairs.inputs, &pairs.means}) {
+      const int64_t last = std::min(first + columns, count);
+      rows.insert(rows.end(), part->begin() + first * dim, part->begin() + last * dim);
+      // A short row is filled up, so that the next one starts at the left.
+      rows.resize(rows.size() + static_cast<size_t>((first + columns - last) * dim), 0.0f);
+    }
+  write_png(path, tile_grid(rows, sample_shape, {.columns = columns}));
+}
+
+std::string to_json(const Evaluation& evaluation) { return json_of(evaluation).dump(); }
+
+}  // namespace elbo

@@ -1,0 +1,63 @@
+// What a training leaves behind, as it goes:
+//
+//   config.toml                    every setting, resolved
+//   metrics.jsonl                  a line per report, training and validation
+//   checkpoints/last.safetensors   after every epoch
+//   checkpoints/best.safetensors   the best validation elbo (the last where there is no validation)
+//   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every epoch
+//   reconstructions/epoch-0001.png rows of inputs, below each their reconstructions
+//   summary.json                   the end result
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "host/train/trainer.hpp"
+
+namespace elbo {
+
+class RunDirectory : public TrainingObserver {
+ public:
+  /// Makes a new run directory. Throws ConfigError where the path exists already.
+  static RunDirectory create(const std::filesystem::path& path, const Config& config);
+  /// Goes on with an existing one: metrics after `progress` are dropped. Throws DataError.
+  static RunDirectory reopen(const std::filesystem::path& path, const TrainingProgress& progress);
+
+  void on_metrics(const TrainingMetrics& metrics) override;
+  void on_epoch(const EpochReport& report, const Trainer& trainer) override;
+
+  /// Writes summary.json; `test` is there where the data has a test split.
+  void write_summary(const Trainer& trainer, const std::optional<Evaluation>& test);
+
+  const std::filesystem::path& path() const { return path_; }
+  const TrainingMetrics& last_metrics() const { return last_; }
+  /// The newest pictures; empty before the first.
+  const std::filesystem::path& samples_picture() const { return samples_; }
+  const std::filesystem::path& reconstructions_picture() const { return reconstructions_; }
+
+ private:
+  explicit RunDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+  void append_metrics(const std::string& line);
+  void draw(const Trainer& trainer);
+
+  std::filesystem::path path_;
+  TrainingMetrics last_;
+  std::filesystem::path samples_, reconstructions_;
+  std::shared_ptr<Evaluator> pictured_;
+};
+
+/// The settings of a run directory. Throws DataError where it is none.
+Config read_run_config(const std::filesystem::path& run);
+
+/// The checkpoint that `path` means: itself where it is a file, else the run directory's `which`
+/// ("best" or "last"). Throws DataError naming what is missing.
+std::filesystem::path find_checkpoint(const std::filesystem::path& path, std::string_view which);
+
+/// Rows of up to `columns` inputs, each above the row of its reconstructions, as one picture.
+void write_reconstructions(const std::filesystem::path& path,
+                           const Evaluator::Reconstructions& pairs, const Shape& sample_shape);
+
+/// {"elbo": …, "reconstruction": …, …} with the names and units of Evaluation.
+std::string to_json(const Evaluation& evaluation);
+
+}  // namespace elbo

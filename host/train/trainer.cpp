@@ -1,0 +1,174 @@
+#include "host/train/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/core/error.hpp"
+
+namespace elbo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Sums step records into the means of a report.
+class MetricsWindow {
+ public:
+  MetricsWindow() { clear(); }
+
+  void add(const StepRecord& record) {
+    const double rows = record.rows;
+    rows_ += rows;
+    nll_ += rows * record.nll;
+    kl_ += rows * record.kl;
+    last_ = record;
+  }
+  void clear() {
+    start_ = Clock::now();
+    rows_ = nll_ = kl_ = 0.0;
+  }
+  TrainingMetrics report(double training_seconds) const {
+    TrainingMetrics m;
+    m.step = last_.step;
+    m.epoch = last_.epoch + 1;
+    m.reconstruction = -nll_ / rows_;
+    m.kl = kl_ / rows_;
+    m.elbo = m.reconstruction - m.kl;
+    m.learning_rate = last_.learning_rate;
+    m.beta = last_.beta;
+    m.seconds = training_seconds;
+    m.samples_per_second = rows_ / std::max(1e-9, seconds_since(start_));
+    return m;
+  }
+
+ private:
+  Clock::time_point start_;
+  double rows_, nll_, kl_;
+  StepRecord last_;
+};
+
+ColumnStatistics viewed_statistics(const Model& model, const Split& train) {
+  ColumnStatistics statistics = column_statistics(train, model.data.dim());
+  if (model.view() == DataView::dequantized)
+    for (size_t c = 0; c < statistics.mean.size(); ++c) {
+      statistics.mean[c] = (255.0 * statistics.mean[c] + 0.5) / 256.0;
+      statistics.variance[c] = (255.0 * 255.0 * statistics.variance[c] + 1.0 / 12.0) / 65536.0;
+    }
+  return statistics;
+}
+
+}  // namespace
+
+Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
+    : dataset_((validate(config), require_range(config, dataset), std::move(dataset))),
+      model_(std::move(config), {dataset_.sample_shape(), dataset_.dtype()}, std::move(device),
+             Model::Purpose::training) {
+  const Split& train = dataset_.split("train");
+  const Config& settings = model_.config;
+  const auto seed = static_cast<uint64_t>(settings.seed);
+  if (settings.output_init == "data") {
+    const ColumnStatistics statistics = viewed_statistics(model_, train);
+    model_.set_weights(model_.vae.initial_weights(seed, &statistics));
+  } else {
+    model_.set_weights(model_.vae.initial_weights(seed, nullptr));
+  }
+  const bool curand = settings.noise == "curand";
+  pass_ = std::make_unique<TrainingPass>(
+      model_, train,
+      TrainingPass::Options{.plan = step_plan(settings, train.size()), .external_epsilon = curand});
+  if (curand) curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
+  if (dataset_.has("validation"))
+    validation_ = std::make_unique<Evaluator>(model_, dataset_.split("validation"));
+  total_steps_ = elbo::total_steps(settings, train.size());
+}
+
+Evaluation Trainer::evaluate(std::string_view split) const {
+  return Evaluator(model_, dataset_.split(split)).evaluate();
+}
+
+void Trainer::restore(const std::filesystem::path& checkpoint) {
+  progress_ = restore_training(checkpoint, model_);
+  pass_->seek(progress_.step);
+  // Each step takes a whole buffer from the stream, however short its batch.
+  if (curand_) curand_->seek(progress_.step * pass_->epsilon().size());
+}
+
+void Trainer::run_steps(uint64_t steps) {
+  if (curand_) {
+    for (uint64_t i = 0; i < steps; ++i) {
+      curand_->normals(pass_->epsilon().data(), pass_->epsilon().size());
+      pass_->run(1);
+    }
+  } else {
+    pass_->run(steps);
+  }
+  progress_.step = pass_->step();
+}
+
+void Trainer::train(TrainingObserver* observer) {
+  TrainingObserver silent;
+  TrainingObserver& hear = observer == nullptr ? silent : *observer;
+  constexpr double kProgressSeconds = 0.1;
+  constexpr uint64_t kMostStepsAtOnce = 512;
+  const auto interval = static_cast<uint64_t>(model_.config.metrics_interval);
+  const uint64_t per_epoch = pass_->plan().steps_per_epoch();
+  const auto start = Clock::now();
+  MetricsWindow progress, metrics, epoch;
+  uint64_t chunk = 1;  // grows until running it takes as long as a look at the progress bar
+
+  while (progress_.step < total_steps_ && !stopped_early_) {
+    const uint64_t step = progress_.step;
+    const uint64_t epoch_end = std::min((step / per_epoch + 1) * per_epoch, total_steps_);
+    const uint64_t metrics_end = (step / interval + 1) * interval;
+    const uint64_t count = std::min({chunk, metrics_end - step, epoch_end - step});
+    const auto chunk_start = Clock::now();
+    run_steps(count);
+    for (const StepRecord& record : pass_->records(count)) {
+      if (!std::isfinite(record.nll) || !std::isfinite(record.kl))
+        throw DivergenceError("training diverged at step " + std::to_string(record.step) +
+                              ": reconstruction " + std::to_string(-record.nll) + ", kl " +
+                              std::to_string(record.kl) +
+                              "; a smaller --learning-rate or --clip-norm helps");
+      progress.add(record);
+      metrics.add(record);
+      epoch.add(record);
+    }
+    const double took = seconds_since(chunk_start);
+    if (count == chunk && took < kProgressSeconds / 2) chunk = std::min(2 * chunk, kMostStepsAtOnce);
+    if (took > 2 * kProgressSeconds) chunk = std::max<uint64_t>(1, chunk / 2);
+
+    const double seconds = seconds_since(start);
+    hear.on_progress(progress.report(seconds), total_steps_);
+    progress.clear();
+    if (progress_.step == metrics_end || progress_.step == epoch_end) {
+      hear.on_metrics(metrics.report(seconds));
+      metrics.clear();
+    }
+    if (progress_.step == epoch_end) {
+      hear.on_epoch(end_epoch(epoch.report(seconds)), *this);
+      for (MetricsWindow* window : {&epoch, &metrics, &progress}) window->clear();
+    }
+  }
+}
+
+EpochReport Trainer::end_epoch(const TrainingMetrics& metrics) {
+  EpochReport report;
+  report.training = metrics;
+  progress_.epoch = metrics.epoch;
+  if (validation_) {
+    report.validation = validation_->evaluate();
+    report.best = report.validation->elbo > progress_.best_elbo;
+    if (report.best) {
+      progress_.best_elbo = report.validation->elbo;
+      progress_.best_epoch = progress_.epoch;
+    }
+    const auto patience = static_cast<uint64_t>(model_.config.early_stopping);
+    stopped_early_ = patience > 0 && progress_.epoch - progress_.best_epoch >= patience;
+  }
+  return report;
+}
+
+}  // namespace elbo

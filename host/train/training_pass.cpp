@@ -1,0 +1,130 @@
+#include "host/train/training_pass.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace elbo {
+
+TrainingPass::TrainingPass(Model& model, const Split& split, const Options& options)
+    : options_(options),
+      rows_(model.device, split, model.data.dim()),
+      state_(model.device, 1, "the training's state"),
+      ring_(model.device, static_cast<size_t>(options.ring_size), "the steps' records"),
+      row_ids_(model.device, static_cast<size_t>(options.plan.batch_rows), "a batch's row numbers") {
+  const auto codes = static_cast<size_t>(options.plan.batch_rows) *
+                     static_cast<size_t>(model.vae.samples() * model.vae.latent());
+  // Even, because cuRAND makes normals in pairs.
+  if (options.external_epsilon) epsilon_ = {model.device, codes + codes % 2, "epsilon"};
+  record(model);
+  executable_ = model.device->prepare(program_);
+  seek(0);
+}
+
+void TrainingPass::record(Model& model) {
+  const Vae& vae = model.vae;
+  const Config& config = model.config;
+  const Rows inputs = {state_.data(), options_.plan.batch_rows, 1};
+  const int64_t arena_size = vae.layout().size();
+  Recorder recorder(model.device, model.arena);
+
+  const Value x = recorder.tensor(inputs, vae.dim());
+  GatherBatch gather = rows_.gather();
+  gather.shuffle = options_.shuffle;
+  gather.view = model.view();
+  gather.seed = static_cast<uint64_t>(config.seed);
+  gather.batch = inputs;
+  gather.x = x.data;
+  gather.row_ids = row_ids_.data();
+  recorder.add(gather);
+
+  const EpsilonSource epsilon = {gather.seed, row_ids_.data(), epsilon_.data()};
+  const Vae::Encoding encoding = vae.encode(recorder, x);
+  const Vae::Code code = vae.sample(recorder, encoding, epsilon, vae.samples());
+  const Vae::Decoding decoding = vae.decode(recorder, code.z);
+  const Vae::Loss loss = vae.loss(recorder, x, decoding, true);
+  vae.backward(recorder, encoding, code, epsilon, decoding, loss);
+
+  const auto clip_norm = static_cast<float>(config.clip_norm);
+  const int64_t norm_chunks = clip_norm > 0.0f ? arena_chunks(arena_size) : 0;
+  if (clip_norm > 0.0f) {
+    squared_norm_ = {model.device, static_cast<size_t>(norm_chunks), "the gradient's norm"};
+    recorder.add(SquaredNorm{
+        .count = arena_size, .x = model.arena.gradients.data(), .partial = squared_norm_.data()});
+  }
+  recorder.add(OptimizerUpdate{
+      .optimizer = {math::Optimizers::find(config.optimizer)},
+      .settings = {.momentum = static_cast<float>(config.momentum),
+                   .beta1 = static_cast<float>(config.beta1),
+                   .beta2 = static_cast<float>(config.beta2),
+                   .epsilon = static_cast<float>(config.epsilon),
+                   .weight_decay = static_cast<float>(config.weight_decay)},
+      .state = state_.data(),
+      .count = arena_size,
+      .weight = model.arena.weights.data(),
+      .grad = model.arena.gradients.data(),
+      .first_moment = model.arena.first_moments.data(),
+      .second_moment = model.arena.second_moments.data(),
+      .clip_norm = clip_norm,
+      .squared_norm = squared_norm_.data()});
+  recorder.add(AdvanceStep{.plan = options_.plan,
+                           .inputs = inputs,
+                           .samples = vae.samples(),
+                           .nll = loss.nll,
+                           .kl = code.kl,
+                           .squared_norm = squared_norm_.data(),
+                           .norm_chunks = norm_chunks,
+                           .state = state_.data(),
+                           .ring = ring_.data(),
+                           .ring_size = options_.ring_size});
+  program_ = recorder.program();
+  buffers_ = recorder.take_buffers();
+}
+
+void TrainingPass::seek(uint64_t step) {
+  step_ = step;
+  const StepState state = options_.plan.at(step);
+  state_.upload({&state, 1});
+}
+
+void TrainingPass::run(uint64_t steps) {
+  ELBO_ASSERT(steps <= static_cast<uint64_t>(options_.ring_size));
+  executable_->run(steps);
+  step_ += steps;
+}
+
+std::vector<StepRecord> TrainingPass::records(uint64_t steps) const {
+  const auto size = static_cast<uint64_t>(options_.ring_size);
+  ELBO_ASSERT(steps <= size && steps <= step_);
+  const std::vector<StepRecord> ring = ring_.download();
+  std::vector<StepRecord> records;
+  for (uint64_t step = step_ - steps; step < step_; ++step)
+    records.push_back(ring[static_cast<size_t>(step % size)]);
+  return records;
+}
+
+StepPlan step_plan(const Config& config, int64_t rows) {
+  StepPlan plan;
+  plan.row_count = static_cast<uint32_t>(rows);
+  plan.batch_rows = static_cast<int32_t>(std::min(config.batch_size, rows));
+  const auto per_epoch = static_cast<double>(plan.steps_per_epoch());
+  const auto steps = [&](double epochs) {
+    return static_cast<uint64_t>(std::llround(epochs * per_epoch));
+  };
+  plan.learning_rate = {.base = config.learning_rate,
+                        .warmup_steps = steps(config.learning_rate_warmup_epochs),
+                        .total_steps = total_steps(config, rows),
+                        .floor = config.learning_rate_floor,
+                        .decay = {math::Decays::find(config.learning_rate_schedule)}};
+  plan.beta = {.base = config.beta, .warmup_steps = steps(config.kl_warmup_epochs)};
+  plan.beta1 = config.beta1;
+  plan.beta2 = config.beta2;
+  return plan;
+}
+
+uint64_t total_steps(const Config& config, int64_t rows) {
+  if (config.steps > 0) return static_cast<uint64_t>(config.steps);
+  const int64_t batch = std::min(config.batch_size, rows);
+  return static_cast<uint64_t>(config.epochs) * static_cast<uint64_t>((rows + batch - 1) / batch);
+}
+
+}  // namespace elbo

@@ -1,0 +1,63 @@
+// A training step, recorded: gather ▸ encoder ▸ latent ▸ decoder ▸ likelihood ▸ backward ▸
+// optimizer ▸ next step. Running it n times is n steps of training, without the host.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "host/model/model.hpp"
+#include "host/train/resident_rows.hpp"
+#include "kernels/curand.hpp"
+
+namespace elbo {
+
+class TrainingPass {
+ public:
+  struct Options {
+    StepPlan plan;
+    bool shuffle = true;
+    /// Take epsilon from epsilon() instead of drawing it.
+    bool external_epsilon = false;
+    int32_t ring_size = 1024;  // step records kept
+  };
+
+  /// `model` is one made for training; both it and the split's data must outlive the pass.
+  TrainingPass(Model& model, const Split& split, const Options& options);
+
+  const StepPlan& plan() const { return options_.plan; }
+  const Program& program() const { return program_; }
+
+  /// Sets the step that comes next.
+  void seek(uint64_t step);
+  uint64_t step() const { return step_; }
+  /// Runs `steps` steps (at most ring_size).
+  void run(uint64_t steps);
+  /// The records of the last `steps` steps, oldest first. Waits for the device.
+  std::vector<StepRecord> records(uint64_t steps) const;
+
+  /// [batch * samples, latent], with external_epsilon.
+  Buffer<float>& epsilon() { return epsilon_; }
+
+ private:
+  void record(Model& model);
+
+  Options options_;
+  ResidentRows rows_;
+  Buffer<StepState> state_;
+  Buffer<StepRecord> ring_;
+  Buffer<uint32_t> row_ids_;
+  Buffer<float> epsilon_;
+  Buffer<float> squared_norm_;
+  std::vector<Buffer<float>> buffers_;
+  Program program_;
+  std::unique_ptr<Executable> executable_;
+  uint64_t step_ = 0;
+};
+
+/// The step plan that the settings ask for: schedules in steps, for `rows` training rows.
+StepPlan step_plan(const Config& config, int64_t rows);
+
+/// Steps of the whole training.
+uint64_t total_steps(const Config& config, int64_t rows);
+
+}  // namespace elbo

@@ -1,0 +1,13 @@
+// Everything a program that embeds the engine needs.
+//
+//   elbo::Config config = elbo::config_for_recipe("vae");
+//   elbo::Dataset data = elbo::Dataset::open("mnist");
+//   elbo::Trainer trainer(config, std::move(data), elbo::make_device("auto"));
+//   trainer.train();
+//   double elbo = trainer.evaluate("test").elbo;  // nats per sample
+#pragma once
+
+#include "host/data/dataset.hpp"
+#include "host/model/recipe.hpp"
+#include "host/train/run_directory.hpp"
+#include "host/train/trainer.hpp"

@@ -1,0 +1,34 @@
+// How many rows of a batch are real. Programs are recorded for the largest batch; the number of
+// rows a step really has (the last batch of an epoch is shorter) is read from the device at run
+// time, so that one recorded program serves every step.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/math/portable.hpp"
+
+namespace elbo {
+
+/// Where training stands; lives on the device, advanced there by the last op of each step.
+struct StepState {
+  uint64_t step = 0;       // steps completed
+  uint64_t epoch = 0;      // epochs completed
+  uint32_t first_row = 0;  // the batch's first position in the epoch's order
+  int32_t rows = 0;        // rows in the batch
+  float learning_rate = 0.0f;
+  float beta = 1.0f;         // weight of the KL term
+  float correction1 = 1.0f;  // math::OptimizerStep's
+  float correction2 = 1.0f;
+};
+
+/// Rows of a tensor that has `per_input` rows for each input of the batch.
+struct Rows {
+  const StepState* state = nullptr;
+  int32_t inputs = 0;  // inputs of a full batch
+  int32_t per_input = 1;
+
+  ELBO_HD int capacity() const { return inputs * per_input; }
+  ELBO_HD int active() const { return state->rows * per_input; }
+};
+
+}  // namespace elbo

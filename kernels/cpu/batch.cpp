@@ -1,0 +1,79 @@
+#include <algorithm>
+
+#include "kernels/cpu/execution.hpp"
+#include "kernels/cpu/noise.hpp"
+#include "kernels/math/permutation.hpp"
+
+namespace elbo::cpu::ELBO_CPU_ISA {
+namespace {
+
+Partition partition(const GatherBatch& op) {
+  return element_rows(op.batch.capacity(), op.columns);
+}
+
+float unit(uint8_t v) { return static_cast<float>(v) * (1.0f / 255.0f); }
+float unit(float v) { return v; }
+float unit(double v) { return static_cast<float>(v); }
+
+template <class Stored>
+void view_raw(const Stored* in, int columns, float* x) {
+  for (int c = 0; c < columns; ++c) x[c] = unit(in[c]);
+}
+
+template <class Stored>
+void view_noisy(const GatherBatch& op, const Stored* in, uint32_t row, uint64_t step, float* x) {
+  const bool dequantize = op.view == DataView::dequantized;
+  if (op.view == DataView::binarized_fixed) step = 0;
+  const uint64_t subsequence = math::noise_subsequence(
+      dequantize ? math::NoiseStream::dequantize : math::NoiseStream::binarize, step);
+  for (int first = 0; first < op.columns; first += kNoiseColumns) {
+    const int columns = std::min(kNoiseColumns, op.columns - first);
+    alignas(64) uint32_t noise[kNoiseColumns];
+    bits(op.seed, subsequence, math::noise_group(row, static_cast<uint32_t>(first) / 4),
+         groups_for(columns), noise);
+    const Stored* v = in + first;
+    float* out = x + first;
+    if (dequantize)
+      for (int c = 0; c < columns; ++c)
+        out[c] = (static_cast<float>(v[c]) + math::uniform(noise[c])) * (1.0f / 256.0f);
+    else
+      for (int c = 0; c < columns; ++c)
+        out[c] = math::uniform(noise[c]) < unit(v[c]) ? 1.0f : 0.0f;
+  }
+}
+
+template <class Stored>
+void gather_rows(const GatherBatch& op, Range range) {
+  const StepState& state = *op.batch.state;
+  const math::Permutation permutation(op.count, op.seed, state.epoch);
+  for (int64_t i = range.begin; i < range.end; ++i) {
+    const uint32_t position = state.first_row + static_cast<uint32_t>(i);
+    const uint32_t place = op.shuffle ? permutation(position) : position;
+    const uint32_t row = op.index == nullptr ? place : op.index[place];
+    const Stored* in = static_cast<const Stored*>(op.rows) + static_cast<int64_t>(row) * op.columns;
+    float* x = op.x + i * op.columns;
+    op.row_ids[i] = row;
+    if (op.view == DataView::raw)
+      view_raw(in, op.columns, x);
+    else
+      view_noisy(op, in, row, state.step, x);
+  }
+}
+
+}  // namespace
+
+int tasks(const GatherBatch& op) { return partition(op).tasks(); }
+
+void run(const GatherBatch& op, int task) {
+  const Range active = partition(op).range(task, op.batch.active());
+  const Range all = partition(op).range(task);
+  switch (op.dtype) {
+    case DType::u8: gather_rows<uint8_t>(op, active); break;
+    case DType::f32: gather_rows<float>(op, active); break;
+    case DType::f64: gather_rows<double>(op, active); break;
+  }
+  std::fill(op.x + active.end * op.columns, op.x + all.end * op.columns, 0.0f);
+  std::fill(op.row_ids + active.end, op.row_ids + all.end, 0u);
+}
+
+}  // namespace elbo::cpu::ELBO_CPU_ISA

@@ -1,0 +1,144 @@
+// The CPU as a device: programs run inside one parallel region, ops one after another, an op's
+// tasks spread over the threads.
+#include "kernels/device.hpp"
+
+#include <omp.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/core/error.hpp"
+#include "kernels/cpu/execution.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace elbo {
+namespace cpu {
+
+namespace baseline {
+extern const Execution execution;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Execution execution;
+}
+namespace avx512 {
+extern const Execution execution;
+}
+#endif
+
+const Execution& best_execution() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return avx512::execution;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::execution;
+#endif
+  return baseline::execution;
+}
+
+namespace {
+
+/// Flushes subnormals while in scope: decaying moments of idle weights end there, and each such
+/// operation can cost a hundred cycles. The GPU build flushes too (-ftz=true).
+class FlushSubnormals {
+ public:
+#if defined(__x86_64__)
+  FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
+  ~FlushSubnormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#endif
+};
+
+class CpuExecutable : public Executable {
+ public:
+  CpuExecutable(Program program, int threads)
+      : program_(std::move(program)), execution_(best_execution()), threads_(threads) {
+    tasks_.reserve(program_.size());
+    for (const Op& op : program_) tasks_.push_back(execution_.tasks(op));
+  }
+
+  void run(uint64_t repeats) override {
+#pragma omp parallel num_threads(threads_)
+    {
+      omp_set_num_threads(1);  // this thread's own setting: oneDNN must not open a team inside
+      const FlushSubnormals flush;
+      for (uint64_t i = 0; i < repeats; ++i)
+        for (size_t k = 0; k < program_.size(); ++k) {
+#pragma omp for schedule(static, 1)
+          for (int task = 0; task < tasks_[k]; ++task) execution_.run(program_[k], task);
+        }
+    }
+  }
+
+ private:
+  Program program_;
+  std::vector<int> tasks_;
+  const Execution& execution_;
+  int threads_;
+};
+
+class CpuDevice : public Device {
+ public:
+  explicit CpuDevice(int threads) : threads_(threads) {}
+
+  DeviceKind kind() const noexcept override { return DeviceKind::cpu; }
+  std::string describe() const override {
+    return "CPU, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
+           best_execution().name;
+  }
+  bool shares_host_memory() const noexcept override { return true; }
+
+  void* allocate(size_t bytes, std::string_view purpose) override {
+    constexpr size_t kAlignment = 64;
+    void* memory = nullptr;
+    if (bytes <= SIZE_MAX - kAlignment)
+      memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    if (memory == nullptr)
+      throw DeviceError("out of memory: " + std::string(purpose) + " needs " +
+                        std::to_string(bytes >> 20) +
+                        " MiB; a smaller batch size or model needs less");
+    return memory;
+  }
+  void release(void* memory) noexcept override { std::free(memory); }
+  void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void fill_zero(void* memory, size_t bytes) override { std::memset(memory, 0, bytes); }
+
+  std::unique_ptr<Executable> prepare(Program program) override {
+    return std::make_unique<CpuExecutable>(std::move(program), threads_);
+  }
+  void synchronize() override {}
+
+ private:
+  int threads_;
+};
+
+}  // namespace
+}  // namespace cpu
+
+std::shared_ptr<Device> make_cpu_device(int threads) {
+  if (threads < 0)
+    throw ConfigError("threads: got " + std::to_string(threads) + ", want 0 (all) or more");
+  return std::make_shared<cpu::CpuDevice>(threads == 0 ? omp_get_max_threads() : threads);
+}
+
+std::shared_ptr<Device> make_device(std::string_view name, int threads) {
+  if (name == "cpu") return make_cpu_device(threads);
+  if (name == "auto")
+    return probe_cuda().devices > 0 ? make_cuda_device(0) : make_cpu_device(threads);
+  if (name == "cuda") return make_cuda_device(0);
+  if (name.starts_with("cuda:")) {
+    const std::string ordinal(name.substr(5));
+    if (!ordinal.empty() && ordinal.size() < 4 &&
+        ordinal.find_first_not_of("0123456789") == std::string::npos)
+      return make_cuda_device(std::stoi(ordinal));
+  }
+  throw ConfigError("device: got '" + std::string(name) + "', want auto, cpu, cuda or cuda:N");
+}
+
+}  // namespace elbo

@@ -1,0 +1,15 @@
+#include "kernels/cpu/execution.hpp"
+
+namespace elbo::cpu::ELBO_CPU_ISA {
+
+#define ELBO_STRINGIFY_(x) #x
+#define ELBO_STRINGIFY(x) ELBO_STRINGIFY_(x)
+
+extern const Execution execution;
+const Execution execution = {
+    ELBO_STRINGIFY(ELBO_CPU_ISA),
+    [](const Op& op) { return std::visit([](const auto& o) { return tasks(o); }, op); },
+    [](const Op& op, int task) { std::visit([task](const auto& o) { run(o, task); }, op); },
+};
+
+}  // namespace elbo::cpu::ELBO_CPU_ISA

@@ -1,0 +1,57 @@
+// The CPU execution of every op, compiled once per instruction set into a namespace of its own
+// (ELBO_CPU_ISA) and picked at run time. An op is cut into tasks that may run in any order, on any
+// thread; `run` does one of them.
+#pragma once
+
+#include "kernels/cpu/partition.hpp"
+#include "kernels/program.hpp"
+
+namespace elbo::cpu {
+
+/// The entry points of one instruction set's build.
+struct Execution {
+  const char* name;
+  int (*tasks)(const Op& op);
+  void (*run)(const Op& op, int task);
+};
+
+/// The best build this processor can run.
+const Execution& best_execution();
+
+}  // namespace elbo::cpu
+
+#ifdef ELBO_CPU_ISA
+namespace elbo::cpu::ELBO_CPU_ISA {
+
+int tasks(const RandomFill&);
+int tasks(const PermutationFill&);
+int tasks(const GatherBatch&);
+int tasks(const DenseForward&);
+int tasks(const DenseBackwardInput&);
+int tasks(const DenseBackwardWeights&);
+int tasks(const LatentForward&);
+int tasks(const LatentBackward&);
+int tasks(const LikelihoodTerms&);
+int tasks(const LikelihoodMean&);
+int tasks(const ColumnSum&);
+int tasks(const SquaredNorm&);
+int tasks(const OptimizerUpdate&);
+int tasks(const AdvanceStep&);
+
+void run(const RandomFill&, int task);
+void run(const PermutationFill&, int task);
+void run(const GatherBatch&, int task);
+void run(const DenseForward&, int task);
+void run(const DenseBackwardInput&, int task);
+void run(const DenseBackwardWeights&, int task);
+void run(const LatentForward&, int task);
+void run(const LatentBackward&, int task);
+void run(const LikelihoodTerms&, int task);
+void run(const LikelihoodMean&, int task);
+void run(const ColumnSum&, int task);
+void run(const SquaredNorm&, int task);
+void run(const OptimizerUpdate&, int task);
+void run(const AdvanceStep&, int task);
+
+}  // namespace elbo::cpu::ELBO_CPU_ISA
+#endif

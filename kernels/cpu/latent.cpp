@@ -1,0 +1,96 @@
+#include "kernels/math/posterior.hpp"
+
+#include <algorithm>
+
+#include "kernels/cpu/execution.hpp"
+#include "kernels/cpu/noise.hpp"
+#include "kernels/latent.hpp"
+
+namespace elbo::cpu::ELBO_CPU_ISA {
+namespace {
+
+template <class LatentOp>
+Partition partition(const LatentOp& op) {
+  return element_rows(op.inputs.capacity(), 4 * static_cast<int64_t>(op.latent) * op.samples);
+}
+
+/// epsilon of columns first .. first+columns-1 (first a multiple of 4) for one input's sample:
+/// drawn into `block`, or the place in the given buffer.
+template <class LatentOp>
+const float* epsilon(const LatentOp& op, int64_t input, int sample, int first, int columns,
+                     float* block) {
+  const EpsilonSource& source = op.epsilon;
+  if (source.buffer != nullptr)
+    return source.buffer + (input * op.samples + sample) * op.latent + first;
+  const uint32_t quads = static_cast<uint32_t>(groups_for(op.latent));
+  const uint32_t quad = static_cast<uint32_t>(sample) * quads + static_cast<uint32_t>(first) / 4;
+  normals(source.seed,
+          math::noise_subsequence(math::NoiseStream::epsilon, op.inputs.state->step),
+          math::noise_group(source.row_ids[input], quad), groups_for(columns), block);
+  return block;
+}
+
+}  // namespace
+
+int tasks(const LatentForward& op) { return partition(op).tasks(); }
+
+void run(const LatentForward& op, int task) {
+  const Range range = partition(op).range(task, op.inputs.active());
+  alignas(64) float block[kNoiseColumns];
+  for (int64_t b = range.begin; b < range.end; ++b) {
+    const float* mu = op.posterior.mu + b * op.posterior.mu_stride;
+    const float* logvar = op.posterior.logvar + b * op.posterior.logvar_stride;
+    for (int l = 0; l < op.samples; ++l) {
+      float* z = op.z + (b * op.samples + l) * op.latent;
+      for (int first = 0; first < op.latent; first += kNoiseColumns) {
+        const int columns = std::min(kNoiseColumns, op.latent - first);
+        const float* eps = epsilon(op, b, l, first, columns, block);
+#pragma omp simd
+        for (int c = 0; c < columns; ++c)
+          z[first + c] = math::reparameterize(mu[first + c], logvar[first + c], eps[c]);
+      }
+    }
+    float kl = 0.0f;
+#pragma omp simd reduction(+ : kl)
+    for (int c = 0; c < op.latent; ++c) kl += math::gaussian_kl(mu[c], logvar[c]);
+    op.kl[b] = kl;
+  }
+}
+
+int tasks(const LatentBackward& op) { return partition(op).tasks(); }
+
+void run(const LatentBackward& op, int task) {
+  const Range range = partition(op).range(task, op.inputs.active());
+  const float kl_weight = op.inputs.state->beta / static_cast<float>(op.inputs.state->rows);
+  alignas(64) float block[kNoiseColumns];
+  alignas(64) float grad_z[kNoiseColumns], grad_z_epsilon[kNoiseColumns];
+  for (int64_t b = range.begin; b < range.end; ++b) {
+    const float* mu = op.posterior.mu + b * op.posterior.mu_stride;
+    const float* logvar = op.posterior.logvar + b * op.posterior.logvar_stride;
+    float* grad_mu = op.grad_mu + b * op.grad_mu_stride;
+    float* grad_logvar = op.grad_logvar + b * op.grad_logvar_stride;
+    for (int first = 0; first < op.latent; first += kNoiseColumns) {
+      const int columns = std::min(kNoiseColumns, op.latent - first);
+      std::fill(grad_z, grad_z + columns, 0.0f);
+      std::fill(grad_z_epsilon, grad_z_epsilon + columns, 0.0f);
+      for (int l = 0; l < op.samples; ++l) {
+        const float* eps = epsilon(op, b, l, first, columns, block);
+        const float* grad = op.grad_z + (b * op.samples + l) * op.latent + first;
+#pragma omp simd
+        for (int c = 0; c < columns; ++c) {
+          grad_z[c] += grad[c];
+          grad_z_epsilon[c] = math::fma(grad[c], eps[c], grad_z_epsilon[c]);
+        }
+      }
+#pragma omp simd
+      for (int c = 0; c < columns; ++c) {
+        const auto grad = math::posterior_gradient(mu[first + c], logvar[first + c], grad_z[c],
+                                                   grad_z_epsilon[c], kl_weight);
+        grad_mu[first + c] = grad.mu;
+        grad_logvar[first + c] = grad.logvar;
+      }
+    }
+  }
+}
+
+}  // namespace elbo::cpu::ELBO_CPU_ISA

@@ -1,0 +1,77 @@
+#include "kernels/likelihood.hpp"
+
+#include "kernels/cpu/execution.hpp"
+
+namespace elbo::cpu::ELBO_CPU_ISA {
+namespace {
+
+Partition partition(const LikelihoodTerms& op) {
+  return element_rows(static_cast<int64_t>(op.inputs.capacity()) * op.samples, op.columns);
+}
+Partition partition(const LikelihoodMean& op) {
+  return element_rows(op.rows.capacity(), op.columns);
+}
+
+template <class L, bool kGradients>
+void terms_of_row(const LikelihoodTerms& op, int64_t row, float scale) {
+  const int32_t columns = op.columns;
+  const float* x = op.x + row / op.samples * columns;
+  float* output = op.output + row * L::parameters * columns;
+  const float log_variance = op.log_variance == nullptr ? 0.0f : *op.log_variance;
+  float nll = 0.0f, grad_log_variance = 0.0f;
+#pragma omp simd reduction(+ : nll, grad_log_variance)
+  for (int32_t c = 0; c < columns; ++c) {
+    float parameter[L::parameters];
+    for (int p = 0; p < L::parameters; ++p) parameter[p] = output[p * columns + c];
+    const auto terms = L::terms(x[c], parameter, log_variance);
+    nll += terms.nll;
+    if constexpr (kGradients) {
+      grad_log_variance += terms.grad_log_variance;
+      for (int p = 0; p < L::parameters; ++p)
+        output[p * columns + c] = scale * terms.grad_output[p];
+    }
+  }
+  op.nll[row] = nll;
+  if (kGradients && op.grad_log_variance != nullptr)
+    op.grad_log_variance[row] = scale * grad_log_variance;
+}
+
+}  // namespace
+
+int tasks(const LikelihoodTerms& op) { return partition(op).tasks(); }
+
+void run(const LikelihoodTerms& op, int task) {
+  const int64_t active = static_cast<int64_t>(op.inputs.active()) * op.samples;
+  const Range range = partition(op).range(task, active);
+  const float scale = 1.0f / static_cast<float>(active);
+  op.likelihood.visit([&](auto likelihood) {
+    using L = decltype(likelihood);
+    for (int64_t row = range.begin; row < range.end; ++row) {
+      if (op.gradients)
+        terms_of_row<L, true>(op, row, scale);
+      else
+        terms_of_row<L, false>(op, row, scale);
+    }
+  });
+}
+
+int tasks(const LikelihoodMean& op) { return partition(op).tasks(); }
+
+void run(const LikelihoodMean& op, int task) {
+  const Range range = partition(op).range(task, op.rows.active());
+  op.likelihood.visit([&](auto likelihood) {
+    using L = decltype(likelihood);
+    for (int64_t row = range.begin; row < range.end; ++row) {
+      const float* output = op.output + row * L::parameters * op.columns;
+      float* mean = op.mean + row * op.columns;
+#pragma omp simd
+      for (int32_t c = 0; c < op.columns; ++c) {
+        float parameter[L::parameters];
+        for (int p = 0; p < L::parameters; ++p) parameter[p] = output[p * op.columns + c];
+        mean[c] = L::mean(parameter);
+      }
+    }
+  });
+}
+
+}  // namespace elbo::cpu::ELBO_CPU_ISA

@@ -1,0 +1,45 @@
+// Runs of consecutive noise groups, vectorised over groups.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/math/philox.hpp"
+
+namespace elbo::cpu::ELBO_CPU_ISA {
+
+inline constexpr int kNoiseGroups = 64;
+inline constexpr int kNoiseColumns = 4 * kNoiseGroups;
+
+/// out[4*i .. 4*i+3] = the normals of group first + i, for i < groups <= kNoiseGroups.
+inline void normals(uint64_t seed, uint64_t subsequence, uint64_t first, int groups, float* out) {
+  float lane[4][kNoiseGroups];
+#pragma omp simd
+  for (int i = 0; i < groups; ++i) {
+    const math::Float4 n = math::normal4(seed, subsequence, first + static_cast<uint64_t>(i));
+    lane[0][i] = n.value[0];
+    lane[1][i] = n.value[1];
+    lane[2][i] = n.value[2];
+    lane[3][i] = n.value[3];
+  }
+  for (int i = 0; i < groups; ++i)
+    for (int l = 0; l < 4; ++l) out[4 * i + l] = lane[l][i];
+}
+
+/// The same with the groups' raw integers.
+inline void bits(uint64_t seed, uint64_t subsequence, uint64_t first, int groups, uint32_t* out) {
+  uint32_t lane[4][kNoiseGroups];
+#pragma omp simd
+  for (int i = 0; i < groups; ++i) {
+    const math::Bits4 b = math::philox4x32(seed, subsequence, first + static_cast<uint64_t>(i));
+    lane[0][i] = b.value[0];
+    lane[1][i] = b.value[1];
+    lane[2][i] = b.value[2];
+    lane[3][i] = b.value[3];
+  }
+  for (int i = 0; i < groups; ++i)
+    for (int l = 0; l < 4; ++l) out[4 * i + l] = lane[l][i];
+}
+
+inline int groups_for(int columns) { return (columns + 3) / 4; }
+
+}  // namespace elbo::cpu::ELBO_CPU_ISA

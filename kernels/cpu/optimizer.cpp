@@ -1,0 +1,71 @@
+#include "kernels/optimizer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/execution.hpp"
+
+namespace elbo::cpu::ELBO_CPU_ISA {
+namespace {
+
+Partition partition(const OptimizerUpdate& op) { return {op.count, kArenaChunk}; }
+
+double total(const float* partial, int64_t count) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < count; ++i) sum += partial[i];
+  return sum;
+}
+
+float gradient_scale(const OptimizerUpdate& op) {
+  if (op.clip_norm <= 0.0f) return 1.0f;
+  const double norm = std::sqrt(total(op.squared_norm, arena_chunks(op.count)));
+  return static_cast<float>(std::min(1.0, op.clip_norm / (norm + kClipEpsilon)));
+}
+
+}  // namespace
+
+int tasks(const OptimizerUpdate& op) { return partition(op).tasks(); }
+
+void run(const OptimizerUpdate& op, int task) {
+  const Range range = partition(op).range(task);
+  const float scale = gradient_scale(op);
+  const math::OptimizerSettings settings = op.settings;
+  const math::OptimizerStep step = {op.state->learning_rate, op.state->correction1,
+                                    op.state->correction2};
+  op.optimizer.visit([&](auto optimizer) {
+    using Rule = decltype(optimizer);
+    float *weight = op.weight, *first = op.first_moment, *second = op.second_moment;
+    const float* grad = op.grad;
+#pragma omp simd
+    for (int64_t i = range.begin; i < range.end; ++i) {
+      const math::OptimizerSlot slot =
+          Rule::update({weight[i], first[i], second[i]}, scale * grad[i], settings, step);
+      weight[i] = slot.weight;
+      first[i] = slot.first_moment;
+      if constexpr (Rule::moments > 1) second[i] = slot.second_moment;
+    }
+  });
+}
+
+int tasks(const AdvanceStep&) { return 1; }
+
+void run(const AdvanceStep& op, int) {
+  const StepState& state = *op.state;
+  const int64_t rows = op.inputs.active();
+  StepRecord record;
+  record.step = state.step + 1;
+  record.epoch = state.epoch;
+  record.nll = static_cast<float>(total(op.nll, rows * op.samples) /
+                                  static_cast<double>(rows * op.samples));
+  record.kl = op.kl == nullptr ? 0.0f
+                               : static_cast<float>(total(op.kl, rows) / static_cast<double>(rows));
+  record.learning_rate = state.learning_rate;
+  record.beta = state.beta;
+  if (op.squared_norm != nullptr)
+    record.gradient_norm = static_cast<float>(std::sqrt(total(op.squared_norm, op.norm_chunks)));
+  record.rows = static_cast<int32_t>(rows);
+  op.ring[state.step % static_cast<uint64_t>(op.ring_size)] = record;
+  *op.state = op.plan.at(state.step + 1);
+}
+
+}  // namespace elbo::cpu::ELBO_CPU_ISA

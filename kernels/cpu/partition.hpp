@@ -1,0 +1,43 @@
+// How an op's work is cut into tasks: by its shape alone, never by the number of threads, so that
+// every sum is taken in the same order whoever runs it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace elbo::cpu {
+
+struct Range {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+/// `total` items in tasks of `grain` items.
+struct Partition {
+  int64_t total = 0;
+  int64_t grain = 1;
+
+  int tasks() const { return static_cast<int>((total + grain - 1) / grain); }
+  /// The items of a task, of which only the first `active` exist this time.
+  Range range(int task, int64_t active) const {
+    const int64_t begin = task * grain;
+    return {begin, std::max(begin, std::min(begin + grain, active))};
+  }
+  Range range(int task) const { return range(task, total); }
+};
+
+/// Rows of an element-wise op: about 8 K elements a task, some microseconds of work.
+inline Partition element_rows(int64_t rows, int64_t columns) {
+  return {rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, columns))};
+}
+
+/// Rows of a matrix product's result. Fewer than 32 rows waste the packing of the other operand;
+/// fewer than a million multiplications are not worth a task.
+inline Partition product_rows(int64_t rows, int64_t multiplications_per_row) {
+  const int64_t worthwhile = 1'000'000 / std::max<int64_t>(1, multiplications_per_row) + 1;
+  const int64_t grain = std::max<int64_t>({rows >= 256 ? 64 : 32, (worthwhile + 15) / 16 * 16});
+  if (rows > grain) return {rows, grain};
+  return {rows, std::max<int64_t>(8, (rows + 1) / 2)};
+}
+
+}  // namespace elbo::cpu

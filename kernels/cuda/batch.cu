@@ -1,0 +1,77 @@
+#include "kernels/cuda/execution.cuh"
+#include "kernels/cuda/quads.cuh"
+#include "kernels/math/permutation.hpp"
+
+namespace elbo::cuda {
+
+/// Which row of the data set is row i of the batch.
+ELBO_DEVICE uint32_t batch_row(const GatherBatch& op, const StepState& state, uint32_t i) {
+  uint32_t place = state.first_row + i;
+  if (op.shuffle) place = math::Permutation(op.count, op.seed, state.epoch)(place);
+  return op.index == nullptr ? place : op.index[place];
+}
+
+/// What the model sees of the stored values of a row's quad; kUnit maps them to [0, 1].
+ELBO_DEVICE math::Float4 view_of(const GatherBatch& op, math::Float4 stored, float unit,
+                                 uint32_t row, uint32_t quad, uint64_t step) {
+  math::Float4 x;
+  if (op.view == DataView::raw) {
+    ELBO_UNROLL
+    for (int i = 0; i < kQuad; ++i) x.value[i] = stored.value[i] * unit;
+    return x;
+  }
+  const bool dequantize = op.view == DataView::dequantized;
+  const uint64_t subsequence = math::noise_subsequence(
+      dequantize ? math::NoiseStream::dequantize : math::NoiseStream::binarize,
+      op.view == DataView::binarized_fixed ? 0 : step);
+  const math::Bits4 noise = math::philox4x32(op.seed, subsequence, math::noise_group(row, quad));
+  ELBO_UNROLL
+  for (int i = 0; i < kQuad; ++i) {
+    const float u = math::uniform(noise.value[i]);
+    x.value[i] = dequantize ? (stored.value[i] + u) * (1.0f / 256.0f)
+                            : (u < stored.value[i] * unit ? 1.0f : 0.0f);
+  }
+  return x;
+}
+
+/// A row per block.
+template <class Stored, bool kVector>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) gather_batch_kernel(GatherBatch op) {
+  constexpr float kUnit = std::is_same_v<Stored, uint8_t> ? 1.0f / 255.0f : 1.0f;
+  const StepState& state = *op.batch.state;
+  const int32_t i = static_cast<int32_t>(blockIdx.x);
+  const bool active = i < op.batch.active();
+  const uint32_t row = active ? batch_row(op, state, blockIdx.x) : 0u;
+  if (threadIdx.x == 0) op.row_ids[i] = row;
+  const Stored* in = static_cast<const Stored*>(op.rows) + int64_t{row} * op.columns;
+  float* x = op.x + int64_t{i} * op.columns;
+  for (int32_t c = kQuad * threadIdx.x; c < op.columns; c += kQuad * blockDim.x) {
+    const int32_t left = op.columns - c;
+    math::Float4 quad = {};
+    if (active)
+      quad = view_of(op, load_quad<kVector>(in + c, left), kUnit, row,
+                     static_cast<uint32_t>(c) / kQuad, state.step);
+    store_quad<kVector>(x + c, left, quad);
+  }
+}
+
+template <class Stored>
+void launch_gather_batch(const GatherBatch& op, const Queue& queue) {
+  with_vector_access({op.rows, op.x}, {op.columns}, [&](auto vector) {
+    launch_rows(gather_batch_kernel<Stored, decltype(vector)::value>, op.batch.capacity(),
+                op.columns, queue.stream, op);
+  });
+}
+
+void launch_op(const GatherBatch& op, const Queue& queue) {
+  switch (op.dtype) {
+    case DType::u8:
+      return launch_gather_batch<uint8_t>(op, queue);
+    case DType::f32:
+      return launch_gather_batch<float>(op, queue);
+    case DType::f64:
+      return launch_gather_batch<double>(op, queue);
+  }
+}
+
+}  // namespace elbo::cuda

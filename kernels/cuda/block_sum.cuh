@@ -1,0 +1,37 @@
+// Sums over a block in an order that depends on its size alone.
+#pragma once
+
+#include "kernels/cuda/port.cuh"
+
+namespace elbo::cuda {
+
+/// Sum of `value` over the warp, in every lane.
+template <class T>
+ELBO_DEVICE T warp_sum(T value) {
+  ELBO_UNROLL
+  for (int offset = kWarpSize / 2; offset > 0; offset /= 2)
+    value += __shfl_xor_sync(kFullWarp, value, offset);
+  return value;
+}
+
+/// Sum of `value` over a one-dimensional block of whole warps, in every thread; all must call.
+template <class T>
+ELBO_DEVICE T block_sum(T value) {
+  ELBO_SHARED(T, partial, kWarpSize);
+  const unsigned lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
+  value = warp_sum(value);
+  __syncthreads();  // readers of an earlier sum are done
+  if (lane == 0) partial[warp] = value;
+  __syncthreads();
+  return warp_sum(lane < blockDim.x / kWarpSize ? partial[lane] : T(0));
+}
+
+/// Sum of values[0 .. count-1] over the block, in every thread; all must call.
+template <class T>
+ELBO_DEVICE T block_sum(const float* values, int64_t count) {
+  T sum = 0;
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += values[i];
+  return block_sum(sum);
+}
+
+}  // namespace elbo::cuda

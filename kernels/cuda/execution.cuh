@@ -1,0 +1,38 @@
+// The CUDA execution of every op: launch_op puts an op's kernels on a queue and returns.
+//
+// Rows past a batch's active ones are computed along, since matrix products run at full capacity;
+// kernels keep them harmless: inputs and gradients are zero there, everything else is finite.
+#pragma once
+
+#include "kernels/cuda/gemm.hpp"
+#include "kernels/cuda/port.cuh"
+#include "kernels/program.hpp"
+
+namespace elbo::cuda {
+
+/// Where ops run: a stream, and the matrix products on it.
+struct Queue {
+  Stream stream;
+  Gemm& gemm;
+};
+
+void launch_op(const RandomFill&, const Queue&);
+void launch_op(const PermutationFill&, const Queue&);
+void launch_op(const GatherBatch&, const Queue&);
+void launch_op(const DenseForward&, const Queue&);
+void launch_op(const DenseBackwardInput&, const Queue&);
+void launch_op(const DenseBackwardWeights&, const Queue&);
+void launch_op(const LatentForward&, const Queue&);
+void launch_op(const LatentBackward&, const Queue&);
+void launch_op(const LikelihoodTerms&, const Queue&);
+void launch_op(const LikelihoodMean&, const Queue&);
+void launch_op(const ColumnSum&, const Queue&);
+void launch_op(const SquaredNorm&, const Queue&);
+void launch_op(const OptimizerUpdate&, const Queue&);
+void launch_op(const AdvanceStep&, const Queue&);
+
+inline void launch_program(const Program& program, const Queue& queue) {
+  for (const Op& op : program) std::visit([&](const auto& each) { launch_op(each, queue); }, op);
+}
+
+}  // namespace elbo::cuda

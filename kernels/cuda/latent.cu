@@ -1,0 +1,114 @@
+#include "kernels/cuda/block_sum.cuh"
+#include "kernels/cuda/execution.cuh"
+#include "kernels/cuda/quads.cuh"
+#include "kernels/math/posterior.hpp"
+
+namespace elbo::cuda {
+
+/// epsilon of columns c .. c+3 for one input's sample.
+template <bool kVector, class LatentOp>
+ELBO_DEVICE math::Float4 epsilon_quad(const LatentOp& op, int32_t input, int32_t sample,
+                                      int32_t c) {
+  const EpsilonSource& source = op.epsilon;
+  if (source.buffer != nullptr)
+    return load_quad<kVector>(
+        source.buffer + (int64_t{input} * op.samples + sample) * op.latent + c, op.latent - c);
+  const uint32_t quads = static_cast<uint32_t>((op.latent + kQuad - 1) / kQuad);
+  const uint32_t quad = static_cast<uint32_t>(sample) * quads + static_cast<uint32_t>(c) / kQuad;
+  return math::normal4(source.seed,
+                       math::noise_subsequence(math::NoiseStream::epsilon, op.inputs.state->step),
+                       math::noise_group(source.row_ids[input], quad));
+}
+
+/// An input per block, with all its samples.
+template <bool kVector>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) latent_forward_kernel(LatentForward op) {
+  const int32_t b = static_cast<int32_t>(blockIdx.x);
+  const bool active = b < op.inputs.active();
+  const float* mu_row = op.posterior.mu + int64_t{b} * op.posterior.mu_stride;
+  const float* logvar_row = op.posterior.logvar + int64_t{b} * op.posterior.logvar_stride;
+  float kl = 0.0f;
+  for (int32_t c = kQuad * threadIdx.x; c < op.latent; c += kQuad * blockDim.x) {
+    const int32_t left = op.latent - c;
+    const math::Float4 mu = load_quad<kVector>(mu_row + c, left);
+    const math::Float4 logvar = load_quad<kVector>(logvar_row + c, left);
+    for (int32_t l = 0; l < op.samples; ++l) {
+      math::Float4 z = {};
+      if (active) {
+        const math::Float4 epsilon = epsilon_quad<kVector>(op, b, l, c);
+        ELBO_UNROLL
+        for (int i = 0; i < kQuad; ++i)
+          z.value[i] = math::reparameterize(mu.value[i], logvar.value[i], epsilon.value[i]);
+      }
+      store_quad<kVector>(op.z + (int64_t{b} * op.samples + l) * op.latent + c, left, z);
+    }
+    ELBO_UNROLL
+    for (int i = 0; i < kQuad; ++i)
+      if (i < left) kl += math::gaussian_kl(mu.value[i], logvar.value[i]);
+  }
+  kl = block_sum(kl);
+  if (threadIdx.x == 0 && active) op.kl[b] = kl;
+}
+
+void launch_op(const LatentForward& op, const Queue& queue) {
+  const PosteriorView& posterior = op.posterior;
+  with_vector_access({posterior.mu, posterior.logvar, op.epsilon.buffer, op.z},
+                     {posterior.mu_stride, posterior.logvar_stride, op.latent}, [&](auto vector) {
+                       launch_rows(latent_forward_kernel<decltype(vector)::value>,
+                                   op.inputs.capacity(), op.latent, queue.stream, op);
+                     });
+}
+
+/// An input per block; epsilon is drawn again.
+template <bool kVector>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) latent_backward_kernel(LatentBackward op) {
+  const StepState& state = *op.inputs.state;
+  const int32_t b = static_cast<int32_t>(blockIdx.x);
+  const bool active = b < op.inputs.active();
+  const float kl_weight = state.beta / static_cast<float>(state.rows);
+  const float* mu_row = op.posterior.mu + int64_t{b} * op.posterior.mu_stride;
+  const float* logvar_row = op.posterior.logvar + int64_t{b} * op.posterior.logvar_stride;
+  for (int32_t c = kQuad * threadIdx.x; c < op.latent; c += kQuad * blockDim.x) {
+    const int32_t left = op.latent - c;
+    math::Float4 grad_mu = {}, grad_logvar = {};
+    if (active) {
+      math::Float4 grad_z = {}, grad_z_epsilon = {};
+      for (int32_t l = 0; l < op.samples; ++l) {
+        const math::Float4 epsilon = epsilon_quad<kVector>(op, b, l, c);
+        const math::Float4 grad =
+            load_quad<kVector>(op.grad_z + (int64_t{b} * op.samples + l) * op.latent + c, left);
+        ELBO_UNROLL
+        for (int i = 0; i < kQuad; ++i) {
+          grad_z.value[i] += grad.value[i];
+          grad_z_epsilon.value[i] =
+              math::fma(grad.value[i], epsilon.value[i], grad_z_epsilon.value[i]);
+        }
+      }
+      const math::Float4 mu = load_quad<kVector>(mu_row + c, left);
+      const math::Float4 logvar = load_quad<kVector>(logvar_row + c, left);
+      ELBO_UNROLL
+      for (int i = 0; i < kQuad; ++i) {
+        const auto grad = math::posterior_gradient(mu.value[i], logvar.value[i], grad_z.value[i],
+                                                   grad_z_epsilon.value[i], kl_weight);
+        grad_mu.value[i] = grad.mu;
+        grad_logvar.value[i] = grad.logvar;
+      }
+    }
+    store_quad<kVector>(op.grad_mu + int64_t{b} * op.grad_mu_stride + c, left, grad_mu);
+    store_quad<kVector>(op.grad_logvar + int64_t{b} * op.grad_logvar_stride + c, left, grad_logvar);
+  }
+}
+
+void launch_op(const LatentBackward& op, const Queue& queue) {
+  const PosteriorView& posterior = op.posterior;
+  with_vector_access(
+      {posterior.mu, posterior.logvar, op.epsilon.buffer, op.grad_z, op.grad_mu, op.grad_logvar},
+      {posterior.mu_stride, posterior.logvar_stride, op.latent, op.grad_mu_stride,
+       op.grad_logvar_stride},
+      [&](auto vector) {
+        launch_rows(latent_backward_kernel<decltype(vector)::value>, op.inputs.capacity(),
+                    op.latent, queue.stream, op);
+      });
+}
+
+}  // namespace elbo::cuda

@@ -1,0 +1,84 @@
+#include "kernels/cuda/block_sum.cuh"
+#include "kernels/cuda/execution.cuh"
+#include "kernels/cuda/quads.cuh"
+
+namespace elbo::cuda {
+
+/// What the gradient is multiplied by so that its norm is at most clip_norm; all threads must call.
+ELBO_DEVICE float gradient_scale(const OptimizerUpdate& op) {
+  if (op.clip_norm <= 0.0f) return 1.0f;
+  const double norm = math::sqrt(block_sum<double>(op.squared_norm, arena_chunks(op.count)));
+  return norm > op.clip_norm ? static_cast<float>(op.clip_norm / norm) : 1.0f;
+}
+
+/// Several quads a thread, so that the norm is summed by few blocks.
+inline constexpr int kUpdateQuads = 4;
+
+template <class Rule, bool kVector>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) optimizer_update_kernel(OptimizerUpdate op) {
+  const float scale = gradient_scale(op);
+  const math::OptimizerStep step = {op.state->learning_rate, op.state->correction1,
+                                    op.state->correction2};
+  for (int q = 0; q < kUpdateQuads; ++q) {
+    const int64_t i =
+        kQuad * ((int64_t{blockIdx.x} * kUpdateQuads + q) * kItemThreads + threadIdx.x);
+    if (i >= op.count) return;
+    const int64_t left = op.count - i;
+    const math::Float4 grad = load_quad<kVector>(op.grad + i, left);
+    math::Float4 weight = load_quad<kVector>(op.weight + i, left);
+    math::Float4 first = load_quad<kVector>(op.first_moment + i, left);
+    math::Float4 second = {};
+    if constexpr (Rule::moments > 1) second = load_quad<kVector>(op.second_moment + i, left);
+    ELBO_UNROLL
+    for (int k = 0; k < kQuad; ++k) {
+      const math::OptimizerSlot slot =
+          Rule::update({weight.value[k], first.value[k], second.value[k]}, scale * grad.value[k],
+                       op.settings, step);
+      weight.value[k] = slot.weight;
+      first.value[k] = slot.first_moment;
+      second.value[k] = slot.second_moment;
+    }
+    store_quad<kVector>(op.weight + i, left, weight);
+    store_quad<kVector>(op.first_moment + i, left, first);
+    if constexpr (Rule::moments > 1) store_quad<kVector>(op.second_moment + i, left, second);
+  }
+}
+
+void launch_op(const OptimizerUpdate& op, const Queue& queue) {
+  op.optimizer.visit([&](auto rule) {
+    with_vector_access(
+        {op.weight, op.grad, op.first_moment, op.second_moment}, {}, [&](auto vector) {
+          launch_items(optimizer_update_kernel<decltype(rule), decltype(vector)::value>, op.count,
+                       int64_t{kQuad} * kUpdateQuads * kItemThreads, queue.stream, op);
+        });
+  });
+}
+
+/// One block: sums in double, then the first thread writes.
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) advance_step_kernel(AdvanceStep op) {
+  const StepState state = *op.state;
+  const int64_t rows = op.inputs.active(), samples = rows * op.samples;
+  const double nll = block_sum<double>(op.nll, samples);
+  const double kl = op.kl == nullptr ? 0.0 : block_sum<double>(op.kl, rows);
+  const double squared_norm =
+      op.squared_norm == nullptr ? 1.0 : block_sum<double>(op.squared_norm, op.norm_chunks);
+  if (threadIdx.x != 0) return;
+  StepRecord record;
+  record.step = state.step + 1;
+  record.epoch = state.epoch;
+  record.nll = static_cast<float>(nll / static_cast<double>(samples));
+  record.kl = static_cast<float>(kl / static_cast<double>(rows));
+  record.learning_rate = state.learning_rate;
+  record.beta = state.beta;
+  if (op.squared_norm != nullptr)
+    record.gradient_norm = static_cast<float>(math::sqrt(squared_norm));
+  record.rows = static_cast<int32_t>(rows);
+  op.ring[state.step % static_cast<uint64_t>(op.ring_size)] = record;
+  *op.state = op.plan.at(state.step + 1);
+}
+
+void launch_op(const AdvanceStep& op, const Queue& queue) {
+  launch_items(advance_step_kernel, 1, 1, queue.stream, op);
+}
+
+}  // namespace elbo::cuda

@@ -1,0 +1,84 @@
+// Arrays in quads: a thread works on four consecutive elements, which is one Philox group, and one
+// 16-byte access where the addresses allow it (kVector) or four 4-byte ones.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+#include <type_traits>
+
+#include "kernels/cuda/port.cuh"
+#include "kernels/math/philox.hpp"
+
+namespace elbo::cuda {
+
+inline constexpr int kQuad = 4;
+
+/// The quad at `source`, of which `count` elements exist; those that do not are zero.
+template <bool kVector, class Stored>
+ELBO_DEVICE math::Float4 load_quad(const Stored* source, int64_t count) {
+  if constexpr (kVector && std::is_same_v<Stored, float>) {
+    if (count >= kQuad) {
+      const float4 v = load4(source);
+      return {{v.x, v.y, v.z, v.w}};
+    }
+  }
+  math::Float4 quad;
+  ELBO_UNROLL
+  for (int i = 0; i < kQuad; ++i) quad.value[i] = i < count ? static_cast<float>(source[i]) : 0.0f;
+  return quad;
+}
+
+/// Stores the first `count` elements of a quad.
+template <bool kVector>
+ELBO_DEVICE void store_quad(float* target, int64_t count, const math::Float4& quad) {
+  if (kVector && count >= kQuad) {
+    store4(target, make_float4(quad.value[0], quad.value[1], quad.value[2], quad.value[3]));
+    return;
+  }
+  ELBO_UNROLL
+  for (int i = 0; i < kQuad; ++i)
+    if (i < count) target[i] = quad.value[i];
+}
+
+inline constexpr unsigned kRowThreads = 256;
+
+/// Runs `kernel` with one block per row, enough threads for a quad each (in whole warps, at most
+/// kRowThreads): a thread starts at column 4 * threadIdx.x and steps by 4 * blockDim.x.
+template <class Args>
+void launch_rows(void (*kernel)(Args), int64_t rows, int64_t columns, Stream stream,
+                 const std::type_identity_t<Args>& args) {
+  if (rows == 0) return;
+  const int64_t quads = (columns + kQuad - 1) / kQuad;
+  const int64_t warps = (quads + kWarpSize - 1) / kWarpSize;
+  const auto threads =
+      static_cast<unsigned>(std::clamp<int64_t>(warps * kWarpSize, kWarpSize, kRowThreads));
+  launch(kernel, static_cast<unsigned>(rows), threads, 0, stream, args);
+}
+
+inline constexpr unsigned kItemThreads = 256;
+
+/// Runs `kernel` with blocks of kItemThreads threads, each block for `items_per_block` of `items`.
+template <class Args>
+void launch_items(void (*kernel)(Args), int64_t items, int64_t items_per_block, Stream stream,
+                  const std::type_identity_t<Args>& args) {
+  if (items == 0) return;
+  const int64_t blocks = (items + items_per_block - 1) / items_per_block;
+  launch(kernel, static_cast<unsigned>(blocks), kItemThreads, 0, stream, args);
+}
+
+/// Calls `f` with std::true_type where every quad of arrays that start at `arrays`, with rows
+/// `strides` elements apart, can be accessed in one piece; with std::false_type otherwise.
+template <class F>
+void with_vector_access(std::initializer_list<const void*> arrays,
+                        std::initializer_list<int64_t> strides, F&& f) {
+  const bool aligned =
+      std::ranges::all_of(arrays,
+                          [](auto* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }) &&
+      std::ranges::all_of(strides, [](int64_t stride) { return stride % kQuad == 0; });
+  if (aligned)
+    f(std::true_type{});
+  else
+    f(std::false_type{});
+}
+
+}  // namespace elbo::cuda

@@ -1,0 +1,67 @@
+// A device: memory, and something that runs programs. The CPU is one, each NVIDIA GPU is one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "kernels/program.hpp"
+
+namespace elbo {
+
+enum class DeviceKind { cpu, cuda };
+
+/// A program made ready for its device. Keeps no copy of the buffers it works on.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+  /// Runs the program `repeats` times in a row; may return before a GPU is done.
+  virtual void run(uint64_t repeats = 1) = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual DeviceKind kind() const noexcept = 0;
+  /// One line for people: "CPU, 2 threads, AVX-512".
+  virtual std::string describe() const = 0;
+  /// Whether pointers of the host are valid on this device.
+  virtual bool shares_host_memory() const noexcept = 0;
+
+  /// At least `bytes` bytes, aligned to 64; `purpose` names them in the DeviceError when there is
+  /// no room.
+  virtual void* allocate(size_t bytes, std::string_view purpose) = 0;
+  virtual void release(void* memory) noexcept = 0;
+  /// Copies and fills wait for programs still running.
+  virtual void upload(void* to_device, const void* from_host, size_t bytes) = 0;
+  virtual void download(void* to_host, const void* from_device, size_t bytes) = 0;
+  virtual void fill_zero(void* on_device, size_t bytes) = 0;
+
+  virtual std::unique_ptr<Executable> prepare(Program program) = 0;
+  virtual void synchronize() = 0;
+
+  /// Prepares and runs a program once.
+  void run(Program program) { prepare(std::move(program))->run(); synchronize(); }
+};
+
+/// The CPU with `threads` threads; 0: as many as OpenMP offers. Throws ConfigError when negative.
+std::shared_ptr<Device> make_cpu_device(int threads = 0);
+
+/// What is known of the GPUs here; never throws, loads nothing where there is no driver.
+struct CudaProbe {
+  int devices = 0;
+  std::string reason;  // why there is none to use, empty otherwise
+};
+CudaProbe probe_cuda() noexcept;
+
+/// GPU `ordinal`. Throws DeviceError, naming the reason, when it cannot be used.
+std::shared_ptr<Device> make_cuda_device(int ordinal = 0);
+
+/// "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N". Throws ConfigError for other
+/// names and DeviceError where "cuda" was asked for and cannot be had.
+std::shared_ptr<Device> make_device(std::string_view name, int threads = 0);
+
+}  // namespace elbo

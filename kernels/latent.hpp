@@ -1,0 +1,62 @@
+// Contract: the latent layer. The noise lives in registers: the backward pass draws it again.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/core/rows.hpp"
+#include "kernels/math/philox.hpp"
+
+namespace elbo {
+
+/// Where a latent op's epsilon comes from: drawn in registers, addressed by (row of the data set,
+/// sample, element, step), or read from a buffer (cuRAND's generator, golden tests).
+struct EpsilonSource {
+  uint64_t seed = 0;
+  const uint32_t* row_ids = nullptr;  // [inputs] the data set's rows in this batch
+  const float* buffer = nullptr;      // [inputs * samples, latent], or null: draw
+};
+
+/// The posterior's parameters: mu and logvar of input b start at b * stride from the pointers.
+/// A logvar_stride of 0 shares one log-variance per latent among all inputs.
+struct PosteriorView {
+  const float* mu = nullptr;      // [inputs, latent]
+  const float* logvar = nullptr;  // [inputs, latent] or [latent]
+  int32_t mu_stride = 0;
+  int32_t logvar_stride = 0;
+};
+
+/// z[b*samples + l, :] = mu[b, :] + exp(logvar[b, :] / 2) * epsilon, and kl[b] in nats.
+struct LatentForward {
+  static constexpr std::string_view name = "latent_forward";
+  Rows inputs;
+  int32_t samples = 1;
+  int32_t latent = 0;
+  PosteriorView posterior;
+  EpsilonSource epsilon;
+  float* z = nullptr;   // [inputs * samples, latent]
+  float* kl = nullptr;  // [inputs]
+
+  double bytes() const { return 4.0 * inputs.capacity() * latent * (2 + samples); }
+  double flops() const { return 0.0; }
+};
+
+/// Gradient of sum(grad_z * z) + (beta / active rows) * sum(kl) at mu and logvar:
+/// grad_mu (=) and grad_logvar (=), both per input even where logvar is shared.
+struct LatentBackward {
+  static constexpr std::string_view name = "latent_backward";
+  Rows inputs;
+  int32_t samples = 1;
+  int32_t latent = 0;
+  PosteriorView posterior;
+  EpsilonSource epsilon;
+  const float* grad_z = nullptr;  // [inputs * samples, latent]
+  float* grad_mu = nullptr;       // [inputs, latent], rows grad_mu_stride apart
+  float* grad_logvar = nullptr;   // [inputs, latent], rows grad_logvar_stride apart
+  int32_t grad_mu_stride = 0;
+  int32_t grad_logvar_stride = 0;
+
+  double bytes() const { return 4.0 * inputs.capacity() * latent * (4 + samples); }
+  double flops() const { return 0.0; }
+};
+
+}  // namespace elbo

@@ -1,0 +1,54 @@
+// Contract: the likelihood's negative log-density and every gradient, in one pass, in place.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/core/rows.hpp"
+#include "kernels/math/likelihood/all.hpp"
+
+namespace elbo {
+
+/// nll[r] = -log p(x[r / samples, :] | output[r, :]) in nats, summed over the columns.
+///
+/// With `gradients`, output is overwritten by the gradient of sum(nll) / (active rows * samples)
+/// and grad_log_variance[r] holds row r's share of the shared log-variance's (if there is one).
+/// output[r, :] holds the likelihood's parameters in blocks: all means, then all log-variances.
+struct LikelihoodTerms {
+  static constexpr std::string_view name = "likelihood_terms";
+  math::Likelihood likelihood;
+  bool gradients = true;
+  Rows inputs;
+  int32_t samples = 1;
+  int32_t columns = 0;
+  const float* x = nullptr;             // [inputs, columns]
+  float* output = nullptr;              // [inputs * samples, parameters * columns]
+  const float* log_variance = nullptr;  // [1], or null
+  float* nll = nullptr;                 // [inputs * samples]
+  float* grad_log_variance = nullptr;   // [inputs * samples], or null
+
+  int parameters() const {
+    int n = 0;
+    likelihood.visit([&](auto l) { n = decltype(l)::parameters; });
+    return n;
+  }
+  double bytes() const {
+    const double elements = static_cast<double>(inputs.capacity()) * samples * columns;
+    return 4.0 * (elements * parameters() * (gradients ? 2 : 1) + elements / samples);
+  }
+  double flops() const { return 0.0; }
+};
+
+/// mean[r, :] = E[x] under the likelihood with parameters output[r, :].
+struct LikelihoodMean {
+  static constexpr std::string_view name = "likelihood_mean";
+  math::Likelihood likelihood;
+  Rows rows;
+  int32_t columns = 0;
+  const float* output = nullptr;  // [rows, parameters * columns]
+  float* mean = nullptr;          // [rows, columns]
+
+  double bytes() const { return 8.0 * rows.capacity() * columns; }
+  double flops() const { return 0.0; }
+};
+
+}  // namespace elbo

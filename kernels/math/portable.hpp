@@ -1,0 +1,39 @@
+// What lets one formula compile for a CPU, for a GPU and for the tests' emulator.
+//
+// Both compilers are told not to contract a*b+c on their own (-ffp-contract=off, -fmad=false), so
+// an expression rounds the same everywhere and every fused multiply-add is one we wrote: fma().
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define ELBO_HD __host__ __device__ __forceinline__
+#else
+#define ELBO_HD inline __attribute__((always_inline))
+#endif
+
+namespace elbo::math {
+
+ELBO_HD float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+ELBO_HD double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+ELBO_HD float sqrt(float a) { return __builtin_sqrtf(a); }
+ELBO_HD double sqrt(double a) { return __builtin_sqrt(a); }
+
+/// Reinterpretation of bits; vectorises, unlike a call to memcpy.
+ELBO_HD float as_float(uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __uint_as_float(bits);
+#else
+  return __builtin_bit_cast(float, bits);
+#endif
+}
+ELBO_HD uint32_t as_bits(float value) {
+#if defined(__CUDA_ARCH__)
+  return __float_as_uint(value);
+#else
+  return __builtin_bit_cast(uint32_t, value);
+#endif
+}
+
+}  // namespace elbo::math

@@ -1,0 +1,60 @@
+// The Gaussian posterior q(z|x) = N(mu, diag exp(logvar)): reparameterisation and the KL divergence
+// to the prior N(0, I), per latent element, with their gradients. Kingma and Welling, "Auto-Encoding
+// Variational Bayes", 2014, equations 10 and appendix B.
+#pragma once
+
+#include "kernels/math/elementary.hpp"
+
+namespace elbo::math {
+
+/// Log-variances, of posterior and likelihood alike, act clamped to this range: e^±16 covers every
+/// sensible scale (8-bit data dequantised lie above e^-13.6), and nothing overflows.
+inline constexpr float kMinLogVariance = -16.0f;
+inline constexpr float kMaxLogVariance = 16.0f;
+
+template <class T>
+struct ClampedLogVariance {
+  T value;
+  T derivative;  // of the clamp: 1 inside, 0 outside
+};
+
+template <class T>
+ELBO_HD ClampedLogVariance<T> clamp_log_variance(T raw) {
+  const bool inside = raw >= T(kMinLogVariance) && raw <= T(kMaxLogVariance);
+  // Written so that NaN falls through and stays visible.
+  const T low = raw < T(kMinLogVariance) ? T(kMinLogVariance) : raw;
+  return {low > T(kMaxLogVariance) ? T(kMaxLogVariance) : low, inside ? T(1) : T(0)};
+}
+
+/// z = mu + exp(logvar / 2) * epsilon
+template <class T>
+ELBO_HD T reparameterize(T mu, T logvar, T epsilon) {
+  return fma(exp(T(0.5) * clamp_log_variance(logvar).value), epsilon, mu);
+}
+
+/// KL(N(mu, e^logvar) || N(0, 1)) in nats.
+template <class T>
+ELBO_HD T gaussian_kl(T mu, T logvar) {
+  const T lv = clamp_log_variance(logvar).value;
+  return T(0.5) * (fma(mu, mu, exp(lv)) - T(1) - lv);
+}
+
+template <class T>
+struct PosteriorGradient {
+  T mu;
+  T logvar;
+};
+
+/// Gradient of (loss through z) + kl_weight * KL, given grad_z summed over samples and
+/// grad_z_epsilon = sum over samples of grad_z * epsilon.
+template <class T>
+ELBO_HD PosteriorGradient<T> posterior_gradient(T mu, T logvar, T grad_z, T grad_z_epsilon,
+                                                T kl_weight) {
+  const ClampedLogVariance<T> lv = clamp_log_variance(logvar);
+  const T deviation = exp(T(0.5) * lv.value);
+  const T through_z = T(0.5) * deviation * grad_z_epsilon;
+  const T through_kl = T(0.5) * (fma(deviation, deviation, T(-1)));
+  return {fma(kl_weight, mu, grad_z), lv.derivative * fma(kl_weight, through_kl, through_z)};
+}
+
+}  // namespace elbo::math

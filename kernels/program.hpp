@@ -1,0 +1,38 @@
+// A program is a list of ops, and an op is plain data: the host records a training step once, a
+// device runs it as often as asked. The variant below is the one list of kernels; devices, tests,
+// benchmarks and the plan printed by `elbo inspect` all go over it.
+#pragma once
+
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "kernels/batch.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/latent.hpp"
+#include "kernels/likelihood.hpp"
+#include "kernels/optimizer.hpp"
+#include "kernels/random.hpp"
+#include "kernels/reduce.hpp"
+
+namespace elbo {
+
+using Op = std::variant<RandomFill, PermutationFill, GatherBatch, DenseForward, DenseBackwardInput,
+                        DenseBackwardWeights, LatentForward, LatentBackward, LikelihoodTerms,
+                        LikelihoodMean, ColumnSum, SquaredNorm, OptimizerUpdate, AdvanceStep>;
+
+using Program = std::vector<Op>;
+
+inline std::string_view name_of(const Op& op) {
+  return std::visit([](const auto& o) { return o.name; }, op);
+}
+/// Bytes that must move between memory and processor for this op at full batch.
+inline double bytes_of(const Op& op) {
+  return std::visit([](const auto& o) { return o.bytes(); }, op);
+}
+/// Floating-point operations of the op's matrix products at full batch.
+inline double flops_of(const Op& op) {
+  return std::visit([](const auto& o) { return o.flops(); }, op);
+}
+
+}  // namespace elbo

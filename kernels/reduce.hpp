@@ -1,0 +1,38 @@
+// Contract: reductions in a fixed order. No atomics: two runs give the same bits.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/core/rows.hpp"
+
+namespace elbo {
+
+/// out[c] = sum over the active rows of x[r, c]; accumulates in double.
+struct ColumnSum {
+  static constexpr std::string_view name = "column_sum";
+  Rows rows;
+  int32_t columns = 0;
+  const float* x = nullptr;  // [rows, columns]
+  float* out = nullptr;      // [columns]
+
+  double bytes() const { return 4.0 * rows.capacity() * columns; }
+  double flops() const { return static_cast<double>(rows.capacity()) * columns; }
+};
+
+/// Elements per partial sum of SquaredNorm; also the grain of OptimizerUpdate.
+inline constexpr int64_t kArenaChunk = 16384;
+constexpr int64_t arena_chunks(int64_t count) { return (count + kArenaChunk - 1) / kArenaChunk; }
+
+/// partial[k] = sum of squares of x[k * kArenaChunk ...]; their sum is the squared 2-norm.
+struct SquaredNorm {
+  static constexpr std::string_view name = "squared_norm";
+  int64_t count = 0;
+  const float* x = nullptr;   // [count]
+  float* partial = nullptr;   // [arena_chunks(count)]
+
+  double bytes() const { return 4.0 * static_cast<double>(count); }
+  double flops() const { return 2.0 * static_cast<double>(count); }
+};
+
+}  // namespace elbo

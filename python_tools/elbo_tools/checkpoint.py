@@ -1,0 +1,97 @@
+"""Reads an elbo checkpoint: as NumPy arrays, or as the PyTorch module it was trained as."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+FORMAT = "elbo-checkpoint"
+VERSION = "1"
+OPTIMIZER_PREFIX = "optimizer."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    arrays: dict[str, np.ndarray]  # parameters by name
+    optimizer: dict[str, dict[str, np.ndarray]]  # "first_moment", "second_moment" -> by name
+    config: dict[str, object]  # the run's resolved configuration, keys as on the command line
+    data_shape: tuple[int, ...]  # of one row, e.g. (28, 28)
+    step: int
+    epoch: int
+
+    @property
+    def dim(self) -> int:
+        return math.prod(self.data_shape)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of the encoder's hidden layers; the configuration has them as text or a list."""
+        return parse_ints(self.config.get("hidden", ""))
+
+
+def parse_ints(value: str | list[int]) -> tuple[int, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    return tuple(int(item) for item in items if str(item).strip())
+
+
+def load_checkpoint(path: str | PathLike) -> Checkpoint:
+    """Reads a .safetensors file that elbo wrote. ValueError where it is something else."""
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from None
+    found = (metadata.get("format"), metadata.get("version"))
+    if found != (FORMAT, VERSION):
+        raise ValueError(f"{path}: got format {found}, want {(FORMAT, VERSION)}")
+
+    arrays, optimizer = {}, {}
+    for name, tensor in tensors.items():
+        if name.startswith(OPTIMIZER_PREFIX):
+            moment, _, parameter = name.removeprefix(OPTIMIZER_PREFIX).partition(".")
+            optimizer.setdefault(moment, {})[parameter] = tensor
+        else:
+            arrays[name] = tensor
+    return Checkpoint(
+        arrays=arrays,
+        optimizer=optimizer,
+        config=tomllib.loads(metadata["config"]),
+        data_shape=parse_ints(metadata["data_shape"]),
+        step=int(metadata["step"]),
+        epoch=int(metadata["epoch"]),
+    )
+
+
+def to_torch(path: str | PathLike):
+    """The checkpoint as an elbo_tools.twin.VAE with its weights. Needs torch."""
+    import torch
+
+    from elbo_tools.twin import VAE, VAEConfig
+
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.config
+    model = VAE(
+        VAEConfig(
+            dim=checkpoint.dim,
+            latent_dim=int(config["latent-dim"]),
+            hidden=checkpoint.hidden,
+            activation=config["activation"],
+            likelihood=config["likelihood"],
+            samples=int(config.get("samples", 1)),
+            beta=float(config.get("beta", 1.0)),
+            posterior_variance=config.get("posterior-variance", "input"),
+            mse_variance=float(config.get("mse-variance", 1.0)),
+        )
+    )
+    model.load_state_dict({name: torch.from_numpy(a) for name, a in checkpoint.arrays.items()})
+    return model.eval()

@@ -1,0 +1,105 @@
+"""The golden files under version control are those that the generator writes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+torch = pytest.importorskip("torch", reason="golden files are made with torch")
+from elbo_tools import golden, twin  # noqa: E402
+
+COMMITTED = Path(__file__).resolve().parents[2] / "tests" / "golden"
+
+
+def read(path):
+    with safe_open(path, framework="np") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+
+
+@pytest.fixture(scope="module")
+def regenerated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("golden")
+    golden.write_golden(folder)
+    return folder
+
+
+def test_regenerating_gives_identical_bytes(regenerated, tmp_path):
+    golden.write_golden(tmp_path)
+    files = sorted(path.name for path in regenerated.iterdir())
+    assert files == sorted(path.name for path in tmp_path.iterdir())
+    for name in files:
+        assert (tmp_path / name).read_bytes() == (regenerated / name).read_bytes(), name
+
+
+def test_committed_files_are_the_generator_s(regenerated):
+    """Inputs to the bit; outputs up to the last bits of a double, in which the matrix product and
+    exp of another processor or another torch may differ."""
+    files = sorted(path.name for path in regenerated.iterdir())
+    assert files == sorted(path.name for path in COMMITTED.iterdir())
+    for name in files:
+        (ours, metadata), (committed, committed_metadata) = (
+            read(folder / name) for folder in (regenerated, COMMITTED)
+        )
+        assert metadata == committed_metadata, name
+        assert ours.keys() == committed.keys(), name
+        for tensor, value in ours.items():
+            where = f"{name}: {tensor}"
+            assert value.dtype == committed[tensor].dtype, where
+            if value.dtype == np.float32:
+                np.testing.assert_array_equal(committed[tensor], value, where)
+            else:
+                scale = np.abs(value).max()
+                np.testing.assert_allclose(
+                    committed[tensor], value, rtol=1e-12, atol=1e-12 * scale, err_msg=where
+                )
+
+
+def test_files_are_small_and_cases_cover_the_lists(regenerated):
+    for path in regenerated.iterdir():
+        assert path.stat().st_size < 60_000, path.name
+    models = [case.model for case in golden.CASES]
+    assert {model.likelihood for model in models} == set(twin.LIKELIHOODS)
+    assert {model.activation for model in models if model.hidden} == set(twin.ACTIVATIONS)
+    assert {model.posterior_variance for model in models} == set(twin.POSTERIOR_VARIANCES)
+    assert {model.samples for model in models} == {1, 2, 3}
+    assert {case.optimizer for case in golden.CASES} == {"sgd", "adam", "adamw"}
+
+
+@pytest.mark.parametrize("case", golden.CASES, ids=lambda case: case.name)
+def test_single_precision_comes_close(case):
+    """The promise of good conditioning, tried: the same 20 steps in float32."""
+    exact, single = (golden.run_case(case, dtype) for dtype in (torch.float64, torch.float32))
+    # Each step's update is known to about 16 ulp of a learning rate or of a parameter.
+    bound = golden.STEPS * 16 * np.finfo(np.float32).eps
+    for name in exact:
+        if name.startswith("final."):
+            scale = np.abs(exact[name]).max()
+            np.testing.assert_allclose(single[name], exact[name], rtol=0, atol=bound * scale)
+
+
+def test_an_ill_conditioned_run_is_refused():
+    relu = next(case for case in golden.CASES if case.model.activation == "relu")
+    with pytest.raises(RuntimeError, match="ill conditioned"):
+        for seed in range(1000, 1020):
+            golden.run_case(replace(relu, seed=seed))
+
+
+def test_points_gradients_are_derivatives():
+    """One-line closed forms, to prove which gradient is stored under which name."""
+    table = golden.likelihood_points()
+    x, mean, log_variance = (table[f"gaussian.{n}"] for n in ("x", "mean", "log_variance"))
+    x, mean, log_variance = (a.astype(np.float64) for a in (x, mean, log_variance))
+    precision = np.exp(-np.clip(log_variance, -16, 16))
+    inside = np.abs(log_variance) <= 16
+    np.testing.assert_allclose(table["gaussian.grad_mean"], (mean - x) * precision, rtol=1e-14)
+    np.testing.assert_allclose(
+        table["gaussian.grad_log_variance"],
+        inside * 0.5 * (1 - (x - mean) ** 2 * precision),
+        rtol=1e-14,
+    )
+    x, logit = (table[f"bernoulli.{n}"].astype(np.float64) for n in ("x", "logit"))
+    with np.errstate(over="ignore"):
+        sigmoid = 1 / (1 + np.exp(-logit))
+    np.testing.assert_allclose(table["bernoulli.grad_logit"], sigmoid - x, rtol=0, atol=1e-15)

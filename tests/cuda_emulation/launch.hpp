@@ -1,0 +1,59 @@
+// A kernel launch as data, and the switch that decides what executes it: fibers (fibers.hpp) or
+// the PTX interpreter (ptx.hpp).
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+
+#include "kernels/core/error.hpp"
+#include "tests/cuda_emulation/vector_types.hpp"
+
+namespace elbo::cuda::emulation {
+
+/// The emulated kernel did what CUDA leaves undefined or refuses. One line says where and what;
+/// further lines list what the block's threads were doing.
+class KernelError : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};
+
+struct Launch {
+  const void* kernel;
+  void (*invoke)(const void* kernel, const void* args);
+  const void* args;
+  size_t args_size;
+  dim3 grid;
+  dim3 block;
+  size_t shared_bytes;
+};
+
+using Executor = std::function<void(const Launch&)>;
+
+/// Makes `executor` run every later launch; returns the one it replaces. The first is fibers in
+/// forward order.
+Executor set_executor(Executor executor);
+
+/// Runs one launch to its end; throws KernelError.
+void execute(const Launch& launch);
+
+/// The linker's (mangled) name of a kernel, which is also its entry in PTX; throws KernelError
+/// where it has none (internal linkage, or a program linked without -rdynamic).
+std::string kernel_name(const void* kernel);
+
+/// "(x, y, z)", for messages.
+std::string index_text(uint3 index);
+
+/// Restores the previous executor at the end of a scope.
+class ScopedExecutor {
+ public:
+  explicit ScopedExecutor(Executor executor) : previous_(set_executor(std::move(executor))) {}
+  ~ScopedExecutor() { set_executor(std::move(previous_)); }
+  ScopedExecutor(const ScopedExecutor&) = delete;
+  ScopedExecutor& operator=(const ScopedExecutor&) = delete;
+
+ private:
+  Executor previous_;
+};
+
+}  // namespace elbo::cuda::emulation

@@ -1,0 +1,378 @@
+// How the threads of a block run, branch, and meet at barriers and warp instructions.
+#include <algorithm>
+#include <bit>
+
+#include "tests/cuda_emulation/ptx_machine.hpp"
+#include "tests/cuda_emulation/ptx_opcodes.hpp"
+
+namespace elbo::cuda::emulation::ptx {
+namespace {
+
+using State = Thread::State;
+
+// What registers and shared memory hold before they are written: as a float, NaN.
+constexpr uint64_t kUnwrittenRegister = ~uint64_t{0};
+constexpr auto kUnwrittenShared = std::byte{0xff};
+
+void branch(Thread& thread, const Instruction& instruction) {
+  thread.next = instruction.targets.at(0);
+}
+
+void indexed_branch(Thread& thread, const Instruction& instruction) {
+  const auto index = read<uint32_t>(thread, instruction.operands[0]);
+  if (index >= instruction.targets.size()) reject(thread, instruction, "index out of range");
+  thread.next = instruction.targets[index];
+}
+
+void leave(Thread& thread, const Instruction&) { thread.state = State::kExited; }
+
+void fence(Thread&, const Instruction&) {}
+
+void trap(Thread& thread, const Instruction& instruction) {
+  reject(thread, instruction, "the kernel trapped");
+}
+
+void active_mask(Thread& thread, const Instruction& instruction) {
+  // The least that CUDA promises: the calling lane itself.
+  write(thread, instruction.operands[0], uint32_t{1} << thread.lane());
+}
+
+template <Collective collective>
+void wait_for_block(Thread& thread, const Instruction& instruction) {
+  if (collective == Collective::kBarrier && instruction.operands.size() > 1) {
+    reject(thread, instruction, "barrier of a part of the block not supported");
+  }
+  thread.collective = collective;
+  thread.state = State::kAtBarrier;
+}
+
+uint32_t mask_of(const Thread& thread, const Instruction& instruction) {
+  return read<uint32_t>(thread, instruction.operands.back());
+}
+
+template <Collective collective>
+void wait_for_warp(Thread& thread, const Instruction& instruction) {
+  if ((mask_of(thread, instruction) >> thread.lane() & 1) == 0) {
+    reject(thread, instruction, "the calling lane is not in its own mask");
+  }
+  thread.collective = collective;
+  thread.state = State::kAtWarpCollective;
+}
+
+constexpr Opcode kOpcodes[] = {
+    {"bra", &branch},
+    {"brx.idx", &indexed_branch},
+    {"ret", &leave},
+    {"exit", &leave},
+    {"trap", &trap},
+    {"membar", &fence},
+    {"fence", &fence},
+    {"activemask", &active_mask},
+    {"bar.sync", &wait_for_block<Collective::kBarrier>},
+    {"barrier.sync", &wait_for_block<Collective::kBarrier>},
+    {"bar.red.popc", &wait_for_block<Collective::kBarrierCount>},
+    {"bar.red.and", &wait_for_block<Collective::kBarrierAnd>},
+    {"bar.red.or", &wait_for_block<Collective::kBarrierOr>},
+    {"barrier.red.popc", &wait_for_block<Collective::kBarrierCount>},
+    {"barrier.red.and", &wait_for_block<Collective::kBarrierAnd>},
+    {"barrier.red.or", &wait_for_block<Collective::kBarrierOr>},
+    {"bar.warp.sync", &wait_for_warp<Collective::kWarpBarrier>},
+    {"shfl.sync.idx", &wait_for_warp<Collective::kShuffle>},
+    {"shfl.sync.up", &wait_for_warp<Collective::kShuffleUp>},
+    {"shfl.sync.down", &wait_for_warp<Collective::kShuffleDown>},
+    {"shfl.sync.bfly", &wait_for_warp<Collective::kShuffleXor>},
+    {"vote.sync.ballot", &wait_for_warp<Collective::kBallot>},
+    {"vote.sync.any", &wait_for_warp<Collective::kAny>},
+    {"vote.sync.all", &wait_for_warp<Collective::kAll>},
+    {"redux.sync.add", &wait_for_warp<Collective::kReduceAdd>},
+    {"redux.sync.min", &wait_for_warp<Collective::kReduceMinimum>},
+    {"redux.sync.max", &wait_for_warp<Collective::kReduceMaximum>},
+};
+
+struct ShuffleSource {
+  unsigned lane;
+  bool in_segment;
+};
+
+/// The lane that shfl reads, by the PTX manual's pseudocode; the lane itself outside its segment.
+ShuffleSource shuffle_source(Collective mode, unsigned lane, unsigned argument, uint32_t control) {
+  const unsigned clamp = control & 31, segment = control >> 8 & 31;
+  const unsigned last = (lane & segment) | (clamp & ~segment);
+  const unsigned offset = argument & 31;
+  int source = 0;
+  bool inside = false;
+  switch (mode) {
+    case Collective::kShuffleUp:
+      source = static_cast<int>(lane) - static_cast<int>(offset);
+      inside = source >= static_cast<int>(last);
+      break;
+    case Collective::kShuffleDown:
+      source = static_cast<int>(lane + offset);
+      inside = source <= static_cast<int>(last);
+      break;
+    case Collective::kShuffleXor:
+      source = static_cast<int>(lane ^ offset);
+      inside = source <= static_cast<int>(last);
+      break;
+    default:
+      source = static_cast<int>((lane & segment) | (offset & ~segment));
+      inside = source <= static_cast<int>(last);
+      break;
+  }
+  return {inside ? static_cast<unsigned>(source) : lane, inside};
+}
+
+}  // namespace
+
+std::span<const Opcode> control_opcodes() { return kOpcodes; }
+
+uint64_t read_bits(const Thread& thread, const Operand& operand) {
+  switch (operand.kind) {
+    case Operand::Kind::kRegister: {
+      const uint64_t bits = thread.registers[static_cast<size_t>(operand.reg)];
+      return operand.negated ? static_cast<uint64_t>((bits & 1) == 0) : bits;
+    }
+    case Operand::Kind::kSpecial:
+      return thread.block->special(thread, operand.special, static_cast<unsigned>(operand.value));
+    default:
+      return operand.value;
+  }
+}
+
+void reject(const Thread& thread, const Instruction& instruction, const std::string& why) {
+  thread.block->fail(thread, instruction, why);
+}
+
+Block::Block(const Function& function, const Launch& launch, uint3 index)
+    : function_(function),
+      launch_(launch),
+      index_(index),
+      threads_(size_t{launch.block.x} * launch.block.y * launch.block.z),
+      shared_(function.static_shared_bytes + launch.shared_bytes, kUnwrittenShared),
+      parameters_(function.parameter_bytes) {
+  std::memcpy(parameters_.data(), launch.args, launch.args_size);
+  const unsigned width = launch.block.x, height = launch.block.y;
+  for (unsigned i = 0; i < threads_.size(); ++i) {
+    Thread& thread = threads_[i];
+    thread.block = this;
+    thread.linear = i;
+    thread.index = {i % width, i / width % height, i / (width * height)};
+    thread.registers.assign(function.register_count, kUnwrittenRegister);
+    thread.local.assign(function.local_bytes, kUnwrittenShared);
+  }
+}
+
+void Block::run() {
+  while (true) {
+    for (Thread& thread : threads_) {
+      if (thread.state == State::kReady) run_until_waiting(thread);
+    }
+    bool progress = false;
+    for (unsigned warp = 0; warp * kLanes < threads_.size(); ++warp) {
+      progress = release_warp(warp) || progress;
+    }
+    progress = progress || release_barrier();
+    if (progress) continue;
+    for (const Thread& thread : threads_) {
+      if (thread.state != State::kExited) {
+        fail(thread, waiting_at(thread), "deadlock: every thread waits for one that cannot come");
+      }
+    }
+    return;
+  }
+}
+
+void Block::run_until_waiting(Thread& thread) {
+  while (thread.state == State::kReady) {
+    const Instruction& instruction = function_.code.at(thread.next++);
+    if (instruction.guard >= 0) {
+      const bool holds = (thread.registers[static_cast<size_t>(instruction.guard)] & 1) != 0;
+      if (holds == instruction.guard_negated) continue;
+    }
+    instruction.handler(thread, instruction);
+  }
+}
+
+/// Lets the block go on if all of it has come; false if nobody waits or somebody is missing.
+bool Block::release_barrier() {
+  const Thread* first = nullptr;
+  uint32_t count = 0;
+  size_t exited = 0;
+  for (const Thread& thread : threads_) {
+    if (thread.state == State::kExited) ++exited;
+    if (thread.state == State::kAtWarpCollective) return false;
+    if (thread.state != State::kAtBarrier) continue;
+    if (first == nullptr) first = &thread;
+    if (thread.next != first->next) {
+      fail(thread, waiting_at(thread),
+           "divergent barrier, thread " + std::to_string(first->linear) + " waits at another one");
+    }
+    count += read<bool>(thread, waiting_at(thread).operands.back());
+  }
+  if (first == nullptr) return false;
+  if (exited != 0) {
+    fail(*first, waiting_at(*first), "barrier not reached by threads that have exited");
+  }
+  for (Thread& thread : threads_) {
+    const Operand& target = waiting_at(thread).operands[0];
+    if (thread.collective == Collective::kBarrierCount) write(thread, target, count);
+    if (thread.collective == Collective::kBarrierAnd) {
+      write(thread, target, count == threads_.size());
+    }
+    if (thread.collective == Collective::kBarrierOr) write(thread, target, count != 0);
+    thread.state = State::kReady;
+  }
+  return true;
+}
+
+/// Lets every complete group of waiting lanes go on; false if there is none.
+bool Block::release_warp(unsigned warp) {
+  bool released = false;
+  const size_t end = std::min<size_t>(threads_.size(), (size_t{warp} + 1) * kLanes);
+  for (size_t i = size_t{warp} * kLanes; i < end; ++i) {
+    Lanes lanes{};
+    if (threads_[i].state != State::kAtWarpCollective || !complete_lanes(threads_[i], lanes)) {
+      continue;
+    }
+    switch (threads_[i].collective) {
+      case Collective::kShuffle:
+      case Collective::kShuffleUp:
+      case Collective::kShuffleDown:
+      case Collective::kShuffleXor:
+        shuffle(lanes);
+        break;
+      case Collective::kWarpBarrier:
+        break;
+      default:
+        reduce(lanes);
+        break;
+    }
+    for (Thread* thread : lanes) {
+      if (thread != nullptr) thread->state = State::kReady;
+    }
+    released = true;
+  }
+  return released;
+}
+
+/// Collects the lanes of the mask of `waiting`; false while one of them is still under way. Lanes
+/// that have exited, or never were, are not waited for.
+bool Block::complete_lanes(const Thread& waiting, Lanes& lanes) {
+  const uint32_t mask = mask_of(waiting, waiting_at(waiting));
+  const Thread* elsewhere = nullptr;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const size_t i = size_t{waiting.warp()} * kLanes + lane;
+    if ((mask >> lane & 1) == 0 || i >= threads_.size()) continue;
+    Thread& thread = threads_[i];
+    if (thread.state == State::kExited) continue;
+    if (thread.state != State::kAtWarpCollective) return false;
+    if (mask_of(thread, waiting_at(thread)) != mask) return false;
+    if (thread.next != waiting.next) elsewhere = &thread;
+    lanes[lane] = &thread;
+  }
+  if (elsewhere != nullptr) {
+    fail(*elsewhere, waiting_at(*elsewhere), "lanes of one mask meet in different instructions");
+  }
+  return true;
+}
+
+void Block::shuffle(const Lanes& lanes) {
+  std::array<uint32_t, kLanes> values{};
+  for (const Thread* thread : lanes) {
+    if (thread == nullptr) continue;
+    values[thread->lane()] = read<uint32_t>(*thread, waiting_at(*thread).operands[1]);
+  }
+  for (Thread* thread : lanes) {
+    if (thread == nullptr) continue;
+    const Instruction& instruction = waiting_at(*thread);
+    const auto [source, in_segment] = shuffle_source(
+        thread->collective, thread->lane(), read<uint32_t>(*thread, instruction.operands[2]),
+        read<uint32_t>(*thread, instruction.operands[3]));
+    if (lanes[source] == nullptr) {
+      fail(*thread, instruction,
+           "shuffles from lane " + std::to_string(source) + ", which does not take part");
+    }
+    const Operand& target = instruction.operands[0];
+    write(*thread, target, values[source]);
+    if (target.predicate >= 0) {
+      thread->registers[static_cast<size_t>(target.predicate)] = in_segment;
+    }
+  }
+}
+
+/// Votes and redux: one result for all lanes.
+void Block::reduce(const Lanes& lanes) {
+  uint32_t present = 0, ballot = 0, sum = 0;
+  const Thread* first = nullptr;
+  for (const Thread* thread : lanes) {
+    if (thread == nullptr) continue;
+    if (first == nullptr) first = thread;
+    const Operand& operand = waiting_at(*thread).operands[1];
+    present |= uint32_t{1} << thread->lane();
+    ballot |= static_cast<uint32_t>(read<bool>(*thread, operand)) << thread->lane();
+    sum += read<uint32_t>(*thread, operand);
+  }
+  const Instruction& instruction = waiting_at(*first);
+  const auto extremum = [&](bool greatest) {
+    uint32_t found = 0;
+    with_integer(*first, instruction, instruction.type, [&]<class T>() {
+      T best = read<T>(*first, instruction.operands[1]);
+      for (const Thread* thread : lanes) {
+        if (thread == nullptr) continue;
+        const T value = read<T>(*thread, instruction.operands[1]);
+        best = greatest ? std::max(best, value) : std::min(best, value);
+      }
+      found = static_cast<uint32_t>(best);
+    });
+    return found;
+  };
+  uint32_t result = 0;
+  switch (first->collective) {
+    case Collective::kBallot:
+      result = ballot;
+      break;
+    case Collective::kAny:
+      result = ballot != 0;
+      break;
+    case Collective::kAll:
+      result = ballot == present;
+      break;
+    case Collective::kReduceAdd:
+      result = sum;
+      break;
+    default:
+      result = extremum(first->collective == Collective::kReduceMaximum);
+      break;
+  }
+  for (Thread* thread : lanes) {
+    if (thread != nullptr) write(*thread, instruction.operands[0], result);
+  }
+}
+
+unsigned Block::special(const Thread& thread, Special special, unsigned axis) const {
+  const auto pick = [axis](const auto& triple) {
+    return axis == 0 ? triple.x : axis == 1 ? triple.y : triple.z;
+  };
+  switch (special) {
+    case Special::kThread:
+      return pick(thread.index);
+    case Special::kThreads:
+      return pick(launch_.block);
+    case Special::kBlock:
+      return pick(index_);
+    case Special::kBlocks:
+      return pick(launch_.grid);
+    case Special::kLane:
+      return thread.lane();
+    case Special::kWarp:
+      return thread.warp();
+  }
+  return 0;
+}
+
+void Block::fail(const Thread& thread, const Instruction& at, const std::string& why) const {
+  throw KernelError("PTX " + function_.name + " block " + index_text(index_) + " thread " +
+                    index_text(thread.index) + ": " + why + ": " + at.text);
+}
+
+}  // namespace elbo::cuda::emulation::ptx

@@ -1,0 +1,38 @@
+// One PTX statement to one Instruction.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/cuda_emulation/ptx_program.hpp"
+
+namespace elbo::cuda::emulation::ptx {
+
+/// Names to register numbers, given out as they appear.
+class RegisterFile {
+ public:
+  int number(std::string_view name);
+  size_t size() const { return numbers_.size(); }
+
+ private:
+  std::map<std::string, int, std::less<>> numbers_;
+};
+
+/// `statement` without its semicolon, e.g. "@%p1 ld.global.v2.f32 {%f1, %f2}, [%rd1+8]". Throws
+/// KernelError for malformed operands.
+Instruction decode_instruction(std::string_view statement, RegisterFile& registers);
+
+/// kNone where `name` (without its dot) is no type.
+Type parse_type(std::string_view name);
+
+/// Bits of a number: 12, -0x1F, 0f3F800000 (a float), 0d3FF0000000000000 (a double).
+uint64_t parse_immediate(std::string_view text);
+
+std::string_view trim(std::string_view text);
+
+/// Splits at commas that stand in no bracket or brace.
+std::vector<std::string_view> split_list(std::string_view text);
+
+}  // namespace elbo::cuda::emulation::ptx

@@ -1,0 +1,170 @@
+// The state of one block that the PTX interpreter runs: threads with their registers, and the
+// state spaces that an address can lie in.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "tests/cuda_emulation/launch.hpp"
+#include "tests/cuda_emulation/ptx_program.hpp"
+
+namespace elbo::cuda::emulation::ptx {
+
+inline constexpr unsigned kLanes = 32;
+
+// A generic address is a host address, or an offset in one of these windows, where no host memory
+// lies.
+inline constexpr uint64_t kWindowSize = uint64_t{1} << 56;
+inline constexpr uint64_t kSharedWindow = 1 * kWindowSize;
+inline constexpr uint64_t kLocalWindow = 2 * kWindowSize;
+inline constexpr uint64_t kParameterWindow = 3 * kWindowSize;
+
+class Block;
+
+/// What threads wait for each other to do.
+enum class Collective : uint8_t {
+  kBarrier,
+  kBarrierCount,
+  kBarrierAnd,
+  kBarrierOr,
+  kWarpBarrier,
+  kShuffle,
+  kShuffleUp,
+  kShuffleDown,
+  kShuffleXor,
+  kBallot,
+  kAny,
+  kAll,
+  kReduceAdd,
+  kReduceMinimum,
+  kReduceMaximum,
+};
+
+struct Thread {
+  enum class State : uint8_t { kReady, kAtBarrier, kAtWarpCollective, kExited };
+
+  unsigned lane() const { return linear % kLanes; }
+  unsigned warp() const { return linear / kLanes; }
+
+  Block* block = nullptr;
+  unsigned linear = 0;
+  uint3 index{};
+  State state = State::kReady;
+  Collective collective{};  // while waiting
+  size_t next = 0;          // the instruction to run; while waiting, the one behind the wait
+  std::vector<uint64_t> registers;
+  std::vector<std::byte> local;
+};
+
+class Block {
+ public:
+  Block(const Function& function, const Launch& launch, uint3 index);
+
+  /// Runs every thread to its end; throws KernelError.
+  void run();
+
+  /// `bytes` bytes at an address of a state space; throws KernelError where they are misaligned or
+  /// (shared, local, parameter; global under AddressSanitizer) out of bounds.
+  std::byte* memory(Thread& thread, const Instruction& instruction, uint64_t address, size_t bytes);
+
+  unsigned special(const Thread& thread, Special special, unsigned axis) const;
+  [[noreturn]] void fail(const Thread& thread, const Instruction& at, const std::string& why) const;
+
+ private:
+  using Lanes = std::array<Thread*, kLanes>;
+
+  void run_until_waiting(Thread& thread);
+  bool release_barrier();
+  bool release_warp(unsigned warp);
+  bool complete_lanes(const Thread& waiting, Lanes& lanes);
+  void shuffle(const Lanes& lanes);
+  void reduce(const Lanes& lanes);
+  bool in_shared_variable(uint64_t address, size_t bytes) const;
+  const Instruction& waiting_at(const Thread& thread) const {
+    return function_.code[thread.next - 1];
+  }
+
+  const Function& function_;
+  const Launch& launch_;
+  uint3 index_;
+  std::vector<Thread> threads_;
+  std::vector<std::byte> shared_;
+  std::vector<std::byte> parameters_;
+};
+
+uint64_t read_bits(const Thread& thread, const Operand& operand);
+
+template <class T>
+T read(const Thread& thread, const Operand& operand) {
+  const uint64_t bits = read_bits(thread, operand);
+  if constexpr (std::is_same_v<T, bool>) {
+    return (bits & 1) != 0;
+  } else {
+    T value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+  }
+}
+
+/// Registers hold a value's bits, zero-extended.
+template <class T>
+void write(Thread& thread, const Operand& operand, T value) {
+  if (operand.kind == Operand::Kind::kSink) return;
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  thread.registers[static_cast<size_t>(operand.reg)] = bits;
+}
+
+[[noreturn]] void reject(const Thread& thread, const Instruction& instruction,
+                         const std::string& why);
+
+/// Calls visit.operator()<T>() with the C++ type of `type`.
+template <class Visitor>
+void with_integer(const Thread& thread, const Instruction& instruction, Type type, Visitor visit) {
+  switch (type) {
+    case Type::kU8:
+    case Type::kB8:
+      return visit.template operator()<uint8_t>();
+    case Type::kU16:
+    case Type::kB16:
+      return visit.template operator()<uint16_t>();
+    case Type::kU32:
+    case Type::kB32:
+      return visit.template operator()<uint32_t>();
+    case Type::kU64:
+    case Type::kB64:
+      return visit.template operator()<uint64_t>();
+    case Type::kS8:
+      return visit.template operator()<int8_t>();
+    case Type::kS16:
+      return visit.template operator()<int16_t>();
+    case Type::kS32:
+      return visit.template operator()<int32_t>();
+    case Type::kS64:
+      return visit.template operator()<int64_t>();
+    default:
+      reject(thread, instruction, "type not supported");
+  }
+}
+
+template <class Visitor>
+void with_real(const Thread& thread, const Instruction& instruction, Type type, Visitor visit) {
+  if (type == Type::kF32) return visit.template operator()<float>();
+  if (type == Type::kF64) return visit.template operator()<double>();
+  reject(thread, instruction, "type not supported");
+}
+
+template <class Visitor>
+void with_number(const Thread& thread, const Instruction& instruction, Type type, Visitor visit) {
+  if (type == Type::kF32 || type == Type::kF64) {
+    return with_real(thread, instruction, type, visit);
+  }
+  with_integer(thread, instruction, type, visit);
+}
+
+}  // namespace elbo::cuda::emulation::ptx

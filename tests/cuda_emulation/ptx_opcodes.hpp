@@ -1,0 +1,21 @@
+// The interpreter's instruction set: each file of handlers lists the opcodes it gives meaning to.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "tests/cuda_emulation/ptx_program.hpp"
+
+namespace elbo::cuda::emulation::ptx {
+
+struct Opcode {
+  std::string_view name;  // without types, state spaces, roundings and hints
+  Handler handler;
+};
+
+std::span<const Opcode> arithmetic_opcodes();  // numbers: ptx_arithmetic.cpp
+std::span<const Opcode> bit_opcodes();         // moves, logic, shifts: ptx_bits.cpp
+std::span<const Opcode> memory_opcodes();      // loads, stores, atomics: ptx_memory.cpp
+std::span<const Opcode> control_opcodes();     // branches, barriers, warps: ptx_block.cpp
+
+}  // namespace elbo::cuda::emulation::ptx
