@@ -4,7 +4,10 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -156,6 +159,15 @@ void expect_equal_arithmetic() {
 TEST_P(SampleKernels, RoundAsTheHostInFloat) { expect_equal_arithmetic<float>(); }
 TEST_P(SampleKernels, RoundAsTheHostInDouble) { expect_equal_arithmetic<double>(); }
 
+TEST_P(SampleKernels, CallFunctionsThatWereNotInlined) {
+  std::vector<double> x(40), y(40, NAN);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = 1.37 * static_cast<double>(i) - 20.0;
+  launch(cosine_kernel<100000000>, 1, dim3(kBlock), 0, nullptr, {x.data(), y.data(), 40});
+  // CUDA documents at most 2 units in the last place for cos, glibc 1; both are at most 1 here.
+  const double bound = 3 * std::numeric_limits<double>::epsilon();
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], std::cos(1e8 * x[i]), bound) << x[i];
+}
+
 TEST_P(SampleKernels, CatchExitBeforeBarrier) {
   const auto x = whole_numbers(32);
   EXPECT_NE(error_of([&] { row_sums<Bug::kExitBeforeBarrier>(x, 1, 32); }).find("exited"),
@@ -255,6 +267,49 @@ TEST(Ptx, CatchesGlobalOverrunUnderAddressSanitizer) {
   const auto x = whole_numbers(33);
   EXPECT_NE(error_of([&] { row_sums<Bug::kForgottenTail>(x, 1, 33); }).find("out of bounds"),
             std::string::npos);
+}
+
+/// Runs `body` in four threads, as if nvcc had made it of copy_kernel<true>.
+void run_copy_kernel_as(const std::string& body, const CopyArgs& args) {
+  const void* kernel = reinterpret_cast<const void*>(&copy_kernel<true>);
+  const auto path = std::filesystem::path(testing::TempDir()) / "elbo_emulation_test.ptx";
+  std::ofstream(path) << ".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry "
+                      << kernel_name(kernel) << "(.param .align 8 .b8 args[24])\n{\n"
+                      << body << "\n}\n";
+  const ScopedExecutor scoped(PtxExecutor({path}));
+  std::filesystem::remove(path);
+  launch(copy_kernel<true>, 1, dim3(4), 0, nullptr, args);
+}
+
+TEST(Ptx, BranchesByTable) {
+  std::vector<float> target(4, NAN);
+  run_copy_kernel_as(R"(
+    ld.param.u64 %rd1, [args+8];
+    mov.u32 %r1, %tid.x;
+    mul.wide.u32 %rd2, %r1, 4;
+    add.s64 %rd3, %rd1, %rd2;
+    and.b32 %r2, %r1, 1;
+    table: .branchtargets even, odd;
+    brx.idx %r2, table;
+    even: st.global.f32 [%rd3], 0f40000000;
+    ret;
+    odd: st.global.f32 [%rd3], 0fBF800000;
+    ret;)",
+                     {nullptr, target.data(), 4});
+  EXPECT_EQ(target, (std::vector<float>{2, -1, 2, -1}));
+}
+
+TEST(Ptx, NamesAnUnknownInstruction) {
+  const std::string error =
+      error_of([] { run_copy_kernel_as("  frobnicate.b32 %r1, %r2;\n ret;", {}); });
+  EXPECT_NE(error.find("instruction not supported: frobnicate.b32 %r1, %r2"), std::string::npos)
+      << error;
+}
+
+TEST(Ptx, CatchesNullAccess) {
+  const std::string error =
+      error_of([] { run_copy_kernel_as("  ld.global.u32 %r1, [0];\n ret;", {}); });
+  EXPECT_NE(error.find("out of bounds"), std::string::npos) << error;
 }
 
 using SanitizerDeathTest = testing::Test;

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "host/model/config.hpp"
@@ -36,7 +37,7 @@ struct ModelFlags {
   std::string which = "best";
   DeviceFlags device;
   void add(CLI::App& command);
-  Model load() const;
+  Model load(std::optional<int64_t> samples = std::nullopt) const;
 };
 
 /// DATASET and --split, opened as the model's training saw it.

@@ -59,8 +59,8 @@ void ModelFlags::add(CLI::App& command) {
   device.add(command);
 }
 
-Model ModelFlags::load() const {
-  return load_model(find_checkpoint(run, which), device.make());
+Model ModelFlags::load(std::optional<int64_t> samples) const {
+  return load_model(find_checkpoint(run, which), device.make(), samples);
 }
 
 void DataFlags::add(CLI::App& command) {
@@ -99,6 +99,7 @@ void add_evaluate(CLI::App& app) {
   struct Flags {
     ModelFlags model;
     DataFlags data;
+    std::optional<int64_t> samples;
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
@@ -106,9 +107,12 @@ void add_evaluate(CLI::App& app) {
       app.add_subcommand("evaluate", "Evidence lower bound of a model on a data set");
   flags->model.add(*command);
   flags->data.add(*command);
+  command->add_option("--samples", flags->samples,
+                      "Monte Carlo samples per row (default: as in training)")
+      ->type_name("N");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] {
-    const Model model = flags->model.load();
+    const Model model = flags->model.load(flags->samples);
     const Dataset data = flags->data.open(model);
     const Evaluation result = Evaluator(model, data.split(flags->data.split)).evaluate();
     if (flags->json)

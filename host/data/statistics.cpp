@@ -41,7 +41,8 @@ ColumnStatistics column_statistics(const Split& split, int64_t dim, int64_t limi
   }
   for (size_t c = 0; c < s.mean.size(); ++c) {
     s.mean[c] /= static_cast<double>(rows);
-    s.variance[c] = std::max(0.0, s.variance[c] / static_cast<double>(rows) - s.mean[c] * s.mean[c]);
+    s.variance[c] /= static_cast<double>(rows);
+    s.variance[c] = std::max(0.0, s.variance[c] - s.mean[c] * s.mean[c]);
   }
   return s;
 }

@@ -144,9 +144,11 @@ CheckpointHeader read_checkpoint_header(const std::filesystem::path& path) {
   return header_of(SafetensorsFile(path));
 }
 
-Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device) {
+Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device,
+                 std::optional<int64_t> samples) {
   const SafetensorsFile file(path);
   CheckpointHeader header = header_of(file);
+  if (samples) header.config.samples = *samples;
   Model model(std::move(header.config), std::move(header.data), std::move(device),
               Model::Purpose::inference);
   load(file, kWeights, model);

@@ -35,9 +35,9 @@ struct CheckpointHeader {
 /// Throws DataError where the file is not a checkpoint of this format.
 CheckpointHeader read_checkpoint_header(const std::filesystem::path& path);
 
-/// A model ready for evaluation. `config` may differ from the stored one in how it runs (threads,
-/// batch size), not in what the model is.
-Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device);
+/// A model ready for evaluation; `samples` replaces the stored number of Monte Carlo samples.
+Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device,
+                 std::optional<int64_t> samples = std::nullopt);
 
 /// Loads weights and moments into a model made for training. Throws DataError where tensors are
 /// missing or of another shape.

@@ -4,11 +4,11 @@
 
 namespace elbo::cuda {
 
-/// What the gradient is multiplied by so that its norm is at most clip_norm; all threads must call.
+/// What the gradient is multiplied by when clipping; all threads must call.
 ELBO_DEVICE float gradient_scale(const OptimizerUpdate& op) {
   if (op.clip_norm <= 0.0f) return 1.0f;
   const double norm = math::sqrt(block_sum<double>(op.squared_norm, arena_chunks(op.count)));
-  return norm > op.clip_norm ? static_cast<float>(op.clip_norm / norm) : 1.0f;
+  return static_cast<float>(math::min(1.0, op.clip_norm / (norm + kClipEpsilon)));
 }
 
 /// Several quads a thread, so that the norm is summed by few blocks.

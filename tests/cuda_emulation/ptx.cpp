@@ -1,5 +1,7 @@
 #include "tests/cuda_emulation/ptx.hpp"
 
+#include <algorithm>
+#include <cfenv>
 #include <string>
 
 #include "tests/cuda_emulation/ptx_machine.hpp"
@@ -17,6 +19,22 @@ const ptx::Function& find_function(const std::vector<ptx::Module>& modules,
   throw KernelError("kernel " + name + " is in none of the " + std::to_string(modules.size()) +
                     " PTX modules");
 }
+
+/// While in scope the host rounds to nearest and keeps subnormals: instructions say (.ftz, .rz)
+/// where they differ, whatever mode the caller is in.
+class DefaultFloatingPoint {
+ public:
+  DefaultFloatingPoint() {
+    std::fegetenv(&callers_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~DefaultFloatingPoint() { std::fesetenv(&callers_); }
+  DefaultFloatingPoint(const DefaultFloatingPoint&) = delete;
+  DefaultFloatingPoint& operator=(const DefaultFloatingPoint&) = delete;
+
+ private:
+  std::fenv_t callers_;
+};
 
 void check_fits(const ptx::Function& function, const Launch& launch) {
   if (function.parameters.size() != 1 || function.parameter_bytes != launch.args_size) {
@@ -41,6 +59,7 @@ PtxExecutor::PtxExecutor(const std::vector<std::filesystem::path>& paths) {
 }
 
 void PtxExecutor::operator()(const Launch& launch) const {
+  const DefaultFloatingPoint scope;
   const ptx::Function& function = find_function(*modules_, kernel_name(launch.kernel));
   check_fits(function, launch);
   for (unsigned z = 0; z < launch.grid.z; ++z) {

@@ -254,7 +254,7 @@ void set_predicate(Thread& thread, const Instruction& instruction) {
     const Operand& target = instruction.operands[0];
     write(thread, target, combined(holds));
     if (target.predicate >= 0) {
-      thread.registers[static_cast<size_t>(target.predicate)] = combined(!holds);
+      thread.reg(target.predicate) = combined(!holds);
     }
   });
 }

@@ -198,8 +198,8 @@ std::span<const Opcode> bit_opcodes() { return kOpcodes; }
 Handler find_handler(const std::string& opcode) {
   static const auto handlers = [] {
     std::unordered_map<std::string_view, Handler> all;
-    for (const auto opcodes :
-         {arithmetic_opcodes(), bit_opcodes(), memory_opcodes(), control_opcodes()}) {
+    for (const auto opcodes : {arithmetic_opcodes(), carry_opcodes(), bit_opcodes(),
+                               memory_opcodes(), control_opcodes(), meeting_opcodes()}) {
       for (const auto& [name, handler] : opcodes) all.emplace(name, handler);
     }
     return all;

@@ -1,4 +1,4 @@
-// How the threads of a block run, branch, and meet at barriers and warp instructions.
+// How the threads of a block run, and meet at barriers and warp instructions.
 #include <algorithm>
 #include <bit>
 
@@ -9,28 +9,6 @@ namespace elbo::cuda::emulation::ptx {
 namespace {
 
 using State = Thread::State;
-
-// What registers and shared memory hold before they are written: as a float, NaN.
-constexpr uint64_t kUnwrittenRegister = ~uint64_t{0};
-constexpr auto kUnwrittenShared = std::byte{0xff};
-
-void branch(Thread& thread, const Instruction& instruction) {
-  thread.next = instruction.targets.at(0);
-}
-
-void indexed_branch(Thread& thread, const Instruction& instruction) {
-  const auto index = read<uint32_t>(thread, instruction.operands[0]);
-  if (index >= instruction.targets.size()) reject(thread, instruction, "index out of range");
-  thread.next = instruction.targets[index];
-}
-
-void leave(Thread& thread, const Instruction&) { thread.state = State::kExited; }
-
-void fence(Thread&, const Instruction&) {}
-
-void trap(Thread& thread, const Instruction& instruction) {
-  reject(thread, instruction, "the kernel trapped");
-}
 
 void active_mask(Thread& thread, const Instruction& instruction) {
   // The least that CUDA promises: the calling lane itself.
@@ -60,13 +38,6 @@ void wait_for_warp(Thread& thread, const Instruction& instruction) {
 }
 
 constexpr Opcode kOpcodes[] = {
-    {"bra", &branch},
-    {"brx.idx", &indexed_branch},
-    {"ret", &leave},
-    {"exit", &leave},
-    {"trap", &trap},
-    {"membar", &fence},
-    {"fence", &fence},
     {"activemask", &active_mask},
     {"bar.sync", &wait_for_block<Collective::kBarrier>},
     {"barrier.sync", &wait_for_block<Collective::kBarrier>},
@@ -124,41 +95,23 @@ ShuffleSource shuffle_source(Collective mode, unsigned lane, unsigned argument, 
 
 }  // namespace
 
-std::span<const Opcode> control_opcodes() { return kOpcodes; }
-
-uint64_t read_bits(const Thread& thread, const Operand& operand) {
-  switch (operand.kind) {
-    case Operand::Kind::kRegister: {
-      const uint64_t bits = thread.registers[static_cast<size_t>(operand.reg)];
-      return operand.negated ? static_cast<uint64_t>((bits & 1) == 0) : bits;
-    }
-    case Operand::Kind::kSpecial:
-      return thread.block->special(thread, operand.special, static_cast<unsigned>(operand.value));
-    default:
-      return operand.value;
-  }
-}
-
-void reject(const Thread& thread, const Instruction& instruction, const std::string& why) {
-  thread.block->fail(thread, instruction, why);
-}
+std::span<const Opcode> meeting_opcodes() { return kOpcodes; }
 
 Block::Block(const Function& function, const Launch& launch, uint3 index)
     : function_(function),
       launch_(launch),
       index_(index),
       threads_(size_t{launch.block.x} * launch.block.y * launch.block.z),
-      shared_(function.static_shared_bytes + launch.shared_bytes, kUnwrittenShared),
-      parameters_(function.parameter_bytes) {
-  std::memcpy(parameters_.data(), launch.args, launch.args_size);
+      shared_(function.static_shared_bytes + launch.shared_bytes, std::byte{kUnwritten}) {
   const unsigned width = launch.block.x, height = launch.block.y;
   for (unsigned i = 0; i < threads_.size(); ++i) {
     Thread& thread = threads_[i];
     thread.block = this;
     thread.linear = i;
     thread.index = {i % width, i / width % height, i / (width * height)};
-    thread.registers.assign(function.register_count, kUnwrittenRegister);
-    thread.local.assign(function.local_bytes, kUnwrittenShared);
+    thread.frames.push_back(make_frame(function));
+    std::memcpy(thread.frame().parameters.data(), launch.args, launch.args_size);
+    thread.local.assign(function.local_bytes, std::byte{kUnwritten});
   }
 }
 
@@ -184,9 +137,10 @@ void Block::run() {
 
 void Block::run_until_waiting(Thread& thread) {
   while (thread.state == State::kReady) {
-    const Instruction& instruction = function_.code.at(thread.next++);
+    Frame& frame = thread.frame();
+    const Instruction& instruction = frame.function->code.at(frame.next++);
     if (instruction.guard >= 0) {
-      const bool holds = (thread.registers[static_cast<size_t>(instruction.guard)] & 1) != 0;
+      const bool holds = (thread.reg(instruction.guard) & 1) != 0;
       if (holds == instruction.guard_negated) continue;
     }
     instruction.handler(thread, instruction);
@@ -203,7 +157,7 @@ bool Block::release_barrier() {
     if (thread.state == State::kAtWarpCollective) return false;
     if (thread.state != State::kAtBarrier) continue;
     if (first == nullptr) first = &thread;
-    if (thread.next != first->next) {
+    if (&waiting_at(thread) != &waiting_at(*first)) {
       fail(thread, waiting_at(thread),
            "divergent barrier, thread " + std::to_string(first->linear) + " waits at another one");
     }
@@ -267,7 +221,7 @@ bool Block::complete_lanes(const Thread& waiting, Lanes& lanes) {
     if (thread.state == State::kExited) continue;
     if (thread.state != State::kAtWarpCollective) return false;
     if (mask_of(thread, waiting_at(thread)) != mask) return false;
-    if (thread.next != waiting.next) elsewhere = &thread;
+    if (&waiting_at(thread) != &waiting_at(waiting)) elsewhere = &thread;
     lanes[lane] = &thread;
   }
   if (elsewhere != nullptr) {
@@ -295,7 +249,7 @@ void Block::shuffle(const Lanes& lanes) {
     const Operand& target = instruction.operands[0];
     write(*thread, target, values[source]);
     if (target.predicate >= 0) {
-      thread->registers[static_cast<size_t>(target.predicate)] = in_segment;
+      thread->reg(target.predicate) = in_segment;
     }
   }
 }
@@ -347,32 +301,6 @@ void Block::reduce(const Lanes& lanes) {
   for (Thread* thread : lanes) {
     if (thread != nullptr) write(*thread, instruction.operands[0], result);
   }
-}
-
-unsigned Block::special(const Thread& thread, Special special, unsigned axis) const {
-  const auto pick = [axis](const auto& triple) {
-    return axis == 0 ? triple.x : axis == 1 ? triple.y : triple.z;
-  };
-  switch (special) {
-    case Special::kThread:
-      return pick(thread.index);
-    case Special::kThreads:
-      return pick(launch_.block);
-    case Special::kBlock:
-      return pick(index_);
-    case Special::kBlocks:
-      return pick(launch_.grid);
-    case Special::kLane:
-      return thread.lane();
-    case Special::kWarp:
-      return thread.warp();
-  }
-  return 0;
-}
-
-void Block::fail(const Thread& thread, const Instruction& at, const std::string& why) const {
-  throw KernelError("PTX " + function_.name + " block " + index_text(index_) + " thread " +
-                    index_text(thread.index) + ": " + why + ": " + at.text);
 }
 
 }  // namespace elbo::cuda::emulation::ptx

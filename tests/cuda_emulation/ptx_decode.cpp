@@ -1,5 +1,6 @@
 #include "tests/cuda_emulation/ptx_decode.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -159,7 +160,7 @@ Operand decode_address(std::string_view inside, RegisterFile& registers) {
   const std::string_view base = trim(inside.substr(0, plus));
   if (plus != std::string_view::npos) operand.value = parse_integer(trim(inside.substr(plus + 1)));
   if (base.empty()) fail("empty address", inside);
-  if (base[0] == '%') {
+  if (base[0] == '%' || registers.contains(base)) {
     operand.reg = registers.number(base);
   } else if (std::isdigit(static_cast<unsigned char>(base[0]))) {
     operand.value += parse_integer(base);
@@ -193,6 +194,7 @@ Operand decode_operand(std::string_view text, RegisterFile& registers) {
   Operand operand;
   switch (text[0]) {
     case '{':
+    case '(':
       operand.kind = Operand::Kind::kVector;
       for (const std::string_view part : split_list(text.substr(1, text.size() - 2))) {
         operand.parts.push_back(decode_operand(part, registers));
@@ -209,7 +211,9 @@ Operand decode_operand(std::string_view text, RegisterFile& registers) {
     default:
       break;
   }
-  if (text == "_") {
+  if (registers.contains(text)) {  // declared without the usual %
+    operand = decode_register(text, registers);
+  } else if (text == "_") {
     operand.kind = Operand::Kind::kSink;
   } else if (std::isdigit(static_cast<unsigned char>(text[0])) || text[0] == '-') {
     operand.value = parse_immediate(text);
@@ -223,11 +227,19 @@ Operand decode_operand(std::string_view text, RegisterFile& registers) {
 }  // namespace
 
 int RegisterFile::number(std::string_view name) {
-  const auto found = numbers_.find(name);
-  if (found != numbers_.end()) return found->second;
-  const int next = static_cast<int>(numbers_.size());
-  numbers_.emplace(name, next);
-  return next;
+  for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
+    if (const auto found = scope->find(name); found != scope->end()) return found->second;
+  }
+  return scopes_.front().emplace(name, count_++).first->second;
+}
+
+bool RegisterFile::contains(std::string_view name) const {
+  return std::any_of(scopes_.begin(), scopes_.end(),
+                     [name](const Scope& scope) { return scope.contains(name); });
+}
+
+void RegisterFile::declare(std::string_view name) {
+  scopes_.back().insert_or_assign(std::string(name), count_++);
 }
 
 Instruction decode_instruction(std::string_view statement, RegisterFile& registers) {

@@ -10,14 +10,21 @@
 
 namespace elbo::cuda::emulation::ptx {
 
-/// Names to register numbers, given out as they appear.
+/// Names to register numbers, given out as they appear. A block in braces may declare registers of
+/// its own, which hide outer ones of the same name.
 class RegisterFile {
  public:
   int number(std::string_view name);
-  size_t size() const { return numbers_.size(); }
+  void declare(std::string_view name);
+  bool contains(std::string_view name) const;
+  void open_scope() { scopes_.emplace_back(); }
+  void close_scope() { scopes_.pop_back(); }
+  size_t size() const { return static_cast<size_t>(count_); }
 
  private:
-  std::map<std::string, int, std::less<>> numbers_;
+  using Scope = std::map<std::string, int, std::less<>>;
+  std::vector<Scope> scopes_ = std::vector<Scope>(1);
+  int count_ = 0;
 };
 
 /// `statement` without its semicolon, e.g. "@%p1 ld.global.v2.f32 {%f1, %f2}, [%rd1+8]". Throws

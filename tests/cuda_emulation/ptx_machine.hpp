@@ -45,8 +45,27 @@ enum class Collective : uint8_t {
   kReduceMaximum,
 };
 
+/// A function that a thread is in: the kernel itself, or one called from it.
+struct Frame {
+  const Function* function = nullptr;
+  size_t next = 0;  // the instruction to run; while waiting or in a call, the one behind it
+  std::vector<uint64_t> registers;
+  std::vector<std::byte> parameters;
+};
+
+/// Ready to run `function`; its registers hold NaN bits.
+Frame make_frame(const Function& function);
+
+// What shared and local memory hold before they are written: as a float, NaN.
+inline constexpr unsigned char kUnwritten = 0xff;
+
 struct Thread {
   enum class State : uint8_t { kReady, kAtBarrier, kAtWarpCollective, kExited };
+
+  Frame& frame() { return frames.back(); }
+  const Frame& frame() const { return frames.back(); }
+  uint64_t& reg(int number) { return frame().registers[static_cast<size_t>(number)]; }
+  uint64_t reg(int number) const { return frame().registers[static_cast<size_t>(number)]; }
 
   unsigned lane() const { return linear % kLanes; }
   unsigned warp() const { return linear / kLanes; }
@@ -55,9 +74,9 @@ struct Thread {
   unsigned linear = 0;
   uint3 index{};
   State state = State::kReady;
-  Collective collective{};  // while waiting
-  size_t next = 0;          // the instruction to run; while waiting, the one behind the wait
-  std::vector<uint64_t> registers;
+  Collective collective{};    // while waiting
+  bool carry = false;         // of the last .cc instruction
+  std::vector<Frame> frames;  // the running one is the last
   std::vector<std::byte> local;
 };
 
@@ -86,7 +105,7 @@ class Block {
   void reduce(const Lanes& lanes);
   bool in_shared_variable(uint64_t address, size_t bytes) const;
   const Instruction& waiting_at(const Thread& thread) const {
-    return function_.code[thread.next - 1];
+    return thread.frame().function->code[thread.frame().next - 1];
   }
 
   const Function& function_;
@@ -94,7 +113,6 @@ class Block {
   uint3 index_;
   std::vector<Thread> threads_;
   std::vector<std::byte> shared_;
-  std::vector<std::byte> parameters_;
 };
 
 uint64_t read_bits(const Thread& thread, const Operand& operand);
@@ -117,7 +135,7 @@ void write(Thread& thread, const Operand& operand, T value) {
   if (operand.kind == Operand::Kind::kSink) return;
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
-  thread.registers[static_cast<size_t>(operand.reg)] = bits;
+  thread.reg(operand.reg) = bits;
 }
 
 [[noreturn]] void reject(const Thread& thread, const Instruction& instruction,

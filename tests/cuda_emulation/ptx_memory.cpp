@@ -10,8 +10,7 @@ namespace elbo::cuda::emulation::ptx {
 namespace {
 
 uint64_t address_of(const Thread& thread, const Operand& operand) {
-  const uint64_t base =
-      operand.reg >= 0 ? thread.registers[static_cast<size_t>(operand.reg)] : uint64_t{0};
+  const uint64_t base = operand.reg >= 0 ? thread.reg(operand.reg) : 0;
   return base + operand.value;
 }
 
@@ -186,7 +185,7 @@ std::byte* Block::memory(Thread& thread, const Instruction& instruction, uint64_
     case Space::kLocal:
       return within(thread.local);
     case Space::kParameter:
-      return within(parameters_);
+      return within(thread.frame().parameters);
     case Space::kShared:
       if (!in_shared_variable(address, bytes)) {
         fail(thread, instruction, "access out of bounds of the shared variables");

@@ -14,8 +14,10 @@ struct Opcode {
 };
 
 std::span<const Opcode> arithmetic_opcodes();  // numbers: ptx_arithmetic.cpp
+std::span<const Opcode> carry_opcodes();       // numbers of several words: ptx_carry.cpp
 std::span<const Opcode> bit_opcodes();         // moves, logic, shifts: ptx_bits.cpp
 std::span<const Opcode> memory_opcodes();      // loads, stores, atomics: ptx_memory.cpp
-std::span<const Opcode> control_opcodes();     // branches, barriers, warps: ptx_block.cpp
+std::span<const Opcode> control_opcodes();     // branches and calls: ptx_control.cpp
+std::span<const Opcode> meeting_opcodes();     // barriers and warps: ptx_block.cpp
 
 }  // namespace elbo::cuda::emulation::ptx

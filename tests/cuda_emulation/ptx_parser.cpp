@@ -95,6 +95,7 @@ class Parser {
 
   Module parse() {
     while (skip_blank(), !rest_.empty()) parse_top_level();
+    place_locals();
     for (auto& [name, function] : module_.functions) place_shared(function);
     for (auto& [name, function] : module_.functions) resolve_symbols(function);
     return std::move(module_);
@@ -118,10 +119,13 @@ class Parser {
       if (rest_.starts_with(line)) return void(take_until("\n"));
     }
     const std::string_view head = rest_.substr(0, rest_.find_first_of(";{(="));
-    if (head.find(".entry") != std::string_view::npos) return parse_entry();
-    if (head.find(".func") != std::string_view::npos || head.starts_with(".section")) {
-      return skip_function();
+    for (const std::string_view kind : {".entry", ".func"}) {
+      const size_t found = head.find(kind);
+      if (found == std::string_view::npos) continue;
+      skip(found + kind.size());
+      return parse_function(kind == ".entry");
     }
+    if (head.starts_with(".section")) return void(take_until("}")), skip(1);
     if (head.starts_with(".pragma")) return void(take_until(";")), skip(1);
     add_variable(parse_variable(take_until(";")));
     skip(1);
@@ -139,36 +143,37 @@ class Parser {
     module_.variables.push_back(std::move(variable));
   }
 
-  /// A device function that was not inlined: calling it is an unknown instruction.
-  void skip_function() {
-    take_until(";{");
-    int depth = 0;
-    do {
-      if (rest_.starts_with('{')) ++depth;
-      if (rest_.starts_with('}')) --depth;
-      skip(1);
-    } while (depth > 0 && !rest_.empty());
+  static void place_parameter(Variable& variable, Function& function) {
+    variable.address = round_up(function.parameter_space, variable.alignment);
+    function.parameter_space = variable.address + variable.size;
   }
 
-  void parse_entry() {
-    Function function;
-    std::string_view head = take_until("(;{");
-    head.remove_prefix(head.find(".entry") + 6);
-    function.name = trim(head);
-    if (rest_.starts_with('(')) {
-      skip(1);
-      for (const std::string_view parameter : split_list(take_until(")"))) {
-        Variable variable = parse_variable(parameter);
-        variable.address = round_up(function.parameter_bytes, variable.alignment);
-        function.parameter_bytes = variable.address + variable.size;
-        function.parameters.push_back(std::move(variable));
-      }
-      skip(1);
-    }
-    parse_limits(take_until("{"), function);
+  /// "(.param .b64 a, .param .b32 b)", if that comes next.
+  std::vector<Variable> parse_parameters(Function& function) {
+    std::vector<Variable> parameters;
+    if (skip_blank(); !rest_.starts_with('(')) return parameters;
     skip(1);
+    for (const std::string_view parameter : split_list(take_until(")"))) {
+      parameters.push_back(parse_variable(parameter));
+      place_parameter(parameters.back(), function);
+    }
+    skip(1);
+    return parameters;
+  }
+
+  void parse_function(bool is_entry) {
+    Function function;
+    function.is_entry = is_entry;
+    function.results = parse_parameters(function);
+    function.name = trim(take_until("(;{"));
+    function.parameters = parse_parameters(function);
+    function.parameter_bytes = function.parameter_space;
+    parse_limits(take_until(";{"), function);
+    const bool defined = rest_.starts_with('{');
+    skip(1);
+    if (!defined) return;
     parse_body(function);
-    module_.functions.emplace(function.name, std::move(function));
+    module_.functions.insert_or_assign(function.name, std::move(function));
   }
 
   static void parse_limits(std::string_view directives, Function& function) {
@@ -186,12 +191,15 @@ class Parser {
     RegisterFile registers;
     labels_.clear();
     std::map<std::string, std::string, std::less<>> branch_tables;
+    std::map<std::string, uint64_t> call_slots;  // arguments and results of calls, by latest name
     std::string last_label;
     int depth = 1;
     while (skip_blank(), depth > 0) {
       if (rest_.empty()) throw KernelError("PTX: end of file in function " + function.name);
       if (rest_.starts_with('{') || rest_.starts_with('}')) {
-        depth += rest_.starts_with('{') ? 1 : -1;
+        const bool opens = rest_.starts_with('{');
+        depth += opens ? 1 : -1;
+        opens ? registers.open_scope() : registers.close_scope();
         skip(1);
         continue;
       }
@@ -208,14 +216,24 @@ class Parser {
       if (statement.starts_with(".branchtargets")) {
         branch_tables[last_label] = statement.substr(std::strlen(".branchtargets"));
       } else if (statement.starts_with(".local")) {
+        function.locals.push_back(parse_variable(statement));
+      } else if (statement.starts_with(".reg")) {
+        // Those of the whole function, such as "%r<9>", are known by their use.
+        for (const std::string_view name : split_list(statement)) {
+          if (depth > 1) registers.declare(name.substr(name.find_last_of(" \t") + 1));
+        }
+      } else if (statement.starts_with(".param")) {
         Variable variable = parse_variable(statement);
-        variable.address = round_up(function.local_bytes, variable.alignment);
-        function.local_bytes = variable.address + variable.size;
-        function.locals.push_back(std::move(variable));
+        place_parameter(variable, function);
+        call_slots[variable.name] = variable.address;
       } else if (statement.starts_with(".shared")) {
         function.shared.push_back(parse_variable(statement));
-      } else if (!statement.empty() && statement[0] != '.') {  // .reg, .loc, .pragma say nothing
+      } else if (!statement.empty() && statement[0] != '.') {  // .loc and .pragma say nothing
         function.code.push_back(decode_instruction(statement, registers));
+        for_each_symbol(function.code.back(), [&](Operand& operand) {
+          const auto slot = call_slots.find(operand.symbol);
+          if (slot != call_slots.end()) bind(operand, slot->second);
+        });
       }
     }
     function.register_count = registers.size();
@@ -235,6 +253,27 @@ class Parser {
         instruction.targets.push_back(label->second);
         operand.symbol.clear();
       }
+    }
+  }
+
+  /// Functions do not recurse, so each has local memory of its own; entries lie behind them all.
+  void place_locals() {
+    size_t end = 0;
+    const auto place = [&end](Function& function) {
+      for (Variable& variable : function.locals) {
+        variable.address = round_up(end, variable.alignment);
+        end = variable.address + variable.size;
+      }
+      function.local_bytes = end;
+    };
+    for (auto& [name, function] : module_.functions) {
+      if (!function.is_entry) place(function);
+    }
+    const size_t functions_end = end;
+    for (auto& [name, function] : module_.functions) {
+      if (!function.is_entry) continue;
+      end = functions_end;
+      place(function);
     }
   }
 
@@ -263,20 +302,36 @@ class Parser {
 
   void resolve_symbols(Function& function) {
     std::map<std::string_view, uint64_t> addresses;
-    for (const auto* variables :
-         {&module_.variables, &function.parameters, &function.locals, &function.shared}) {
+    for (const auto* variables : {&module_.variables, &function.parameters, &function.results,
+                                  &function.locals, &function.shared}) {
       for (const Variable& variable : *variables) addresses[variable.name] = variable.address;
     }
     for (Instruction& instruction : function.code) {
-      for (Operand& operand : instruction.operands) {
-        if (operand.symbol.empty()) continue;
-        const auto found = addresses.find(operand.symbol);
-        if (found == addresses.end()) {
-          throw KernelError("PTX: unknown symbol in: " + instruction.text);
+      for_each_symbol(instruction, [&](Operand& operand) {
+        if (const auto found = addresses.find(operand.symbol); found != addresses.end()) {
+          bind(operand, found->second);
+        } else if (const auto callee = module_.functions.find(operand.symbol);
+                   callee != module_.functions.end()) {
+          instruction.callee = &callee->second;
+        } else {
+          instruction.handler = &reject_instruction;  // such as a call of printf
         }
-        operand.value += found->second;
-        if (operand.kind == Operand::Kind::kSymbol) operand.kind = Operand::Kind::kImmediate;
-        operand.symbol.clear();
+      });
+    }
+  }
+
+  static void bind(Operand& operand, uint64_t address) {
+    operand.value += address;
+    if (operand.kind == Operand::Kind::kSymbol) operand.kind = Operand::Kind::kImmediate;
+    operand.symbol.clear();
+  }
+
+  template <class Visit>
+  static void for_each_symbol(Instruction& instruction, Visit visit) {
+    for (Operand& operand : instruction.operands) {
+      if (!operand.symbol.empty()) visit(operand);
+      for (Operand& part : operand.parts) {
+        if (!part.symbol.empty()) visit(part);
       }
     }
   }

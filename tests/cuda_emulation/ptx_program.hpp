@@ -58,6 +58,7 @@ struct Operand {
   std::vector<Operand> parts;  // kVector
 };
 
+struct Function;
 struct Thread;
 struct Instruction;
 using Handler = void (*)(Thread& thread, const Instruction& instruction);
@@ -77,7 +78,8 @@ struct Instruction {
   int guard = -1;  // the predicate of @%p, or -1
   bool guard_negated = false;
   std::vector<Operand> operands;
-  std::vector<size_t> targets;  // bra, brx.idx
+  std::vector<size_t> targets;       // bra, brx.idx
+  const Function* callee = nullptr;  // call
   std::string text;
 };
 
@@ -92,11 +94,14 @@ struct Variable {
 
 struct Function {
   std::string name;
+  bool is_entry = false;
   std::vector<Variable> parameters;
+  std::vector<Variable> results;
   std::vector<Variable> locals;
-  std::vector<Variable> shared;  // all it can see; an empty one is the dynamic memory
-  size_t parameter_bytes = 0;
-  size_t local_bytes = 0;
+  std::vector<Variable> shared;    // all it can see; an empty one is the dynamic memory
+  size_t parameter_bytes = 0;      // of the entry's arguments
+  size_t parameter_space = 0;      // and of results and of the arguments of calls
+  size_t local_bytes = 0;          // local memory of a thread that starts here
   size_t static_shared_bytes = 0;  // where dynamic shared memory begins
   size_t register_count = 0;
   size_t max_threads = 0;  // .maxntid, or 0

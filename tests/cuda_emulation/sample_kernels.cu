@@ -15,5 +15,6 @@ template __global__ void column_sum_kernel<Bug::kUnwrittenShared>(ColumnSumArgs)
 template __global__ void total_kernel<Bug::kNone>(TotalArgs);
 template __global__ void arithmetic_kernel<float>(ArithmeticArgs<float>);
 template __global__ void arithmetic_kernel<double>(ArithmeticArgs<double>);
+template __global__ void cosine_kernel<100000000>(CosineArgs);
 
 }  // namespace elbo::cuda::sample

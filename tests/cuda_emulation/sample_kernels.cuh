@@ -181,4 +181,18 @@ ELBO_KERNEL void arithmetic_kernel(ArithmeticArgs<Real> args) {
   args.even_lanes[i] = votes;
 }
 
+struct CosineArgs {
+  const double* x;
+  double* y;
+  int count;
+};
+
+/// y = cos(x); for large x the compiler calls a function that it does not inline. Templated like
+/// all kernels of this header, so that it may be included more than once.
+template <int scale>
+ELBO_KERNEL void cosine_kernel(CosineArgs args) {
+  const int i = static_cast<int>(threadIdx.x);
+  if (i < args.count) args.y[i] = cos(scale * args.x[i]);
+}
+
 }  // namespace elbo::cuda::sample

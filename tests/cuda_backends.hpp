@@ -1,0 +1,72 @@
+// The ways of executing CUDA ops that a test is run on. Compiled with ELBO_CUDA_EMULATION: the
+// emulated device, its kernels as fibers in several schedules and as interpreted PTX. Otherwise:
+// the GPU. (One program cannot hold both: the kernels have the same names.)
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "kernels/device.hpp"
+
+#if defined(ELBO_CUDA_EMULATION)
+#include "tests/cuda_emulation/executions.hpp"
+#include "tests/emulated_device.hpp"
+#endif
+
+namespace elbo {
+
+struct Backend {
+  std::string name;
+  std::function<std::shared_ptr<Device>()> make;  // null where there is none, for `reason`
+  std::string reason;
+};
+
+inline void PrintTo(const Backend& backend, std::ostream* out) { *out << backend.name; }
+
+inline std::vector<Backend> cuda_backends() {
+  std::vector<Backend> backends;
+#if defined(ELBO_CUDA_EMULATION)
+  for (const cuda::emulation::Execution& execution : cuda::emulation::executions())
+    backends.push_back({execution.name,
+                        [execution]() -> std::shared_ptr<Device> {
+                          if (!execution.executor) return nullptr;
+                          return make_emulated_device(execution.executor);
+                        },
+                        "built without a CUDA compiler: no PTX to interpret"});
+#else
+  const CudaProbe probe = probe_cuda();
+  backends.push_back({"Gpu",
+                      [probe]() -> std::shared_ptr<Device> {
+                        if (probe.devices == 0) return nullptr;
+                        return make_cuda_device(0);
+                      },
+                      probe.reason});
+#endif
+  return backends;
+}
+
+/// A test that runs on each backend and compares with the CPU; skips where there is none.
+class CudaTest : public testing::TestWithParam<Backend> {
+ protected:
+  void SetUp() override {
+    cuda_ = GetParam().make();
+    if (cuda_ == nullptr) GTEST_SKIP() << GetParam().reason;
+    cpu_ = make_cpu_device(1);
+  }
+
+  /// The sizes every op is tried on: off every multiple, and on some.
+  static constexpr int32_t kSizes[] = {1, 2, 31, 32, 33, 127, 257, 1000, 4099};
+
+  std::shared_ptr<Device> cuda_, cpu_;
+};
+
+#define ELBO_INSTANTIATE_CUDA_TEST(suite)                                   \
+  INSTANTIATE_TEST_SUITE_P(Cuda, suite, testing::ValuesIn(cuda_backends()), \
+                           [](const testing::TestParamInfo<Backend>& i) { return i.param.name; })
+
+}  // namespace elbo
