@@ -90,7 +90,7 @@ void add_inspect(CLI::App& app) {
 
 void add_list(CLI::App& app) {
   auto what = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("list", "Recipes, likelihoods, activations, …");
+  CLI::App* command = app.add_subcommand("list", "Names to choose from: recipes, likelihoods, activations, ...");
   command->add_option("WHAT", *what, "one of the lists; all of them when left out");
   command->callback([what] {
     std::vector<std::string> names;

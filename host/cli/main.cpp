@@ -6,6 +6,7 @@
 #include <new>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/help.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo::cli {
@@ -42,11 +43,14 @@ std::string unknown_argument(const CLI::App& app, const std::string& argument) {
 
 int run(int argc, char** argv) {
   CLI::App app("Trains and uses variational autoencoders, on CPUs and NVIDIA GPUs.", "elbo");
-  app.set_version_flag("--version", "elbo " ELBO_VERSION);
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_version_flag("--version", "elbo " ELBO_VERSION, "print the version and exit");
+  app.set_help_flag("-h,--help", "print this help and exit");
   app.require_subcommand(0, 1);
-  app.set_help_flag("-h,--help", "Print this help and exit");
-  app.footer("Start with: elbo generate shapes shapes && elbo train shapes --out run\n"
-             "`elbo COMMAND --help` explains a command.");
+  app.footer(
+      "`elbo COMMAND --help` explains a command. To begin with:\n"
+      "  elbo generate shapes shapes\n"
+      "  elbo train shapes --out run --likelihood bernoulli");
   add_train(app);
   add_resume(app);
   add_evaluate(app);

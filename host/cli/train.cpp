@@ -15,10 +15,9 @@ class SettingFlags {
  public:
   void add(CLI::App& command) {
     for_each_setting(defaults_, [&](const char* key, auto& value, const char* help) {
-      const std::string shown = text_of(value);
       command.add_option("--" + std::string(key), given_[key], help)
           ->type_name(type_of(value))
-          ->default_str(shown.empty() ? "none" : shown)
+          ->default_str(text_of(value))
           ->group(group_of(key));
     });
   }
@@ -62,7 +61,7 @@ class SettingFlags {
   static const char* type_of(const std::string&) { return "NAME"; }
   static const char* type_of(int64_t) { return "N"; }
   static const char* type_of(double) { return "X"; }
-  static const char* type_of(const std::vector<int64_t>&) { return "N,N,…"; }
+  static const char* type_of(const std::vector<int64_t>&) { return "N,N,..."; }
   /// Headings of --help; a key stands for itself and those after it.
   std::string group_of(const std::string& key) {
     if (key == "recipe") group_ = "Model";

@@ -116,8 +116,9 @@ StepPlan step_plan(const Config& config, int64_t rows) {
                         .floor = config.learning_rate_floor,
                         .decay = {math::Decays::find(config.learning_rate_schedule)}};
   plan.beta = {.base = config.beta, .warmup_steps = steps(config.kl_warmup_epochs)};
-  plan.beta1 = config.beta1;
-  plan.beta2 = config.beta2;
+  // As the update rule has them: a correction for 0.999 does not fit a decay of float(0.999).
+  plan.beta1 = static_cast<float>(config.beta1);
+  plan.beta2 = static_cast<float>(config.beta2);
   return plan;
 }
 

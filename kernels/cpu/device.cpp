@@ -1,11 +1,13 @@
 // The CPU as a device: programs run inside one parallel region, ops one after another, an op's
-// tasks spread over the threads.
+// tasks claimed by the threads as they come.
 #include "kernels/device.hpp"
 
 #include <omp.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "kernels/core/error.hpp"
 #include "kernels/cpu/execution.hpp"
@@ -54,32 +56,80 @@ class FlushSubnormals {
 #endif
 };
 
+/// The tasks of one op, claimed by whichever thread is free. Counts go on from run to run, so that
+/// nothing is reset while a late thread may still look.
+struct alignas(64) TaskCounter {
+  std::atomic<uint64_t> claimed{0};
+  std::atomic<uint64_t> finished{0};
+};
+
+/// Gives other threads room while waiting: they may hold the core that the awaited one needs.
+class Patience {
+ public:
+  void wait() {
+    constexpr int kSpins = 4000;  // about 50 microseconds, more than a task lasts
+    if (++spins_ < kSpins)
+      relax();
+    else
+      std::this_thread::yield();
+  }
+
+ private:
+  static void relax() {
+#if defined(__x86_64__)
+    _mm_pause();
+#endif
+  }
+  int spins_ = 0;
+};
+
 class CpuExecutable : public Executable {
  public:
   CpuExecutable(Program program, int threads)
-      : program_(std::move(program)), execution_(best_execution()), threads_(threads) {
+      : program_(std::move(program)),
+        execution_(best_execution()),
+        threads_(threads),
+        counters_(program_.size()) {
     tasks_.reserve(program_.size());
-    for (const Op& op : program_) tasks_.push_back(execution_.tasks(op));
+    for (const Op& op : program_) tasks_.push_back(static_cast<uint64_t>(execution_.tasks(op)));
   }
 
   void run(uint64_t repeats) override {
+    const uint64_t first = runs_;
+    runs_ += repeats;
 #pragma omp parallel num_threads(threads_)
     {
       omp_set_num_threads(1);  // this thread's own setting: oneDNN must not open a team inside
       const FlushSubnormals flush;
-      for (uint64_t i = 0; i < repeats; ++i)
-        for (size_t k = 0; k < program_.size(); ++k) {
-#pragma omp for schedule(static, 1)
-          for (int task = 0; task < tasks_[k]; ++task) execution_.run(program_[k], task);
-        }
+      for (uint64_t i = first; i < first + repeats; ++i)
+        for (size_t k = 0; k < program_.size(); ++k) run_op(k, i);
     }
   }
 
  private:
+  /// Takes part in op k of run i and returns when all of it is done. There is no barrier: a thread
+  /// that the system has put aside holds up nobody, unless in the middle of a task.
+  void run_op(size_t k, uint64_t i) {
+    TaskCounter& counter = counters_[k];
+    const uint64_t begin = i * tasks_[k], end = begin + tasks_[k];
+    uint64_t task = counter.claimed.load(std::memory_order_relaxed);
+    while (task < end) {
+      if (!counter.claimed.compare_exchange_weak(task, task + 1, std::memory_order_relaxed))
+        continue;
+      execution_.run(program_[k], static_cast<int>(task - begin));
+      counter.finished.fetch_add(1, std::memory_order_release);
+      task = counter.claimed.load(std::memory_order_relaxed);
+    }
+    Patience patience;
+    while (counter.finished.load(std::memory_order_acquire) < end) patience.wait();
+  }
+
   Program program_;
-  std::vector<int> tasks_;
   const Execution& execution_;
   int threads_;
+  std::vector<uint64_t> tasks_;
+  std::vector<TaskCounter> counters_;
+  uint64_t runs_ = 0;
 };
 
 class CpuDevice : public Device {

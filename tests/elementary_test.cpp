@@ -1,0 +1,123 @@
+// The float functions are as accurate as they say, over their whole range, and let NaN through.
+#include "kernels/math/elementary.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "kernels/math/philox.hpp"
+
+namespace elbo::math {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+/// |got - want| in units of want's last place.
+double ulps(float got, double want) {
+  const double ulp = std::ldexp(1.0, std::max(std::ilogb(want), -126) - 23);
+  return std::abs(got - want) / ulp;
+}
+
+/// The largest error in ulps over floats spread evenly through [low, high] by their bits, low > 0.
+double worst(float low, float high, float (*f)(float), double (*reference)(double)) {
+  constexpr uint32_t kStride = 1009;  // coprime to every power of two
+  double error = 0.0;
+  for (uint32_t bits = as_bits(low); bits <= as_bits(high); bits += kStride) {
+    const float x = as_float(bits);
+    error = std::max(error, ulps(f(x), reference(x)));
+  }
+  return std::max(error, ulps(f(high), reference(high)));
+}
+
+double worst_of_both_signs(float low, float high, float (*f)(float), double (*reference)(double)) {
+  static float (*function)(float);
+  static double (*exact)(double);
+  function = f, exact = reference;
+  return std::max(
+      worst(low, high, f, reference),
+      worst(
+          low, high, [](float x) { return function(-x); }, [](double x) { return exact(-x); }));
+}
+
+constexpr float kTiny = std::numeric_limits<float>::min();
+
+// The last addition rounds by half an ulp of a sum near 1; the polynomial's part, at most 0.42 of
+// it, carries the roundings of the reduced argument (half), of two fmas (one) and the fit (a
+// tenth). Below 1 an ulp is half as large as above, hence twice the sum.
+TEST(Elementary, ExpIsWithinTwoUlps) {
+  const double up = worst(kTiny, 88.72f, exp, ::exp);
+  const double down = worst(
+      kTiny, 86.6f, [](float x) { return exp(-x); }, [](double x) { return ::exp(-x); });
+  RecordProperty("ulps", std::to_string(std::max(up, down)));
+  EXPECT_LE(up, 2.0);
+  EXPECT_LE(down, 2.0);
+}
+
+TEST(Elementary, ExpAtItsEnds) {
+  EXPECT_EQ(exp(0.0f), 1.0f);
+  EXPECT_TRUE(std::isfinite(exp(88.72f)));
+  for (const float x : {88.73f, 89.0f, 100.0f, 1e30f, kInfinity}) EXPECT_EQ(exp(x), kInfinity) << x;
+  for (const float x : {-86.6f, -90.0f, -1e30f, -kInfinity}) {
+    EXPECT_GT(exp(x), 0.0f) << x;
+    EXPECT_LT(exp(x), 3e-38f) << x;
+  }
+  EXPECT_TRUE(std::isnan(exp(kNan)));
+}
+
+// Cancellation between k log 2 and log m is the worst of it: with |m - 1| up to 0.42 the sum is at
+// least half of either part, so their errors (each below an ulp) count at most double.
+TEST(Elementary, LogIsWithinTwoUlps) {
+  const double error = worst(kTiny, std::numeric_limits<float>::max(), log, ::log);
+  EXPECT_LE(error, 2.0);
+  EXPECT_EQ(log(1.0f), 0.0f);
+}
+
+TEST(Elementary, Log1pOfAUnitIsWithinTwoUlps) {
+  EXPECT_LE(worst(kTiny, 1.0f, log1p_unit, ::log1p), 2.0);
+}
+
+// exp's two ulps at an error of e/(1+e) <= 1/2 of them, then log1p's two and the sum's half.
+TEST(Elementary, SoftplusIsWithinFourUlps) {
+  const auto reference = [](double x) { return std::max(x, 0.0) + ::log1p(::exp(-std::abs(x))); };
+  EXPECT_LE(worst_of_both_signs(kTiny, 86.6f, softplus<float>, reference), 4.0);
+  EXPECT_EQ(softplus(1e4f), 1e4f);
+  EXPECT_LT(softplus(-1e4f), 3e-38f);
+  EXPECT_TRUE(std::isnan(softplus(kNan)));
+}
+
+// exp's two ulps, a sum, a quotient and a product, half an ulp (at most doubled) each.
+TEST(Elementary, SigmoidIsWithinFourUlps) {
+  const auto reference = [](double x) {
+    return x < 0.0 ? ::exp(x) / (1.0 + ::exp(x)) : 1.0 / (1.0 + ::exp(-x));
+  };
+  EXPECT_LE(worst_of_both_signs(kTiny, 86.6f, sigmoid<float>, reference), 4.0);
+  EXPECT_EQ(sigmoid(1e4f), 1.0f);
+  EXPECT_EQ(sigmoid(kInfinity), 1.0f);
+  EXPECT_LT(sigmoid(-kInfinity), 3e-38f);
+  EXPECT_TRUE(std::isnan(sigmoid(kNan)));
+}
+
+// From 0.625 on, 1 - tanh is at most 0.45 and carries exp's two ulps and a quotient's half.
+TEST(Elementary, TanhIsWithinTwoUlps) {
+  EXPECT_LE(worst_of_both_signs(kTiny, 100.0f, tanh, ::tanh), 2.0);
+  EXPECT_EQ(tanh(kInfinity), 1.0f);
+  EXPECT_EQ(tanh(-kInfinity), -1.0f);
+  EXPECT_TRUE(std::isnan(tanh(kNan)));
+}
+
+// Absolute, as a sine near its zeros is needed no better: an ulp of 1.
+TEST(Elementary, SineAndCosineOfATurn) {
+  double error = 0.0;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4099) {
+    const double angle = 2.0 * 3.14159265358979323846 * (static_cast<double>(bits) + 0.5) * 0x1p-32;
+    float sine, cosine;
+    sincos_turn(static_cast<uint32_t>(bits), sine, cosine);
+    error = std::max({error, std::abs(sine - ::sin(angle)), std::abs(cosine - ::cos(angle))});
+  }
+  EXPECT_LE(error, 0x1p-23);
+}
+
+}  // namespace
+}  // namespace elbo::math

@@ -1,0 +1,80 @@
+// A model of a few parameters on a few rows, trained step by step: what tests of training share.
+#pragma once
+
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "host/train/training_pass.hpp"
+#include "tests/workspace.hpp"
+
+namespace elbo {
+
+inline constexpr int64_t kSmallDim = 5;
+
+inline Config small_config() {
+  Config config;
+  config.hidden = {6, 4};
+  config.latent_dim = 3;
+  config.activation = "tanh";
+  config.likelihood = "gaussian-shared";
+  config.samples = 2;
+  config.binarize = config.dequantize = "none";
+  config.validation_fraction = 0.0;
+  config.batch_size = 8;
+  config.epochs = 3;
+  config.picture_count = 0;
+  return config;
+}
+
+/// Rows in [0, 1).
+inline Dataset small_data(int64_t rows, double validation_fraction = 0.0, unsigned seed = 1) {
+  return Dataset::from_rows(uniform_floats(static_cast<size_t>(rows * kSmallDim), 0.0f, 1.0f, seed),
+                            {kSmallDim}, {.validation_fraction = validation_fraction});
+}
+
+class SmallTraining {
+ public:
+  SmallTraining(const Config& config, Dataset data, bool shuffle = true,
+                bool external_epsilon = false, int threads = 2)
+      : data_(std::move(data)),
+        model(config, {data_.sample_shape(), data_.dtype()}, make_cpu_device(threads),
+              Model::Purpose::training),
+        pass(model, data_.split("train"),
+             {.plan = step_plan(config, data_.split("train").size()),
+              .shuffle = shuffle,
+              .external_epsilon = external_epsilon}) {
+    model.set_weights(model.vae.initial_weights(static_cast<uint64_t>(config.seed), nullptr));
+  }
+
+  StepRecord step() {
+    pass.run(1);
+    return pass.records(1).front();
+  }
+  std::vector<float> gradients() const { return model.arena.gradients.download(); }
+  std::vector<float> weights() const { return model.arena.weights.download(); }
+
+  /// The recorded op of this kind.
+  template <class Wanted>
+  const Wanted& op() const {
+    for (const Op& op : pass.program())
+      if (const auto* found = std::get_if<Wanted>(&op)) return *found;
+    throw std::logic_error("no such op");
+  }
+  /// What one of the ops' pointers points to; rows past the active ones are undefined.
+  template <class T>
+  std::vector<T> read(const T* from, int64_t count) const {
+    std::vector<T> values(static_cast<size_t>(count));
+    model.device->download(values.data(), from, values.size() * sizeof(T));
+    return values;
+  }
+
+ private:
+  Dataset data_;
+
+ public:
+  Model model;
+  TrainingPass pass;
+};
+
+}  // namespace elbo
