@@ -1,6 +1,7 @@
 // The ways of executing CUDA ops that a test is run on. Compiled with ELBO_CUDA_EMULATION: the
-// emulated device, its kernels as fibers in several schedules and as interpreted PTX. Otherwise:
-// the GPU. (One program cannot hold both: the kernels have the same names.)
+// emulated device, its kernels as fibers in several schedules and as interpreted PTX. With
+// ELBO_INSTRUCTION_SETS: the CPU, one instruction set at a time. Otherwise: the GPU. (One program
+// cannot hold both: the kernels have the same names.)
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,6 +21,14 @@
 
 namespace elbo {
 
+/// CUDA ops fill the rows past a batch's active ones, so that products of full height stay finite;
+/// the CPU leaves those rows alone.
+#if defined(ELBO_INSTRUCTION_SETS)
+inline constexpr bool kFillsInactiveRows = false;
+#else
+inline constexpr bool kFillsInactiveRows = true;
+#endif
+
 struct Backend {
   std::string name;
   std::function<std::shared_ptr<Device>()> make;  // null where there is none, for `reason`
@@ -27,6 +36,10 @@ struct Backend {
 };
 
 inline void PrintTo(const Backend& backend, std::ostream* out) { *out << backend.name; }
+
+#if defined(ELBO_INSTRUCTION_SETS)
+std::vector<Backend> instruction_set_backends();  // isa_test.cpp
+#endif
 
 inline std::vector<Backend> cuda_backends() {
   std::vector<Backend> backends;
@@ -38,6 +51,8 @@ inline std::vector<Backend> cuda_backends() {
                           return make_emulated_device(execution.executor);
                         },
                         "built without a CUDA compiler: no PTX to interpret"});
+#elif defined(ELBO_INSTRUCTION_SETS)
+  backends = instruction_set_backends();
 #else
   const CudaProbe probe = probe_cuda();
   backends.push_back({"Gpu",

@@ -83,7 +83,9 @@ TEST_P(CudaDense, Forward) {
       const Result got = run(cuda_), want = run(cpu_);
       EXPECT_TRUE(same_bits(got.y, want.y)) << A::name << ", " << shape;
       EXPECT_TRUE(same_bits(got.preactivation, want.preactivation)) << A::name << ", " << shape;
-      for (const float y : got.all) EXPECT_TRUE(std::isfinite(y));
+      if (kFillsInactiveRows) {
+        for (const float y : got.all) EXPECT_TRUE(std::isfinite(y));
+      }
     }
   });
 }
@@ -110,7 +112,9 @@ TEST_P(CudaDense, BackwardInput) {
           return w.get(op.grad_x, size);
         };
         std::vector<float> got = run(cuda_), want = run(cpu_);
-        for (size_t i = active; i < size; ++i) EXPECT_EQ(got[i], 0.0f);
+        if (kFillsInactiveRows) {
+          for (size_t i = active; i < size; ++i) EXPECT_EQ(got[i], 0.0f);
+        }
         got.resize(active);
         want.resize(active);
         EXPECT_TRUE(same_bits(got, want)) << A::name << ", " << shape;

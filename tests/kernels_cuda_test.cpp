@@ -61,6 +61,7 @@ std::vector<T> first(std::vector<T> values, size_t count) {
 
 /// Whether everything behind the first `count` elements is zero.
 testing::AssertionResult zero_behind(const std::vector<float>& values, size_t count) {
+  if (!kFillsInactiveRows) return testing::AssertionSuccess();
   const std::vector<float> rest(values.begin() + static_cast<std::ptrdiff_t>(count), values.end());
   return same_bits(rest, std::vector<float>(rest.size()));
 }

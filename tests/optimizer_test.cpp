@@ -56,7 +56,7 @@ TEST(Optimizer, FollowsItsTextbook) {
   for (const std::string_view name : math::Optimizers::names)
     for (const double weight_decay : {0.0, 0.125}) {
       const StepPlan plan = one_row_plan(0.0625);
-      Workspace w(make_cpu_device(2));
+      Workspace w(make_cpu_device(1));
       OptimizerUpdate op;
       op.optimizer = {math::Optimizers::find(name)};
       op.settings.weight_decay = static_cast<float>(weight_decay);
@@ -99,7 +99,7 @@ TEST(Optimizer, ClipsToTheNorm) {
   for (const float g : grad) squares += static_cast<double>(g) * g;
   const double norm = std::sqrt(squares);
   for (const double limit : {0.5 * norm, 2.0 * norm}) {
-    Workspace w(make_cpu_device(2));
+    Workspace w(make_cpu_device(1));
     OptimizerUpdate op;
     op.optimizer = math::Optimizer::of<math::Sgd>();
     op.settings.momentum = 0.0f;

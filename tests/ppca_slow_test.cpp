@@ -13,10 +13,9 @@ void expect_recipe_reaches(const PpcaOptimum& optimum, const char* dataset, int6
     GTEST_SKIP() << "ELBO_DATA does not name a folder with the real data sets";
   Config config = config_for_recipe("ppca");
   config.latent_dim = latents;
-  expect_reaches(optimum, config,
-                 Dataset::open(std::filesystem::path(folder) / dataset,
-                               {.validation_fraction = config.validation_fraction}),
-                 0.1);
+  Dataset data = Dataset::open(std::filesystem::path(folder) / dataset,
+                               {.validation_fraction = config.validation_fraction});
+  expect_reaches(optimum, config, std::move(data), make_cpu_device(), 100, 0.1);
 }
 
 TEST(PpcaOnRealData, FreyFacesFiveLatents) {

@@ -36,7 +36,7 @@ inline Dataset small_data(int64_t rows, double validation_fraction = 0.0, unsign
 class SmallTraining {
  public:
   SmallTraining(const Config& config, Dataset data, bool shuffle = true,
-                bool external_epsilon = false, int threads = 2)
+                bool external_epsilon = false, int threads = 1)
       : data_(std::move(data)),
         model(config, {data_.sample_shape(), data_.dtype()}, make_cpu_device(threads),
               Model::Purpose::training),

@@ -1,28 +1,34 @@
 #include "host/cli/help.hpp"
 
+#include <algorithm>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 namespace elbo::cli {
 namespace {
 
 constexpr size_t kWidth = 80;
-constexpr size_t kTextColumn = 30;
+constexpr size_t kWidestNames = 30;
+
+/// A name and what it means.
+using Entry = std::pair<std::string, std::string>;
 
 /// "  name    explanation", the explanation wrapped; on lines of its own below a long name.
-void write_entry(std::ostream& out, const std::string& name, const std::string& text) {
+void write_entry(std::ostream& out, const Entry& entry, size_t text_column) {
+  const auto& [name, text] = entry;
   std::string line = "  " + name;
-  if (line.size() + 2 > kTextColumn) {
+  if (line.size() + 2 > text_column) {
     out << line << '\n';
     line.clear();
   }
-  line.resize(kTextColumn, ' ');
+  line.resize(text_column, ' ');
   std::istringstream words(text);
   bool first = true;
   for (std::string word; words >> word; first = false) {
     if (!first && line.size() + 1 + word.size() > kWidth) {
       out << line << '\n';
-      line.assign(kTextColumn, ' ');
+      line.assign(text_column, ' ');
       first = true;
     }
     line += (first ? "" : " ") + word;
@@ -45,19 +51,18 @@ std::string shown_name(const CLI::Option& option) {
   return name + (value.empty() ? "" : " " + value);
 }
 
-void write_option(std::ostream& out, const CLI::Option& option) {
+Entry entry_of(const CLI::Option& option) {
   std::string text = option.get_description();
   if (const std::string value = option.get_default_str(); !value.empty())
     text += " [" + value + "]";
-  write_entry(out, shown_name(option), text);
+  return {shown_name(option), text};
 }
 
 std::string usage(const CLI::App& app, const std::string& name) {
   std::string text = "Usage: " + name;
   for (const CLI::Option* option : app.get_options())
     if (option->get_positional())
-      text += option->get_required() ? " " + shown_name(*option)
-                                     : " [" + shown_name(*option) + "]";
+      text += option->get_required() ? " " + shown_name(*option) : " [" + shown_name(*option) + "]";
     else if (option->get_required())
       text += " " + shown_name(*option);
   if (!app.get_subcommands([](const CLI::App*) { return true; }).empty()) text += " COMMAND";
@@ -68,27 +73,35 @@ std::string usage(const CLI::App& app, const std::string& name) {
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
                                      CLI::AppFormatMode) const {
-  std::ostringstream out;
-  out << app->get_description() << "\n\n" << usage(*app, name) << "\n";
-
-  const auto positional = [](const CLI::Option* option) { return option->get_positional(); };
-  if (const auto options = app->get_options(positional); !options.empty()) {
-    out << '\n';
-    for (const CLI::Option* option : options) write_option(out, *option);
-  }
-  const auto commands = app->get_subcommands([](const CLI::App*) { return true; });
-  if (!commands.empty()) {
-    out << "\nCommands:\n";
-    for (const CLI::App* command : commands)
-      write_entry(out, command->get_name(), command->get_description());
-  }
+  struct Section {
+    std::string title;  // empty: none
+    std::vector<Entry> entries;
+  };
+  std::vector<Section> sections(2);
+  sections[1].title = "Commands";
+  for (const CLI::Option* option : app->get_options())
+    if (option->get_positional()) sections[0].entries.push_back(entry_of(*option));
+  for (const CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; }))
+    sections[1].entries.emplace_back(command->get_name(), command->get_description());
   for (const std::string& group : app->get_groups()) {
-    const auto options = app->get_options([&](const CLI::Option* option) {
-      return option->get_group() == group && !option->get_positional();
-    });
-    if (options.empty()) continue;
-    out << '\n' << group << ":\n";
-    for (const CLI::Option* option : options) write_option(out, *option);
+    Section& section = sections.emplace_back(Section{group, {}});
+    for (const CLI::Option* option : app->get_options())
+      if (option->get_group() == group && !option->get_positional())
+        section.entries.push_back(entry_of(*option));
+  }
+
+  size_t column = 0;
+  for (const Section& section : sections)
+    for (const Entry& entry : section.entries) column = std::max(column, entry.first.size() + 4);
+  column = std::min(column, kWidestNames);
+
+  std::ostringstream out;
+  out << app->get_description() << "\n\n" << usage(*app, name) << '\n';
+  for (const Section& section : sections) {
+    if (section.entries.empty()) continue;
+    out << '\n';
+    if (!section.title.empty()) out << section.title << ":\n";
+    for (const Entry& entry : section.entries) write_entry(out, entry, column);
   }
   if (!app->get_footer().empty()) out << '\n' << app->get_footer() << '\n';
   return out.str();

@@ -17,8 +17,7 @@ void inspect_checkpoint(const fs::path& path) {
   const CheckpointHeader header = read_checkpoint_header(path);
   const Vae vae(header.config, header.data.dim());
   std::printf("%s: checkpoint of recipe %s after step %llu, epoch %llu\n", path.c_str(),
-              header.config.recipe.c_str(),
-              static_cast<unsigned long long>(header.progress.step),
+              header.config.recipe.c_str(), static_cast<unsigned long long>(header.progress.step),
               static_cast<unsigned long long>(header.progress.epoch));
   std::printf("samples of shape %s, %lld latent variables, likelihood %s, %lld parameters\n\n",
               to_string(header.data.sample_shape).c_str(),
@@ -90,7 +89,8 @@ void add_inspect(CLI::App& app) {
 
 void add_list(CLI::App& app) {
   auto what = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("list", "Names to choose from: recipes, likelihoods, activations, ...");
+  CLI::App* command =
+      app.add_subcommand("list", "Names to choose from: recipes, likelihoods, activations, ...");
   command->add_option("WHAT", *what, "one of the lists; all of them when left out");
   command->callback([what] {
     std::vector<std::string> names;
@@ -131,7 +131,8 @@ void add_generate(CLI::App& app) {
       ->capture_default_str();
   shapes->callback([flags] {
     generate_shapes(flags->directory, flags->options);
-    std::printf("%s", Dataset::open(flags->directory, {.validation_fraction = 0.0}).describe().c_str());
+    std::printf("%s",
+                Dataset::open(flags->directory, {.validation_fraction = 0.0}).describe().c_str());
   });
 }
 

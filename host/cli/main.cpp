@@ -19,26 +19,39 @@ int fail(ExitCode code, const std::string& message) {
   return code;
 }
 
-/// The chosen command, for `elbo COMMAND --help` and for the flags it knows.
+/// The command that was chosen, the innermost one; the program itself where there is none.
 const CLI::App& chosen(const CLI::App& app) {
   const auto commands = app.get_subcommands();
-  return commands.empty() ? app : *commands.front();
+  return commands.empty() ? app : chosen(*commands.front());
 }
 
-std::string unknown_argument(const CLI::App& app, const std::string& argument) {
-  const CLI::App& command = chosen(app);
+/// "elbo generate shapes"
+std::string full_name(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return (parent == nullptr ? "" : full_name(*parent) + " ") + command.get_name();
+}
+
+std::string unexpected_argument(const CLI::App& command, const std::string& argument) {
   std::vector<std::string> known;
   if (argument.starts_with("-")) {
     for (const CLI::Option* option : command.get_options())
       for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-  } else if (&command == &app) {
-    for (const CLI::App* c : app.get_subcommands([](const CLI::App*) { return true; }))
-      known.push_back(c->get_name());
+  } else {
+    for (const CLI::App* each : command.get_subcommands([](const CLI::App*) { return true; }))
+      known.push_back(each->get_name());
   }
   const std::string name = argument.substr(0, argument.find('='));
   std::string message = "unexpected argument '" + name + "'";
   if (!known.empty()) message += "; did you mean '" + nearest_name(name, known) + "'?";
   return message;
+}
+
+/// A misspelt flag comes before the complaint that the right one is missing.
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App& command = chosen(app);
+  if (const auto unexpected = app.remaining(true); !unexpected.empty())
+    return unexpected_argument(command, unexpected.front());
+  return std::string(error.what()) + " (see `" + full_name(command) + " --help`)";
 }
 
 int run(int argc, char** argv) {
@@ -47,10 +60,6 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "elbo " ELBO_VERSION, "print the version and exit");
   app.set_help_flag("-h,--help", "print this help and exit");
   app.require_subcommand(0, 1);
-  app.footer(
-      "`elbo COMMAND --help` explains a command. To begin with:\n"
-      "  elbo generate shapes shapes\n"
-      "  elbo train shapes --out run --likelihood bernoulli");
   add_train(app);
   add_resume(app);
   add_evaluate(app);
@@ -61,19 +70,18 @@ int run(int argc, char** argv) {
   add_inspect(app);
   add_list(app);
   add_generate(app);
+  app.footer(  // after the commands, which would inherit it
+      "`elbo COMMAND --help` explains a command. To begin with:\n"
+      "  elbo generate shapes shapes\n"
+      "  elbo train shapes --out run --likelihood bernoulli");
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty()) std::fputs(app.help().c_str(), stdout);
     return kDone;
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
-  } catch (const CLI::ExtrasError&) {
-    for (const std::string& argument : app.remaining(true))
-      return fail(kUsage, unknown_argument(app, argument));
-    return fail(kUsage, "unexpected argument");
   } catch (const CLI::ParseError& error) {
-    return fail(kUsage, std::string(error.what()) + " (see `elbo " + chosen(app).get_name() +
-                            " --help`)");
+    return fail(kUsage, usage_error(app, error));
   } catch (const ConfigError& error) {
     return fail(kUsage, error.what());
   } catch (const DataError& error) {

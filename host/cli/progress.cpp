@@ -73,9 +73,8 @@ void ProgressDisplay::on_progress(const TrainingMetrics& m, uint64_t total_steps
   char numbers[160];
   std::snprintf(numbers, sizeof numbers,
                 " %3.0f%%  epoch %llu  %s/s  ETA %s  elbo %.2f  reconstruction %.2f  kl %.2f",
-                100.0 * done, static_cast<unsigned long long>(m.epoch),
-                short_count(rate_).c_str(), short_time(steps_left * per_step).c_str(), m.elbo,
-                m.reconstruction, m.kl);
+                100.0 * done, static_cast<unsigned long long>(m.epoch), short_count(rate_).c_str(),
+                short_time(steps_left * per_step).c_str(), m.elbo, m.reconstruction, m.kl);
   const int room = terminal_width() - static_cast<int>(std::char_traits<char>::length(numbers)) - 1;
   const std::string drawn = room >= 4 ? bar(done, std::min(room, 30)) : "";
   std::fprintf(stderr, "\r%s%.*s\033[K", drawn.c_str(), std::max(10, terminal_width() - 1),
@@ -84,7 +83,7 @@ void ProgressDisplay::on_progress(const TrainingMetrics& m, uint64_t total_steps
   bar_drawn_ = true;
 }
 
-void ProgressDisplay::on_epoch(const EpochReport& report, const Trainer&) {
+void ProgressDisplay::on_report(const TrainingReport& report, const Trainer&) {
   if (quiet_) return;
   clear_bar();
   const TrainingMetrics& m = report.training;

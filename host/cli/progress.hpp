@@ -15,7 +15,7 @@ class ProgressDisplay : public TrainingObserver {
   ~ProgressDisplay() override;
 
   void on_progress(const TrainingMetrics& running, uint64_t total_steps) override;
-  void on_epoch(const EpochReport& report, const Trainer& trainer) override;
+  void on_report(const TrainingReport& report, const Trainer& trainer) override;
 
  private:
   void clear_bar();
@@ -23,7 +23,7 @@ class ProgressDisplay : public TrainingObserver {
   bool quiet_;
   bool terminal_;
   bool bar_drawn_ = false;
-  double rate_ = 0.0;      // samples per second, smoothed
+  double rate_ = 0.0;  // samples per second, smoothed
   double last_drawn_ = -1.0;
   uint64_t first_step_ = 0;
   bool started_ = false;
@@ -39,8 +39,8 @@ class ObserverGroup : public TrainingObserver {
   void on_metrics(const TrainingMetrics& metrics) override {
     for (TrainingObserver* m : members_) m->on_metrics(metrics);
   }
-  void on_epoch(const EpochReport& report, const Trainer& trainer) override {
-    for (TrainingObserver* m : members_) m->on_epoch(report, trainer);
+  void on_report(const TrainingReport& report, const Trainer& trainer) override {
+    for (TrainingObserver* m : members_) m->on_report(report, trainer);
   }
 
  private:

@@ -92,8 +92,9 @@ void announce(const Trainer& trainer, const std::string& dataset) {
               model.device->describe().c_str());
   if (model.config.likelihood == "bernoulli" && model.view() == DataView::raw &&
       data.dtype() == DType::u8)
-    std::printf("note: grey targets under likelihood bernoulli give a cross-entropy, not a "
-                "likelihood; --binarize dynamic gives one\n");
+    std::printf(
+        "note: grey targets under likelihood bernoulli give a cross-entropy, not a "
+        "likelihood; --binarize dynamic gives one\n");
   std::fflush(stdout);
 }
 
@@ -149,8 +150,7 @@ void add_train(CLI::App& app) {
     validate(config);
     if (std::filesystem::exists(config.dataset))
       config.dataset = std::filesystem::canonical(config.dataset).string();
-    std::shared_ptr<Device> device =
-        make_device(config.device, static_cast<int>(config.threads));
+    std::shared_ptr<Device> device = make_device(config.device, static_cast<int>(config.threads));
     Trainer trainer(config, open_dataset(config), std::move(device));
     RunDirectory run = RunDirectory::create(flags->out, config);
     train_into(trainer, run, flags->quiet);
@@ -164,7 +164,8 @@ void add_resume(CLI::App& app) {
     std::string epochs, steps, threads, device;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("resume", "Go on with a training from its last checkpoint");
+  CLI::App* command =
+      app.add_subcommand("resume", "Go on with a training from its last checkpoint");
   command->add_option("RUN", flags->run, "run directory")->required();
   command->add_option("--epochs", flags->epochs, "train to this epoch instead")->type_name("N");
   command->add_option("--steps", flags->steps, "train to this step instead")->type_name("N");

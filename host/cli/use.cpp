@@ -70,13 +70,13 @@ void DataFlags::add(CLI::App& command) {
 }
 
 Dataset DataFlags::open(const Model& model) {
-  Dataset data = Dataset::open(
-      dataset, {.validation_fraction = model.config.validation_fraction,
-                .seed = static_cast<uint64_t>(model.config.seed)});
+  Dataset data = Dataset::open(dataset, {.validation_fraction = model.config.validation_fraction,
+                                         .seed = static_cast<uint64_t>(model.config.seed)});
   if (data.sample_shape() != model.data.sample_shape)
     throw DataError(dataset + ": samples have shape " + to_string(data.sample_shape()) +
                     ", the model was trained on " + to_string(model.data.sample_shape));
-  if (data.dtype() != model.data.dtype && (data.dtype() == DType::u8) != (model.data.dtype == DType::u8))
+  if (data.dtype() != model.data.dtype &&
+      (data.dtype() == DType::u8) != (model.data.dtype == DType::u8))
     throw DataError(dataset + ": the model was trained on " +
                     (model.data.dtype == DType::u8 ? "8-bit" : "floating-point") +
                     " values, these are not");
@@ -107,8 +107,9 @@ void add_evaluate(CLI::App& app) {
       app.add_subcommand("evaluate", "Evidence lower bound of a model on a data set");
   flags->model.add(*command);
   flags->data.add(*command);
-  command->add_option("--samples", flags->samples,
-                      "Monte Carlo samples per row (default: as in training)")
+  command
+      ->add_option("--samples", flags->samples,
+                   "Monte Carlo samples per row (default: as in training)")
       ->type_name("N");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] {
@@ -169,8 +170,7 @@ void add_reconstruct(CLI::App& app) {
     const Model model = flags->model.load();
     const Dataset data = flags->data.open(model);
     Evaluator evaluator(model, data.split(flags->data.split));
-    write_reconstructions(flags->out, evaluator.reconstruct(flags->count),
-                          model.data.sample_shape);
+    write_reconstructions(flags->out, evaluator.reconstruct(flags->count), model.data.sample_shape);
   });
 }
 

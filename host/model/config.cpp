@@ -254,6 +254,7 @@ void validate(const Config& c) {
   require_range("threads", static_cast<double>(c.threads), 0, 1024, "between 0 and 1024");
   require_range("metrics-interval", static_cast<double>(c.metrics_interval), 1, kMany,
                 "at least 1");
+  require_range("report-epochs", static_cast<double>(c.report_epochs), 0, kMany, "at least 0");
   require_range("picture-count", static_cast<double>(c.picture_count), 0, 4096,
                 "between 0 and 4096");
 }

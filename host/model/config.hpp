@@ -51,6 +51,7 @@ struct Config {
   std::string device = "auto";
   int64_t threads = 0;
   int64_t metrics_interval = 100;
+  int64_t report_epochs = 0;
   int64_t picture_count = 64;
 
   bool operator==(const Config&) const = default;
@@ -106,7 +107,9 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("device", c.device, "auto, cpu, cuda or cuda:N");
   visit("threads", c.threads, "CPU threads; 0: all. Results do not depend on it");
   visit("metrics-interval", c.metrics_interval, "steps between lines of metrics.jsonl");
-  visit("picture-count", c.picture_count, "samples and reconstructions drawn per epoch; 0: none");
+  visit("report-epochs", c.report_epochs,
+        "epochs between validations, pictures and checkpoints; 0: so that there are at most 100");
+  visit("picture-count", c.picture_count, "samples and reconstructions in a picture; 0: none");
 }
 
 /// The settings as TOML, every key present, in order.

@@ -21,7 +21,7 @@ std::span<const Recipe> recipes() {
         {"posterior-variance", "shared"},
         {"dequantize", "none"},
         {"validation-fraction", "0"},
-        {"epochs", "100"},
+        {"steps", "100000"},
         {"learning-rate", "1e-2"},
         {"learning-rate-schedule", "cosine"},
         {"learning-rate-floor", "1e-3"}}},

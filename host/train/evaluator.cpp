@@ -12,6 +12,13 @@ constexpr uint64_t kEvaluationStep = uint64_t{1} << 55;
 
 constexpr double kActiveVariance = 0.01;
 
+/// Rows at a time: few enough that all samples of them fit caches and memory.
+int32_t batch_rows_for(int64_t asked, int64_t rows, int64_t samples) {
+  constexpr int64_t kMostInputs = 256, kMostCodes = 4096;
+  if (asked == 0) asked = std::clamp<int64_t>(kMostCodes / samples, 1, kMostInputs);
+  return static_cast<int32_t>(std::min(asked, rows));
+}
+
 /// Mean and variance of each column of rows seen one by one (Welford 1962).
 class RunningMoments {
  public:
@@ -42,7 +49,7 @@ std::vector<float> download(const Model& model, const float* from, int64_t count
 Evaluator::Evaluator(const Model& model, const Split& split, int64_t batch_rows)
     : model_(model),
       rows_(model.device, split, model.data.dim()),
-      batch_rows_(static_cast<int32_t>(std::min<int64_t>(batch_rows, split.size()))),
+      batch_rows_(batch_rows_for(batch_rows, split.size(), model.vae.samples())),
       state_(model.device, 1, "an evaluation's state"),
       row_ids_(model.device, static_cast<size_t>(batch_rows_), "a batch's row numbers"),
       epsilon_(model.device, static_cast<size_t>(batch_rows_) * static_cast<size_t>(model.vae.latent()),

@@ -22,10 +22,11 @@ struct Evaluation {
   int64_t count = 0;          // rows
 };
 
-/// Runs a model over one split. Holds buffers for `batch_rows` rows; the model must outlive it.
+/// Runs a model over one split. The model must outlive it.
 class Evaluator {
  public:
-  Evaluator(const Model& model, const Split& split, int64_t batch_rows = 256);
+  /// Works on `batch_rows` rows at a time; 0: as many as keep the decoder busy.
+  Evaluator(const Model& model, const Split& split, int64_t batch_rows = 0);
 
   Evaluation evaluate();
 

@@ -90,7 +90,7 @@ void RunDirectory::on_metrics(const TrainingMetrics& m) {
   append_metrics(line.dump());
 }
 
-void RunDirectory::on_epoch(const EpochReport& report, const Trainer& trainer) {
+void RunDirectory::on_report(const TrainingReport& report, const Trainer& trainer) {
   if (report.validation) {
     Json line = {{"split", "validation"},
                  {"step", report.training.step},

@@ -2,9 +2,9 @@
 //
 //   config.toml                    every setting, resolved
 //   metrics.jsonl                  a line per report, training and validation
-//   checkpoints/last.safetensors   after every epoch
+//   checkpoints/last.safetensors   after every report (report_epochs epochs, and the end)
 //   checkpoints/best.safetensors   the best validation elbo (the last where there is no validation)
-//   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every epoch
+//   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every time
 //   reconstructions/epoch-0001.png rows of inputs, below each their reconstructions
 //   summary.json                   the end result
 #pragma once
@@ -24,7 +24,7 @@ class RunDirectory : public TrainingObserver {
   static RunDirectory reopen(const std::filesystem::path& path, const TrainingProgress& progress);
 
   void on_metrics(const TrainingMetrics& metrics) override;
-  void on_epoch(const EpochReport& report, const Trainer& trainer) override;
+  void on_report(const TrainingReport& report, const Trainer& trainer) override;
 
   /// Writes summary.json; `test` is there where the data has a test split.
   void write_summary(const Trainer& trainer, const std::optional<Evaluation>& test);

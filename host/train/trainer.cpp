@@ -96,6 +96,14 @@ void Trainer::restore(const std::filesystem::path& checkpoint) {
   if (curand_) curand_->seek(progress_.step * pass_->epsilon().size());
 }
 
+uint64_t Trainer::steps_per_report() const {
+  constexpr uint64_t kMostReports = 100;
+  const uint64_t per_epoch = pass_->plan().steps_per_epoch();
+  auto epochs = static_cast<uint64_t>(model_.config.report_epochs);
+  if (epochs == 0) epochs = (total_steps_ / per_epoch + kMostReports - 1) / kMostReports;
+  return std::max<uint64_t>(1, epochs) * per_epoch;
+}
+
 void Trainer::run_steps(uint64_t steps) {
   if (curand_) {
     for (uint64_t i = 0; i < steps; ++i) {
@@ -114,16 +122,16 @@ void Trainer::train(TrainingObserver* observer) {
   constexpr double kProgressSeconds = 0.1;
   constexpr uint64_t kMostStepsAtOnce = 512;
   const auto interval = static_cast<uint64_t>(model_.config.metrics_interval);
-  const uint64_t per_epoch = pass_->plan().steps_per_epoch();
+  const uint64_t per_report = steps_per_report();
   const auto start = Clock::now();
-  MetricsWindow progress, metrics, epoch;
+  MetricsWindow progress, metrics, report;
   uint64_t chunk = 1;  // grows until running it takes as long as a look at the progress bar
 
   while (progress_.step < total_steps_ && !stopped_early_) {
     const uint64_t step = progress_.step;
-    const uint64_t epoch_end = std::min((step / per_epoch + 1) * per_epoch, total_steps_);
+    const uint64_t report_end = std::min((step / per_report + 1) * per_report, total_steps_);
     const uint64_t metrics_end = (step / interval + 1) * interval;
-    const uint64_t count = std::min({chunk, metrics_end - step, epoch_end - step});
+    const uint64_t count = std::min({chunk, metrics_end - step, report_end - step});
     const auto chunk_start = Clock::now();
     run_steps(count);
     for (const StepRecord& record : pass_->records(count)) {
@@ -134,7 +142,7 @@ void Trainer::train(TrainingObserver* observer) {
                               "; a smaller --learning-rate or --clip-norm helps");
       progress.add(record);
       metrics.add(record);
-      epoch.add(record);
+      report.add(record);
     }
     const double took = seconds_since(chunk_start);
     if (count == chunk && took < kProgressSeconds / 2) chunk = std::min(2 * chunk, kMostStepsAtOnce);
@@ -143,19 +151,19 @@ void Trainer::train(TrainingObserver* observer) {
     const double seconds = seconds_since(start);
     hear.on_progress(progress.report(seconds), total_steps_);
     progress.clear();
-    if (progress_.step == metrics_end || progress_.step == epoch_end) {
+    if (progress_.step == metrics_end || progress_.step == report_end) {
       hear.on_metrics(metrics.report(seconds));
       metrics.clear();
     }
-    if (progress_.step == epoch_end) {
-      hear.on_epoch(end_epoch(epoch.report(seconds)), *this);
-      for (MetricsWindow* window : {&epoch, &metrics, &progress}) window->clear();
+    if (progress_.step == report_end) {
+      hear.on_report(end_report(report.report(seconds)), *this);
+      for (MetricsWindow* window : {&report, &metrics, &progress}) window->clear();
     }
   }
 }
 
-EpochReport Trainer::end_epoch(const TrainingMetrics& metrics) {
-  EpochReport report;
+TrainingReport Trainer::end_report(const TrainingMetrics& metrics) {
+  TrainingReport report;
   report.training = metrics;
   progress_.epoch = metrics.epoch;
   if (validation_) {

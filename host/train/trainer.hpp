@@ -24,8 +24,8 @@ struct TrainingMetrics {
   double samples_per_second = 0.0;
 };
 
-struct EpochReport {
-  TrainingMetrics training;              // over the epoch
+struct TrainingReport {
+  TrainingMetrics training;              // since the last report
   std::optional<Evaluation> validation;  // where there is a validation split
   bool best = false;                     // the best validation elbo so far
 };
@@ -41,8 +41,8 @@ class TrainingObserver {
   }
   /// Every metrics_interval steps.
   virtual void on_metrics(const TrainingMetrics& metrics) { (void)metrics; }
-  /// After every epoch, and at the end.
-  virtual void on_epoch(const EpochReport& report, const Trainer& trainer) {
+  /// After every report_epochs epochs, and at the end.
+  virtual void on_report(const TrainingReport& report, const Trainer& trainer) {
     (void)report, (void)trainer;
   }
 };
@@ -75,8 +75,9 @@ class Trainer {
   bool stopped_early() const { return stopped_early_; }
 
  private:
+  uint64_t steps_per_report() const;
   void run_steps(uint64_t steps);
-  EpochReport end_epoch(const TrainingMetrics& metrics);
+  TrainingReport end_report(const TrainingMetrics& metrics);
 
   Dataset dataset_;
   Model model_;

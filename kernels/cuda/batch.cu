@@ -11,7 +11,7 @@ ELBO_DEVICE uint32_t batch_row(const GatherBatch& op, const StepState& state, ui
   return op.index == nullptr ? place : op.index[place];
 }
 
-/// What the model sees of the stored values of a row's quad; kUnit maps them to [0, 1].
+/// What the model sees of a quad of a row's stored values; times `unit` they lie in [0, 1].
 ELBO_DEVICE math::Float4 view_of(const GatherBatch& op, math::Float4 stored, float unit,
                                  uint32_t row, uint32_t quad, uint64_t step) {
   math::Float4 x;

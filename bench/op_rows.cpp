@@ -1,0 +1,252 @@
+// Rows of the element-wise ops and reductions, each at the size of a batch of 128 and at about
+// 16 M elements, which lie beyond the cache.
+#include "bench/row.hpp"
+
+namespace elbo::bench {
+namespace {
+
+constexpr int64_t kLarge = int64_t{1} << 24;
+constexpr int32_t kColumns = 784;
+constexpr int32_t kBatches[] = {128, 21504};  // 21504 * 784 elements: 16.9 M
+
+std::string sizes(int64_t rows, int64_t columns) {
+  return std::to_string(rows) + "x" + std::to_string(columns);
+}
+
+std::string row_name(std::string_view op, std::string_view variant, const std::string& size) {
+  std::string name(op);
+  if (!variant.empty()) name.append("/").append(variant);
+  return name + "/" + size;
+}
+
+Row memory_row(std::string_view op, std::string_view variant, const std::string& size, auto make) {
+  return op_row(row_name(op, variant, size), Ceiling::copy_rate, make);
+}
+
+}  // namespace
+
+template <>
+void add_rows<RandomFill>(Rows& rows) {
+  const std::pair<Distribution, std::string_view> distributions[] = {
+      {Distribution::bits, "bits"},
+      {Distribution::uniform, "uniform"},
+      {Distribution::normal, "normal"}};
+  for (const auto& [distribution, variant] : distributions)
+    for (const int64_t count : {int64_t{128 * 32}, kLarge})
+      rows.push_back(memory_row(
+          RandomFill::name, variant, std::to_string(count),
+          [distribution = distribution, count](Workspace& w) {
+            return RandomFill{
+                .distribution = distribution, .seed = 1, .count = count, .out = w.integers(count)};
+          }));
+}
+
+template <>
+void add_rows<PermutationFill>(Rows& rows) {
+  for (const uint32_t count : {60000u, static_cast<uint32_t>(kLarge)})
+    rows.push_back(memory_row(PermutationFill::name, "", std::to_string(count), [=](Workspace& w) {
+      return PermutationFill{
+          .seed = 1, .epoch = 1, .domain = count, .count = count, .out = w.integers(count)};
+    }));
+}
+
+template <>
+void add_rows<GatherBatch>(Rows& rows) {
+  constexpr uint32_t kDataRows = 60000;
+  const std::pair<DataView, std::string_view> views[] = {
+      {DataView::raw, "u8-raw"},
+      {DataView::dequantized, "u8-dequantized"},
+      {DataView::binarized, "u8-binarized"},
+      {DataView::binarized_fixed, "u8-binarized-fixed"}};
+  for (const auto& [view, variant] : views)
+    for (const int32_t batch : kBatches)
+      rows.push_back(memory_row(GatherBatch::name, variant, sizes(batch, kColumns),
+                                [view = view, batch](Workspace& w) {
+                                  return GatherBatch{.rows = w.bytes(int64_t{kDataRows} * kColumns),
+                                                     .dtype = DType::u8,
+                                                     .count = kDataRows,
+                                                     .columns = kColumns,
+                                                     .shuffle = true,
+                                                     .view = view,
+                                                     .seed = 1,
+                                                     .batch = {w.state(batch), batch},
+                                                     .x = w.zeros(int64_t{batch} * kColumns),
+                                                     .row_ids = w.integers(batch)};
+                                }));
+  for (const int32_t batch : kBatches)
+    rows.push_back(
+        memory_row(GatherBatch::name, "f32-raw", sizes(batch, kColumns), [batch](Workspace& w) {
+          return GatherBatch{.rows = w.uniforms(int64_t{kDataRows} * kColumns, 0.0f, 1.0f),
+                             .dtype = DType::f32,
+                             .count = kDataRows,
+                             .columns = kColumns,
+                             .shuffle = true,
+                             .batch = {w.state(batch), batch},
+                             .x = w.zeros(int64_t{batch} * kColumns),
+                             .row_ids = w.integers(batch)};
+        }));
+}
+
+namespace {
+
+/// mu and logvar of a batch side by side, as the encoder's head leaves them.
+PosteriorView posterior(Workspace& w, int32_t inputs, int32_t latent) {
+  const float* head = w.uniforms(2 * int64_t{inputs} * latent, -2.0f, 2.0f);
+  return {head, head + latent, 2 * latent, 2 * latent};
+}
+
+uint32_t* row_ids(Workspace& w, int32_t inputs) {
+  uint32_t* ids = w.integers(inputs);
+  for (int32_t i = 0; i < inputs; ++i) ids[i] = static_cast<uint32_t>(i);
+  return ids;
+}
+
+struct LatentSize {
+  int32_t inputs, samples, latent;
+  std::string text() const {
+    return sizes(inputs, latent) + (samples == 1 ? "" : "/samples=" + std::to_string(samples));
+  }
+};
+constexpr LatentSize kLatentSizes[] = {{128, 1, 20}, {20, 50, 50}, {kLarge / 32, 1, 32}};
+
+}  // namespace
+
+template <>
+void add_rows<LatentForward>(Rows& rows) {
+  for (const LatentSize& s : kLatentSizes)
+    rows.push_back(memory_row(LatentForward::name, "", s.text(), [s](Workspace& w) {
+      return LatentForward{.inputs = {w.state(s.inputs), s.inputs},
+                           .samples = s.samples,
+                           .latent = s.latent,
+                           .posterior = posterior(w, s.inputs, s.latent),
+                           .epsilon = {.seed = 1, .row_ids = row_ids(w, s.inputs)},
+                           .z = w.zeros(int64_t{s.inputs} * s.samples * s.latent),
+                           .kl = w.zeros(s.inputs)};
+    }));
+}
+
+template <>
+void add_rows<LatentBackward>(Rows& rows) {
+  for (const LatentSize& s : kLatentSizes)
+    rows.push_back(memory_row(LatentBackward::name, "", s.text(), [s](Workspace& w) {
+      float* grad_head = w.zeros(2 * int64_t{s.inputs} * s.latent);
+      return LatentBackward{
+          .inputs = {w.state(s.inputs), s.inputs},
+          .samples = s.samples,
+          .latent = s.latent,
+          .posterior = posterior(w, s.inputs, s.latent),
+          .epsilon = {.seed = 1, .row_ids = row_ids(w, s.inputs)},
+          .grad_z = w.uniforms(int64_t{s.inputs} * s.samples * s.latent, -1.0f, 1.0f),
+          .grad_mu = grad_head,
+          .grad_logvar = grad_head + s.latent,
+          .grad_mu_stride = 2 * s.latent,
+          .grad_logvar_stride = 2 * s.latent};
+    }));
+}
+
+template <>
+void add_rows<LikelihoodTerms>(Rows& rows) {
+  math::Likelihoods::for_each([&](auto member) {
+    using L = decltype(member);
+    for (const int32_t batch : kBatches)
+      rows.push_back(
+          memory_row(LikelihoodTerms::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
+            const int64_t elements = int64_t{batch} * kColumns;
+            const bool shared = L::variance != math::VarianceRole::none;
+            const bool learned = L::variance == math::VarianceRole::learned;
+            return LikelihoodTerms{.likelihood = math::Likelihood::of<L>(),
+                                   .inputs = {w.state(batch), batch},
+                                   .columns = kColumns,
+                                   .x = w.uniforms(elements, 0.0f, 1.0f),
+                                   .output = w.uniforms(L::parameters * elements, -2.0f, 2.0f),
+                                   .log_variance = shared ? w.uniforms(1, -1.0f, 1.0f) : nullptr,
+                                   .nll = w.zeros(batch),
+                                   .grad_log_variance = learned ? w.zeros(batch) : nullptr};
+          }));
+  });
+}
+
+template <>
+void add_rows<LikelihoodMean>(Rows& rows) {
+  math::Likelihoods::for_each([&](auto member) {
+    using L = decltype(member);
+    for (const int32_t batch : kBatches)
+      rows.push_back(
+          memory_row(LikelihoodMean::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
+            const int64_t elements = int64_t{batch} * kColumns;
+            return LikelihoodMean{.likelihood = math::Likelihood::of<L>(),
+                                  .rows = {w.state(batch), batch},
+                                  .columns = kColumns,
+                                  .output = w.uniforms(L::parameters * elements, -4.0f, 4.0f),
+                                  .mean = w.zeros(elements)};
+          }));
+  });
+}
+
+template <>
+void add_rows<ColumnSum>(Rows& rows) {
+  for (const auto& [batch, columns] : {std::pair{1024, 32}, std::pair{1024, 16384}})
+    rows.push_back(memory_row(ColumnSum::name, "", sizes(batch, columns),
+                              [batch = batch, columns = columns](Workspace& w) {
+                                return ColumnSum{
+                                    .rows = {w.state(batch), batch},
+                                    .columns = columns,
+                                    .x = w.uniforms(int64_t{batch} * columns, -1.0f, 1.0f),
+                                    .out = w.zeros(columns)};
+                              }));
+}
+
+namespace {
+
+/// The parameters of 784-400-z20 with a Bernoulli likelihood, and 16 M.
+constexpr int64_t kArenas[] = {652824, kLarge};
+
+}  // namespace
+
+template <>
+void add_rows<SquaredNorm>(Rows& rows) {
+  for (const int64_t count : kArenas)
+    rows.push_back(memory_row(SquaredNorm::name, "", std::to_string(count), [count](Workspace& w) {
+      return SquaredNorm{.count = count,
+                         .x = w.uniforms(count, -1.0f, 1.0f),
+                         .partial = w.zeros(arena_chunks(count))};
+    }));
+}
+
+template <>
+void add_rows<OptimizerUpdate>(Rows& rows) {
+  math::Optimizers::for_each([&](auto member) {
+    using Rule = decltype(member);
+    for (const int64_t count : kArenas)
+      rows.push_back(memory_row(OptimizerUpdate::name, Rule::name, std::to_string(count),
+                                [count](Workspace& w) {
+                                  return OptimizerUpdate{.optimizer = math::Optimizer::of<Rule>(),
+                                                         .settings = {.weight_decay = 0.01f},
+                                                         .state = w.state(1),
+                                                         .count = count,
+                                                         .weight = w.uniforms(count, -0.1f, 0.1f),
+                                                         .grad = w.uniforms(count, -1.0f, 1.0f),
+                                                         .first_moment = w.zeros(count),
+                                                         .second_moment = w.zeros(count)};
+                                }));
+  });
+}
+
+template <>
+void add_rows<AdvanceStep>(Rows& rows) {
+  for (const int32_t batch : {128, 8192})
+    rows.push_back(memory_row(AdvanceStep::name, "", std::to_string(batch), [batch](Workspace& w) {
+      StepPlan plan;
+      plan.row_count = 60000;
+      plan.batch_rows = batch;
+      return AdvanceStep{.plan = plan,
+                         .inputs = {w.state(batch), batch},
+                         .nll = w.uniforms(batch, 50.0f, 150.0f),
+                         .kl = w.uniforms(batch, 0.0f, 30.0f),
+                         .state = w.state(batch),
+                         .ring = w.allocate<StepRecord>(16),
+                         .ring_size = 16};
+    }));
+}
+
+}  // namespace elbo::bench

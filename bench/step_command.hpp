@@ -1,0 +1,22 @@
+// `elbo_bench step`: one side of a comparison with another program (bench/peers).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace elbo::bench {
+
+struct StepOptions {
+  std::string model = "784-400-z20";
+  int64_t batch = 128;
+  int64_t steps = 1000;
+  int64_t seed = 1;
+  std::string data;             // a data set; empty: random bytes
+  std::string initial_weights;  // where to write them, and nothing else is done
+};
+
+/// Trains for `steps` steps and prints one JSON object: the median time of a step, and the mean
+/// loss of the last quarter of the steps. Throws what the engine throws.
+void run_step_command(const StepOptions& options, int threads);
+
+}  // namespace elbo::bench

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Checks the shape of the sources: who includes whom, that every header compiles alone, that files
+stay readable, and that the paths the guides name exist.
+
+    structure_test.py ROOT COMPILER
+"""
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+MOST_LINES = 450
+MOST_COLUMNS = 100
+CODE = {".hpp", ".cpp", ".cu", ".cuh"}
+HOST_ORDER = ["io", "data", "nn", "model", "train", "cli"]
+CUDA_HEADERS = re.compile(r"cuda|cublas|curand\.h$|curand_|cudnn|device_launch")
+EMULATED_LANGUAGE = ("kernels/cuda/port.cuh", "tests/cuda_emulation/cuda_language.hpp")
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def folder(path):
+    return path.rpartition("/")[0]
+
+
+def may_include(source, target):
+    """Whether the project's file `source` may include the project's file `target`."""
+    within = folder(source)
+    if source.startswith("kernels/"):
+        if (source, target) == EMULATED_LANGUAGE:
+            return True
+        if within.startswith("kernels/math"):
+            return target.startswith("kernels/math/")
+        if within == "kernels/core":
+            return target.startswith("kernels/core/")
+        if within == "kernels":
+            return folder(target) in ("kernels", "kernels/core") or folder(target).startswith(
+                "kernels/math"
+            )
+        beside = "kernels/cuda" if within == "kernels/cpu" else "kernels/cpu"
+        return target.startswith("kernels/") and not target.startswith(beside)
+    if source.startswith("host/"):
+        if target.startswith("kernels/"):
+            return target.endswith(".hpp") and not re.match("kernels/(cpu|cuda)/", target)
+        below = HOST_ORDER[: HOST_ORDER.index(within.split("/")[1]) + 1]
+        return target.startswith(tuple(f"host/{name}/" for name in below))
+    if source.startswith("include/"):
+        return target.startswith(("host/", "kernels/")) and "host/cli" not in target
+    return True
+
+
+def check_includes(root, source):
+    for number, line in enumerate((root / source).read_text().splitlines(), 1):
+        match = INCLUDE.match(line)
+        if not match:
+            continue
+        quote, target = match.groups()
+        where = f"{source}:{number}"
+        if quote == '"' and (root / target).exists():
+            if not may_include(source, target):
+                yield f"{where}: {folder(source)} may not include {target}"
+        elif quote == '"':
+            yield f"{where}: '{target}' is no path from the root"
+        elif CUDA_HEADERS.search(target):
+            if source.startswith(("host/", "include/")) or source.endswith(".hpp"):
+                if not source.startswith(("kernels/cuda/", "tests/")):
+                    yield f"{where}: {target} belongs to kernels/cuda"
+
+
+def check_length(root, source):
+    lines = (root / source).read_text().splitlines()
+    if len(lines) > MOST_LINES:
+        yield f"{source}: {len(lines)} lines, at most {MOST_LINES}"
+    for number, line in enumerate(lines, 1):
+        if len(line) > MOST_COLUMNS:
+            yield f"{source}:{number}: {len(line)} columns, at most {MOST_COLUMNS}"
+
+
+def check_compiles_alone(root, compiler, header):
+    command = [compiler, "-std=c++20", "-fsyntax-only", "-fopenmp", "-I", root, "-I",
+               root / "include", "-x", "c++", root / header]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True)
+    first = next((line for line in result.stderr.splitlines() if "error" in line), "")
+    return [f"{header}: does not compile alone: {first}"] if result.returncode else []
+
+
+def check_guide(root, guide):
+    """Paths in `code` of a guide that begin with a folder of this project exist."""
+    folders = {path.name for path in root.iterdir() if path.is_dir()} - {"build"}
+    for number, line in enumerate((root / guide).read_text().splitlines(), 1):
+        for path in re.findall(r"(?<![\w./-])([\w.-]+/[\w./-]*[\w-])", line):
+            if path.split("/")[0] in folders and not list(root.glob(path + "*")):
+                yield f"{guide}:{number}: there is no {path}"
+
+
+def main():
+    root, compiler = Path(sys.argv[1]).resolve(), sys.argv[2]
+    sources = sorted(
+        str(path.relative_to(root))
+        for top in ("kernels", "host", "include", "tests", "bench")
+        for path in (root / top).rglob("*")
+        if path.suffix in CODE
+    )
+    headers = [s for s in sources if s.endswith(".hpp") and not s.startswith("kernels/cuda/")]
+    guides = [str(p.relative_to(root)) for p in [*root.glob("*.md"), *root.glob("*/README.md")]]
+
+    wrong = []
+    for source in sources:
+        wrong += check_includes(root, source)
+        wrong += check_length(root, source)
+    for guide in guides:
+        wrong += check_guide(root, guide)
+    with ThreadPoolExecutor(2) as pool:
+        for result in pool.map(lambda h: check_compiles_alone(root, compiler, h), headers):
+            wrong += result
+    print("\n".join(wrong))
+    print(f"{len(sources)} sources, {len(headers)} headers, {len(guides)} guides: {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+// A step of training does what it says: which rows, which mean, which weight of the divergence,
+// how many samples; and it allocates nothing.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <new>
+#include <set>
+
+#include "tests/compare.hpp"
+#include "tests/small_training.hpp"
+
+namespace {
+std::atomic<long> allocations{0};
+}
+
+// Not inlined, lest the compiler compare malloc with delete.
+[[gnu::noinline]] void* operator new(size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace elbo {
+namespace {
+
+constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+
+/// The rows that each step of an epoch takes, in order.
+std::vector<uint32_t> rows_of_epoch(SmallTraining& training) {
+  std::vector<uint32_t> rows;
+  const GatherBatch& gather = training.op<GatherBatch>();
+  for (uint64_t i = 0; i < training.pass.plan().steps_per_epoch(); ++i) {
+    const int32_t count = training.step().rows;
+    for (const uint32_t row : training.read(gather.row_ids, count)) rows.push_back(row);
+  }
+  return rows;
+}
+
+TEST(Training, TakesEveryRowOnceAnEpochInANewOrder) {
+  SmallTraining training(small_config(), small_data(37));
+  const std::vector<uint32_t> first = rows_of_epoch(training), second = rows_of_epoch(training);
+  EXPECT_EQ(first.size(), 37u);
+  EXPECT_EQ(second.size(), 37u);
+  EXPECT_EQ(std::set<uint32_t>(first.begin(), first.end()).size(), 37u);
+  EXPECT_EQ(std::set<uint32_t>(second.begin(), second.end()).size(), 37u);
+  EXPECT_NE(first, second);
+  EXPECT_FALSE(std::is_sorted(first.begin(), first.end()));
+
+  Config other = small_config();
+  other.seed = 2;
+  SmallTraining elsewhere(other, small_data(37));
+  EXPECT_NE(rows_of_epoch(elsewhere), first);
+}
+
+TEST(Training, NeverSeesAValidationRow) {
+  Dataset data = small_data(40, 0.25);
+  const std::vector<uint32_t> held_out = data.split("validation").index;
+  ASSERT_EQ(held_out.size(), 10u);
+  SmallTraining training(small_config(), std::move(data));
+  std::set<uint32_t> seen;
+  for (int epoch = 0; epoch < 3; ++epoch)
+    for (const uint32_t row : rows_of_epoch(training)) seen.insert(row);
+  EXPECT_EQ(seen.size(), 30u);
+  for (const uint32_t row : held_out) EXPECT_FALSE(seen.contains(row)) << row;
+}
+
+/// Differences that the order of a sum of at most 16 float terms explains.
+std::vector<double> rounding_of(const std::vector<float>& values) {
+  double largest = 0.0;
+  for (const float v : values) largest = std::max(largest, std::abs(static_cast<double>(v)));
+  return std::vector<double>(values.size(), 16.0 * kEpsilon * largest);
+}
+
+// The last 3 of 11 rows as the tail of a batch of 8, and the same 3 as a whole batch of 3.
+TEST(Training, TailBatchIsTrainedOnAndDividedByItsOwnRows) {
+  const std::vector<float> rows = uniform_floats(11 * kSmallDim, 0.0f, 1.0f, 1);
+  Config config = small_config();
+  const auto dataset = [](std::vector<float> values) {
+    return Dataset::from_rows(std::move(values), {kSmallDim}, {.validation_fraction = 0.0});
+  };
+  SmallTraining whole(config, dataset(rows), false, true);
+  config.batch_size = 3;
+  SmallTraining alone(config, dataset({rows.begin() + 8 * kSmallDim, rows.end()}), false, true);
+  const std::vector<float> epsilon = uniform_floats(3 * 2 * 3, -1.0f, 1.0f, 2);
+  whole.pass.epsilon().upload(epsilon);
+  alone.pass.epsilon().upload(epsilon);
+
+  // Dirt from a full batch must not shine through.
+  whole.pass.run(1);
+  whole.model.set_weights(alone.weights());
+  whole.pass.seek(1);
+  const StepRecord tail = whole.step(), batch = alone.step();
+  EXPECT_EQ(tail.rows, 3);
+  EXPECT_NEAR(tail.nll, batch.nll, 16.0 * kEpsilon * std::abs(batch.nll));
+  EXPECT_NEAR(tail.kl, batch.kl, 16.0 * kEpsilon * (batch.kl + 3.0));
+  EXPECT_TRUE(within(whole.gradients(), alone.gradients(), rounding_of(alone.gradients())));
+}
+
+TEST(Training, BetaWeighsTheGradientAndNotTheReport) {
+  std::vector<std::vector<float>> gradients;
+  std::vector<StepRecord> records;
+  for (const double beta : {0.0, 1.0, 4.0}) {
+    Config config = small_config();
+    config.beta = beta;
+    SmallTraining training(config, small_data(8));
+    records.push_back(training.step());
+    gradients.push_back(training.gradients());
+    EXPECT_EQ(records.back().beta, static_cast<float>(beta));
+    EXPECT_EQ(records.back().nll, records.front().nll);
+    EXPECT_EQ(records.back().kl, records.front().kl);
+    EXPECT_GT(records.back().kl, 0.0f);
+  }
+  // The loss is linear in beta, and so is its gradient.
+  std::vector<float> expected = gradients[0];
+  for (size_t i = 0; i < expected.size(); ++i)
+    expected[i] += 4.0f * (gradients[1][i] - gradients[0][i]);
+  EXPECT_FALSE(within(gradients[1], gradients[0], rounding_of(gradients[0])));
+  EXPECT_TRUE(within(gradients[2], expected, rounding_of(expected)));
+}
+
+TEST(Training, WarmsBetaUp) {
+  Config config = small_config();
+  config.beta = 2.0;
+  config.kl_warmup_epochs = 2.0;
+  SmallTraining training(config, small_data(32));  // four steps an epoch
+  std::vector<float> betas;
+  for (int i = 0; i < 10; ++i) betas.push_back(training.step().beta);
+  EXPECT_EQ(betas,
+            (std::vector<float>{0.25f, 0.5f, 0.75f, 1.0f, 1.25f, 1.5f, 1.75f, 2.0f, 2.0f, 2.0f}));
+}
+
+TEST(Training, AveragesEverySample) {
+  Config config = small_config();
+  config.samples = 3;
+  SmallTraining training(config, small_data(8));
+  const StepRecord record = training.step();
+  const LatentForward& latent = training.op<LatentForward>();
+  const std::vector<float> z = training.read(latent.z, 8 * 3 * latent.latent);
+  const std::vector<float> nll = training.read(training.op<LikelihoodTerms>().nll, 8 * 3);
+  EXPECT_EQ(std::set<float>(z.begin(), z.end()).size(), z.size()) << "noise drawn twice";
+  double mean = 0.0;
+  for (const float v : nll) mean += v / 24.0;
+  EXPECT_NEAR(record.nll, mean, kEpsilon * std::abs(mean));
+}
+
+// Three samples at once are three single ones: noise is addressed, and the mean is one.
+TEST(Training, SamplesAreAMean) {
+  std::vector<float> mean;
+  const std::vector<float> epsilon = uniform_floats(8 * 3 * 3, -2.0f, 2.0f, 6);
+  Config config = small_config();
+  config.samples = 3;
+  SmallTraining together(config, small_data(8), false, true);
+  together.pass.epsilon().upload(epsilon);
+  together.step();
+  config.samples = 1;
+  for (size_t sample = 0; sample < 3; ++sample) {
+    SmallTraining single(config, small_data(8), false, true);
+    std::vector<float> own;
+    for (size_t row = 0; row < 8; ++row)
+      for (size_t j = 0; j < 3; ++j) own.push_back(epsilon[(row * 3 + sample) * 3 + j]);
+    single.pass.epsilon().upload(own);
+    single.step();
+    const std::vector<float> gradients = single.gradients();
+    mean.resize(gradients.size());
+    for (size_t i = 0; i < mean.size(); ++i) mean[i] += gradients[i] / 3.0f;
+  }
+  EXPECT_TRUE(within(together.gradients(), mean, rounding_of(mean)));
+}
+
+TEST(Training, DrawsNewNoiseEveryStepAndEpoch) {
+  Config config = small_config();
+  config.optimizer = "sgd";
+  config.learning_rate = 1e-30;  // weights stay, noise does not
+  SmallTraining training(config, small_data(8));
+  std::set<float> losses;
+  for (int i = 0; i < 10; ++i) losses.insert(training.step().nll);
+  EXPECT_EQ(losses.size(), 10u);
+}
+
+TEST(Training, ClipsTheNormOfTheWholeGradient) {
+  Config config = small_config();
+  config.optimizer = "sgd";
+  config.momentum = 0.0;
+  config.learning_rate = 1.0;
+  config.clip_norm = 0.125;
+  SmallTraining training(config, small_data(8));
+  const std::vector<float> before = training.weights();
+  const StepRecord record = training.step();
+  double norm = 0.0, moved = 0.0;
+  const std::vector<float> gradients = training.gradients(), after = training.weights();
+  for (size_t i = 0; i < after.size(); ++i) {
+    norm += std::pow(gradients[i], 2.0);
+    moved += std::pow(static_cast<double>(after[i]) - before[i], 2.0);
+  }
+  EXPECT_NEAR(record.gradient_norm, std::sqrt(norm), 16.0 * kEpsilon * std::sqrt(norm));
+  ASSERT_GT(std::sqrt(norm), 0.25) << "nothing to clip";
+  // 1e-6 beside the norm, and every weight rounds.
+  EXPECT_NEAR(std::sqrt(moved), 0.125, 1e-6 + 16.0 * kEpsilon);
+}
+
+TEST(Training, AllocatesNothingPerStep) {
+  for (const int threads : {1, 2}) {
+    SmallTraining training(small_config(), small_data(37), true, false, threads);
+    training.pass.run(10);  // what OpenMP and oneDNN set up once
+    const long before = allocations;
+    training.pass.run(100);
+    EXPECT_EQ(allocations - before, 0) << threads << " threads";
+  }
+}
+
+}  // namespace
+}  // namespace elbo
