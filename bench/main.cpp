@@ -4,7 +4,9 @@
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <iostream>
+#include <regex>
 
 #include "bench/ceilings.hpp"
 #include "bench/check.hpp"
@@ -54,27 +56,40 @@ void time_row(benchmark::State& state, const Row& row, Workbench& bench) {
     state.SkipWithError(bench.difference()->c_str());
     return;
   }
+  const auto start = std::chrono::steady_clock::now();
   for (auto _ : state) bench.executable().run();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const double seconds = took.count() / static_cast<double>(state.iterations());
 
   double bytes = 0.0, flops = 0.0;
   for (const Op& op : bench.program()) {
     bytes += bytes_of(op);
     flops += flops_of(op);
   }
-  const auto per_second = [](double amount) {
-    return benchmark::Counter(amount, benchmark::Counter::kIsIterationInvariantRate);
-  };
   const Ceilings& most = ceilings(bench.threads_of(row));
   if (row.ceiling == Ceiling::matrix_product) {
-    state.counters["GF/s"] = per_second(1e-9 * flops);
-    state.counters["%sgemm"] = per_second(1e-7 * flops / most.sgemm_gf_per_s);
+    const double rate = 1e-9 * flops / seconds;
+    state.counters["GF/s"] = rate;
+    state.counters["%sgemm"] = 100.0 * rate / most.sgemm_gf_per_s;
     return;
   }
-  state.counters["GB/s"] = per_second(1e-9 * bytes);
+  const double rate = 1e-9 * bytes / seconds;
+  state.counters["GB/s"] = rate;
   // Within the cache there is no such ceiling, and the row says nothing of it.
   if (bytes > 2.0 * last_level_cache_bytes())
-    state.counters["%copy"] = per_second(1e-7 * bytes / most.copy_gb_per_s);
+    state.counters["%copy"] = 100.0 * rate / most.copy_gb_per_s;
 }
+
+/// Shows the median over the repetitions and its coefficient of variation; the mean says less.
+class MedianReporter : public benchmark::ConsoleReporter {
+ public:
+  void ReportRuns(const std::vector<Run>& runs) override {
+    std::vector<Run> shown;
+    for (const Run& run : runs)
+      if (run.aggregate_name != "mean" && run.aggregate_name != "stddev") shown.push_back(run);
+    ConsoleReporter::ReportRuns(shown);
+  }
+};
 
 int check_all(const Rows& rows, Workbench& bench) {
   for (const Row& row : rows) {
@@ -100,25 +115,25 @@ int time_all(const Rows& rows, Workbench& bench, int threads) {
     benchmark::RegisterBenchmark(row.name.c_str(),
                                  [&](benchmark::State& state) { time_row(state, row, bench); })
         ->UseRealTime()
-        ->Unit(benchmark::kMicrosecond)
-        ->MinTime(0.02)
-        ->Repetitions(31)
-        ->DisplayAggregatesOnly(true);
-  benchmark::RunSpecifiedBenchmarks();
+        ->Unit(benchmark::kMicrosecond);
+  MedianReporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter);
   return bench.failed() ? 1 : 0;
 }
 
 int run(int argc, char** argv) {
   CLI::App app(
       "Checks and times elbo's kernels on the CPU. Options --benchmark_... are Google "
-      "Benchmark's own, e.g. --benchmark_filter=REGEX, --benchmark_out=FILE.json");
+      "Benchmark's own, e.g. --benchmark_out=FILE.json");
   app.allow_extras();
   int threads = omp_get_max_threads();
   bool check_only = false;
+  std::string pattern;
   app.add_option("--threads", threads, "threads of every row that does not say otherwise")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_flag("--check", check_only, "check every row against the reference and time nothing");
+  app.add_flag("--check", check_only, "check the rows against the reference and time nothing");
+  app.add_option("--rows", pattern, "only the rows whose name this regular expression matches");
   StepOptions step;
   CLI::App* step_command = app.add_subcommand("step", "time training steps; prints JSON");
   step_command->fallthrough();
@@ -136,15 +151,20 @@ int run(int argc, char** argv) {
     run_step_command(step, threads);
     return 0;
   }
-  std::vector<std::string> rest = app.remaining();
+  // Our defaults first: what the command line says comes later and wins.
+  std::vector<std::string> options = {"--benchmark_repetitions=31", "--benchmark_min_time=0.02",
+                                      "--benchmark_display_aggregates_only=true"};
+  for (std::string& option : app.remaining()) options.push_back(std::move(option));
   std::vector<char*> arguments = {argv[0]};
-  for (std::string& argument : rest) arguments.push_back(argument.data());
+  for (std::string& option : options) arguments.push_back(option.data());
   auto count = static_cast<int>(arguments.size());
   arguments.push_back(nullptr);
   benchmark::Initialize(&count, arguments.data());
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
 
-  const Rows rows = all_rows();
+  Rows rows = all_rows();
+  const std::regex wanted(pattern);
+  std::erase_if(rows, [&](const Row& row) { return !std::regex_search(row.name, wanted); });
   Workbench bench(threads);
   return check_only ? check_all(rows, bench) : time_all(rows, bench, threads);
 }

@@ -23,5 +23,8 @@ set(pc_cuda_libs "")
 if(ELBO_HAS_CUDA)
   set(pc_cuda_libs "-L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt")
 endif()
+# From the file's own place, so that `cmake --install --prefix` may choose another.
+file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
 configure_file(cmake/elbo.pc.in elbo.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/elbo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

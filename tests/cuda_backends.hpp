@@ -65,6 +65,16 @@ inline std::vector<Backend> cuda_backends() {
   return backends;
 }
 
+/// The device that a test of the whole engine runs on: the CPU, or in the programs for CUDA the
+/// emulated or the real GPU.
+inline std::shared_ptr<Device> device_under_test() {
+#if defined(ELBO_CUDA_EMULATION) || defined(ELBO_GPU_TESTS)
+  return cuda_backends().front().make();
+#else
+  return make_cpu_device(1);
+#endif
+}
+
 /// A test that runs on each backend and compares with the CPU; skips where there is none.
 class CudaTest : public testing::TestWithParam<Backend> {
  protected:

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "host/train/training_pass.hpp"
+#include "tests/cuda_backends.hpp"
 #include "tests/golden.hpp"
 
 namespace elbo {
@@ -77,7 +78,7 @@ class Golden : public testing::TestWithParam<fs::path> {
         config_(config_of(golden_)),
         dim_(std::stoll(golden_.setting("dim"))),
         data_(Dataset::from_rows(golden_.floats("x"), {dim_}, {.validation_fraction = 0.0})),
-        model_(config_, {{dim_}, DType::f32}, make_cpu_device(1), Model::Purpose::training),
+        model_(config_, {{dim_}, DType::f32}, device_under_test(), Model::Purpose::training),
         pass_(model_, data_.split("train"),
               {.plan = step_plan(config_, config_.batch_size),
                .shuffle = false,

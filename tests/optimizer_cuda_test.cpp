@@ -21,10 +21,10 @@ ELBO_INSTANTIATE_CUDA_TEST(CudaOptimizer);
 
 TEST_P(CudaOptimizer, SquaredNorm) {
   for (const int64_t count : arena_sizes())
-    for (const size_t shift : {0u, 1u}) {
+    for (const int shifted : {0, 1, 2}) {
       const auto chunks = static_cast<size_t>(arena_chunks(count));
       const auto run = [&](const std::shared_ptr<Device>& device) {
-        Workspace w(device, shift);
+        Workspace w(device, shifted);
         auto* partial = w.output<float>(chunks);
         w.run({SquaredNorm{count, w.put(odd_eighths(static_cast<size_t>(count), 1)), partial}});
         return w.get(partial, chunks);
@@ -41,10 +41,10 @@ TEST_P(CudaOptimizer, OptimizerUpdate) {
     using Rule = decltype(optimizer);
     for (const int64_t size : arena_sizes())
       for (const float clip_norm : {0.0f, 0.5f, 1e9f})
-        for (const size_t shift : {0u, 1u}) {
+        for (const int shifted : {0, 1, 2, 3, 4}) {
           const auto count = static_cast<size_t>(size);
           const auto run = [&](const std::shared_ptr<Device>& device) {
-            Workspace w(device, shift);
+            Workspace w(device, shifted);
             StepState state;
             state.learning_rate = 0.01f;
             state.correction1 = 1.7f;

@@ -95,7 +95,7 @@ TEST(Ppca, LinearVaeReachesTheClosedForm) {
 
   Config config = config_for_recipe("ppca");
   config.latent_dim = kLatents;
-  config.epochs = 500;
+  config.steps = 5000;
   Dataset data = Dataset::from_rows(std::move(rows), {kDim}, {.validation_fraction = 0.0});
   expect_reaches(optimum, config, std::move(data), make_cpu_device(1), 1000, 0.1);
 }

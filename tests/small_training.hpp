@@ -23,6 +23,7 @@ inline Config small_config() {
   config.validation_fraction = 0.0;
   config.batch_size = 8;
   config.epochs = 3;
+  config.report_epochs = 1;
   config.picture_count = 0;
   return config;
 }

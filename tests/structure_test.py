@@ -17,6 +17,8 @@ CODE = {".hpp", ".cpp", ".cu", ".cuh"}
 HOST_ORDER = ["io", "data", "nn", "model", "train", "cli"]
 CUDA_HEADERS = re.compile(r"cuda|cublas|curand\.h$|curand_|cudnn|device_launch")
 EMULATED_LANGUAGE = ("kernels/cuda/port.cuh", "tests/cuda_emulation/cuda_language.hpp")
+PORTABLE = "kernels/math/portable.hpp"  # marks functions for the GPU; includes nothing
+YET_TO_BE_WRITTEN = {"kernels/math/likelihood/poisson.hpp"}  # by the reader of CONTRIBUTING.md
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -33,7 +35,7 @@ def may_include(source, target):
         if within.startswith("kernels/math"):
             return target.startswith("kernels/math/")
         if within == "kernels/core":
-            return target.startswith("kernels/core/")
+            return target.startswith("kernels/core/") or target == PORTABLE
         if within == "kernels":
             return folder(target) in ("kernels", "kernels/core") or folder(target).startswith(
                 "kernels/math"
@@ -77,6 +79,15 @@ def check_length(root, source):
             yield f"{source}:{number}: {len(line)} columns, at most {MOST_COLUMNS}"
 
 
+def proven_by_the_build(root, header):
+    """Whether a source of the same name includes the header before anything else."""
+    source = (root / header).with_suffix(".cpp")
+    if not source.exists():
+        return False
+    first = next((INCLUDE.match(line) for line in source.open() if INCLUDE.match(line)), None)
+    return first is not None and first.group(2) == header
+
+
 def check_compiles_alone(root, compiler, header):
     command = [compiler, "-std=c++20", "-fsyntax-only", "-fopenmp", "-I", root, "-I",
                root / "include", "-x", "c++", root / header]  # fmt: skip
@@ -90,7 +101,9 @@ def check_guide(root, guide):
     folders = {path.name for path in root.iterdir() if path.is_dir()} - {"build"}
     for number, line in enumerate((root / guide).read_text().splitlines(), 1):
         for path in re.findall(r"(?<![\w./-])([\w.-]+/[\w./-]*[\w-])", line):
-            if path.split("/")[0] in folders and not list(root.glob(path + "*")):
+            if path in YET_TO_BE_WRITTEN or path.split("/")[0] not in folders:
+                continue
+            if not list(root.glob(path + "*")):
                 yield f"{guide}:{number}: there is no {path}"
 
 
@@ -102,7 +115,13 @@ def main():
         for path in (root / top).rglob("*")
         if path.suffix in CODE
     )
-    headers = [s for s in sources if s.endswith(".hpp") and not s.startswith("kernels/cuda/")]
+    headers = [
+        source
+        for source in sources
+        if source.endswith(".hpp")
+        and not source.startswith(("kernels/cuda/", "tests/"))
+        and not proven_by_the_build(root, source)
+    ]
     guides = [str(p.relative_to(root)) for p in [*root.glob("*.md"), *root.glob("*/README.md")]]
 
     wrong = []
@@ -115,7 +134,8 @@ def main():
         for result in pool.map(lambda h: check_compiles_alone(root, compiler, h), headers):
             wrong += result
     print("\n".join(wrong))
-    print(f"{len(sources)} sources, {len(headers)} headers, {len(guides)} guides: {len(wrong)} wrong")
+    print(f"{len(sources)} sources, {len(headers)} headers compiled alone, {len(guides)} guides: "
+          f"{len(wrong)} wrong")  # fmt: skip
     return 1 if wrong else 0
 
 

@@ -15,9 +15,10 @@ namespace elbo {
 
 class Workspace {
  public:
-  /// Every array of floats starts `shift` floats behind a 64-byte boundary, other arrays at one.
-  explicit Workspace(std::shared_ptr<Device> device, size_t shift = 0)
-      : device_(std::move(device)), shift_(shift * sizeof(float)) {}
+  /// Every array is aligned to 64 bytes, but the `shifted`-th of floats (from 1; 0: none) starts
+  /// one float later.
+  explicit Workspace(std::shared_ptr<Device> device, int shifted = 0)
+      : device_(std::move(device)), shifted_(shifted) {}
 
   /// A copy of `values`.
   template <class T>
@@ -64,8 +65,8 @@ class Workspace {
   };
 
   template <class T>
-  size_t offset() const {
-    return kGuard + (std::is_same_v<T, float> ? shift_ : 0);
+  size_t offset() {
+    return kGuard + (std::is_same_v<T, float> && ++floats_ == shifted_ ? sizeof(float) : 0);
   }
   unsigned char* add(const std::vector<unsigned char>& content, size_t offset) {
     std::vector<unsigned char> bytes(offset + content.size() + kGuard, kGuardByte);
@@ -76,7 +77,8 @@ class Workspace {
   }
 
   std::shared_ptr<Device> device_;
-  size_t shift_;
+  int shifted_;
+  int floats_ = 0;  // arrays of them
   std::vector<Array> arrays_;
 };
 

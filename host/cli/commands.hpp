@@ -50,7 +50,7 @@ struct DataFlags {
   Dataset open(const Model& model);
 };
 
-/// "elbo -103.2 ± 0.1, reconstruction …, kl … nats per sample, …"
+/// "elbo -103.2 ± 0.1 nats per sample (reconstruction …, kl …)" and a second line of the rest.
 std::string describe(const Evaluation& evaluation);
 
 }  // namespace elbo::cli

@@ -10,6 +10,8 @@
 namespace elbo::cli {
 namespace {
 
+constexpr int kNarrow = 100;  // columns; narrower terminals get shorter words
+
 int terminal_width() {
   winsize size{};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -70,15 +72,16 @@ void ProgressDisplay::on_progress(const TrainingMetrics& m, uint64_t total_steps
   const double done = static_cast<double>(m.step) / static_cast<double>(total_steps);
   const double steps_left = static_cast<double>(total_steps - m.step);
   const double per_step = m.seconds / static_cast<double>(m.step - first_step_);
+  const int width = terminal_width();
   char numbers[160];
-  std::snprintf(numbers, sizeof numbers,
-                " %3.0f%%  epoch %llu  %s/s  ETA %s  elbo %.2f  reconstruction %.2f  kl %.2f",
-                100.0 * done, static_cast<unsigned long long>(m.epoch), short_count(rate_).c_str(),
-                short_time(steps_left * per_step).c_str(), m.elbo, m.reconstruction, m.kl);
-  const int room = terminal_width() - static_cast<int>(std::char_traits<char>::length(numbers)) - 1;
+  const int length = std::snprintf(
+      numbers, sizeof numbers, " %3.0f%%  epoch %llu  %s/s  ETA %s  elbo %.2f  %s %.2f  kl %.2f",
+      100.0 * done, static_cast<unsigned long long>(m.epoch), short_count(rate_).c_str(),
+      short_time(steps_left * per_step).c_str(), m.elbo, width < kNarrow ? "rec" : "reconstruction",
+      m.reconstruction, m.kl);
+  const int room = width - length - 1;
   const std::string drawn = room >= 4 ? bar(done, std::min(room, 30)) : "";
-  std::fprintf(stderr, "\r%s%.*s\033[K", drawn.c_str(), std::max(10, terminal_width() - 1),
-               numbers);
+  std::fprintf(stderr, "\r%s%.*s\033[K", drawn.c_str(), std::max(10, width - 1), numbers);
   std::fflush(stderr);
   bar_drawn_ = true;
 }
@@ -87,11 +90,14 @@ void ProgressDisplay::on_report(const TrainingReport& report, const Trainer&) {
   if (quiet_) return;
   clear_bar();
   const TrainingMetrics& m = report.training;
-  std::printf("epoch %4llu  step %7llu  elbo %10.3f  reconstruction %10.3f  kl %8.3f  %s/s",
-              static_cast<unsigned long long>(m.epoch), static_cast<unsigned long long>(m.step),
-              m.elbo, m.reconstruction, m.kl, short_count(m.samples_per_second).c_str());
-  if (report.validation)
-    std::printf("  validation %10.3f%s", report.validation->elbo, report.best ? " *" : "");
+  if (!headed_)
+    std::printf("epoch     step       elbo  reconstruction       kl  samples/s%s\n",
+                report.validation ? "  validation" : "");
+  headed_ = true;
+  std::printf("%5llu %8llu %10.2f %15.2f %8.2f %10s", static_cast<unsigned long long>(m.epoch),
+              static_cast<unsigned long long>(m.step), m.elbo, m.reconstruction, m.kl,
+              short_count(m.samples_per_second).c_str());
+  if (report.validation) std::printf(" %11.2f%s", report.validation->elbo, report.best ? " *" : "");
   std::printf("\n");
   std::fflush(stdout);
 }

@@ -23,6 +23,7 @@ class ProgressDisplay : public TrainingObserver {
   bool quiet_;
   bool terminal_;
   bool bar_drawn_ = false;
+  bool headed_ = false;
   double rate_ = 0.0;  // samples per second, smoothed
   double last_drawn_ = -1.0;
   uint64_t first_step_ = 0;

@@ -88,8 +88,8 @@ Dataset DataFlags::open(const Model& model) {
 std::string describe(const Evaluation& e) {
   char text[256];
   std::snprintf(text, sizeof text,
-                "elbo %.3f ± %.3f, reconstruction %.3f, kl %.3f nats per sample; %.4f bits/dim; "
-                "%lld active units; %lld rows",
+                "elbo %.3f ± %.3f nats per sample (reconstruction %.3f, kl %.3f)\n"
+                "  %.4f bits/dim, %lld active units, %lld rows",
                 e.elbo, e.elbo_standard_error, e.reconstruction, e.kl, e.bits_per_dim,
                 static_cast<long long>(e.active_units), static_cast<long long>(e.count));
   return text;

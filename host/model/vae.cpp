@@ -56,10 +56,7 @@ int32_t Vae::likelihood_parameters() const { return parameters_of(likelihood_); 
 std::vector<float> Vae::initial_weights(uint64_t seed, const ColumnStatistics* statistics) const {
   std::vector<float> weights(static_cast<size_t>(layout_.size()), 0.0f);
   encoder_.initialize(weights, seed);
-  // Codes start near the prior's mean. What a linear encoder starts with in directions where the
-  // data hardly vary, it keeps for very long: it must be small.
-  constexpr double kHeadGain = 0.1;
-  head_.initialize(weights, seed, kHeadGain);
+  head_.initialize(weights, seed);
   decoder_.initialize(weights, seed);
   output_.initialize(weights, seed);
   if (statistics == nullptr) return weights;

@@ -14,12 +14,12 @@ Dense::Dense(ParameterLayout& layout, const std::string& name, int32_t in, int32
       weight_(layout.add(name + ".weight", {out, in})),
       bias_(layout.add(name + ".bias", {out})) {}
 
-void Dense::initialize(std::span<float> weights, uint64_t seed, double gain) const {
+void Dense::initialize(std::span<float> weights, uint64_t seed) const {
   const bool rectified = activation_ == math::Activation::of<math::Relu>() ||
                          activation_ == math::Activation::of<math::LeakyRelu>() ||
                          activation_ == math::Activation::of<math::Elu>() ||
                          activation_ == math::Activation::of<math::Silu>();
-  const double limit = gain * std::sqrt(6.0 / (rectified ? in_ : in_ + out_));
+  const double limit = std::sqrt(6.0 / (rectified ? in_ : in_ + out_));
   // Addressed by the place in the arena: a tensor's draw does not depend on the others.
   const uint64_t subsequence = math::noise_subsequence(math::NoiseStream::initialize, 0);
   const int64_t count = static_cast<int64_t>(in_) * out_;

@@ -20,9 +20,8 @@ class Dense {
   int64_t bias_offset() const { return bias_; }
 
   /// Glorot and Bengio's uniform weights, He's for the ReLU family, drawn from stream
-  /// `initialize` of `seed` and times `gain`; zero biases. `weights` is the arena's image on the
-  /// host.
-  void initialize(std::span<float> weights, uint64_t seed, double gain = 1.0) const;
+  /// `initialize` of `seed`; zero biases. `weights` is the arena's image on the host.
+  void initialize(std::span<float> weights, uint64_t seed) const;
 
   Value forward(Recorder& recorder, const Value& x) const;
   /// From the gradient at the pre-activation of y: the parameters' gradients, and, if asked for,

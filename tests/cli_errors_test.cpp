@@ -1,0 +1,316 @@
+// Whatever is wrong with the input, the elbo program ends with status 2 or 3 and one line that
+// names the file or the field, and leaves nothing behind.
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <cstring>
+#include <memory>
+
+#include "tests/program.hpp"
+
+namespace elbo {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+constexpr int kUsage = 2;
+constexpr int kData = 3;
+
+std::string bytes(std::initializer_list<int> values) {
+  std::string text;
+  for (const int value : values) text += static_cast<char>(value);
+  return text;
+}
+
+/// An IDX file of `count` images of 2 x 2, or of `count` labels, with `payload` bytes.
+std::string idx_images(int count, int payload) {
+  return bytes({0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, 2, 0, 0, 0, 2}) + std::string(payload, '\1');
+}
+std::string idx_labels(int count) {
+  return bytes({0, 0, 8, 1, 0, 0, 0, count}) + std::string(static_cast<size_t>(count), '\1');
+}
+
+std::string npy(const std::string& descr, bool fortran, const std::string& shape,
+                const std::string& payload) {
+  std::string header = "{'descr': '" + descr +
+                       "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': (" +
+                       shape + "), }";
+  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
+  header += '\n';
+  return bytes({0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<int>(header.size() % 256),
+                static_cast<int>(header.size() / 256)}) +
+         header + payload;
+}
+
+std::string floats(std::initializer_list<float> values) {
+  std::string text(values.size() * sizeof(float), '\0');
+  std::memcpy(text.data(), values.begin(), text.size());
+  return text;
+}
+
+std::string gzipped(const std::string& text) {
+  z_stream stream{};
+  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string out(text.size() + 128, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+class CliErrors : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    shared_ = std::make_unique<TemporaryDirectory>();
+    data_ = make_dataset(*shared_, "data");
+    run_ = (*shared_ / "run").string();
+    expect_done(tiny_training(data_, run_));
+  }
+  static void TearDownTestSuite() { shared_.reset(); }
+
+  std::string path(std::string_view name) const { return (directory_ / name).string(); }
+
+  /// Expects that training on the only file `name` fails, and that no run directory is made.
+  void expect_bad_file(const std::string& name, const std::string& content, Words words) {
+    const TemporaryDirectory data;
+    const std::string file = data.write(name, content).string();
+    words.push_back(name);
+    expect_bad_training({"train", data.path().string(), "--out", path("out")}, kData, words);
+  }
+  void expect_bad_training(const Words& arguments, int code, const Words& words) {
+    expect_complaint(arguments, code, words);
+    EXPECT_FALSE(fs::exists(path("out")));
+  }
+
+  static inline std::unique_ptr<TemporaryDirectory> shared_;
+  static inline std::string data_, run_;
+  TemporaryDirectory directory_;
+};
+
+TEST_F(CliErrors, DirectoryMissingOrEmpty) {
+  expect_bad_training({"train", path("none"), "--out", path("out")}, kData, {path("none")});
+  fs::create_directory(path("empty"));
+  expect_bad_training({"train", path("empty"), "--out", path("out")}, kData, {path("empty")});
+}
+
+TEST_F(CliErrors, IdxFiles) {
+  const std::string name = "train-images-idx3-ubyte";
+  expect_bad_file(name, idx_images(4, 15), {"truncated", "32 bytes, 31"});
+  expect_bad_file(name, idx_images(4, 17), {"oversized", "32 bytes, 33"});
+  expect_bad_file(name, idx_images(4, 16).substr(0, 9), {});
+  expect_bad_file(name, idx_images(0, 0), {"no rows"});
+  expect_bad_file(name, "\x01" + idx_images(4, 16).substr(1), {"magic"});
+  expect_bad_file(name, "", {});
+}
+
+TEST_F(CliErrors, GzipCutShort) {
+  const std::string whole = gzipped(idx_images(4, 16));
+  for (const size_t length : {whole.size() - 1, whole.size() - 9, size_t{5}})
+    expect_bad_file("train-images-idx3-ubyte.gz", whole.substr(0, length), {});
+}
+
+TEST_F(CliErrors, ImagesAndLabelsThatDiffer) {
+  const TemporaryDirectory data;
+  data.write("train-images-idx3-ubyte", idx_images(4, 16));
+  data.write("train-labels-idx1-ubyte", idx_labels(3));
+  expect_bad_training({"train", data.path().string(), "--out", path("out")}, kData,
+                      {"train-labels-idx1-ubyte", "3", "4"});
+}
+
+TEST_F(CliErrors, NpyFiles) {
+  const std::string four = floats({0, 0.25f, 0.5f, 1});
+  expect_bad_file("train.npy", npy("|O", false, "2, 2", four), {"O"});
+  expect_bad_file("train.npy", npy("<f4", true, "2, 2", four), {"ortran"});
+  expect_bad_file("train.npy", npy(">f4", false, "2, 2", four), {">f4"});
+  expect_bad_file("train.npy", npy("<f4", false, "2, 3", four), {"24", "16"});
+  expect_bad_file("train.npy", npy("<f4", false, "2, 1", four), {"8", "16"});
+  expect_bad_file("train.npy", npy("<f4", false, "0, 2", ""), {"no rows"});
+  expect_bad_file("train.npy", npy("<f4", false, "-2, 2", four), {});
+  expect_bad_file("train.npy", npy("<c8", false, "2, 1", four), {"c8"});
+  expect_bad_file("train.npy", "PK\3\4", {});
+}
+
+TEST_F(CliErrors, ValuesThatAreNoNumbers) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  expect_bad_file("train.npy", npy("<f4", false, "2, 2", floats({0, 0.5f, nan, 1})),
+                  {"row 1", "nan"});
+  expect_bad_file("train.npy", npy("<f4", false, "2, 2", floats({0, -infinity, 0, 1})),
+                  {"row 0", "inf"});
+}
+
+TEST_F(CliErrors, FlagsOutOfRange) {
+  const std::vector<std::pair<const char*, const char*>> wrong = {
+      {"epochs", "-1"},        {"epochs", "0"},          {"batch-size", "0"},
+      {"latent-dim", "-3"},    {"hidden", "5,-2"},       {"hidden", "5,,2"},
+      {"samples", "0"},        {"beta", "-1"},           {"validation-fraction", "1"},
+      {"learning-rate", "0"},  {"seed", "-1"},           {"threads", "-2"},
+      {"learning-rate", "1x"}, {"epochs", "2.5"},        {"epochs", "99999999999999999999"},
+      {"mse-variance", "nan"}, {"metrics-interval", "0"}};
+  for (const auto& [key, value] : wrong)
+    expect_bad_training({"train", data_, "--out", path("out"), "--" + std::string(key), value},
+                        kUsage, {std::string(key) + ": got '"});
+}
+
+TEST_F(CliErrors, NamesThatDoNotExist) {
+  const std::vector<std::tuple<const char*, const char*, const char*>> wrong = {
+      {"recipe", "vea", "'vae'"},
+      {"likelihood", "gausian", "gaussian-shared"},
+      {"activation", "rleu", "leaky-relu"},
+      {"optimizer", "adm", "adamw"},
+      {"learning-rate-schedule", "cosin", "cosine"},
+      {"dequantize", "maybe", "uniform"},
+      {"binarize", "maybe", "dynamic"},
+      {"posterior-variance", "x", "shared"},
+      {"output-init", "x", "zero"},
+      {"noise", "white", "philox"},
+      {"device", "gpu", "cuda:N"}};
+  for (const auto& [key, value, offered] : wrong)
+    expect_bad_training({"train", data_, "--out", path("out"), "--" + std::string(key), value},
+                        kUsage, {std::string(key) + ": ", value, offered});
+}
+
+TEST_F(CliErrors, CommandsAndFlagsThatDoNotExist) {
+  expect_complaint({"trian"}, kUsage, {"'trian'", "'train'"});
+  expect_complaint({"generate", "shaps", path("out")}, kUsage, {"'shaps'", "'shapes'"});
+  expect_complaint({"generate"}, kUsage, {"elbo generate --help"});
+  expect_complaint({"list", "recipe"}, kUsage, {"'recipes'"});
+  expect_bad_training({"train", data_, "--out", path("out"), "--epoch", "3"}, kUsage,
+                      {"'--epoch'", "'--epochs'"});
+  expect_bad_training({"train", data_, "--outt", path("out")}, kUsage, {"'--outt'", "'--out'"});
+  expect_bad_training({"train", data_}, kUsage, {"--out"});
+  expect_bad_training({"train", "--out", path("out")}, kUsage, {"DATASET"});
+  expect_bad_training({"train", data_, "more", "--out", path("out")}, kUsage, {"'more'"});
+  expect_bad_training({"train", data_, "--out", path("out"), "--epochs"}, kUsage, {"--epochs"});
+}
+
+TEST_F(CliErrors, ConfigFiles) {
+  const std::vector<std::pair<const char*, Words>> wrong = {
+      {"latent_dim = 3", {"'latent_dim'", "'latent-dim'"}},
+      {"epoch = 3", {"'epoch'", "'epochs'"}},
+      {"epochs = '3'", {"epochs: got '", "whole number"}},
+      {"epochs = 2.5", {"epochs: got '2.5'", "whole number"}},
+      {"likelihood = 3", {"likelihood: got '3'", "string"}},
+      {"beta = 'one'", {"beta: got '", "number"}},
+      {"beta = nan", {"beta: got 'nan'"}},
+      {"hidden = [4, 'x']", {"hidden: got '", "whole numbers"}},
+      {"hidden = 4", {"hidden: got '4'", "whole numbers"}},
+      {"hidden = [5, -2]", {"hidden: got '-2'"}},
+      {"epochs = -1", {"epochs: got '-1'"}},
+      {"recipe = 'vea'", {"recipe: ", "'vae'"}},
+      {"epochs = 1\nepochs = 2", {"settings.toml:2"}},
+      {"epochs = ", {"settings.toml:1"}},
+      {"[model]\nepochs = 2", {"'model'"}}};
+  for (const auto& [text, words] : wrong) {
+    const std::string file = directory_.write("settings.toml", text).string();
+    expect_bad_training({"train", data_, "--out", path("out"), "--config", file}, kUsage, words);
+  }
+  expect_bad_training({"train", data_, "--out", path("out"), "--config", path("none.toml")}, kUsage,
+                      {"none.toml"});
+  expect_bad_training({"train", data_, "--out", path("out"), "--config", data_}, kUsage, {data_});
+}
+
+TEST_F(CliErrors, ARunDirectoryIsNeverOverwritten) {
+  const auto state = [&] {
+    std::string all;
+    for (const auto& entry : fs::recursive_directory_iterator(run_))
+      if (entry.is_regular_file()) all += entry.path().string() + read_bytes(entry.path());
+    return all;
+  };
+  const std::string before = state();
+  expect_complaint(tiny_training(data_, run_), kUsage, {"out: '" + run_ + "'", "resume"});
+  EXPECT_EQ(state(), before);
+  fs::create_directory(path("there"));
+  expect_complaint(tiny_training(data_, path("there")), kUsage, {path("there")});
+  EXPECT_TRUE(fs::is_empty(path("there")));
+}
+
+TEST_F(CliErrors, DataOfAnotherKind) {
+  const std::string wider = make_dataset(directory_, "wider", 4);
+  expect_complaint({"evaluate", run_, wider}, kData, {wider, "2x4", "2x3"});
+  expect_complaint({"encode", run_, wider, "--out", path("out.npy")}, kData, {wider, "2x4"});
+  expect_complaint({"reconstruct", run_, wider, "--out", path("out.png")}, kData, {wider, "2x4"});
+  const std::string images = path("images");
+  directory_.write("images/train.npy", npy("|u1", false, "2, 2, 3", std::string(12, '\1')));
+  expect_complaint({"evaluate", run_, images}, kData, {images, "floating-point"});
+  expect_complaint({"evaluate", run_, data_, "--split", "tset"}, kData, {"'tset'", "validation"});
+  const std::string outside = path("outside");
+  directory_.write("outside/train.npy", npy("<f4", false, "2, 2", floats({0, 0.5f, 3, 1})));
+  expect_bad_training({"train", outside, "--out", path("out"), "--likelihood", "bernoulli"}, kData,
+                      {outside, "bernoulli"});
+  EXPECT_FALSE(fs::exists(path("out.npy")) || fs::exists(path("out.png")));
+}
+
+TEST_F(CliErrors, CheckpointsMissingOrDamaged) {
+  expect_complaint({"evaluate", path("none"), data_}, kData, {path("none")});
+  expect_complaint({"resume", path("none")}, kData, {path("none")});
+  expect_complaint({"resume", data_}, kData, {data_, "config.toml"});
+  fs::create_directory(path("hollow"));
+  expect_complaint({"sample", path("hollow"), "--out", path("out.png")}, kData, {"best"});
+
+  const std::string whole = read_bytes(fs::path(run_) / "checkpoints/best.safetensors");
+  const auto expect_damaged = [&](const std::string& content) {
+    const std::string file = directory_.write("bad.safetensors", content).string();
+    expect_complaint({"evaluate", file, data_}, kData, {"bad.safetensors"});
+    expect_complaint({"inspect", file}, kData, {"bad.safetensors"});
+    expect_complaint({"sample", file, "--out", path("out.png")}, kData, {"bad.safetensors"});
+  };
+  for (const size_t length : {size_t{0}, size_t{7}, size_t{100}, whole.size() - 1})
+    expect_damaged(whole.substr(0, length));
+  const auto with_damaged = [&](const char* field) {
+    std::string changed = whole;
+    changed.at(changed.find(field) + 2) = '~';
+    return changed;
+  };
+  for (const char* field :
+       {"\"data_offsets\"", "\"F32\"", "elbo-checkpoint", "\"shape\"", "latent-dim"})
+    expect_damaged(with_damaged(field));
+  const std::string renamed =
+      directory_.write("renamed.safetensors", with_damaged("encoder.0.weight")).string();
+  expect_complaint({"evaluate", renamed, data_}, kData, {renamed, "encoder.0.weight"});
+  expect_damaged("\xff\xff\xff\xff\xff\xff\xff\x7f" + whole.substr(8));
+  EXPECT_FALSE(fs::exists(path("out.png")));
+}
+
+TEST_F(CliErrors, WhatIsAskedOfAModel) {
+  const auto npy_file = [&](const char* name, const std::string& content) {
+    return directory_.write(name, content).string();
+  };
+  expect_complaint({"sample", run_, "--out", path("out.jpg")}, kUsage, {"out.jpg", ".png"});
+  expect_complaint({"sample", run_, "--out", path("out")}, kUsage, {"out", ".npy"});
+  expect_complaint({"encode", run_, data_, "--out", path("out.png")}, kUsage, {"out.png", ".npy"});
+  expect_complaint({"reconstruct", run_, data_, "--out", path("out.npy")}, kUsage, {".png"});
+  expect_complaint({"sample", run_, "--count", "0", "--out", path("out.png")}, kUsage, {"count"});
+  expect_complaint({"sample", run_, "--count", "-5", "--out", path("out.png")}, kUsage, {"count"});
+  expect_complaint({"evaluate", run_, data_, "--samples", "0"}, kUsage, {"samples"});
+  expect_complaint({"evaluate", run_, data_, "--samples", "two"}, kUsage, {"samples", "two"});
+  expect_complaint({"evaluate", run_, data_, "--checkpoint", "worst"}, kUsage, {"worst", "best"});
+  expect_complaint({"evaluate", run_, data_, "--threads", "-1"}, kUsage, {"threads"});
+  expect_complaint({"sample", run_, "--out", path("no/such/place.png")}, kData, {"place.png"});
+
+  const std::string wide = npy_file("wide.npy", npy("<f4", false, "1, 3", floats({0, 1, 2})));
+  expect_complaint({"decode", run_, wide, "--out", path("out.npy")}, kData, {wide, "1x3", "2"});
+  const std::string flat = npy_file("flat.npy", npy("<f4", false, "2,", floats({0, 1})));
+  expect_complaint({"decode", run_, flat, "--out", path("out.npy")}, kData, {flat});
+  expect_complaint({"decode", run_, path("none.npy"), "--out", path("out.npy")}, kData,
+                   {"none.npy"});
+  for (const char* name : {"out", "out.jpg", "out.png", "out.npy"})
+    EXPECT_FALSE(fs::exists(path(name))) << name;
+}
+
+TEST_F(CliErrors, GeneratedDataSets) {
+  expect_complaint({"generate", "shapes", data_}, kUsage, {data_, "not empty"});
+  for (const auto& [flag, value] : std::vector<std::pair<std::string, std::string>>{
+           {"--size", "-3"}, {"--train-count", "0"}, {"--test-count", "-1"}, {"--seed", "x"}}) {
+    expect_complaint({"generate", "shapes", path("out"), flag, value}, kUsage, {flag.substr(2)});
+    EXPECT_FALSE(fs::exists(path("out"))) << flag;
+  }
+}
+
+}  // namespace
+}  // namespace elbo
