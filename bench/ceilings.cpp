@@ -1,8 +1,8 @@
 #include "bench/ceilings.hpp"
 
+#include <benchmark/benchmark.h>
 #include <dnnl.h>
 #include <omp.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -65,8 +65,10 @@ double sgemm_gf_per_s(int threads) {
 }  // namespace
 
 double last_level_cache_bytes() {
-  const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return bytes > 0 ? static_cast<double>(bytes) : 32.0 * (1 << 20);
+  // Not from sysconf, which counts caches that a virtual machine has no part in.
+  int bytes = 0;
+  for (const auto& cache : benchmark::CPUInfo::Get().caches) bytes = std::max(bytes, cache.size);
+  return bytes > 0 ? bytes : 32.0 * (1 << 20);
 }
 
 const Ceilings& ceilings(int threads) {

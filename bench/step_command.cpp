@@ -41,17 +41,15 @@ void run_step_command(const StepOptions& options, int threads) {
 
   const int64_t blocks = options.steps / kBlock;
   std::vector<double> milliseconds;
-  double loss = 0.0, losses = 0.0;
+  std::vector<double> losses;
   for (int64_t block = 0; block < blocks; ++block) {
     const auto start = std::chrono::steady_clock::now();
     training.pass.run(kBlock);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     milliseconds.push_back(took.count() / kBlock);
     if (4 * block < 3 * blocks) continue;
-    for (const StepRecord& record : training.pass.records(kBlock)) {
-      loss += record.nll + record.beta * record.kl;
-      losses += 1.0;
-    }
+    for (const StepRecord& record : training.pass.records(kBlock))
+      losses.push_back(record.nll + record.beta * record.kl);
   }
   const nlohmann::json result = {{"side", "elbo"},
                                  {"device", device->describe()},
@@ -60,7 +58,7 @@ void run_step_command(const StepOptions& options, int threads) {
                                  {"steps", blocks * kBlock},
                                  {"seed", options.seed},
                                  {"step_ms", median(milliseconds)},
-                                 {"final_loss", loss / losses}};
+                                 {"final_loss", median(losses)}};
   std::cout << result << '\n';
 }
 

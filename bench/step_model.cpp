@@ -5,6 +5,8 @@
 namespace elbo::bench {
 namespace {
 
+constexpr double kLearningRate = 1e-4;
+
 Config config_of(const StepModel& step_model, int64_t batch, int64_t seed) {
   Config config;
   config.hidden = step_model.hidden;
@@ -14,6 +16,7 @@ Config config_of(const StepModel& step_model, int64_t batch, int64_t seed) {
   config.batch_size = batch;
   config.seed = seed;
   config.output_init = "zero";
+  config.learning_rate = kLearningRate;
   return config;
 }
 

@@ -11,9 +11,9 @@ namespace elbo {
 
 /// What the model sees of a stored value v (v8 an 8-bit one, u uniform noise in [0, 1)).
 enum class DataView : int32_t {
-  raw,           // v, or v8 / 255
-  dequantized,   // (v8 + u) / 256: a density over it bounds the discrete one (Theis et al. 2016)
-  binarized,     // 1 if u < v (v8 / 255), else 0, drawn anew at every step
+  raw,              // v, or v8 / 255
+  dequantized,      // (v8 + u) / 256: a density over it bounds the discrete one (Theis et al. 2016)
+  binarized,        // 1 if u < v (v8 / 255), else 0, drawn anew at every step
   binarized_fixed,  // the same, drawn once
 };
 
@@ -24,7 +24,7 @@ enum class DataView : int32_t {
 /// (row of the data set, column, step). Bit-identical on every device.
 struct GatherBatch {
   static constexpr std::string_view name = "gather_batch";
-  const void* rows = nullptr;       // [*, columns], as stored
+  const void* rows = nullptr;  // [*, columns], as stored
   DType dtype = DType::u8;
   const uint32_t* index = nullptr;  // [count] rows of the split; null: all rows
   uint32_t count = 0;               // rows in the split

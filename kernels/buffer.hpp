@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/device.hpp"
 #include "kernels/core/error.hpp"
+#include "kernels/device.hpp"
 
 namespace elbo {
 

@@ -16,10 +16,10 @@ struct DenseForward {
   Rows rows;
   int32_t in = 0, out = 0;
   math::Activation activation;
-  const float* x = nullptr;       // [rows, in]
-  const float* weight = nullptr;  // [out, in]
-  const float* bias = nullptr;    // [out]
-  float* y = nullptr;             // [rows, out]
+  const float* x = nullptr;        // [rows, in]
+  const float* weight = nullptr;   // [out, in]
+  const float* bias = nullptr;     // [out]
+  float* y = nullptr;              // [rows, out]
   float* preactivation = nullptr;  // [rows, out], for activations whose derivative needs it
 
   double bytes() const {

@@ -44,7 +44,10 @@ class Device {
   virtual void synchronize() = 0;
 
   /// Prepares and runs a program once.
-  void run(Program program) { prepare(std::move(program))->run(); synchronize(); }
+  void run(Program program) {
+    prepare(std::move(program))->run();
+    synchronize();
+  }
 };
 
 /// The CPU with `threads` threads; 0: as many as OpenMP offers. Throws ConfigError when negative.

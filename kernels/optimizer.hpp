@@ -60,8 +60,8 @@ struct StepPlan {
     StepState s;
     s.step = step;
     s.epoch = step / steps_per_epoch();
-    s.first_row = static_cast<uint32_t>(step % steps_per_epoch()) *
-                  static_cast<uint32_t>(batch_rows);
+    s.first_row =
+        static_cast<uint32_t>(step % steps_per_epoch()) * static_cast<uint32_t>(batch_rows);
     const uint32_t left = row_count - s.first_row;
     s.rows = left < static_cast<uint32_t>(batch_rows) ? static_cast<int32_t>(left) : batch_rows;
     s.learning_rate = learning_rate.at(step);

@@ -28,8 +28,8 @@ constexpr int64_t arena_chunks(int64_t count) { return (count + kArenaChunk - 1)
 struct SquaredNorm {
   static constexpr std::string_view name = "squared_norm";
   int64_t count = 0;
-  const float* x = nullptr;   // [count]
-  float* partial = nullptr;   // [arena_chunks(count)]
+  const float* x = nullptr;  // [count]
+  float* partial = nullptr;  // [arena_chunks(count)]
 
   double bytes() const { return 4.0 * static_cast<double>(count); }
   double flops() const { return 2.0 * static_cast<double>(count); }

@@ -1,5 +1,6 @@
 #include "host/model/config.hpp"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -7,7 +8,6 @@
 #include <limits>
 #include <numeric>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "host/model/recipe.hpp"
 #include "kernels/core/error.hpp"
@@ -89,7 +89,7 @@ void assign(std::string_view key, const toml::node& node, double& out) {
 void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& out) {
   if (node.is_string()) return parse(key, **node.as_string(), out);
   const toml::array* array = node.as_array();
-  if (array == nullptr || !array->is_homogeneous(toml::node_type::integer) ) {
+  if (array == nullptr || !array->is_homogeneous(toml::node_type::integer)) {
     if (array == nullptr || !array->empty())
       reject_value(key, written(node), "an array of whole numbers, like [512, 256]");
   }
@@ -192,12 +192,12 @@ void apply_toml(Config& config, std::string_view text, const std::string& source
   }
   for (const auto& [key, node] : table) {
     bool found = false;
-    for_each_setting(config, [&, &key = key, &node = node](const char* name, auto& member,
-                                                           const char*) {
-      if (key.str() != name) return;
-      assign(key.str(), node, member);
-      found = true;
-    });
+    for_each_setting(config,
+                     [&, &key = key, &node = node](const char* name, auto& member, const char*) {
+                       if (key.str() != name) return;
+                       assign(key.str(), node, member);
+                       found = true;
+                     });
     if (!found) reject_key(key.str(), source);
   }
 }
@@ -235,7 +235,7 @@ void validate(const Config& c) {
   require_range("batch-size", static_cast<double>(c.batch_size), 1, 1e7, "at least 1");
   require_member<math::Optimizers>("optimizer", c.optimizer);
   require_range("learning-rate", c.learning_rate, std::numeric_limits<double>::min(), 1e6,
-                "more than 0");
+                "more than 0, at most 1e6");
   require_member<math::Decays>("learning-rate-schedule", c.learning_rate_schedule);
   require_range("learning-rate-floor", c.learning_rate_floor, 1e-12, 1, "more than 0, at most 1");
   require_range("learning-rate-warmup-epochs", c.learning_rate_warmup_epochs, 0, kMany,

@@ -21,8 +21,8 @@ DataView data_view(const Config& config, DType dtype) {
   if (binarize == "auto") binarize = wants_unit_interval(config) ? "dynamic" : "none";
   if (binarize == "dynamic") return DataView::binarized;
   if (binarize == "fixed") return DataView::binarized_fixed;
-  const bool dequantize = dtype == DType::u8 && config.dequantize == "uniform" &&
-                          !wants_unit_interval(config);
+  const bool dequantize =
+      dtype == DType::u8 && config.dequantize == "uniform" && !wants_unit_interval(config);
   return dequantize ? DataView::dequantized : DataView::raw;
 }
 
@@ -32,9 +32,9 @@ void require_range(const Config& config, const Dataset& dataset) {
   if (dataset.dtype() == DType::u8 || (!wants_unit_interval(config) && !binarized)) return;
   const ValueRange range = dataset.range();
   if (range.minimum >= 0.0 && range.maximum <= 1.0) return;
-  throw DataError(dataset.path().string() + ": values reach from " +
-                  std::to_string(range.minimum) + " to " + std::to_string(range.maximum) +
-                  ", but likelihood " + config.likelihood + " with binarize " + config.binarize +
+  throw DataError(dataset.path().string() + ": values reach from " + std::to_string(range.minimum) +
+                  " to " + std::to_string(range.maximum) + ", but likelihood " + config.likelihood +
+                  " with binarize " + config.binarize +
                   " wants them in [0, 1]; scale the data, or use a Gaussian likelihood");
 }
 
@@ -66,9 +66,12 @@ DataView Model::view() const { return data_view(config, data.dtype); }
 double Model::bits_per_dim_offset() const {
   if (data.dtype != DType::u8) return 0.0;
   switch (view()) {
-    case DataView::dequantized: return 8.0;
-    case DataView::raw: return wants_unit_interval(config) ? 0.0 : std::log2(255.0);
-    default: return 0.0;
+    case DataView::dequantized:
+      return 8.0;
+    case DataView::raw:
+      return wants_unit_interval(config) ? 0.0 : std::log2(255.0);
+    default:
+      return 0.0;
   }
 }
 

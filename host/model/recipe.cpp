@@ -6,9 +6,7 @@ namespace elbo {
 
 std::span<const Recipe> recipes() {
   static const std::vector<Recipe> list = {
-      {"vae",
-       "variational autoencoder, Gaussian posterior (Kingma and Welling 2014)",
-       {}},
+      {"vae", "variational autoencoder, Gaussian posterior (Kingma and Welling 2014)", {}},
       {"beta-vae",
        "VAE with a heavier KL term and a warm-up (Higgins et al. 2017)",
        {{"beta", "4"}, {"kl-warmup-epochs", "5"}}},

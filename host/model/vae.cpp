@@ -35,10 +35,9 @@ Vae::Vae(const Config& config, int64_t dim)
       encoder_(layout_, "encoder", dim_, config.hidden, activation_of(config)),
       head_(layout_, "posterior", encoder_.out(),
             config.posterior_variance == "shared" ? latent_ : 2 * latent_, kIdentity),
-      posterior_log_variance_(
-          config.posterior_variance == "shared"
-              ? std::optional(layout_.add("posterior.log_variance", {latent_}))
-              : std::nullopt),
+      posterior_log_variance_(config.posterior_variance == "shared"
+                                  ? std::optional(layout_.add("posterior.log_variance", {latent_}))
+                                  : std::nullopt),
       decoder_(layout_, "decoder", latent_, reversed(config.hidden), activation_of(config)),
       output_(layout_, "likelihood", decoder_.out(), parameters_of(likelihood_) * dim_, kIdentity),
       likelihood_log_variance_(variance_role() == math::VarianceRole::learned
@@ -68,9 +67,8 @@ std::vector<float> Vae::initial_weights(uint64_t seed, const ColumnStatistics* s
     for (size_t c = 0; c < static_cast<size_t>(dim_); ++c) {
       const double mean = statistics->mean[c];
       const double inside = std::clamp(mean, 1e-3, 1.0 - 1e-3);
-      bias[c] = static_cast<float>(L::range == math::DataRange::unit_interval
-                                       ? std::log(inside / (1.0 - inside))
-                                       : mean);
+      bias[c] = static_cast<float>(
+          L::range == math::DataRange::unit_interval ? std::log(inside / (1.0 - inside)) : mean);
       if constexpr (L::parameters == 2)
         bias[static_cast<size_t>(dim_) + c] =
             static_cast<float>(std::log(statistics->variance[c] + kVarianceFloor));
@@ -127,8 +125,11 @@ Vae::Loss Vae::loss(Recorder& recorder, const Value& x, const Decoding& decoding
   loss.nll = recorder.tensor(rows, 1).data;
   const float* log_variance = nullptr;
   switch (variance_role()) {
-    case math::VarianceRole::none: break;
-    case math::VarianceRole::fixed: log_variance = recorder.constant(mse_log_variance_); break;
+    case math::VarianceRole::none:
+      break;
+    case math::VarianceRole::fixed:
+      log_variance = recorder.constant(mse_log_variance_);
+      break;
     case math::VarianceRole::learned:
       log_variance = recorder.weight(*likelihood_log_variance_);
       if (gradients) loss.grad_log_variance = recorder.tensor(rows, 1).data;

@@ -25,8 +25,7 @@ void Dense::initialize(std::span<float> weights, uint64_t seed) const {
   const int64_t count = static_cast<int64_t>(in_) * out_;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t place = weight_ + i;
-    const math::Bits4 bits =
-        math::philox4x32(seed, subsequence, static_cast<uint64_t>(place) / 4);
+    const math::Bits4 bits = math::philox4x32(seed, subsequence, static_cast<uint64_t>(place) / 4);
     const double u = math::uniform(bits.value[place % 4]);
     weights[static_cast<size_t>(place)] = static_cast<float>(limit * (2.0 * u - 1.0));
   }

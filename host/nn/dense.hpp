@@ -26,7 +26,8 @@ class Dense {
   Value forward(Recorder& recorder, const Value& x) const;
   /// From the gradient at the pre-activation of y: the parameters' gradients, and, if asked for,
   /// the gradient at the pre-activation of x.
-  Value backward(Recorder& recorder, const Value& x, const Value& grad_y, bool input_gradient) const;
+  Value backward(Recorder& recorder, const Value& x, const Value& grad_y,
+                 bool input_gradient) const;
 
  private:
   int32_t in_, out_;

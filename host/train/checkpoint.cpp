@@ -14,7 +14,7 @@ constexpr const char* kVersion = "1";
 /// The arena's arrays that a checkpoint holds, with the prefix of their tensors' names.
 struct ArenaPart {
   const char* prefix;
-  Buffer<float> Arena::* buffer;
+  Buffer<float> Arena::*buffer;
 };
 constexpr ArenaPart kWeights = {"", &Arena::weights};
 constexpr ArenaPart kMoments[] = {{"optimizer.first_moment.", &Arena::first_moments},
@@ -91,9 +91,9 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
 void load(const SafetensorsFile& file, const ArenaPart& part, Model& model) {
   std::vector<float> image(static_cast<size_t>(model.vae.layout().size()), 0.0f);
   for (const Parameter& p : model.vae.layout().parameters())
-    file.read(part.prefix + p.name, p.shape,
-              std::span(image).subspan(static_cast<size_t>(p.offset),
-                                       static_cast<size_t>(p.count())));
+    file.read(
+        part.prefix + p.name, p.shape,
+        std::span(image).subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.count())));
   (model.arena.*part.buffer).upload(image);
 }
 
@@ -106,11 +106,10 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
   const auto add = [&](const ArenaPart& part) {
     images.push_back((model.arena.*part.buffer).download());
     for (const Parameter& p : model.vae.layout().parameters())
-      tensors.push_back(
-          {part.prefix + p.name, TensorType::f32, p.shape,
-           std::as_bytes(std::span(images.back())
-                             .subspan(static_cast<size_t>(p.offset),
-                                      static_cast<size_t>(p.count())))});
+      tensors.push_back({part.prefix + p.name, TensorType::f32, p.shape,
+                         std::as_bytes(std::span(images.back())
+                                           .subspan(static_cast<size_t>(p.offset),
+                                                    static_cast<size_t>(p.count())))});
   };
   images.reserve(3);
   add(kWeights);

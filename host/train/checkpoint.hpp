@@ -16,7 +16,7 @@ namespace elbo {
 /// How far a training is.
 struct TrainingProgress {
   uint64_t step = 0;
-  uint64_t epoch = 0;  // completed
+  uint64_t epoch = 0;                                           // completed
   double best_elbo = -std::numeric_limits<double>::infinity();  // of validation
   uint64_t best_epoch = 0;
   bool operator==(const TrainingProgress&) const = default;

@@ -52,7 +52,8 @@ Evaluator::Evaluator(const Model& model, const Split& split, int64_t batch_rows)
       batch_rows_(batch_rows_for(batch_rows, split.size(), model.vae.samples())),
       state_(model.device, 1, "an evaluation's state"),
       row_ids_(model.device, static_cast<size_t>(batch_rows_), "a batch's row numbers"),
-      epsilon_(model.device, static_cast<size_t>(batch_rows_) * static_cast<size_t>(model.vae.latent()),
+      epsilon_(model.device,
+               static_cast<size_t>(batch_rows_) * static_cast<size_t>(model.vae.latent()),
                "a batch's codes") {
   record();
 }
@@ -152,11 +153,11 @@ std::vector<float> Evaluator::encode(bool log_variances) {
   for_each_batch(rows_.count(), [&](uint32_t, int rows) {
     encode_->run();
     const PosteriorView& p = posterior_;
-    const auto mu =
-        download(model_, p.mu, static_cast<int64_t>(rows - 1) * p.mu_stride + latent);
+    const auto mu = download(model_, p.mu, static_cast<int64_t>(rows - 1) * p.mu_stride + latent);
     std::vector<float> logvar;
     if (log_variances)
-      logvar = download(model_, p.logvar, static_cast<int64_t>(rows - 1) * p.logvar_stride + latent);
+      logvar =
+          download(model_, p.logvar, static_cast<int64_t>(rows - 1) * p.logvar_stride + latent);
     for (int r = 0; r < rows; ++r) {
       const auto mu_row = mu.begin() + static_cast<int64_t>(r) * p.mu_stride;
       codes.insert(codes.end(), mu_row, mu_row + latent);
@@ -197,8 +198,8 @@ std::vector<float> decode(const Model& model, std::span<const float> z) {
     StepState batch;
     batch.rows = static_cast<int32_t>(std::min(kBatchRows, count - first));
     state.upload({&batch, 1});
-    const auto codes = z.subspan(static_cast<size_t>(first * latent),
-                                 static_cast<size_t>(batch.rows * latent));
+    const auto codes =
+        z.subspan(static_cast<size_t>(first * latent), static_cast<size_t>(batch.rows * latent));
     model.device->upload(code.data, codes.data(), codes.size_bytes());
     executable->run();
     const auto rows_out =
@@ -212,11 +213,12 @@ std::vector<float> sample(const Model& model, int64_t count, uint64_t seed) {
   const int64_t numbers = count * model.vae.latent();
   Buffer<float> z(model.device, static_cast<size_t>(numbers), "samples of the prior");
   if (numbers > 0)
-    model.device->run({RandomFill{.distribution = Distribution::normal,
-                                  .seed = seed,
-                                  .subsequence = math::noise_subsequence(math::NoiseStream::prior, 0),
-                                  .count = numbers,
-                                  .out = z.data()}});
+    model.device->run(
+        {RandomFill{.distribution = Distribution::normal,
+                    .seed = seed,
+                    .subsequence = math::noise_subsequence(math::NoiseStream::prior, 0),
+                    .count = numbers,
+                    .out = z.data()}});
   return decode(model, z.download());
 }
 

@@ -60,7 +60,8 @@ RunDirectory RunDirectory::reopen(const fs::path& path, const TrainingProgress& 
   std::string kept, line;
   while (std::getline(metrics, line)) {
     const Json entry = Json::parse(line, nullptr, false);
-    if (entry.is_object() && entry.value("step", ~uint64_t{0}) <= progress.step) kept += line + '\n';
+    if (entry.is_object() && entry.value("step", ~uint64_t{0}) <= progress.step)
+      kept += line + '\n';
   }
   metrics.close();
   write_file_atomically(path / "metrics.jsonl", kept);
@@ -92,9 +93,8 @@ void RunDirectory::on_metrics(const TrainingMetrics& m) {
 
 void RunDirectory::on_report(const TrainingReport& report, const Trainer& trainer) {
   if (report.validation) {
-    Json line = {{"split", "validation"},
-                 {"step", report.training.step},
-                 {"epoch", report.training.epoch}};
+    Json line = {
+        {"split", "validation"}, {"step", report.training.step}, {"epoch", report.training.epoch}};
     line.update(json_of(*report.validation));
     line["learning_rate"] = report.training.learning_rate;
     line["seconds"] = report.training.seconds;
@@ -125,14 +125,15 @@ void RunDirectory::draw(const Trainer& trainer) {
 
 void RunDirectory::write_summary(const Trainer& trainer, const std::optional<Evaluation>& test) {
   const TrainingProgress& progress = trainer.progress();
-  Json summary = {{"step", progress.step},
-                  {"epoch", progress.epoch},
-                  {"stopped_early", trainer.stopped_early()},
-                  {"parameters", trainer.model().vae.layout().parameter_count()},
-                  {"device", trainer.model().device->describe()},
-                  {"seconds", last_.seconds},
-                  {"train",
-                   {{"elbo", last_.elbo}, {"reconstruction", last_.reconstruction}, {"kl", last_.kl}}}};
+  Json summary = {
+      {"step", progress.step},
+      {"epoch", progress.epoch},
+      {"stopped_early", trainer.stopped_early()},
+      {"parameters", trainer.model().vae.layout().parameter_count()},
+      {"device", trainer.model().device->describe()},
+      {"seconds", last_.seconds},
+      {"train",
+       {{"elbo", last_.elbo}, {"reconstruction", last_.reconstruction}, {"kl", last_.kl}}}};
   if (std::isfinite(progress.best_elbo))
     summary["best_validation"] = {{"elbo", progress.best_elbo}, {"epoch", progress.best_epoch}};
   if (test) summary["test"] = json_of(*test);

@@ -145,7 +145,8 @@ void Trainer::train(TrainingObserver* observer) {
       report.add(record);
     }
     const double took = seconds_since(chunk_start);
-    if (count == chunk && took < kProgressSeconds / 2) chunk = std::min(2 * chunk, kMostStepsAtOnce);
+    if (count == chunk && took < kProgressSeconds / 2)
+      chunk = std::min(2 * chunk, kMostStepsAtOnce);
     if (took > 2 * kProgressSeconds) chunk = std::max<uint64_t>(1, chunk / 2);
 
     const double seconds = seconds_since(start);

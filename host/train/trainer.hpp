@@ -63,9 +63,7 @@ class Trainer {
 
   /// Goes on from a checkpoint of the same settings.
   void restore(const std::filesystem::path& checkpoint);
-  void save(const std::filesystem::path& path) const {
-    save_checkpoint(path, model_, progress_);
-  }
+  void save(const std::filesystem::path& path) const { save_checkpoint(path, model_, progress_); }
 
   const Model& model() const { return model_; }
   const Dataset& dataset() const { return dataset_; }

@@ -10,7 +10,8 @@ TrainingPass::TrainingPass(Model& model, const Split& split, const Options& opti
       rows_(model.device, split, model.data.dim()),
       state_(model.device, 1, "the training's state"),
       ring_(model.device, static_cast<size_t>(options.ring_size), "the steps' records"),
-      row_ids_(model.device, static_cast<size_t>(options.plan.batch_rows), "a batch's row numbers") {
+      row_ids_(model.device, static_cast<size_t>(options.plan.batch_rows),
+               "a batch's row numbers") {
   const auto codes = static_cast<size_t>(options.plan.batch_rows) *
                      static_cast<size_t>(model.vae.samples() * model.vae.latent());
   // Even, because cuRAND makes normals in pairs.
@@ -51,21 +52,21 @@ void TrainingPass::record(Model& model) {
     recorder.add(SquaredNorm{
         .count = arena_size, .x = model.arena.gradients.data(), .partial = squared_norm_.data()});
   }
-  recorder.add(OptimizerUpdate{
-      .optimizer = {math::Optimizers::find(config.optimizer)},
-      .settings = {.momentum = static_cast<float>(config.momentum),
-                   .beta1 = static_cast<float>(config.beta1),
-                   .beta2 = static_cast<float>(config.beta2),
-                   .epsilon = static_cast<float>(config.epsilon),
-                   .weight_decay = static_cast<float>(config.weight_decay)},
-      .state = state_.data(),
-      .count = arena_size,
-      .weight = model.arena.weights.data(),
-      .grad = model.arena.gradients.data(),
-      .first_moment = model.arena.first_moments.data(),
-      .second_moment = model.arena.second_moments.data(),
-      .clip_norm = clip_norm,
-      .squared_norm = squared_norm_.data()});
+  recorder.add(
+      OptimizerUpdate{.optimizer = {math::Optimizers::find(config.optimizer)},
+                      .settings = {.momentum = static_cast<float>(config.momentum),
+                                   .beta1 = static_cast<float>(config.beta1),
+                                   .beta2 = static_cast<float>(config.beta2),
+                                   .epsilon = static_cast<float>(config.epsilon),
+                                   .weight_decay = static_cast<float>(config.weight_decay)},
+                      .state = state_.data(),
+                      .count = arena_size,
+                      .weight = model.arena.weights.data(),
+                      .grad = model.arena.gradients.data(),
+                      .first_moment = model.arena.first_moments.data(),
+                      .second_moment = model.arena.second_moments.data(),
+                      .clip_norm = clip_norm,
+                      .squared_norm = squared_norm_.data()});
   recorder.add(AdvanceStep{.plan = options_.plan,
                            .inputs = inputs,
                            .samples = vae.samples(),

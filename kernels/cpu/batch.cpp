@@ -7,9 +7,7 @@
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
 
-Partition partition(const GatherBatch& op) {
-  return element_rows(op.batch.capacity(), op.columns);
-}
+Partition partition(const GatherBatch& op) { return element_rows(op.batch.capacity(), op.columns); }
 
 float unit(uint8_t v) { return static_cast<float>(v) * (1.0f / 255.0f); }
 float unit(float v) { return v; }
@@ -37,8 +35,7 @@ void view_noisy(const GatherBatch& op, const Stored* in, uint32_t row, uint64_t 
       for (int c = 0; c < columns; ++c)
         out[c] = (static_cast<float>(v[c]) + math::uniform(noise[c])) * (1.0f / 256.0f);
     else
-      for (int c = 0; c < columns; ++c)
-        out[c] = math::uniform(noise[c]) < unit(v[c]) ? 1.0f : 0.0f;
+      for (int c = 0; c < columns; ++c) out[c] = math::uniform(noise[c]) < unit(v[c]) ? 1.0f : 0.0f;
   }
 }
 
@@ -68,9 +65,15 @@ void run(const GatherBatch& op, int task) {
   const Range active = partition(op).range(task, op.batch.active());
   const Range all = partition(op).range(task);
   switch (op.dtype) {
-    case DType::u8: gather_rows<uint8_t>(op, active); break;
-    case DType::f32: gather_rows<float>(op, active); break;
-    case DType::f64: gather_rows<double>(op, active); break;
+    case DType::u8:
+      gather_rows<uint8_t>(op, active);
+      break;
+    case DType::f32:
+      gather_rows<float>(op, active);
+      break;
+    case DType::f64:
+      gather_rows<double>(op, active);
+      break;
   }
   std::fill(op.x + active.end * op.columns, op.x + all.end * op.columns, 0.0f);
   std::fill(op.row_ids + active.end, op.row_ids + all.end, 0u);

@@ -55,10 +55,10 @@ void run(const AdvanceStep& op, int) {
   StepRecord record;
   record.step = state.step + 1;
   record.epoch = state.epoch;
-  record.nll = static_cast<float>(total(op.nll, rows * op.samples) /
-                                  static_cast<double>(rows * op.samples));
-  record.kl = op.kl == nullptr ? 0.0f
-                               : static_cast<float>(total(op.kl, rows) / static_cast<double>(rows));
+  record.nll =
+      static_cast<float>(total(op.nll, rows * op.samples) / static_cast<double>(rows * op.samples));
+  record.kl =
+      op.kl == nullptr ? 0.0f : static_cast<float>(total(op.kl, rows) / static_cast<double>(rows));
   record.learning_rate = state.learning_rate;
   record.beta = state.beta;
   if (op.squared_norm != nullptr)

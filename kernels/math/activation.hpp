@@ -21,18 +21,26 @@ struct Identity {
   static constexpr std::string_view name = "identity";
   static constexpr bool derivative_from_input = false;
   template <class T>
-  ELBO_HD static T value(T x) { return x; }
+  ELBO_HD static T value(T x) {
+    return x;
+  }
   template <class T>
-  ELBO_HD static T derivative(T) { return T(1); }
+  ELBO_HD static T derivative(T) {
+    return T(1);
+  }
 };
 
 struct Relu {
   static constexpr std::string_view name = "relu";
   static constexpr bool derivative_from_input = false;
   template <class T>
-  ELBO_HD static T value(T x) { return x < T(0) ? T(0) : x; }
+  ELBO_HD static T value(T x) {
+    return x < T(0) ? T(0) : x;
+  }
   template <class T>
-  ELBO_HD static T derivative(T y) { return y > T(0) ? T(1) : T(0); }
+  ELBO_HD static T derivative(T y) {
+    return y > T(0) ? T(1) : T(0);
+  }
 };
 
 struct LeakyRelu {
@@ -40,27 +48,39 @@ struct LeakyRelu {
   static constexpr bool derivative_from_input = false;
   static constexpr double slope = 0.01;
   template <class T>
-  ELBO_HD static T value(T x) { return x > T(0) ? x : T(slope) * x; }
+  ELBO_HD static T value(T x) {
+    return x > T(0) ? x : T(slope) * x;
+  }
   template <class T>
-  ELBO_HD static T derivative(T y) { return y > T(0) ? T(1) : T(slope); }
+  ELBO_HD static T derivative(T y) {
+    return y > T(0) ? T(1) : T(slope);
+  }
 };
 
 struct Tanh {
   static constexpr std::string_view name = "tanh";
   static constexpr bool derivative_from_input = false;
   template <class T>
-  ELBO_HD static T value(T x) { return tanh(x); }
+  ELBO_HD static T value(T x) {
+    return tanh(x);
+  }
   template <class T>
-  ELBO_HD static T derivative(T y) { return fma(-y, y, T(1)); }
+  ELBO_HD static T derivative(T y) {
+    return fma(-y, y, T(1));
+  }
 };
 
 struct Sigmoid {
   static constexpr std::string_view name = "sigmoid";
   static constexpr bool derivative_from_input = false;
   template <class T>
-  ELBO_HD static T value(T x) { return sigmoid(x); }
+  ELBO_HD static T value(T x) {
+    return sigmoid(x);
+  }
   template <class T>
-  ELBO_HD static T derivative(T y) { return y * (T(1) - y); }
+  ELBO_HD static T derivative(T y) {
+    return y * (T(1) - y);
+  }
 };
 
 /// Clevert, Unterthiner, Hochreiter 2016, alpha = 1.
@@ -68,9 +88,13 @@ struct Elu {
   static constexpr std::string_view name = "elu";
   static constexpr bool derivative_from_input = false;
   template <class T>
-  ELBO_HD static T value(T x) { return x > T(0) ? x : exp(min(x, T(0))) - T(1); }
+  ELBO_HD static T value(T x) {
+    return x > T(0) ? x : exp(min(x, T(0))) - T(1);
+  }
   template <class T>
-  ELBO_HD static T derivative(T y) { return y > T(0) ? T(1) : y + T(1); }
+  ELBO_HD static T derivative(T y) {
+    return y > T(0) ? T(1) : y + T(1);
+  }
 };
 
 /// x sigmoid(x), also called swish. Not invertible, so its derivative needs the input.
@@ -78,7 +102,9 @@ struct Silu {
   static constexpr std::string_view name = "silu";
   static constexpr bool derivative_from_input = true;
   template <class T>
-  ELBO_HD static T value(T x) { return x * sigmoid(x); }
+  ELBO_HD static T value(T x) {
+    return x * sigmoid(x);
+  }
   template <class T>
   ELBO_HD static T derivative(T x) {
     const T s = sigmoid(x);
@@ -90,13 +116,16 @@ struct Softplus {
   static constexpr std::string_view name = "softplus";
   static constexpr bool derivative_from_input = false;
   template <class T>
-  ELBO_HD static T value(T x) { return softplus(x); }
+  ELBO_HD static T value(T x) {
+    return softplus(x);
+  }
   template <class T>
-  ELBO_HD static T derivative(T y) { return T(1) - exp(-y); }  // sigmoid(x) = 1 - e^-softplus(x)
+  ELBO_HD static T derivative(T y) {
+    return T(1) - exp(-y);
+  }  // sigmoid(x) = 1 - e^-softplus(x)
 };
 
-using Activations =
-    List<Identity, Relu, LeakyRelu, Tanh, Sigmoid, Elu, Silu, Softplus>;
+using Activations = List<Identity, Relu, LeakyRelu, Tanh, Sigmoid, Elu, Silu, Softplus>;
 using Activation = Choice<Activations>;
 
 }  // namespace elbo::math

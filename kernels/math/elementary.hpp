@@ -13,11 +13,17 @@ inline constexpr float kLogTwo = 0.693147180559945309f;
 inline constexpr double kLogTwoPi = 1.83787706640934548356;
 
 template <class T>
-ELBO_HD T abs(T x) { return x < T(0) ? -x : x; }
+ELBO_HD T abs(T x) {
+  return x < T(0) ? -x : x;
+}
 template <class T>
-ELBO_HD T max(T a, T b) { return a < b ? b : a; }
+ELBO_HD T max(T a, T b) {
+  return a < b ? b : a;
+}
 template <class T>
-ELBO_HD T min(T a, T b) { return b < a ? b : a; }
+ELBO_HD T min(T a, T b) {
+  return b < a ? b : a;
+}
 
 /// log(1 + f) for f in [sqrt(1/2) - 1, sqrt(2) - 1]; relative error 8e-10 plus rounding.
 ELBO_HD float log1p_reduced(float f) {
@@ -77,7 +83,9 @@ ELBO_HD double log1p_unit(double x) { return ::log1p(x); }
 
 /// log(1 + e^x), without overflow.
 template <class T>
-ELBO_HD T softplus(T x) { return max(x, T(0)) + log1p_unit(exp(-abs(x))); }
+ELBO_HD T softplus(T x) {
+  return max(x, T(0)) + log1p_unit(exp(-abs(x)));
+}
 
 /// 1 / (1 + e^-x), without overflow.
 template <class T>

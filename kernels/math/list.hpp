@@ -23,7 +23,9 @@ struct List {
 
   /// Calls `f(Member{})` for every member, in order.
   template <class F>
-  static constexpr void for_each(F&& f) { (f(Members{}), ...); }
+  static constexpr void for_each(F&& f) {
+    (f(Members{}), ...);
+  }
 
   /// Calls `f(Member{})` for the member at `index`.
   template <class F>
@@ -45,9 +47,13 @@ struct Choice {
 
   constexpr std::string_view name() const { return L::names[static_cast<size_t>(index)]; }
   template <class F>
-  ELBO_HD constexpr void visit(F&& f) const { L::visit(index, static_cast<F&&>(f)); }
+  ELBO_HD constexpr void visit(F&& f) const {
+    L::visit(index, static_cast<F&&>(f));
+  }
   template <class Member>
-  static constexpr Choice of() { return {L::template index_of<Member>()}; }
+  static constexpr Choice of() {
+    return {L::template index_of<Member>()};
+  }
   constexpr bool operator==(const Choice&) const = default;
 };
 

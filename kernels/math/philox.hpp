@@ -70,8 +70,8 @@ ELBO_HD float uniform(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x
 ELBO_HD void sincos_turn(uint32_t bits, float& sine, float& cosine) {
   const uint32_t quadrant = (bits + 0x20000000u) >> 30;
   const int32_t offset = static_cast<int32_t>(bits - (quadrant << 30));
-  const float angle = fma(static_cast<float>(offset), 1.4629180792671596e-09f,
-                          7.314590396335798e-10f);
+  const float angle =
+      fma(static_cast<float>(offset), 1.4629180792671596e-09f, 7.314590396335798e-10f);
   const float square = angle * angle;
   float s = -0.00019514957966748625f;
   s = fma(s, square, 0.00833215843886137f);

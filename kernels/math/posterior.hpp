@@ -1,6 +1,6 @@
 // The Gaussian posterior q(z|x) = N(mu, diag exp(logvar)): reparameterisation and the KL divergence
-// to the prior N(0, I), per latent element, with their gradients. Kingma and Welling, "Auto-Encoding
-// Variational Bayes", 2014, equations 10 and appendix B.
+// to the prior N(0, I), per latent element, with their gradients. Kingma and Welling,
+// "Auto-Encoding Variational Bayes", 2014, equations 10 and appendix B.
 #pragma once
 
 #include "kernels/math/elementary.hpp"

@@ -9,7 +9,8 @@ namespace elbo::math {
 /// grey x it is a cross-entropy, whose floor is the targets' own entropy.
 struct Bernoulli {
   static constexpr std::string_view name = "bernoulli";
-  static constexpr std::string_view summary = "Bernoulli(sigmoid(logit)) per element, for binary data";
+  static constexpr std::string_view summary =
+      "Bernoulli(sigmoid(logit)) per element, for binary data";
   static constexpr int parameters = 1;
   static constexpr VarianceRole variance = VarianceRole::none;
   static constexpr DataRange range = DataRange::unit_interval;
@@ -23,7 +24,9 @@ struct Bernoulli {
     return {max(logit, T(0)) - x * logit + log1p_unit(e), {probability - x}, T(0)};
   }
   template <class T>
-  ELBO_HD static T mean(const T (&output)[1]) { return sigmoid(output[0]); }
+  ELBO_HD static T mean(const T (&output)[1]) {
+    return sigmoid(output[0]);
+  }
 };
 
 }  // namespace elbo::math

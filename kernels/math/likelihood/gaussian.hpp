@@ -16,7 +16,8 @@ ELBO_HD T gaussian_nll(T scaled_square, T logvar) {
 /// The decoder gives a mean and a log-variance for every element.
 struct Gaussian {
   static constexpr std::string_view name = "gaussian";
-  static constexpr std::string_view summary = "N(mean, variance), both per element from the decoder";
+  static constexpr std::string_view summary =
+      "N(mean, variance), both per element from the decoder";
   static constexpr int parameters = 2;
   static constexpr VarianceRole variance = VarianceRole::none;
   static constexpr DataRange range = DataRange::real;
@@ -28,18 +29,20 @@ struct Gaussian {
     const T error = output[0] - x;
     const T scaled = error * precision;
     const T square = error * scaled;
-    return {gaussian_nll(square, lv.value),
-            {scaled, lv.derivative * T(0.5) * (T(1) - square)},
-            T(0)};
+    return {
+        gaussian_nll(square, lv.value), {scaled, lv.derivative * T(0.5) * (T(1) - square)}, T(0)};
   }
   template <class T>
-  ELBO_HD static T mean(const T (&output)[2]) { return output[0]; }
+  ELBO_HD static T mean(const T (&output)[2]) {
+    return output[0];
+  }
 };
 
 /// The decoder gives the mean; one log-variance is learned for all elements.
 struct GaussianShared {
   static constexpr std::string_view name = "gaussian-shared";
-  static constexpr std::string_view summary = "N(mean, s2), one learned variance s2 for all elements";
+  static constexpr std::string_view summary =
+      "N(mean, s2), one learned variance s2 for all elements";
   static constexpr int parameters = 1;
   static constexpr VarianceRole variance = VarianceRole::learned;
   static constexpr DataRange range = DataRange::real;
@@ -53,7 +56,9 @@ struct GaussianShared {
     return {gaussian_nll(square, lv.value), {scaled}, lv.derivative * T(0.5) * (T(1) - square)};
   }
   template <class T>
-  ELBO_HD static T mean(const T (&output)[1]) { return output[0]; }
+  ELBO_HD static T mean(const T (&output)[1]) {
+    return output[0];
+  }
 };
 
 /// The decoder gives the mean; the variance is a setting. Squared error, with its constant.
@@ -69,7 +74,9 @@ struct Mse {
     return GaussianShared::terms(x, output, log_variance);
   }
   template <class T>
-  ELBO_HD static T mean(const T (&output)[1]) { return output[0]; }
+  ELBO_HD static T mean(const T (&output)[1]) {
+    return output[0];
+  }
 };
 
 }  // namespace elbo::math
