@@ -15,7 +15,7 @@ struct StepOptions {
   std::string initial_weights;  // where to write them, and nothing else is done
 };
 
-/// Trains for `steps` steps and prints one JSON object: the median time of a step, and the mean
+/// Trains for `steps` steps and prints one JSON object: the median time of a step, and the median
 /// loss of the last quarter of the steps. Throws what the engine throws.
 void run_step_command(const StepOptions& options, int threads);
 

@@ -5,6 +5,7 @@
 namespace elbo::bench {
 namespace {
 
+/// Small, so that two trainings with other noise stay close enough to compare their losses.
 constexpr double kLearningRate = 1e-4;
 
 Config config_of(const StepModel& step_model, int64_t batch, int64_t seed) {

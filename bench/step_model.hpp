@@ -22,7 +22,7 @@ const StepModel& step_model(std::string_view name);
 /// `rows` rows of random 28 x 28 bytes, the same every time.
 Dataset random_images(int64_t rows);
 
-/// A model about to be trained: ReLU, Adam with its defaults, learning rate 1e-3. Grey values as
+/// A model about to be trained: ReLU, Adam with its defaults, learning rate 1e-4. Grey values as
 /// they are for Bernoulli, dequantised for Gaussian.
 struct TrainingStep {
   Dataset dataset;

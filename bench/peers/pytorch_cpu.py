@@ -103,7 +103,7 @@ def main() -> None:
         tensors = load_file(options.initial_weights)
         model.load_state_dict({name: tensors[name] for name in model.state_dict()})
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=1e-3, fused=True if options.adam == "fused" else None
+        model.parameters(), lr=1e-4, fused=True if options.adam == "fused" else None
     )
     images = load_images(options.data).float()
     data = images / 256 if model.gaussian else images / 255
@@ -136,7 +136,7 @@ def main() -> None:
         "steps": blocks * BLOCK,
         "seed": options.seed,
         "step_ms": statistics.median(milliseconds),
-        "final_loss": torch.stack(quarter).mean().item(),
+        "final_loss": torch.stack(quarter).median().item(),
     }
     print(json.dumps(result))
 
