@@ -2,8 +2,10 @@
 #include <benchmark/benchmark.h>
 #include <dnnl.h>
 #include <omp.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <regex>
@@ -15,6 +17,13 @@
 
 namespace elbo::bench {
 namespace {
+
+template <class Run>
+double seconds_of(Run run) {
+  const auto start = std::chrono::steady_clock::now();
+  run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 /// The row whose turn it is: made, checked and warm. Its repetitions share it.
 class Workbench {
@@ -32,12 +41,18 @@ class Workbench {
     difference_ = bench::difference(*device, work_.program);
     failed_ |= difference_.has_value();
     executable_ = device->prepare(work_.program);
+    const double seconds = seconds_of([&] { executable_->run(); });
+    constexpr double kBlockSeconds = 0.005;
+    block_ = std::clamp<int64_t>(static_cast<int64_t>(kBlockSeconds / seconds), 1, 1000);
     row_ = row.name;
   }
   /// What differs from the reference, if anything does.
   const std::optional<std::string>& difference() const { return difference_; }
   const Program& program() const { return work_.program; }
   Executable& executable() { return *executable_; }
+  /// Runs in a row that take some milliseconds: waking the threads is then a small part, as it is
+  /// in a training.
+  int64_t block() const { return block_; }
   /// Whether any row so far differed.
   bool failed() const { return failed_; }
 
@@ -47,6 +62,7 @@ class Workbench {
   Work work_;
   std::optional<std::string> difference_;
   std::unique_ptr<Executable> executable_;
+  int64_t block_ = 1;
   bool failed_ = false;
 };
 
@@ -56,10 +72,11 @@ void time_row(benchmark::State& state, const Row& row, Workbench& bench) {
     state.SkipWithError(bench.difference()->c_str());
     return;
   }
-  const auto start = std::chrono::steady_clock::now();
-  for (auto _ : state) bench.executable().run();
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  const double seconds = took.count() / static_cast<double>(state.iterations());
+  const int64_t block = bench.block();
+  const double total = seconds_of([&] {
+    while (state.KeepRunningBatch(block)) bench.executable().run(static_cast<uint64_t>(block));
+  });
+  const double seconds = total / static_cast<double>(state.iterations());
 
   double bytes = 0.0, flops = 0.0;
   for (const Op& op : bench.program()) {
@@ -80,13 +97,19 @@ void time_row(benchmark::State& state, const Row& row, Workbench& bench) {
     state.counters["%copy"] = 100.0 * rate / most.copy_gb_per_s;
 }
 
-/// Shows the median over the repetitions and its coefficient of variation; the mean says less.
+/// Shows the median over the repetitions and its coefficient of variation, or the first error; the
+/// mean says less.
 class MedianReporter : public benchmark::ConsoleReporter {
  public:
+  MedianReporter() : ConsoleReporter(isatty(STDOUT_FILENO) ? OO_ColorTabular : OO_Tabular) {}
+
   void ReportRuns(const std::vector<Run>& runs) override {
     std::vector<Run> shown;
-    for (const Run& run : runs)
-      if (run.aggregate_name != "mean" && run.aggregate_name != "stddev") shown.push_back(run);
+    for (const Run& run : runs) {
+      const bool first_error = run.aggregate_name.empty() && shown.empty();
+      if (first_error || run.aggregate_name == "median" || run.aggregate_name == "cv")
+        shown.push_back(run);
+    }
     ConsoleReporter::ReportRuns(shown);
   }
 };

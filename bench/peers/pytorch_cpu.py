@@ -92,7 +92,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--adam", choices=("default", "fused"), default="default")
-    parser.add_argument("--data", help="folder with MNIST's files or a train.npy; else random bytes")
+    parser.add_argument(
+        "--data", help="folder with MNIST's files or a train.npy; else random bytes"
+    )
     parser.add_argument("--initial-weights", help="safetensors file; else PyTorch's own weights")
     options = parser.parse_args()
 
