@@ -8,20 +8,6 @@
 
 namespace elbo {
 
-namespace cpu {
-namespace baseline {
-extern const Execution execution;
-}
-#if defined(__x86_64__)
-namespace avx2 {
-extern const Execution execution;
-}
-namespace avx512 {
-extern const Execution execution;
-}
-#endif
-}  // namespace cpu
-
 namespace {
 
 class ReversedExecutable : public Executable {

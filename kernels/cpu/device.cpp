@@ -19,18 +19,6 @@
 namespace elbo {
 namespace cpu {
 
-namespace baseline {
-extern const Execution execution;
-}
-#if defined(__x86_64__)
-namespace avx2 {
-extern const Execution execution;
-}
-namespace avx512 {
-extern const Execution execution;
-}
-#endif
-
 const Execution& best_execution() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -5,7 +5,6 @@ namespace elbo::cpu::ELBO_CPU_ISA {
 #define ELBO_STRINGIFY_(x) #x
 #define ELBO_STRINGIFY(x) ELBO_STRINGIFY_(x)
 
-extern const Execution execution;
 const Execution execution = {
     ELBO_STRINGIFY(ELBO_CPU_ISA),
     [](const Op& op) { return std::visit([](const auto& o) { return tasks(o); }, op); },

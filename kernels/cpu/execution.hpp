@@ -15,6 +15,19 @@ struct Execution {
   void (*run)(const Op& op, int task);
 };
 
+// One for each instruction set that kernels/CMakeLists.txt builds.
+namespace baseline {
+extern const Execution execution;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Execution execution;
+}
+namespace avx512 {
+extern const Execution execution;
+}
+#endif
+
 /// The best build this processor can run.
 const Execution& best_execution();
 
