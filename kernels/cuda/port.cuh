@@ -68,6 +68,80 @@ using Stream = cudaStream_t;
 ELBO_DEVICE float4 load4(const float* source) { return *reinterpret_cast<const float4*>(source); }
 ELBO_DEVICE void store4(float* target, float4 value) { *reinterpret_cast<float4*>(target) = value; }
 
+/// Starts copying 16 bytes of global memory to shared memory, or zeros where !present: `global` is
+/// then not read. Both addresses must be 16-byte aligned. The bytes are there for the calling
+/// thread after copy_async_wait, for the block after the __syncthreads behind it.
+ELBO_DEVICE void copy_async16(void* shared, const void* global, bool present) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+                 "l"(__cvta_generic_to_global(global)), "r"(present ? 16 : 0)
+               : "memory");
+}
+/// The same with 4 bytes, 4-byte aligned.
+ELBO_DEVICE void copy_async4(void* shared, const void* global, bool present) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+               :
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+                 "l"(__cvta_generic_to_global(global)), "r"(present ? 4 : 0)
+               : "memory");
+}
+/// Makes a group of the copies that the thread has started since its last one (perhaps of none).
+ELBO_DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+/// Waits until all of the thread's groups but the latest kPending are complete. Every copy must
+/// have been waited for when the thread ends.
+template <int kPending>
+ELBO_DEVICE void copy_async_wait() {
+  asm volatile("cp.async.wait_group %0;" : : "n"(kPending) : "memory");
+}
+
+/// The bits of x rounded to a tf32, the nearest with 10 mantissa bits and of two the larger one in
+/// magnitude. The low 13 bits are zero, infinity and NaN stay what they are.
+ELBO_DEVICE uint32_t to_tf32(float x) {
+  uint32_t bits;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+  return bits;
+}
+
+/// d += a b by the whole warp: a is [16, 8], b [8, 8], d [16, 8]. All 32 lanes must call together.
+/// With g = lane / 4 and t = lane % 4 a lane holds
+///   a: [g, t], [g + 8, t], [g, t + 4], [g + 8, t + 4]              b: [t, g], [t + 4, g]
+///   d: [g, 2 t], [g, 2 t + 1], [g + 8, 2 t], [g + 8, 2 t + 1]
+/// The hardware ignores the low 13 bits of a and b: it truncates what to_tf32 has not rounded.
+ELBO_DEVICE void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+/// The same for a [16, 16] and b [16, 8] of bfloat16, two in a register, the first in its low half:
+///   a: [g, 2 t ..], [g + 8, 2 t ..], [g, 2 t + 8 ..], [g + 8, 2 t + 8 ..]
+///   b: [2 t .., g], [2 t + 8 .., g]
+ELBO_DEVICE void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+/// In a kernel launched before the previous one of its stream has ended (programmatic dependent
+/// launch): waits for that one's end and its writes. Without such a launch, or below sm_90,
+/// nothing.
+ELBO_DEVICE void wait_for_previous_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// Lets the next kernel of the stream start once every block has called this or ended, if it was
+/// launched so; it sees this kernel's writes only after its own wait_for_previous_kernel.
+ELBO_DEVICE void release_next_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 namespace detail {
 
 inline constexpr size_t kSharedBytesWithoutOptIn = 48 * 1024;
@@ -116,6 +190,35 @@ ELBO_DEVICE void store4(float* target, float4 value,
   __builtin_memcpy(target, &value, sizeof value);
 }
 
+ELBO_DEVICE void copy_async16(void* shared, const void* global, bool present,
+                              emulation::Location caller = emulation::Location::current()) {
+  emulation::copy_async(shared, global, 16, present, caller);
+}
+ELBO_DEVICE void copy_async4(void* shared, const void* global, bool present,
+                             emulation::Location caller = emulation::Location::current()) {
+  emulation::copy_async(shared, global, 4, present, caller);
+}
+ELBO_DEVICE void copy_async_commit() { emulation::copy_async_commit(); }
+template <int kPending>
+ELBO_DEVICE void copy_async_wait() {
+  static_assert(kPending >= 0);
+  emulation::copy_async_wait(kPending);
+}
+
+ELBO_DEVICE uint32_t to_tf32(float x) { return emulation::to_tf32(x); }
+ELBO_DEVICE void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                          emulation::Location caller = emulation::Location::current()) {
+  emulation::mma(emulation::WarpOp::kMmaTf32, d, a, b, caller);
+}
+ELBO_DEVICE void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                          emulation::Location caller = emulation::Location::current()) {
+  emulation::mma(emulation::WarpOp::kMmaBf16, d, a, b, caller);
+}
+
+// Emulated kernels run one after the other.
+ELBO_DEVICE void wait_for_previous_kernel() {}
+ELBO_DEVICE void release_next_kernel() {}
+
 /// Runs `kernel` to its end on the executor that the test selected.
 template <class Args>
 void launch(void (*kernel)(Args), dim3 grid, dim3 block, size_t shared_bytes, Stream,
@@ -134,5 +237,15 @@ void launch(void (*kernel)(Args), dim3 grid, dim3 block, size_t shared_bytes, St
 }
 
 #endif
+
+/// Takes the next number of a counter in global memory, for one thread of each block to find out
+/// which block is the last. What the block's other threads wrote counts as written before only if
+/// __syncthreads stands before; the last block may read all blocks' writes after one behind.
+ELBO_DEVICE unsigned take_ticket(unsigned* counter) {
+  __threadfence();
+  const unsigned ticket = atomicAdd(counter, 1u);
+  __threadfence();
+  return ticket;
+}
 
 }  // namespace elbo::cuda

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tests/cuda_emulation/tensor_core.hpp"
+
 namespace elbo::cuda::emulation {
 
 /// A place in a kernel's source, taken where a function with it as default argument is called.
@@ -32,6 +34,8 @@ enum class WarpOp {
   kAny,
   kAll,
   kSync,
+  kMmaTf32,
+  kMmaBf16,
 };
 
 struct WarpRequest {
@@ -40,10 +44,20 @@ struct WarpRequest {
   uint64_t value = 0;
   int argument = 0;
   int width = 32;
+  MmaFragments* fragments = nullptr;  // mma: replaced by the result
 };
 
 /// The *_sync functions: waits for every lane of the mask, returns this lane's result.
 uint64_t warp_collective(const WarpRequest& request, Location at);
+
+/// d += a b, `op` being one of the mma: waits for all 32 lanes.
+void mma(WarpOp op, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Location at);
+
+/// cp.async: `bytes` bytes, zeros where !present, arrive with the wait that covers their group; NaN
+/// bits until then. The target must be shared memory, both addresses multiples of `bytes`.
+void copy_async(void* shared, const void* global, size_t bytes, bool present, Location at);
+void copy_async_commit();
+void copy_async_wait(int pending);
 
 /// __threadfence of the running thread, and whether it has issued one.
 void fence_thread();

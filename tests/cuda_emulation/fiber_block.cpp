@@ -1,7 +1,9 @@
 #include "tests/cuda_emulation/fiber_block.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <map>
 
 #include "tests/cuda_emulation/sanitizers.hpp"
@@ -88,6 +90,11 @@ void FiberBlock::run_thread(void* argument) {
   FiberBlock& block = *thread.block;
   try {
     block.launch_.invoke(block.launch_.kernel, block.launch_.args);
+    if (thread.copies.count() != 0) {
+      block.fail(thread,
+                 std::to_string(thread.copies.count()) +
+                     " asynchronous copies never waited for by the thread that started them");
+    }
     block.exit_thread(thread);
   } catch (const ThreadStopped&) {
   } catch (const std::exception& error) {
@@ -209,6 +216,7 @@ void FiberBlock::release_warp_if_complete(FiberThread& arriving, unsigned warp, 
     }
   }
   if (first == nullptr) return;
+  if (first->request.fragments != nullptr) multiply(arriving, lanes);
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     if (lanes[lane] == nullptr) continue;
     lanes[lane]->warp_result = collective_result(arriving, lane, lanes);
@@ -216,6 +224,17 @@ void FiberBlock::release_warp_if_complete(FiberThread& arriving, unsigned warp, 
   for (FiberThread* thread : lanes) {
     if (thread != nullptr) thread->state = State::kReady;
   }
+}
+
+void FiberBlock::multiply(FiberThread& arriving, FiberThread* const (&lanes)[kLanes]) {
+  MmaWarp warp{};
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    if (lanes[lane] == nullptr) {
+      fail(arriving, "mma in which lane " + std::to_string(lane) + " does not take part");
+    }
+    warp[lane] = lanes[lane]->request.fragments;
+  }
+  lanes[0]->request.op == WarpOp::kMmaTf32 ? mma_tf32(warp) : mma_bf16(warp);
 }
 
 uint64_t FiberBlock::collective_result(FiberThread& arriving, unsigned lane,
@@ -235,6 +254,8 @@ uint64_t FiberBlock::collective_result(FiberThread& arriving, unsigned lane,
     case WarpOp::kAll:
       return ballot == present;
     case WarpOp::kSync:
+    case WarpOp::kMmaTf32:
+    case WarpOp::kMmaBf16:
       return 0;
     default:
       break;
@@ -292,6 +313,30 @@ uint64_t warp_collective(const WarpRequest& request, Location at) {
   FiberThread& thread = current_thread();
   return thread.block->collective(thread, request, at);
 }
+
+void mma(WarpOp op, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Location at) {
+  MmaFragments fragments;
+  std::copy(std::begin(d), std::end(d), fragments.d);
+  std::copy(std::begin(a), std::end(a), fragments.a);
+  std::copy(std::begin(b), std::end(b), fragments.b);
+  warp_collective({.op = op, .mask = 0xffffffffu, .fragments = &fragments}, at);
+  std::copy(std::begin(fragments.d), std::end(fragments.d), d);
+}
+
+void copy_async(void* shared, const void* global, size_t bytes, bool present, Location at) {
+  require_alignment(shared, bytes, at);
+  require_alignment(global, bytes, at);
+  FiberThread& thread = current_thread();
+  thread.location = at;
+  if (!thread.block->shared().contains(shared)) {
+    thread.block->fail(thread, "asynchronous copy to memory that is not shared");
+  }
+  thread.copies.start(static_cast<std::byte*>(shared), static_cast<const std::byte*>(global),
+                      present ? bytes : 0, bytes);
+}
+
+void copy_async_commit() { current_thread().copies.commit(); }
+void copy_async_wait(int pending) { current_thread().copies.wait(static_cast<uint64_t>(pending)); }
 
 void fence_thread() { current_thread().fenced = true; }
 bool thread_has_fenced() { return current_thread().fenced; }

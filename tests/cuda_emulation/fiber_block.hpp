@@ -9,6 +9,7 @@
 #include "tests/cuda_emulation/device_runtime.hpp"
 #include "tests/cuda_emulation/fiber.hpp"
 #include "tests/cuda_emulation/launch.hpp"
+#include "tests/cuda_emulation/pending_copies.hpp"
 #include "tests/cuda_emulation/shared_memory.hpp"
 
 namespace elbo::cuda::emulation {
@@ -36,6 +37,7 @@ struct FiberThread {
   WarpRequest request;
   uint64_t warp_result = 0;
   bool fenced = false;
+  PendingCopies copies;
   char warp_tag = 0;  // identity of this lane's __syncwarp for the race check
 };
 
@@ -65,6 +67,7 @@ class FiberBlock {
   void exit_thread(FiberThread& thread);
   void release_barrier_if_complete(FiberThread& arriving);
   void release_warp_if_complete(FiberThread& arriving, unsigned warp, unsigned mask);
+  void multiply(FiberThread& arriving, FiberThread* const (&lanes)[kLanes]);
   uint64_t collective_result(FiberThread& arriving, unsigned lane,
                              FiberThread* const (&lanes)[kLanes]);
   void describe_failure(const FiberThread& thread, const std::string& message);

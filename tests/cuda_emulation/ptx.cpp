@@ -1,9 +1,9 @@
 #include "tests/cuda_emulation/ptx.hpp"
 
 #include <algorithm>
-#include <cfenv>
 #include <string>
 
+#include "tests/cuda_emulation/default_floating_point.hpp"
 #include "tests/cuda_emulation/ptx_machine.hpp"
 #include "tests/cuda_emulation/ptx_program.hpp"
 
@@ -19,22 +19,6 @@ const ptx::Function& find_function(const std::vector<ptx::Module>& modules,
   throw KernelError("kernel " + name + " is in none of the " + std::to_string(modules.size()) +
                     " PTX modules");
 }
-
-/// While in scope the host rounds to nearest and keeps subnormals: instructions say (.ftz, .rz)
-/// where they differ, whatever mode the caller is in.
-class DefaultFloatingPoint {
- public:
-  DefaultFloatingPoint() {
-    std::fegetenv(&callers_);
-    std::fesetenv(FE_DFL_ENV);
-  }
-  ~DefaultFloatingPoint() { std::fesetenv(&callers_); }
-  DefaultFloatingPoint(const DefaultFloatingPoint&) = delete;
-  DefaultFloatingPoint& operator=(const DefaultFloatingPoint&) = delete;
-
- private:
-  std::fenv_t callers_;
-};
 
 void check_fits(const ptx::Function& function, const Launch& launch) {
   if (function.parameters.size() != 1 || function.parameter_bytes != launch.args_size) {

@@ -6,6 +6,7 @@
 
 #include "tests/cuda_emulation/ptx_machine.hpp"
 #include "tests/cuda_emulation/ptx_opcodes.hpp"
+#include "tests/cuda_emulation/tensor_core.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {
@@ -310,6 +311,10 @@ void convert(Thread& thread, const Instruction& instruction) {
   });
 }
 
+void convert_to_tf32(Thread& thread, const Instruction& instruction) {
+  write(thread, instruction.operands[0], to_tf32(read<float>(thread, instruction.operands[1])));
+}
+
 constexpr Opcode kOpcodes[] = {
     {"add", &wrapping<Add>},
     {"sub", &wrapping<Subtract>},
@@ -341,6 +346,7 @@ constexpr Opcode kOpcodes[] = {
     {"copysign", &copy_sign},
     {"setp", &set_predicate},
     {"cvt", &convert},
+    {"cvt.rna.tf32", &convert_to_tf32},
 };
 
 }  // namespace

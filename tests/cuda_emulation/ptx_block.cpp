@@ -4,6 +4,7 @@
 
 #include "tests/cuda_emulation/ptx_machine.hpp"
 #include "tests/cuda_emulation/ptx_opcodes.hpp"
+#include "tests/cuda_emulation/tensor_core.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {
@@ -24,13 +25,11 @@ void wait_for_block(Thread& thread, const Instruction& instruction) {
   thread.state = State::kAtBarrier;
 }
 
-uint32_t mask_of(const Thread& thread, const Instruction& instruction) {
-  return read<uint32_t>(thread, instruction.operands.back());
-}
-
 template <Collective collective>
 void wait_for_warp(Thread& thread, const Instruction& instruction) {
-  if ((mask_of(thread, instruction) >> thread.lane() & 1) == 0) {
+  const bool is_mma = collective == Collective::kMmaTf32 || collective == Collective::kMmaBf16;
+  thread.mask = is_mma ? 0xffffffffu : read<uint32_t>(thread, instruction.operands.back());
+  if ((thread.mask >> thread.lane() & 1) == 0) {
     reject(thread, instruction, "the calling lane is not in its own mask");
   }
   thread.collective = collective;
@@ -58,6 +57,8 @@ constexpr Opcode kOpcodes[] = {
     {"redux.sync.add", &wait_for_warp<Collective::kReduceAdd>},
     {"redux.sync.min", &wait_for_warp<Collective::kReduceMinimum>},
     {"redux.sync.max", &wait_for_warp<Collective::kReduceMaximum>},
+    {"mma.sync.m16n8k8.row.col.tf32.tf32", &wait_for_warp<Collective::kMmaTf32>},
+    {"mma.sync.m16n8k16.row.col.bf16.bf16", &wait_for_warp<Collective::kMmaBf16>},
 };
 
 struct ShuffleSource {
@@ -197,6 +198,10 @@ bool Block::release_warp(unsigned warp) {
         break;
       case Collective::kWarpBarrier:
         break;
+      case Collective::kMmaTf32:
+      case Collective::kMmaBf16:
+        multiply(lanes);
+        break;
       default:
         reduce(lanes);
         break;
@@ -212,7 +217,7 @@ bool Block::release_warp(unsigned warp) {
 /// Collects the lanes of the mask of `waiting`; false while one of them is still under way. Lanes
 /// that have exited, or never were, are not waited for.
 bool Block::complete_lanes(const Thread& waiting, Lanes& lanes) {
-  const uint32_t mask = mask_of(waiting, waiting_at(waiting));
+  const uint32_t mask = waiting.mask;
   const Thread* elsewhere = nullptr;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     const size_t i = size_t{waiting.warp()} * kLanes + lane;
@@ -220,7 +225,7 @@ bool Block::complete_lanes(const Thread& waiting, Lanes& lanes) {
     Thread& thread = threads_[i];
     if (thread.state == State::kExited) continue;
     if (thread.state != State::kAtWarpCollective) return false;
-    if (mask_of(thread, waiting_at(thread)) != mask) return false;
+    if (thread.mask != mask) return false;
     if (&waiting_at(thread) != &waiting_at(waiting)) elsewhere = &thread;
     lanes[lane] = &thread;
   }
@@ -300,6 +305,36 @@ void Block::reduce(const Lanes& lanes) {
   }
   for (Thread* thread : lanes) {
     if (thread != nullptr) write(*thread, instruction.operands[0], result);
+  }
+}
+
+/// mma: operands d, a, b, c, each a vector of registers.
+void Block::multiply(const Lanes& lanes) {
+  std::array<MmaFragments, kLanes> fragments;
+  MmaWarp warp{};
+  const Thread* first = *std::find_if(lanes.begin(), lanes.end(), [](auto* lane) { return lane; });
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const Instruction& instruction = waiting_at(*first);
+    if (lanes[lane] == nullptr) {
+      fail(*first, instruction,
+           "mma in which lane " + std::to_string(lane) + " does not take part");
+    }
+    const auto fill = [&](auto& target, size_t operand) {
+      for (size_t i = 0; i < std::size(target); ++i) {
+        target[i] = read<std::decay_t<decltype(target[0])>>(
+            *lanes[lane], instruction.operands[operand].parts.at(i));
+      }
+    };
+    fill(fragments[lane].a, 1);
+    fill(fragments[lane].b, 2);
+    fill(fragments[lane].d, 3);
+    warp[lane] = &fragments[lane];
+  }
+  first->collective == Collective::kMmaTf32 ? mma_tf32(warp) : mma_bf16(warp);
+  for (Thread* thread : lanes) {
+    for (size_t i = 0; i < 4; ++i) {
+      write(*thread, waiting_at(*thread).operands[0].parts.at(i), fragments[thread->lane()].d[i]);
+    }
   }
 }
 

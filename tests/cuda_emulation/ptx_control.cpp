@@ -28,7 +28,14 @@ void call(Thread& thread, const Instruction& instruction) {
   thread.frames.push_back(std::move(frame));
 }
 
-void leave(Thread& thread, const Instruction&) { thread.state = Thread::State::kExited; }
+void leave(Thread& thread, const Instruction& instruction) {
+  if (thread.copies.count() != 0) {
+    reject(thread, instruction,
+           std::to_string(thread.copies.count()) +
+               " asynchronous copies never waited for by the thread that started them");
+  }
+  thread.state = Thread::State::kExited;
+}
 
 void come_back(Thread& thread, const Instruction& instruction) {
   if (thread.frames.size() == 1) return leave(thread, instruction);
@@ -43,17 +50,25 @@ void come_back(Thread& thread, const Instruction& instruction) {
   }
 }
 
-void fence(Thread&, const Instruction&) {}
+// Fences order what already runs in order, one thread at a time; griddepcontrol orders kernels,
+// which run one after the other.
+void nothing(Thread&, const Instruction&) {}
 
 void trap(Thread& thread, const Instruction& instruction) {
   reject(thread, instruction, "the kernel trapped");
 }
 
 constexpr Opcode kOpcodes[] = {
-    {"bra", &branch},   {"brx.idx", &indexed_branch},
-    {"call", &call},    {"ret", &come_back},
-    {"exit", &leave},   {"trap", &trap},
-    {"membar", &fence}, {"fence", &fence},
+    {"bra", &branch},
+    {"brx.idx", &indexed_branch},
+    {"call", &call},
+    {"ret", &come_back},
+    {"exit", &leave},
+    {"trap", &trap},
+    {"membar", &nothing},
+    {"fence", &nothing},
+    {"griddepcontrol.wait", &nothing},
+    {"griddepcontrol.launch_dependents", &nothing},
 };
 
 }  // namespace

@@ -116,7 +116,11 @@ void decode_opcode(std::string_view opcode, Instruction& instruction) {
                  (instruction.type == Type::kNone ? instruction.type : instruction.source_type) =
                      found;
                }) ||
-         apply(kSpaces, word, [&](Space found) { instruction.space = found; }) ||
+         apply(kSpaces, word,
+               [&](Space found) {
+                 (instruction.space == Space::kGeneric ? instruction.space
+                                                       : instruction.source_space) = found;
+               }) ||
          apply(kRoundings, word,
                [&](RoundingName found) {
                  instruction.rounding = found.rounding;

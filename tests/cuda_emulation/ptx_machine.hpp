@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/cuda_emulation/launch.hpp"
+#include "tests/cuda_emulation/pending_copies.hpp"
 #include "tests/cuda_emulation/ptx_program.hpp"
 
 namespace elbo::cuda::emulation::ptx {
@@ -43,6 +44,8 @@ enum class Collective : uint8_t {
   kReduceAdd,
   kReduceMinimum,
   kReduceMaximum,
+  kMmaTf32,
+  kMmaBf16,
 };
 
 /// A function that a thread is in: the kernel itself, or one called from it.
@@ -75,9 +78,11 @@ struct Thread {
   uint3 index{};
   State state = State::kReady;
   Collective collective{};    // while waiting
+  uint32_t mask = 0;          // while waiting at a warp function: the lanes that it waits for
   bool carry = false;         // of the last .cc instruction
   std::vector<Frame> frames;  // the running one is the last
   std::vector<std::byte> local;
+  PendingCopies copies;
 };
 
 class Block {
@@ -87,9 +92,14 @@ class Block {
   /// Runs every thread to its end; throws KernelError.
   void run();
 
-  /// `bytes` bytes at an address of a state space; throws KernelError where they are misaligned or
+  /// `bytes` bytes at an address of `space`; throws KernelError where they are misaligned or
   /// (shared, local, parameter; global under AddressSanitizer) out of bounds.
-  std::byte* memory(Thread& thread, const Instruction& instruction, uint64_t address, size_t bytes);
+  std::byte* memory(Thread& thread, const Instruction& instruction, Space space, uint64_t address,
+                    size_t bytes);
+  std::byte* memory(Thread& thread, const Instruction& instruction, uint64_t address,
+                    size_t bytes) {
+    return memory(thread, instruction, instruction.space, address, bytes);
+  }
 
   unsigned special(const Thread& thread, Special special, unsigned axis) const;
   [[noreturn]] void fail(const Thread& thread, const Instruction& at, const std::string& why) const;
@@ -103,6 +113,7 @@ class Block {
   bool complete_lanes(const Thread& waiting, Lanes& lanes);
   void shuffle(const Lanes& lanes);
   void reduce(const Lanes& lanes);
+  void multiply(const Lanes& lanes);
   bool in_shared_variable(uint64_t address, size_t bytes) const;
   const Instruction& waiting_at(const Thread& thread) const {
     return thread.frame().function->code[thread.frame().next - 1];

@@ -135,6 +135,29 @@ struct Xor {
   }
 };
 
+/// Operands: [target], [source], bytes, and optionally how many of them are read.
+void copy_async(Thread& thread, const Instruction& instruction) {
+  const std::vector<Operand>& operands = instruction.operands;
+  const auto bytes = read<uint32_t>(thread, operands[2]);
+  const auto present = operands.size() > 3 ? read<uint32_t>(thread, operands[3]) : bytes;
+  if (present > bytes) reject(thread, instruction, "source larger than the target");
+  std::byte* target = thread.block->memory(thread, instruction, instruction.space,
+                                           address_of(thread, operands[0]), bytes);
+  const uint64_t from = address_of(thread, operands[1]);
+  if (from % bytes != 0) reject(thread, instruction, "misaligned access");
+  const std::byte* source =
+      present == 0
+          ? nullptr
+          : thread.block->memory(thread, instruction, instruction.source_space, from, bytes);
+  thread.copies.start(target, source, present, bytes);
+}
+
+void commit_copies(Thread& thread, const Instruction&) { thread.copies.commit(); }
+
+void wait_for_copies(Thread& thread, const Instruction& instruction) {
+  thread.copies.wait(read_bits(thread, instruction.operands[0]));
+}
+
 constexpr Opcode kOpcodes[] = {
     {"ld", &load},
     {"ldu", &load},
@@ -150,6 +173,9 @@ constexpr Opcode kOpcodes[] = {
     {"atom.and", &atomic<And>},
     {"atom.or", &atomic<Or>},
     {"atom.xor", &atomic<Xor>},
+    {"cp.async", &copy_async},
+    {"cp.async.commit_group", &commit_copies},
+    {"cp.async.wait_group", &wait_for_copies},
     {"red.add", &atomic<Add>},
     {"red.min", &atomic<Minimum>},
     {"red.max", &atomic<Maximum>},
@@ -163,10 +189,9 @@ constexpr Opcode kOpcodes[] = {
 
 std::span<const Opcode> memory_opcodes() { return kOpcodes; }
 
-std::byte* Block::memory(Thread& thread, const Instruction& instruction, uint64_t address,
-                         size_t bytes) {
+std::byte* Block::memory(Thread& thread, const Instruction& instruction, Space space,
+                         uint64_t address, size_t bytes) {
   if (address % bytes != 0) fail(thread, instruction, "misaligned access");
-  Space space = instruction.space;
   if (space == Space::kGeneric) {
     for (const Space candidate : {Space::kShared, Space::kLocal, Space::kParameter}) {
       if (address / kWindowSize == window_of(candidate) / kWindowSize) space = candidate;

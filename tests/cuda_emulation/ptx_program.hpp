@@ -68,6 +68,7 @@ struct Instruction {
   Type type = Type::kNone;         // of the result
   Type source_type = Type::kNone;  // cvt, set: of the operand
   Space space = Space::kGeneric;
+  Space source_space = Space::kGeneric;  // cp.async: of what it reads
   Rounding rounding = Rounding::kNearest;
   bool to_integral = false;  // .rni, .rzi, ...: the rounding makes an integral value
   bool flush = false;        // .ftz

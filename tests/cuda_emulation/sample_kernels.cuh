@@ -17,6 +17,11 @@ enum class Bug {
   kUnwrittenShared,
   kSharedOverrun,
   kMissingAtomic,
+  kDivergentMma,
+  kExitBeforeMma,
+  kMissingWait,
+  kLateWait,
+  kCopyToGlobal,
 };
 
 inline constexpr unsigned kBlock = 64;
@@ -136,13 +141,11 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kBlock) total_kernel(TotalArgs args) {
     if (bug == Bug::kMissingAtomic) {
       rank[0] = (*args.ticket)++;
     } else {
-      __threadfence();
-      rank[0] = atomicAdd(args.ticket, 1u);
+      rank[0] = take_ticket(args.ticket);
     }
   }
   __syncthreads();
   if (rank[0] != gridDim.x - 1) return;
-  __threadfence();
   sum = block_sum<Bug::kNone>(threadIdx.x < gridDim.x ? args.partial[threadIdx.x] : 0.0f);
   if (threadIdx.x != 0) return;
   *args.total = sum;
@@ -193,6 +196,114 @@ template <int scale>
 ELBO_KERNEL void cosine_kernel(CosineArgs args) {
   const int i = static_cast<int>(threadIdx.x);
   if (i < args.count) args.y[i] = cos(scale * args.x[i]);
+}
+
+struct TicketArgs {
+  unsigned* counter;
+  unsigned* tickets;  // [gridDim.x]
+  unsigned* last;     // counts the blocks that were the last
+};
+
+/// Every block takes one ticket; templated like all kernels of this header.
+template <Bug bug>
+ELBO_KERNEL void ticket_kernel(TicketArgs args) {
+  wait_for_previous_kernel();
+  if (threadIdx.x == 0) {
+    const unsigned ticket = take_ticket(args.counter);
+    args.tickets[blockIdx.x] = ticket;
+    if (ticket == gridDim.x - 1) ++*args.last;
+  }
+  release_next_kernel();
+}
+
+struct StagedCopyArgs {
+  const float* source;  // [count]
+  float* target;        // [2 stages, kBlock, width]
+  int count;
+};
+
+/// target = source and zeros behind its end, by way of shared memory in two stages; a thread writes
+/// what another one has copied.
+template <int width, Bug bug>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kBlock) staged_copy_kernel(StagedCopyArgs args) {
+  constexpr int kStage = static_cast<int>(kBlock) * width;
+  ELBO_DYNAMIC_SHARED(float, staged);  // [2 stages, kBlock, width]
+  const int own = static_cast<int>(threadIdx.x) * width;
+  for (int first = own; first < 2 * kStage; first += kStage) {
+    const bool present = first < args.count;
+    float* to = bug == Bug::kCopyToGlobal ? args.target + first : staged + first;
+    if constexpr (width == 4) {
+      copy_async16(to, present ? args.source + first : nullptr, present);
+    } else {
+      copy_async4(to, present ? args.source + first : nullptr, present);
+    }
+    copy_async_commit();
+  }
+  const int other = kStage - width - own;
+  if (bug != Bug::kMissingWait) copy_async_wait<1>();
+  if (bug != Bug::kMissingBarrier) __syncthreads();
+  for (int i = 0; i < width; ++i) args.target[other + i] = staged[other + i];
+  if (bug != Bug::kMissingWait && bug != Bug::kLateWait) copy_async_wait<0>();
+  __syncthreads();
+  for (int i = kStage; i < kStage + width; ++i) args.target[other + i] = staged[other + i];
+  if (bug == Bug::kLateWait) {
+    __syncthreads();
+    copy_async_wait<0>();
+  }
+}
+
+struct Tf32Args {
+  const float* x;
+  uint32_t* bits;
+  int count;
+};
+
+/// bits = to_tf32(x).
+template <Bug bug>
+ELBO_KERNEL void tf32_kernel(Tf32Args args) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < args.count) args.bits[i] = to_tf32(args.x[i]);
+}
+
+template <class Element>
+struct MmaArgs {
+  const Element* a;  // [16, depth], as bits
+  const Element* b;  // [depth, 8]
+  float* d;          // [16, 8]
+  int depth;
+};
+
+/// d += a b by one warp. Element is the operands' bits: uint32_t of a float, uint16_t of a
+/// bfloat16.
+template <class Element, Bug bug>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kWarpSize) mma_kernel(MmaArgs<Element> args) {
+  constexpr bool bf16 = sizeof(Element) == 2;
+  constexpr int kDepth = bf16 ? 16 : 8;
+  const int group = static_cast<int>(threadIdx.x) / 4, member = static_cast<int>(threadIdx.x) % 4;
+  if (bug == Bug::kExitBeforeMma && threadIdx.x == 31) return;
+  const auto a = [&](int row, int k) { return uint32_t{args.a[row * args.depth + k]}; };
+  const auto b = [&](int k) { return uint32_t{args.b[k * 8 + group]}; };
+  float* rows[2] = {args.d + group * 8 + 2 * member, args.d + (group + 8) * 8 + 2 * member};
+  float d[4] = {rows[0][0], rows[0][1], rows[1][0], rows[1][1]};
+  for (int k = 0; k < args.depth; k += kDepth) {
+    if constexpr (bf16) {
+      const int low = k + 2 * member, high = low + 8;
+      const auto pair = [&](int row, int at) { return a(row, at) | a(row, at + 1) << 16; };
+      const uint32_t left[4] = {pair(group, low), pair(group + 8, low), pair(group, high),
+                                pair(group + 8, high)};
+      const uint32_t right[2] = {b(low) | b(low + 1) << 16, b(high) | b(high + 1) << 16};
+      if (bug == Bug::kDivergentMma && threadIdx.x < 16) mma_bf16(d, left, right);
+      mma_bf16(d, left, right);
+    } else {
+      const int low = k + member, high = low + 4;
+      const uint32_t left[4] = {a(group, low), a(group + 8, low), a(group, high),
+                                a(group + 8, high)};
+      const uint32_t right[2] = {b(low), b(high)};
+      if (bug == Bug::kDivergentMma && threadIdx.x < 16) mma_tf32(d, left, right);
+      mma_tf32(d, left, right);
+    }
+  }
+  for (int i = 0; i < 4; ++i) rows[i / 2][i % 2] = d[i];
 }
 
 }  // namespace elbo::cuda::sample

@@ -37,6 +37,11 @@ SharedMemory::SharedMemory(size_t dynamic_bytes)
 
 SharedMemory::~SharedMemory() { unpoison(arena_.get(), capacity_); }
 
+bool SharedMemory::contains(const void* address) const {
+  const auto* byte = static_cast<const std::byte*>(address);
+  return byte >= arena_.get() && byte < arena_.get() + capacity_;
+}
+
 void* SharedMemory::variable(const void* identity, size_t bytes, size_t alignment) {
   for (const Variable& known : variables_) {
     if (known.identity == identity) return known.address;

@@ -18,6 +18,7 @@ class SharedMemory {
   /// The static variable of this identity, made at its first use; null where 48 KiB are exceeded.
   void* variable(const void* identity, size_t bytes, size_t alignment);
   void* dynamic() const { return dynamic_; }
+  bool contains(const void* address) const;
 
  private:
   struct Variable {
