@@ -232,21 +232,4 @@ void add_rows<OptimizerUpdate>(Rows& rows) {
   });
 }
 
-template <>
-void add_rows<AdvanceStep>(Rows& rows) {
-  for (const int32_t batch : {128, 8192})
-    rows.push_back(memory_row(AdvanceStep::name, "", std::to_string(batch), [batch](Workspace& w) {
-      StepPlan plan;
-      plan.row_count = 60000;
-      plan.batch_rows = batch;
-      return AdvanceStep{.plan = plan,
-                         .inputs = {w.state(batch), batch},
-                         .nll = w.uniforms(batch, 50.0f, 150.0f),
-                         .kl = w.uniforms(batch, 0.0f, 30.0f),
-                         .state = w.state(batch),
-                         .ring = w.allocate<StepRecord>(16),
-                         .ring_size = 16};
-    }));
-}
-
 }  // namespace elbo::bench

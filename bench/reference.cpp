@@ -118,21 +118,21 @@ void run_op(const DenseForward& op) {
 #pragma omp parallel for
     for (int r = 0; r < op.rows.active(); ++r)
       for (int64_t o = 0; o < op.out; ++o) {
-        const float* x = op.x + static_cast<int64_t>(r) * op.in;
-        const float* weight = op.weight + o * op.in;
+        const float* x = op.x.f32() + static_cast<int64_t>(r) * op.in;
+        const float* weight = op.weight.f32() + o * op.in;
         double sum = op.bias[o];
         for (int i = 0; i < op.in; ++i) sum += static_cast<double>(x[i]) * weight[i];
         const int64_t place = static_cast<int64_t>(r) * op.out + o;
-        if (op.preactivation != nullptr) op.preactivation[place] = as_float(sum);
-        op.y[place] = as_float(decltype(activation)::value(sum));
+        if (op.preactivation) op.preactivation.f32()[place] = as_float(sum);
+        op.y.f32()[place] = as_float(decltype(activation)::value(sum));
       }
   });
 }
 std::vector<Output> outputs_of(const DenseForward& op) {
   const int64_t count = static_cast<int64_t>(op.rows.active()) * op.out;
-  std::vector<Output> outputs = {{"y", op.y, count, sum_of(op.in)}};
-  if (op.preactivation != nullptr)
-    outputs.push_back({"preactivation", op.preactivation, count, sum_of(op.in)});
+  std::vector<Output> outputs = {{"y", op.y.f32(), count, sum_of(op.in)}};
+  if (op.preactivation)
+    outputs.push_back({"preactivation", op.preactivation.f32(), count, sum_of(op.in)});
   return outputs;
 }
 
@@ -142,23 +142,24 @@ void run_op(const DenseBackwardInput& op) {
     for (int r = 0; r < op.rows.active(); ++r) {
       std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
       for (int64_t o = 0; o < op.out; ++o) {
-        const double grad = op.grad_y[static_cast<int64_t>(r) * op.out + o];
+        const double grad = op.grad_y.f32()[static_cast<int64_t>(r) * op.out + o];
         for (int i = 0; i < op.in; ++i)
-          sum[static_cast<size_t>(i)] += grad * op.weight[o * op.in + i];
+          sum[static_cast<size_t>(i)] += grad * op.weight.f32()[o * op.in + i];
       }
       for (int i = 0; i < op.in; ++i) {
         const int64_t place = static_cast<int64_t>(r) * op.in + i;
         const double slope =
-            op.saved == nullptr
+            !op.saved
                 ? 1.0
-                : decltype(activation)::derivative(static_cast<double>(op.saved[place]));
-        op.grad_x[place] = as_float(sum[static_cast<size_t>(i)] * slope);
+                : decltype(activation)::derivative(static_cast<double>(op.saved.f32()[place]));
+        op.grad_x.f32()[place] = as_float(sum[static_cast<size_t>(i)] * slope);
       }
     }
   });
 }
 std::vector<Output> outputs_of(const DenseBackwardInput& op) {
-  return {{"grad_x", op.grad_x, static_cast<int64_t>(op.rows.active()) * op.in, sum_of(op.out)}};
+  return {
+      {"grad_x", op.grad_x.f32(), static_cast<int64_t>(op.rows.active()) * op.in, sum_of(op.out)}};
 }
 
 void run_op(const DenseBackwardWeights& op) {
@@ -167,9 +168,10 @@ void run_op(const DenseBackwardWeights& op) {
     std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
     double grad_bias = 0.0;
     for (int64_t r = 0; r < op.rows.active(); ++r) {
-      const double grad = op.grad_y[r * op.out + o];
+      const double grad = op.grad_y.f32()[r * op.out + o];
       grad_bias += grad;
-      for (int i = 0; i < op.in; ++i) sum[static_cast<size_t>(i)] += grad * op.x[r * op.in + i];
+      for (int i = 0; i < op.in; ++i)
+        sum[static_cast<size_t>(i)] += grad * op.x.f32()[r * op.in + i];
     }
     std::transform(sum.begin(), sum.end(), op.grad_weight + static_cast<int64_t>(o) * op.in,
                    as_float);
@@ -202,7 +204,7 @@ void run_op(const LatentForward& op) {
       const double mu = op.posterior.mu[b * op.posterior.mu_stride + c];
       const double logvar = op.posterior.logvar[b * op.posterior.logvar_stride + c];
       for (int64_t l = 0; l < op.samples; ++l)
-        op.z[(b * op.samples + l) * op.latent + c] =
+        op.z.f32()[(b * op.samples + l) * op.latent + c] =
             as_float(math::reparameterize(mu, logvar, epsilon(op, b, l, c)));
       kl += math::gaussian_kl(mu, logvar);
     }
@@ -211,7 +213,7 @@ void run_op(const LatentForward& op) {
 }
 std::vector<Output> outputs_of(const LatentForward& op) {
   const int64_t inputs = op.inputs.active();
-  return {{"z", op.z, inputs * op.samples * op.latent, kElementwise},
+  return {{"z", op.z.f32(), inputs * op.samples * op.latent, kElementwise},
           {"kl", op.kl, inputs, sum_of(op.latent)}};
 }
 
@@ -229,15 +231,15 @@ void run_op(const LatentBackward& op) {
           math::posterior_gradient<double>(op.posterior.mu[b * op.posterior.mu_stride + c],
                                            op.posterior.logvar[b * op.posterior.logvar_stride + c],
                                            grad_z, grad_z_epsilon, kl_weight);
-      op.grad_mu[b * op.grad_mu_stride + c] = as_float(grad.mu);
-      op.grad_logvar[b * op.grad_logvar_stride + c] = as_float(grad.logvar);
+      op.grad_mu.f32()[b * op.grad_mu_stride + c] = as_float(grad.mu);
+      op.grad_logvar.f32()[b * op.grad_logvar_stride + c] = as_float(grad.logvar);
     }
 }
 std::vector<Output> outputs_of(const LatentBackward& op) {
   // With everything that lies between the rows; two gradients interleaved are compared twice.
   const auto span = [&](int64_t stride) { return (op.inputs.active() - 1) * stride + op.latent; };
-  return {{"grad_mu", op.grad_mu, span(op.grad_mu_stride), sum_of(op.samples)},
-          {"grad_logvar", op.grad_logvar, span(op.grad_logvar_stride), sum_of(op.samples)}};
+  return {{"grad_mu", op.grad_mu.f32(), span(op.grad_mu_stride), sum_of(op.samples)},
+          {"grad_logvar", op.grad_logvar.f32(), span(op.grad_logvar_stride), sum_of(op.samples)}};
 }
 
 // Likelihoods
@@ -299,7 +301,7 @@ std::vector<Output> outputs_of(const LikelihoodMean& op) {
 void run_op(const ColumnSum& op) {
   for (int64_t c = 0; c < op.columns; ++c) {
     double sum = 0.0;
-    for (int64_t r = 0; r < op.rows.active(); ++r) sum += op.x[r * op.columns + c];
+    for (int64_t r = 0; r < op.rows.active(); ++r) sum += op.x.f32()[r * op.columns + c];
     op.out[c] = as_float(sum);
   }
 }
@@ -345,6 +347,31 @@ void update(math::AdamW, Slot& s, double grad, const math::OptimizerSettings& o,
   update(math::Adam{}, s, grad, without_decay, t);
 }
 
+double sum(const float* values, int64_t count) {
+  double total = 0.0;
+  for (int64_t i = 0; i < count; ++i) total += values[i];
+  return total;
+}
+
+StepRecord& record_of(const OptimizerUpdate& op, uint64_t step) {
+  return op.end.ring[step % static_cast<uint64_t>(op.end.ring_size)];
+}
+
+void end_step(const OptimizerUpdate& op) {
+  const StepEnd& end = op.end;
+  const int64_t rows = end.inputs.active();
+  StepRecord& record = record_of(op, op.state->step);
+  record = {.step = op.state->step + 1, .epoch = op.state->epoch};
+  record.nll = as_float(sum(end.nll, rows * end.samples) / static_cast<double>(rows * end.samples));
+  if (end.kl != nullptr) record.kl = as_float(sum(end.kl, rows) / static_cast<double>(rows));
+  record.learning_rate = op.state->learning_rate;
+  record.beta = op.state->beta;
+  if (op.squared_norm != nullptr)
+    record.gradient_norm = as_float(std::sqrt(sum(op.squared_norm, arena_chunks(op.count))));
+  record.rows = static_cast<int32_t>(rows);
+  *op.state = end.plan.at(op.state->step + 1);
+}
+
 void run_op(const OptimizerUpdate& op) {
   double scale = 1.0;
   if (op.clip_norm > 0.0f) {
@@ -361,45 +388,24 @@ void run_op(const OptimizerUpdate& op) {
       op.second_moment[i] = as_float(s.second_moment);
     }
   });
+  if (op.end.ring != nullptr) end_step(op);
 }
+
 std::vector<Output> outputs_of(const OptimizerUpdate& op) {
-  return {{"weight", op.weight, op.count, kElementwise},
-          {"first_moment", op.first_moment, op.count, kElementwise},
-          {"second_moment", op.second_moment, op.count, kElementwise}};
-}
-
-StepRecord& record_of(const AdvanceStep& op, uint64_t step) {
-  return op.ring[step % static_cast<uint64_t>(op.ring_size)];
-}
-
-double sum(const float* values, int64_t count) {
-  double total = 0.0;
-  for (int64_t i = 0; i < count; ++i) total += values[i];
-  return total;
-}
-
-void run_op(const AdvanceStep& op) {
-  const int64_t rows = op.inputs.active();
+  std::vector<Output> outputs = {{"weight", op.weight, op.count, kElementwise},
+                                 {"first_moment", op.first_moment, op.count, kElementwise},
+                                 {"second_moment", op.second_moment, op.count, kElementwise}};
+  if (op.end.ring == nullptr) return outputs;
   StepRecord& record = record_of(op, op.state->step);
-  record = {.step = op.state->step + 1, .epoch = op.state->epoch};
-  record.nll = as_float(sum(op.nll, rows * op.samples) / static_cast<double>(rows * op.samples));
-  if (op.kl != nullptr) record.kl = as_float(sum(op.kl, rows) / static_cast<double>(rows));
-  record.learning_rate = op.state->learning_rate;
-  record.beta = op.state->beta;
-  if (op.squared_norm != nullptr)
-    record.gradient_norm = as_float(std::sqrt(sum(op.squared_norm, op.norm_chunks)));
-  record.rows = static_cast<int32_t>(rows);
-  *op.state = op.plan.at(op.state->step + 1);
-}
-std::vector<Output> outputs_of(const AdvanceStep& op) {
-  StepRecord& record = record_of(op, op.state->step);
-  return {{"state", op.state, sizeof(StepState) / 4},
-          {"record.nll", &record.nll, 1, 2.0},
-          {"record.kl", &record.kl, 1, 2.0},
-          {"record.step", &record.step, 4},
-          {"record.learning_rate", &record.learning_rate, 2},
-          {"record.gradient_norm", &record.gradient_norm, 1, 2.0},
-          {"record.rows", &record.rows, 1}};
+  for (const Output& part : {Output{"state", op.state, sizeof(StepState) / 4},
+                             {"record.nll", &record.nll, 1, 2.0},
+                             {"record.kl", &record.kl, 1, 2.0},
+                             {"record.step", &record.step, 4},
+                             {"record.learning_rate", &record.learning_rate, 2},
+                             {"record.gradient_norm", &record.gradient_norm, 1, 2.0},
+                             {"record.rows", &record.rows, 1}})
+    outputs.push_back(part);
+  return outputs;
 }
 
 }  // namespace

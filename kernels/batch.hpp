@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kernels/core/access.hpp"
 #include "kernels/core/dtype.hpp"
 #include "kernels/core/rows.hpp"
 
@@ -33,12 +34,19 @@ struct GatherBatch {
   DataView view = DataView::raw;
   uint64_t seed = 0;
   Rows batch;
-  float* x = nullptr;           // [batch, columns]
-  uint32_t* row_ids = nullptr;  // [batch]
+  float* x = nullptr;                // [batch, columns]
+  math::Bfloat16* x_bf16 = nullptr;  // the same in bfloat16, or null
+  uint32_t* row_ids = nullptr;       // [batch]
 
-  double bytes() const {
-    return static_cast<double>(batch.capacity()) * columns *
-           (4.0 + static_cast<double>(size_of(dtype)));
+  AccessList accesses() const {
+    const int64_t b = batch.capacity(), elements = b * columns;
+    return AccessList()
+        .reads(batch.state, 1)
+        .reads_raw(rows, elements, size_of(dtype))
+        .reads(index, index == nullptr ? 0 : b)
+        .writes(x, elements)
+        .writes(x_bf16, elements)
+        .writes(row_ids, b);
   }
   double flops() const { return 0.0; }
 };

@@ -1,10 +1,14 @@
 // Contract: dense layers. Weights are [out, in], as in PyTorch; all matrices row-major and packed.
 // Outputs are overwritten (=), never accumulated. Sums run in float, in an order that depends on
 // the shapes alone, so results are bit-repeatable on a device.
+//
+// The two factors of a product are both float or both bfloat16; bfloat16 ones, and float ones
+// multiplied as TF32 (10 mantissa bits), are for CUDA alone.
 #pragma once
 
 #include <string_view>
 
+#include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
 #include "kernels/math/activation.hpp"
 
@@ -16,16 +20,22 @@ struct DenseForward {
   Rows rows;
   int32_t in = 0, out = 0;
   math::Activation activation;
-  const float* x = nullptr;        // [rows, in]
-  const float* weight = nullptr;   // [out, in]
-  const float* bias = nullptr;     // [out]
-  float* y = nullptr;              // [rows, out]
-  float* preactivation = nullptr;  // [rows, out], for activations whose derivative needs it
+  ConstReals x;                 // [rows, in]
+  ConstReals weight;            // [out, in]
+  const float* bias = nullptr;  // [out]
+  Reals y;                      // [rows, out]
+  Reals preactivation;          // [rows, out], like y; for activations whose derivative needs it
+  bool tf32 = false;
 
-  double bytes() const {
-    const double m = rows.capacity();
-    return 4.0 * (m * in + static_cast<double>(in) * out + out +
-                  m * out * (preactivation == nullptr ? 1 : 2));
+  AccessList accesses() const {
+    const int64_t m = rows.capacity();
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(x, m * in)
+        .reads(weight, int64_t{in} * out)
+        .reads(bias, out)
+        .writes(y, m * out)
+        .writes(preactivation, m * out);
   }
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };
@@ -37,14 +47,20 @@ struct DenseBackwardInput {
   Rows rows;
   int32_t in = 0, out = 0;
   math::Activation activation;
-  const float* grad_y = nullptr;  // [rows, out]
-  const float* weight = nullptr;  // [out, in]
-  const float* saved = nullptr;   // [rows, in]
-  float* grad_x = nullptr;        // [rows, in]
+  ConstReals grad_y;  // [rows, out]
+  ConstReals weight;  // [out, in]
+  ConstReals saved;   // [rows, in], like grad_x
+  Reals grad_x;       // [rows, in]
+  bool tf32 = false;
 
-  double bytes() const {
-    const double m = rows.capacity();
-    return 4.0 * (m * out + static_cast<double>(in) * out + m * in * (saved == nullptr ? 1 : 2));
+  AccessList accesses() const {
+    const int64_t m = rows.capacity();
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(grad_y, m * out)
+        .reads(weight, int64_t{in} * out)
+        .reads(saved, m * in)
+        .writes(grad_x, m * in);
   }
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };
@@ -54,14 +70,20 @@ struct DenseBackwardWeights {
   static constexpr std::string_view name = "dense_backward_weights";
   Rows rows;
   int32_t in = 0, out = 0;
-  const float* grad_y = nullptr;  // [rows, out]
-  const float* x = nullptr;       // [rows, in]
-  float* grad_weight = nullptr;   // [out, in]
-  float* grad_bias = nullptr;     // [out]
+  ConstReals grad_y;             // [rows, out]
+  ConstReals x;                  // [rows, in]
+  float* grad_weight = nullptr;  // [out, in]
+  float* grad_bias = nullptr;    // [out]
+  bool tf32 = false;
 
-  double bytes() const {
-    const double m = rows.capacity();
-    return 4.0 * (m * out + m * in + static_cast<double>(in) * out + out);
+  AccessList accesses() const {
+    const int64_t m = rows.capacity();
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(grad_y, m * out)
+        .reads(x, m * in)
+        .writes(grad_weight, int64_t{in} * out)
+        .writes(grad_bias, out);
   }
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/program.hpp"
 
@@ -19,6 +20,8 @@ class Executable {
   virtual ~Executable() = default;
   /// Runs the program `repeats` times in a row; may return before a GPU is done.
   virtual void run(uint64_t repeats = 1) = 0;
+  /// What was chosen for this device and why, line by line for people; may grow with the runs.
+  virtual std::vector<std::string> notes() const { return {}; }
 };
 
 class Device {

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
 #include "kernels/math/philox.hpp"
 
@@ -33,10 +34,20 @@ struct LatentForward {
   int32_t latent = 0;
   PosteriorView posterior;
   EpsilonSource epsilon;
-  float* z = nullptr;   // [inputs * samples, latent]
+  Reals z;              // [inputs * samples, latent]
   float* kl = nullptr;  // [inputs]
 
-  double bytes() const { return 4.0 * inputs.capacity() * latent * (2 + samples); }
+  AccessList accesses() const {
+    const int64_t b = inputs.capacity();
+    return AccessList()
+        .reads(inputs.state, 1)
+        .reads_rows(posterior.mu, b, latent, posterior.mu_stride)
+        .reads_rows(posterior.logvar, b, latent, posterior.logvar_stride)
+        .reads(epsilon.row_ids, b)
+        .reads(epsilon.buffer, b * samples * latent)
+        .writes(z, b * samples * latent)
+        .writes(kl, b);
+  }
   double flops() const { return 0.0; }
 };
 
@@ -50,12 +61,23 @@ struct LatentBackward {
   PosteriorView posterior;
   EpsilonSource epsilon;
   const float* grad_z = nullptr;  // [inputs * samples, latent]
-  float* grad_mu = nullptr;       // [inputs, latent], rows grad_mu_stride apart
-  float* grad_logvar = nullptr;   // [inputs, latent], rows grad_logvar_stride apart
+  Reals grad_mu;                  // [inputs, latent], rows grad_mu_stride apart
+  Reals grad_logvar;              // [inputs, latent], rows grad_logvar_stride apart
   int32_t grad_mu_stride = 0;
   int32_t grad_logvar_stride = 0;
 
-  double bytes() const { return 4.0 * inputs.capacity() * latent * (4 + samples); }
+  AccessList accesses() const {
+    const int64_t b = inputs.capacity();
+    return AccessList()
+        .reads(inputs.state, 1)
+        .reads_rows(posterior.mu, b, latent, posterior.mu_stride)
+        .reads_rows(posterior.logvar, b, latent, posterior.logvar_stride)
+        .reads(epsilon.row_ids, b)
+        .reads(epsilon.buffer, b * samples * latent)
+        .reads(grad_z, b * samples * latent)
+        .writes_rows(grad_mu, b, latent, grad_mu_stride)
+        .writes_rows(grad_logvar, b, latent, grad_logvar_stride);
+  }
   double flops() const { return 0.0; }
 };
 

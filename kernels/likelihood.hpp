@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
 #include "kernels/math/likelihood/all.hpp"
 
@@ -10,8 +11,9 @@ namespace elbo {
 
 /// nll[r] = -log p(x[r / samples, :] | output[r, :]) in nats, summed over the columns.
 ///
-/// With `gradients`, output is overwritten by the gradient of sum(nll) / (active rows * samples)
-/// and grad_log_variance[r] holds row r's share of the shared log-variance's (if there is one).
+/// With `gradients`, output is overwritten by the gradient of sum(nll) / (active rows * samples),
+/// or that goes to grad_output in bfloat16 where there is one, and grad_log_variance[r] holds row
+/// r's share of the shared log-variance's (if there is one).
 /// output[r, :] holds the likelihood's parameters in blocks: all means, then all log-variances.
 struct LikelihoodTerms {
   static constexpr std::string_view name = "likelihood_terms";
@@ -20,20 +22,31 @@ struct LikelihoodTerms {
   Rows inputs;
   int32_t samples = 1;
   int32_t columns = 0;
-  const float* x = nullptr;             // [inputs, columns]
-  float* output = nullptr;              // [inputs * samples, parameters * columns]
-  const float* log_variance = nullptr;  // [1], or null
-  float* nll = nullptr;                 // [inputs * samples]
-  float* grad_log_variance = nullptr;   // [inputs * samples], or null
+  const float* x = nullptr;               // [inputs, columns]
+  float* output = nullptr;                // [inputs * samples, parameters * columns]
+  const float* log_variance = nullptr;    // [1], or null
+  float* nll = nullptr;                   // [inputs * samples]
+  float* grad_log_variance = nullptr;     // [inputs * samples], or null
+  math::Bfloat16* grad_output = nullptr;  // as output, or null
 
   int parameters() const {
     int n = 0;
     likelihood.visit([&](auto l) { n = decltype(l)::parameters; });
     return n;
   }
-  double bytes() const {
-    const double elements = static_cast<double>(inputs.capacity()) * samples * columns;
-    return 4.0 * (elements * parameters() * (gradients ? 2 : 1) + elements / samples);
+  AccessList accesses() const {
+    const int64_t b = inputs.capacity(), rows = b * samples;
+    const int64_t outputs = rows * parameters() * columns;
+    AccessList list;
+    list.reads(inputs.state, 1)
+        .reads(x, b * columns)
+        .reads(output, outputs)
+        .reads(log_variance, 1)
+        .writes(nll, rows)
+        .writes(grad_log_variance, rows)
+        .writes(grad_output, outputs);
+    if (gradients && grad_output == nullptr) list.writes(output, outputs);
+    return list;
   }
   double flops() const { return 0.0; }
 };
@@ -47,7 +60,15 @@ struct LikelihoodMean {
   const float* output = nullptr;  // [rows, parameters * columns]
   float* mean = nullptr;          // [rows, columns]
 
-  double bytes() const { return 8.0 * rows.capacity() * columns; }
+  AccessList accesses() const {
+    const int64_t elements = int64_t{rows.capacity()} * columns;
+    int64_t parameters = 0;
+    likelihood.visit([&](auto l) { parameters = decltype(l)::parameters; });
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(output, parameters * elements)
+        .writes(mean, elements);
+  }
   double flops() const { return 0.0; }
 };
 

@@ -13,25 +13,6 @@ namespace elbo {
 /// Keeps clipping's division finite; PyTorch's clip_grad_norm_ uses the same.
 inline constexpr double kClipEpsilon = 1e-6;
 
-/// One update of every parameter. With clip_norm > 0 the gradient is first scaled by
-/// min(1, clip_norm / (norm + kClipEpsilon)), the norm from SquaredNorm's partials.
-struct OptimizerUpdate {
-  static constexpr std::string_view name = "optimizer_update";
-  math::Optimizer optimizer;
-  math::OptimizerSettings settings;
-  const StepState* state = nullptr;
-  int64_t count = 0;
-  float* weight = nullptr;         // [count]
-  const float* grad = nullptr;     // [count]
-  float* first_moment = nullptr;   // [count]
-  float* second_moment = nullptr;  // [count]
-  float clip_norm = 0.0f;
-  const float* squared_norm = nullptr;  // [arena_chunks(count)], when clipping
-
-  double bytes() const { return 28.0 * static_cast<double>(count); }
-  double flops() const { return 0.0; }
-};
-
 /// What a step reports: means over the batch, in nats per input.
 struct StepRecord {
   uint64_t step = 0;  // steps completed, this one included
@@ -81,21 +62,59 @@ struct StepPlan {
   }
 };
 
-/// Ends a step: writes its record to ring[step % ring_size] and moves `state` to the next step.
-struct AdvanceStep {
-  static constexpr std::string_view name = "advance_step";
+/// What the parts of the work that ends a step tell each other.
+struct StepScratch {
+  uint32_t parts_done = 0;  // 0 between runs
+  StepState next;
+};
+
+/// The end of a step: its record is written to ring[step % ring_size], and the state moves on to
+/// the next step. Without a ring there is none.
+struct StepEnd {
   StepPlan plan;
   Rows inputs;
   int32_t samples = 1;
-  const float* nll = nullptr;           // [inputs * samples]
-  const float* kl = nullptr;            // [inputs]
-  const float* squared_norm = nullptr;  // [norm_chunks], or null
-  int64_t norm_chunks = 0;
-  StepState* state = nullptr;  // [1]
+  const float* nll = nullptr;  // [inputs * samples]
+  const float* kl = nullptr;   // [inputs], or null
   StepRecord* ring = nullptr;  // [ring_size]
   int32_t ring_size = 0;
+  StepScratch* scratch = nullptr;  // [1], zero before the first run
+};
 
-  double bytes() const { return 4.0 * inputs.capacity() * (samples + 1); }
+/// One update of every parameter. With clip_norm > 0 the gradient is first scaled by
+/// min(1, clip_norm / (norm + kClipEpsilon)), the norm from SquaredNorm's partials. With an `end`,
+/// whichever part of the work is done last ends the step: nothing may read the state after it.
+struct OptimizerUpdate {
+  static constexpr std::string_view name = "optimizer_update";
+  math::Optimizer optimizer;
+  math::OptimizerSettings settings;
+  StepState* state = nullptr;
+  int64_t count = 0;
+  float* weight = nullptr;         // [count]
+  const float* grad = nullptr;     // [count]
+  float* first_moment = nullptr;   // [count]
+  float* second_moment = nullptr;  // [count], untouched by rules that have but one
+  float clip_norm = 0.0f;
+  const float* squared_norm = nullptr;    // [arena_chunks(count)], when clipping
+  math::Bfloat16* weight_bf16 = nullptr;  // [count], a copy of the weights, or null
+  StepEnd end;
+
+  AccessList accesses() const {
+    AccessList list;
+    int moments = 0;
+    optimizer.visit([&](auto rule) { moments = decltype(rule)::moments; });
+    for (float* slot : {weight, first_moment, moments > 1 ? second_moment : nullptr})
+      list.reads(slot, count).writes(slot, count);
+    list.reads(grad, count).reads(squared_norm, arena_chunks(count)).writes(weight_bf16, count);
+    list.reads(state, 1);
+    if (end.ring == nullptr) return list;
+    const int64_t rows = end.inputs.capacity();
+    return list.reads(end.nll, rows * end.samples)
+        .reads(end.kl, rows)
+        .writes(state, 1)
+        .writes(end.scratch, 1)
+        .writes(end.ring, end.ring_size);
+  }
   double flops() const { return 0.0; }
 };
 

@@ -19,17 +19,19 @@ namespace elbo {
 
 using Op = std::variant<RandomFill, PermutationFill, GatherBatch, DenseForward, DenseBackwardInput,
                         DenseBackwardWeights, LatentForward, LatentBackward, LikelihoodTerms,
-                        LikelihoodMean, ColumnSum, SquaredNorm, OptimizerUpdate, AdvanceStep>;
+                        LikelihoodMean, ColumnSum, SquaredNorm, OptimizerUpdate>;
 
 using Program = std::vector<Op>;
 
 inline std::string_view name_of(const Op& op) {
   return std::visit([](const auto& o) { return o.name; }, op);
 }
-/// Bytes that must move between memory and processor for this op at full batch.
-inline double bytes_of(const Op& op) {
-  return std::visit([](const auto& o) { return o.bytes(); }, op);
+/// The memory an op touches.
+inline AccessList accesses_of(const Op& op) {
+  return std::visit([](const auto& o) { return o.accesses(); }, op);
 }
+/// Bytes that must move between memory and processor for this op at full batch.
+inline double bytes_of(const Op& op) { return accesses_of(op).bytes(); }
 /// Floating-point operations of the op's matrix products at full batch.
 inline double flops_of(const Op& op) {
   return std::visit([](const auto& o) { return o.flops(); }, op);

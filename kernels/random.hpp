@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kernels/core/access.hpp"
+
 namespace elbo {
 
 enum class Distribution : int32_t { bits, uniform, normal };
@@ -22,7 +24,7 @@ struct RandomFill {
   int64_t count = 0;
   void* out = nullptr;  // [count]
 
-  double bytes() const { return 4.0 * static_cast<double>(count); }
+  AccessList accesses() const { return AccessList().writes(static_cast<uint32_t*>(out), count); }
   double flops() const { return 0.0; }
 };
 
@@ -36,7 +38,7 @@ struct PermutationFill {
   uint32_t count = 0;       // first + count <= domain
   uint32_t* out = nullptr;  // [count]
 
-  double bytes() const { return 4.0 * count; }
+  AccessList accesses() const { return AccessList().writes(out, count); }
   double flops() const { return 0.0; }
 };
 

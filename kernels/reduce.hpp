@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
 
 namespace elbo {
@@ -13,10 +14,15 @@ struct ColumnSum {
   static constexpr std::string_view name = "column_sum";
   Rows rows;
   int32_t columns = 0;
-  const float* x = nullptr;  // [rows, columns]
-  float* out = nullptr;      // [columns]
+  ConstReals x;          // [rows, columns]
+  float* out = nullptr;  // [columns]
 
-  double bytes() const { return 4.0 * rows.capacity() * columns; }
+  AccessList accesses() const {
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(x, int64_t{rows.capacity()} * columns)
+        .writes(out, columns);
+  }
   double flops() const { return static_cast<double>(rows.capacity()) * columns; }
 };
 
@@ -31,7 +37,9 @@ struct SquaredNorm {
   const float* x = nullptr;  // [count]
   float* partial = nullptr;  // [arena_chunks(count)]
 
-  double bytes() const { return 4.0 * static_cast<double>(count); }
+  AccessList accesses() const {
+    return AccessList().reads(x, count).writes(partial, arena_chunks(count));
+  }
   double flops() const { return 2.0 * static_cast<double>(count); }
 };
 

@@ -41,6 +41,23 @@ inline void PrintTo(const Backend& backend, std::ostream* out) { *out << backend
 std::vector<Backend> instruction_set_backends();  // isa_test.cpp
 #endif
 
+#if defined(ELBO_CUDA_EMULATION)
+/// As below, with loops in the place of a library's products: what follows them is then kernels of
+/// their own.
+inline std::vector<Backend> library_backends() {
+  std::vector<Backend> backends;
+  for (const cuda::emulation::Execution& execution : cuda::emulation::executions())
+    backends.push_back({execution.name,
+                        [execution]() -> std::shared_ptr<Device> {
+                          if (!execution.executor) return nullptr;
+                          return make_emulated_device(execution.executor,
+                                                      EmulatedProducts::library);
+                        },
+                        "built without a CUDA compiler: no PTX to interpret"});
+  return backends;
+}
+#endif
+
 inline std::vector<Backend> cuda_backends() {
   std::vector<Backend> backends;
 #if defined(ELBO_CUDA_EMULATION)

@@ -46,6 +46,10 @@ class CudaDense : public CudaTest {
   }
 };
 ELBO_INSTANTIATE_CUDA_TEST(CudaDense);
+#if defined(ELBO_CUDA_EMULATION)
+INSTANTIATE_TEST_SUITE_P(Library, CudaDense, testing::ValuesIn(library_backends()),
+                         [](const testing::TestParamInfo<Backend>& i) { return i.param.name; });
+#endif
 
 /// Gradients, zero in rows past the active ones as every op leaves them.
 std::vector<float> gradients(const Shape& s, unsigned seed) {
@@ -77,8 +81,8 @@ TEST_P(CudaDense, Forward) {
         op.y = w.output<float>(size);
         if (A::derivative_from_input) op.preactivation = w.output<float>(size);
         w.run({op});
-        Result result = {w.get(op.y, active), {}, w.get(op.y, size)};
-        if (A::derivative_from_input) result.preactivation = w.get(op.preactivation, active);
+        Result result = {w.get(op.y.f32(), active), {}, w.get(op.y.f32(), size)};
+        if (A::derivative_from_input) result.preactivation = w.get(op.preactivation.f32(), active);
         return result;
       };
       const Result got = run(cuda_), want = run(cpu_);
@@ -110,7 +114,7 @@ TEST_P(CudaDense, BackwardInput) {
           if (activated) op.saved = w.put(odd_eighths(size, 6));
           op.grad_x = w.output<float>(size);
           w.run({op});
-          return w.get(op.grad_x, size);
+          return w.get(op.grad_x.f32(), size);
         };
         std::vector<float> got = run(cuda_), want = run(cpu_);
         if (kFillsInactiveRows) {
@@ -164,7 +168,7 @@ TEST_P(CudaDense, ForwardInFullPrecision) {
     op.bias = w.put(std::vector<float>(kOut, 0.0f));
     op.y = w.output<float>(kRows * kOut);
     w.run({op});
-    return w.get(op.y, kRows * kOut);
+    return w.get(op.y.f32(), kRows * kOut);
   };
   std::vector<double> bound;
   for (size_t r = 0; r < kRows; ++r)

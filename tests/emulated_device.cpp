@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/cuda/execution.cuh"
+#include "kernels/cuda/library.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -14,25 +15,59 @@
 namespace elbo {
 namespace {
 
-using cuda::Gemm;
-using cuda::MatrixProduct;
 using cuda::emulation::Executor;
 
+/// A matrix by the steps between its rows' and its columns' elements.
+struct Strided {
+  const float* data;
+  int64_t row, column;
+  double at(int64_t i, int64_t j) const { return data[i * row + j * column]; }
+};
+
 /// Sums in double: nearer to the exact product than any BLAS in float.
-class LoopGemm : public Gemm {
+class LoopProduct : public cuda::LibraryProduct {
  public:
-  void multiply(const MatrixProduct& p) override {
-    const int64_t a_row = p.a_transposed ? 1 : p.k, a_column = p.a_transposed ? p.m : 1;
-    const int64_t b_row = p.b_transposed ? 1 : p.n, b_column = p.b_transposed ? p.k : 1;
-    for (int64_t i = 0; i < p.m; ++i)
-      for (int64_t j = 0; j < p.n; ++j) {
+  LoopProduct(int64_t rows, int64_t columns, int64_t depth, Strided left, Strided right,
+              float* result)
+      : rows_(rows),
+        columns_(columns),
+        depth_(depth),
+        left_(left),
+        right_(right),
+        result_(result) {}
+
+  void enqueue(cuda::Stream) override {
+    for (int64_t i = 0; i < rows_; ++i)
+      for (int64_t j = 0; j < columns_; ++j) {
         double sum = 0.0;
-        for (int64_t k = 0; k < p.k; ++k)
-          sum += static_cast<double>(p.a[i * a_row + k * a_column]) * p.b[k * b_row + j * b_column];
-        p.c[i * p.n + j] = static_cast<float>(sum);
+        for (int64_t k = 0; k < depth_; ++k) sum += left_.at(i, k) * right_.at(k, j);
+        result_[i * columns_ + j] = static_cast<float>(sum);
       }
   }
+  bool whole() const override { return false; }
+  std::string name() const override { return "loop"; }
+
+ private:
+  int64_t rows_, columns_, depth_;
+  Strided left_, right_;
+  float* result_;
 };
+
+std::unique_ptr<cuda::LibraryProduct> loop_product(const DenseForward& op) {
+  return std::make_unique<LoopProduct>(op.rows.capacity(), op.out, op.in,
+                                       Strided{op.x.f32(), op.in, 1},
+                                       Strided{op.weight.f32(), 1, op.in}, op.y.f32());
+}
+std::unique_ptr<cuda::LibraryProduct> loop_product(const DenseBackwardInput& op) {
+  return std::make_unique<LoopProduct>(op.rows.capacity(), op.in, op.out,
+                                       Strided{op.grad_y.f32(), op.out, 1},
+                                       Strided{op.weight.f32(), op.in, 1}, op.grad_x.f32());
+}
+std::unique_ptr<cuda::LibraryProduct> loop_product(const DenseBackwardWeights& op) {
+  return std::make_unique<LoopProduct>(op.out, op.in, op.rows.capacity(),
+                                       Strided{op.grad_y.f32(), 1, op.out},
+                                       Strided{op.x.f32(), op.in, 1}, op.grad_weight);
+}
 
 /// Flushes subnormals while in scope, as nvcc's -ftz=true makes a GPU do.
 class FlushSubnormals {
@@ -48,24 +83,37 @@ class FlushSubnormals {
 
 class EmulatedExecutable : public Executable {
  public:
-  EmulatedExecutable(Executor executor, Program program)
-      : executor_(std::move(executor)), program_(std::move(program)) {}
+  EmulatedExecutable(Executor executor, Program program, EmulatedProducts products)
+      : executor_(std::move(executor)), program_(std::move(program)), products_(products) {}
 
   void run(uint64_t repeats) override {
     const cuda::emulation::ScopedExecutor scope(executor_);
     const FlushSubnormals flush;
-    LoopGemm gemm;
-    for (uint64_t i = 0; i < repeats; ++i) cuda::launch_program(program_, {nullptr, gemm});
+    for (uint64_t i = 0; i < repeats; ++i)
+      for (const Op& op : program_) std::visit([&](const auto& each) { launch(each); }, op);
   }
 
  private:
+  template <class O>
+  void launch(const O& op) const {
+    if constexpr (requires { loop_product(op); }) {
+      if (products_ == EmulatedProducts::library) {
+        loop_product(op)->enqueue(nullptr);
+        return cuda::finish_library_product(op, nullptr);
+      }
+    }
+    cuda::launch_op(op, {nullptr});
+  }
+
   Executor executor_;
   Program program_;
+  EmulatedProducts products_;
 };
 
 class EmulatedDevice : public Device {
  public:
-  explicit EmulatedDevice(Executor executor) : executor_(std::move(executor)) {}
+  EmulatedDevice(Executor executor, EmulatedProducts products)
+      : executor_(std::move(executor)), products_(products) {}
 
   DeviceKind kind() const noexcept override { return DeviceKind::cuda; }
   std::string describe() const override { return "emulated GPU"; }
@@ -84,18 +132,19 @@ class EmulatedDevice : public Device {
   void fill_zero(void* memory, size_t bytes) override { std::memset(memory, 0, bytes); }
 
   std::unique_ptr<Executable> prepare(Program program) override {
-    return std::make_unique<EmulatedExecutable>(executor_, std::move(program));
+    return std::make_unique<EmulatedExecutable>(executor_, std::move(program), products_);
   }
   void synchronize() override {}
 
  private:
   Executor executor_;
+  EmulatedProducts products_;
 };
 
 }  // namespace
 
-std::shared_ptr<Device> make_emulated_device(Executor executor) {
-  return std::make_shared<EmulatedDevice>(std::move(executor));
+std::shared_ptr<Device> make_emulated_device(Executor executor, EmulatedProducts products) {
+  return std::make_shared<EmulatedDevice>(std::move(executor), products);
 }
 
 }  // namespace elbo

@@ -1,5 +1,5 @@
 // A CUDA device without a GPU: programs run through the CUDA execution of every op, its kernels
-// emulated and its matrix products plain loops.
+// emulated.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,11 @@
 
 namespace elbo {
 
+/// What computes dense ops: the kernels, or plain loops in the place of cuBLASLt.
+enum class EmulatedProducts { kernels, library };
+
 /// Kernels run on `executor`, one after the other, before run() returns.
-std::shared_ptr<Device> make_emulated_device(cuda::emulation::Executor executor);
+std::shared_ptr<Device> make_emulated_device(cuda::emulation::Executor executor,
+                                             EmulatedProducts products = EmulatedProducts::kernels);
 
 }  // namespace elbo

@@ -45,6 +45,7 @@ Config config_of(const GoldenFile& golden) {
   }
   apply_setting(config, "batch-size", golden.setting("batch"));
   config.binarize = config.dequantize = "none";
+  config.precision = "fp32";
   return config;
 }
 

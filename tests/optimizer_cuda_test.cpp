@@ -93,7 +93,7 @@ void expect_same_step(const StepResult& got, const StepResult& want) {
   EXPECT_TRUE(same_bits(got.ring, want.ring));
 }
 
-TEST_P(CudaOptimizer, AdvanceStep) {
+TEST_P(CudaOptimizer, EndsAStep) {
   math::Decays::for_each([&](auto decay) {
     for (const int32_t batch : kSizes)
       for (const int32_t samples : {1, 3})
@@ -107,20 +107,27 @@ TEST_P(CudaOptimizer, AdvanceStep) {
           for (const uint64_t step : {4u, 5u, 6u}) {
             const auto run = [&](const std::shared_ptr<Device>& device) {
               Workspace w(device);
-              AdvanceStep op;
-              op.plan = plan;
-              op.state = w.put(std::vector{plan.at(step)});
-              op.inputs = {op.state, batch, 1};
-              op.samples = samples;
               const auto rows = static_cast<size_t>(batch);
-              op.nll = w.put(uniform_floats(rows * static_cast<size_t>(samples), 64, 128, 7));
-              op.kl = clipping ? nullptr : w.put(uniform_floats(rows, 8, 16, 8));
-              op.norm_chunks = 300;
-              op.squared_norm = clipping ? w.put(uniform_floats(300, 1, 2, 9)) : nullptr;
-              op.ring = w.put(std::vector<StepRecord>(4));
-              op.ring_size = 4;
+              OptimizerUpdate op;
+              op.count = 5000;  // several blocks, the last of which ends the step
+              for (float** array : {&op.weight, &op.first_moment, &op.second_moment})
+                *array = w.put(std::vector<float>(5000));
+              op.grad = op.weight;
+              op.state = w.put(std::vector{plan.at(step)});
+              op.clip_norm = clipping ? 1.0f : 0.0f;
+              op.squared_norm = clipping ? w.put(uniform_floats(1, 1, 2, 9)) : nullptr;
+              op.end = {
+                  .plan = plan,
+                  .inputs = {op.state, batch, 1},
+                  .samples = samples,
+                  .nll = w.put(uniform_floats(rows * static_cast<size_t>(samples), 64, 128, 7)),
+                  .kl = clipping ? nullptr : w.put(uniform_floats(rows, 8, 16, 8)),
+                  .ring = w.put(std::vector<StepRecord>(4)),
+                  .ring_size = 4,
+                  .scratch = w.put(std::vector<StepScratch>(1))};
               w.run({op});
-              return StepResult{w.get(op.state, 1)[0], w.get(op.ring, 4)};
+              EXPECT_EQ(w.get(op.end.scratch, 1)[0].parts_done, 0u);
+              return StepResult{w.get(op.state, 1)[0], w.get(op.end.ring, 4)};
             };
             SCOPED_TRACE(testing::Message() << "batch " << batch << ", step " << step);
             expect_same_step(run(cuda_), run(cpu_));

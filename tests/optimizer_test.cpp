@@ -123,23 +123,29 @@ TEST(Optimizer, ClipsToTheNorm) {
 }
 
 // The gradient is that of a mean, so what is reported must be one too: over active rows alone.
-TEST(AdvanceStep, ReportsMeansOverActiveRowsAndMovesOn) {
+TEST(StepEnd, ReportsMeansOverActiveRowsAndMovesOn) {
   Workspace w(make_cpu_device(1));
   StepPlan plan;
   plan.row_count = 7;
   plan.batch_rows = 4;
   plan.beta.base = 0.25;
-  AdvanceStep op;
-  op.plan = plan;
+  OptimizerUpdate op;
+  op.count = 3 * kArenaChunk;  // several tasks, the last of which ends the step
+  for (float** array : {&op.weight, &op.first_moment, &op.second_moment})
+    *array = w.put(std::vector<float>(static_cast<size_t>(op.count)));
+  op.grad = op.weight;
   op.state = w.put(std::vector{plan.at(1)});  // rows 4, 5, 6
-  op.inputs = {op.state, 4, 1};
-  op.samples = 2;
-  op.nll = w.put(std::vector<float>{1, 2, 3, 4, 5, 9, 1000, 1000});
-  op.kl = w.put(std::vector<float>{1, 2, 6, 1000});
-  op.ring_size = 3;
   auto* ring = w.output<StepRecord>(3);
-  op.ring = ring;
+  op.end = {.plan = plan,
+            .inputs = {op.state, 4, 1},
+            .samples = 2,
+            .nll = w.put(std::vector<float>{1, 2, 3, 4, 5, 9, 1000, 1000}),
+            .kl = w.put(std::vector<float>{1, 2, 6, 1000}),
+            .ring = ring,
+            .ring_size = 3,
+            .scratch = w.put(std::vector<StepScratch>(1))};
   w.run({op});
+  EXPECT_EQ(w.get(op.end.scratch, 1)[0].parts_done, 0u);
   const StepRecord record = w.get(ring, 3)[1];
   EXPECT_EQ(record.step, 2u);
   EXPECT_EQ(record.epoch, 0u);

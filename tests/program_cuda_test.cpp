@@ -141,10 +141,10 @@ class TinyVae {
     update.second_moment = w_.put(std::vector<float>(kParameters));
     update.clip_norm = 1.0f;
     update.squared_norm = norm;
-    program_.push_back(update);
     ring_ = w_.put(std::vector<StepRecord>(kSteps));
-    program_.push_back(
-        AdvanceStep{plan_, inputs, kSamples, nll, kl, norm, 1, state_, ring_, kSteps});
+    auto* scratch = w_.put(std::vector<StepScratch>(1));
+    update.end = {plan_, inputs, kSamples, nll, kl, ring_, kSteps, scratch};
+    program_.push_back(update);
   }
 
   Workspace w_;

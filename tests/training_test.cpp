@@ -141,7 +141,7 @@ TEST(Training, AveragesEverySample) {
   SmallTraining training(config, small_data(8));
   const StepRecord record = training.step();
   const LatentForward& latent = training.op<LatentForward>();
-  const std::vector<float> z = training.read(latent.z, 8 * 3 * latent.latent);
+  const std::vector<float> z = training.read(latent.z.f32(), 8 * 3 * latent.latent);
   const std::vector<float> nll = training.read(training.op<LikelihoodTerms>().nll, 8 * 3);
   EXPECT_EQ(std::set<float>(z.begin(), z.end()).size(), z.size()) << "noise drawn twice";
   double mean = 0.0;

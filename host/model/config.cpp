@@ -251,6 +251,7 @@ void validate(const Config& c) {
   require_range("early-stopping", static_cast<double>(c.early_stopping), 0, kMany, "at least 0");
   require_range("seed", static_cast<double>(c.seed), 0, 9.2e18, "at least 0");
   require_choice("noise", c.noise, {"philox", "curand"});
+  require_choice("precision", c.precision, {"auto", "fp32", "tf32", "bf16"});
   require_range("threads", static_cast<double>(c.threads), 0, 1024, "between 0 and 1024");
   require_range("metrics-interval", static_cast<double>(c.metrics_interval), 1, kMany,
                 "at least 1");

@@ -49,6 +49,7 @@ struct Config {
   std::string noise = "philox";
   // execution
   std::string device = "auto";
+  std::string precision = "auto";
   int64_t threads = 0;
   int64_t metrics_interval = 100;
   int64_t report_epochs = 0;
@@ -105,6 +106,9 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("seed", c.seed, "of weights, order, noise and validation split");
   visit("noise", c.noise, "philox: drawn in registers; curand: from cuRAND's generator");
   visit("device", c.device, "auto, cpu, cuda or cuda:N");
+  visit("precision", c.precision,
+        "of training: fp32; tf32: matrix products on tensor cores; bf16: activations too; "
+        "auto: tf32 on a GPU, fp32 on the CPU, which has no other");
   visit("threads", c.threads, "CPU threads; 0: all. Results do not depend on it");
   visit("metrics-interval", c.metrics_interval, "steps between lines of metrics.jsonl");
   visit("report-epochs", c.report_epochs,

@@ -58,8 +58,23 @@ Model::Model(Config config_in, DataSignature data_in, std::shared_ptr<Device> de
       data(std::move(data_in)),
       vae((validate(config), config), require_size(data).dim()),
       device(std::move(device_in)),
-      arena(purpose == Purpose::training ? Arena::for_training(device, vae.layout())
+      arena(purpose == Purpose::training ? Arena::for_training(device, vae.layout(), precision())
                                          : Arena::for_inference(device, vae.layout())) {}
+
+Precision precision_on(const Config& config, DeviceKind device) {
+  const bool cuda = device == DeviceKind::cuda;
+  if (config.precision == "auto") return cuda ? Precision::tf32 : Precision::fp32;
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+    if (config.precision != name_of(precision)) continue;
+    if (!cuda && precision != Precision::fp32)
+      throw ConfigError("precision: got '" + config.precision +
+                        "', which needs --device cuda; the CPU computes in fp32");
+    return precision;
+  }
+  throw ConfigError("precision: got '" + config.precision + "'");
+}
+
+Precision Model::precision() const { return precision_on(config, device->kind()); }
 
 DataView Model::view() const { return data_view(config, data.dtype); }
 

@@ -37,11 +37,18 @@ struct Model {
   /// are stored: 8 for dequantised 8-bit data, log2 255 for v / 255, else 0.
   double bits_per_dim_offset() const;
 
-  void set_weights(std::span<const float> weights) { arena.weights.upload(weights); }
+  /// What training computes in: the settings' precision, or what suits the device.
+  Precision precision() const;
+
+  void set_weights(std::span<const float> weights) { arena.set_weights(weights); }
 };
 
 /// The view of stored values that the settings ask for. Throws ConfigError where they conflict.
 DataView data_view(const Config& config, DType dtype);
+
+/// The precision that the settings ask for on a kind of device. Throws ConfigError where it has not
+/// got it.
+Precision precision_on(const Config& config, DeviceKind device);
 
 /// Throws DataError where the likelihood does not accept values in [minimum, maximum].
 void require_range(const Config& config, const Dataset& dataset);

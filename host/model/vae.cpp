@@ -90,12 +90,12 @@ std::vector<float> Vae::initial_weights(uint64_t seed, const ColumnStatistics* s
 Vae::Encoding Vae::encode(Recorder& recorder, const Value& x) const {
   Encoding encoding;
   encoding.values = encoder_.forward(recorder, x);
-  encoding.head = head_.forward(recorder, encoding.values.back());
+  encoding.head = head_.forward(recorder, encoding.values.back(), Format::f32);
   const Value& head = encoding.head;
   if (shares_posterior_variance())
-    encoding.posterior = {head.data, recorder.weight(*posterior_log_variance_), latent_, 0};
+    encoding.posterior = {head.f32(), recorder.weight(*posterior_log_variance_), latent_, 0};
   else
-    encoding.posterior = {head.data, head.data + latent_, 2 * latent_, 2 * latent_};
+    encoding.posterior = {head.f32(), head.f32() + latent_, 2 * latent_, 2 * latent_};
   return encoding;
 }
 
@@ -103,8 +103,9 @@ Vae::Code Vae::sample(Recorder& recorder, const Encoding& encoding, const Epsilo
                       int32_t samples) const {
   const Rows inputs = encoding.head.rows;
   Code code;
-  code.z = recorder.tensor({inputs.state, inputs.inputs, samples}, latent_);
-  code.kl = recorder.tensor(inputs, 1).data;
+  code.z =
+      recorder.tensor({inputs.state, inputs.inputs, samples}, latent_, recorder.factor_format());
+  code.kl = recorder.tensor(inputs, 1).f32();
   recorder.add(LatentForward{.inputs = inputs,
                              .samples = samples,
                              .latent = latent_,
@@ -118,7 +119,7 @@ Vae::Code Vae::sample(Recorder& recorder, const Encoding& encoding, const Epsilo
 Vae::Decoding Vae::decode(Recorder& recorder, const Value& z) const {
   Decoding decoding;
   decoding.values = decoder_.forward(recorder, z);
-  decoding.output = output_.forward(recorder, decoding.values.back());
+  decoding.output = output_.forward(recorder, decoding.values.back(), Format::f32);
   return decoding;
 }
 
@@ -126,7 +127,13 @@ Vae::Loss Vae::loss(Recorder& recorder, const Value& x, const Decoding& decoding
                     bool gradients) const {
   const Rows rows = decoding.output.rows;
   Loss loss;
-  loss.nll = recorder.tensor(rows, 1).data;
+  loss.nll = recorder.tensor(rows, 1).f32();
+  loss.grad_output = decoding.output;
+  math::Bfloat16* grad_output = nullptr;
+  if (gradients && recorder.factor_format() == Format::bf16) {
+    loss.grad_output = recorder.tensor(rows, decoding.output.columns, Format::bf16);
+    grad_output = loss.grad_output.data.as<math::Bfloat16>();
+  }
   const float* log_variance = nullptr;
   switch (variance_role()) {
     case math::VarianceRole::none:
@@ -136,7 +143,7 @@ Vae::Loss Vae::loss(Recorder& recorder, const Value& x, const Decoding& decoding
       break;
     case math::VarianceRole::learned:
       log_variance = recorder.weight(*likelihood_log_variance_);
-      if (gradients) loss.grad_log_variance = recorder.tensor(rows, 1).data;
+      if (gradients) loss.grad_log_variance = recorder.tensor(rows, 1).f32();
       break;
   }
   recorder.add(LikelihoodTerms{.likelihood = likelihood_,
@@ -144,11 +151,12 @@ Vae::Loss Vae::loss(Recorder& recorder, const Value& x, const Decoding& decoding
                                .inputs = x.rows,
                                .samples = rows.per_input,
                                .columns = dim_,
-                               .x = x.data,
-                               .output = decoding.output.data,
+                               .x = x.f32(),
+                               .output = decoding.output.f32(),
                                .log_variance = log_variance,
                                .nll = loss.nll,
-                               .grad_log_variance = loss.grad_log_variance});
+                               .grad_log_variance = loss.grad_log_variance,
+                               .grad_output = grad_output});
   return loss;
 }
 
@@ -157,8 +165,8 @@ Value Vae::mean(Recorder& recorder, const Decoding& decoding) const {
   recorder.add(LikelihoodMean{.likelihood = likelihood_,
                               .rows = decoding.output.rows,
                               .columns = dim_,
-                              .output = decoding.output.data,
-                              .mean = mean.data});
+                              .output = decoding.output.f32(),
+                              .mean = mean.f32()});
   return mean;
 }
 
@@ -169,19 +177,19 @@ void Vae::backward(Recorder& recorder, const Encoding& encoding, const Code& cod
                            .columns = 1,
                            .x = loss.grad_log_variance,
                            .out = recorder.gradient(*likelihood_log_variance_)});
-  Value grad = output_.backward(recorder, decoding.values.back(), decoding.output, true);
+  Value grad = output_.backward(recorder, decoding.values.back(), loss.grad_output, true);
   const Value grad_z = decoder_.backward(recorder, decoding.values, grad, true);
 
   const Value& head = encoding.head;
-  const Value grad_head = recorder.tensor(head.rows, head.columns);
+  const Value grad_head = recorder.tensor(head.rows, head.columns, recorder.factor_format());
   LatentBackward latent{.inputs = head.rows,
                         .samples = code.z.rows.per_input,
                         .latent = latent_,
                         .posterior = encoding.posterior,
                         .epsilon = epsilon,
-                        .grad_z = grad_z.data,
+                        .grad_z = grad_z.f32(),
                         .grad_mu = grad_head.data,
-                        .grad_logvar = grad_head.data + latent_,
+                        .grad_logvar = grad_head.data.from(latent_),
                         .grad_mu_stride = head.columns,
                         .grad_logvar_stride = head.columns};
   if (shares_posterior_variance()) {

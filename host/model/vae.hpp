@@ -48,10 +48,11 @@ class Vae {
   /// z and everything up to the likelihood's parameters.
   struct Decoding {
     std::vector<Value> values;  // of the decoder, z first
-    Value output;               // [rows, parameters * dim]; gradients once loss ran with them
+    Value output;               // [rows, parameters * dim]
   };
   struct Loss {
     float* nll = nullptr;                // [rows of z]
+    Value grad_output;                   // as the decoding's output, with gradients
     float* grad_log_variance = nullptr;  // [rows of z], or null
   };
 
@@ -59,7 +60,7 @@ class Vae {
   Code sample(Recorder& recorder, const Encoding& encoding, const EpsilonSource& epsilon,
               int32_t samples) const;
   Decoding decode(Recorder& recorder, const Value& z) const;
-  /// The likelihood's terms; with `gradients`, output becomes its own gradient.
+  /// The likelihood's terms of x, in float; with `gradients`, decoding.output is lost to them.
   Loss loss(Recorder& recorder, const Value& x, const Decoding& decoding, bool gradients) const;
   /// E[x | z] of every row.
   Value mean(Recorder& recorder, const Decoding& decoding) const;

@@ -31,26 +31,29 @@ void Dense::initialize(std::span<float> weights, uint64_t seed) const {
   }
 }
 
-Value Dense::forward(Recorder& recorder, const Value& x) const {
+Value Dense::forward(Recorder& recorder, const Value& x, Format format) const {
   ELBO_ASSERT(x.columns == in_);
-  Value y = recorder.tensor(x.rows, out_);
+  Value y = recorder.tensor(x.rows, out_, format);
   y.activation = activation_;
-  float* preactivation = nullptr;
+  y.gradient = format;
+  Reals preactivation;
   activation_.visit([&](auto activation) {
     using Activation = decltype(activation);
     if constexpr (std::is_same_v<Activation, math::Identity>) return;
-    if (Activation::derivative_from_input) preactivation = recorder.tensor(x.rows, out_).data;
-    y.saved = preactivation != nullptr ? preactivation : y.data;
+    if (Activation::derivative_from_input)
+      preactivation = recorder.tensor(x.rows, out_, format).data;
+    y.saved = preactivation ? preactivation : y.data;
   });
   recorder.add(DenseForward{.rows = x.rows,
                             .in = in_,
                             .out = out_,
                             .activation = activation_,
                             .x = x.data,
-                            .weight = recorder.weight(weight_),
+                            .weight = recorder.factor(weight_),
                             .bias = recorder.weight(bias_),
                             .y = y.data,
-                            .preactivation = preactivation});
+                            .preactivation = preactivation,
+                            .tf32 = recorder.tf32()});
   return y;
 }
 
@@ -62,17 +65,19 @@ Value Dense::backward(Recorder& recorder, const Value& x, const Value& grad_y,
                                     .grad_y = grad_y.data,
                                     .x = x.data,
                                     .grad_weight = recorder.gradient(weight_),
-                                    .grad_bias = recorder.gradient(bias_)});
+                                    .grad_bias = recorder.gradient(bias_),
+                                    .tf32 = recorder.tf32()});
   if (!input_gradient) return {};
-  const Value grad_x = recorder.tensor(x.rows, in_);
+  const Value grad_x = recorder.tensor(x.rows, in_, x.gradient);
   recorder.add(DenseBackwardInput{.rows = x.rows,
                                   .in = in_,
                                   .out = out_,
                                   .activation = x.activation,
                                   .grad_y = grad_y.data,
-                                  .weight = recorder.weight(weight_),
+                                  .weight = recorder.factor(weight_),
                                   .saved = x.saved,
-                                  .grad_x = grad_x.data});
+                                  .grad_x = grad_x.data,
+                                  .tf32 = recorder.tf32()});
   return grad_x;
 }
 

@@ -23,7 +23,8 @@ class Dense {
   /// `initialize` of `seed`; zero biases. `weights` is the arena's image on the host.
   void initialize(std::span<float> weights, uint64_t seed) const;
 
-  Value forward(Recorder& recorder, const Value& x) const;
+  /// The layer's output, stored as `format` says.
+  Value forward(Recorder& recorder, const Value& x, Format format) const;
   /// From the gradient at the pre-activation of y: the parameters' gradients, and, if asked for,
   /// the gradient at the pre-activation of x.
   Value backward(Recorder& recorder, const Value& x, const Value& grad_y,

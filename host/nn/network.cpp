@@ -16,7 +16,8 @@ void Network::initialize(std::span<float> weights, uint64_t seed) const {
 
 std::vector<Value> Network::forward(Recorder& recorder, const Value& x) const {
   std::vector<Value> values = {x};
-  for (const Dense& layer : layers_) values.push_back(layer.forward(recorder, values.back()));
+  for (const Dense& layer : layers_)
+    values.push_back(layer.forward(recorder, values.back(), recorder.factor_format()));
   return values;
 }
 

@@ -1,5 +1,6 @@
 #include "host/nn/parameters.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 
@@ -36,13 +37,24 @@ Arena Arena::for_inference(const std::shared_ptr<Device>& device, const Paramete
   return arena;
 }
 
-Arena Arena::for_training(const std::shared_ptr<Device>& device, const ParameterLayout& layout) {
+Arena Arena::for_training(const std::shared_ptr<Device>& device, const ParameterLayout& layout,
+                          Precision precision) {
   const auto size = static_cast<size_t>(layout.size());
   Arena arena = for_inference(device, layout);
   arena.gradients = {device, size, "the gradients"};
   arena.first_moments = {device, size, "the optimizer's first moments"};
   arena.second_moments = {device, size, "the optimizer's second moments"};
+  if (precision == Precision::bf16) arena.weights_bf16 = {device, size, "the weights in bfloat16"};
   return arena;
+}
+
+void Arena::set_weights(std::span<const float> values) {
+  ELBO_ASSERT(values.size() == weights.size());
+  weights.upload(values);
+  if (weights_bf16.empty()) return;
+  std::vector<math::Bfloat16> rounded(values.size());
+  std::ranges::transform(values, rounded.begin(), math::to_bfloat16);
+  weights_bf16.upload(rounded);
 }
 
 }  // namespace elbo

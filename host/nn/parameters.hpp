@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/buffer.hpp"
+#include "kernels/core/precision.hpp"
 
 namespace elbo {
 
@@ -43,12 +44,17 @@ class ParameterLayout {
 /// The weights of a model on a device, and what training adds to them.
 struct Arena {
   Buffer<float> weights;
-  Buffer<float> gradients;       // empty unless training
-  Buffer<float> first_moments;   // empty unless training
-  Buffer<float> second_moments;  // empty unless training
+  Buffer<math::Bfloat16> weights_bf16;  // a copy of them, where training is in bf16
+  Buffer<float> gradients;              // empty unless training
+  Buffer<float> first_moments;          // empty unless training
+  Buffer<float> second_moments;         // empty unless training
 
   static Arena for_inference(const std::shared_ptr<Device>& device, const ParameterLayout& layout);
-  static Arena for_training(const std::shared_ptr<Device>& device, const ParameterLayout& layout);
+  static Arena for_training(const std::shared_ptr<Device>& device, const ParameterLayout& layout,
+                            Precision precision);
+
+  /// All weights, gaps included, and the copy of them if there is one.
+  void set_weights(std::span<const float> values);
 };
 
 }  // namespace elbo

@@ -8,6 +8,7 @@
 
 #include "host/nn/parameters.hpp"
 #include "kernels/buffer.hpp"
+#include "kernels/core/precision.hpp"
 #include "kernels/math/activation.hpp"
 
 namespace elbo {
@@ -15,23 +16,31 @@ namespace elbo {
 /// A [rows, columns] tensor in a recorded program. Where an activation made it, `activation` and
 /// `saved` are what that activation's derivative needs; gradients are always taken before it.
 struct Value {
-  float* data = nullptr;
+  Reals data;
   Rows rows;
   int32_t columns = 0;
   math::Activation activation = math::Activation::of<math::Identity>();
-  const float* saved = nullptr;
+  ConstReals saved = {};
+  Format gradient = Format::f32;  // how its gradient is stored
+
+  float* f32() const {
+    ELBO_ASSERT(data.format == Format::f32);
+    return data.f32();
+  }
 };
 
 class Recorder {
  public:
-  Recorder(std::shared_ptr<Device> device, const Arena& arena)
-      : device_(std::move(device)), arena_(arena) {}
+  Recorder(std::shared_ptr<Device> device, const Arena& arena,
+           Precision precision = Precision::fp32)
+      : device_(std::move(device)), arena_(arena), precision_(precision) {}
 
   void add(Op op) { program_.push_back(std::move(op)); }
 
   /// A fresh tensor on the device, zero at first.
-  Value tensor(Rows rows, int32_t columns) {
-    return {floats(static_cast<int64_t>(rows.capacity()) * columns), rows, columns};
+  Value tensor(Rows rows, int32_t columns, Format format = Format::f32) {
+    const int64_t count = static_cast<int64_t>(rows.capacity()) * columns;
+    return {{floats(format == Format::f32 ? count : (count + 1) / 2), format}, rows, columns};
   }
   float* floats(int64_t count) {
     buffers_.emplace_back(device_, static_cast<size_t>(count), "a batch's activations");
@@ -46,6 +55,15 @@ class Recorder {
   }
 
   const Arena& arena() const { return arena_; }
+  /// How what enters products is stored.
+  Format factor_format() const { return elbo::factor_format(precision_); }
+  bool tf32() const { return precision_ == Precision::tf32; }
+
+  /// Weights as products take them.
+  ConstReals factor(int64_t offset) const {
+    if (precision_ == Precision::bf16) return arena_.weights_bf16.data() + offset;
+    return weight(offset);
+  }
   const float* weight(int64_t offset) const { return arena_.weights.data() + offset; }
   float* gradient(int64_t offset) const { return arena_.gradients.data() + offset; }
 
@@ -56,6 +74,7 @@ class Recorder {
  private:
   std::shared_ptr<Device> device_;
   const Arena& arena_;
+  Precision precision_;
   Program program_;
   std::vector<Buffer<float>> buffers_;
 };

@@ -88,13 +88,14 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
   return header;
 }
 
-void load(const SafetensorsFile& file, const ArenaPart& part, Model& model) {
+/// The part of the arena as it is in the file; gaps are zero.
+std::vector<float> load(const SafetensorsFile& file, const ArenaPart& part, const Model& model) {
   std::vector<float> image(static_cast<size_t>(model.vae.layout().size()), 0.0f);
   for (const Parameter& p : model.vae.layout().parameters())
     file.read(
         part.prefix + p.name, p.shape,
         std::span(image).subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.count())));
-  (model.arena.*part.buffer).upload(image);
+  return image;
 }
 
 }  // namespace
@@ -150,7 +151,7 @@ Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> devi
   if (samples) header.config.samples = *samples;
   Model model(std::move(header.config), std::move(header.data), std::move(device),
               Model::Purpose::inference);
-  load(file, kWeights, model);
+  model.set_weights(load(file, kWeights, model));
   return model;
 }
 
@@ -160,8 +161,9 @@ TrainingProgress restore_training(const std::filesystem::path& path, Model& mode
   if (header.data != model.data)
     fail_file(path, "made for samples of shape " + to_string(header.data.sample_shape) +
                         ", the data set's have " + to_string(model.data.sample_shape));
-  load(file, kWeights, model);
-  for (const ArenaPart& part : kMoments) load(file, part, model);
+  model.set_weights(load(file, kWeights, model));
+  for (const ArenaPart& part : kMoments)
+    (model.arena.*part.buffer).upload(load(file, part, model));
   return header.progress;
 }
 

@@ -70,7 +70,7 @@ void Evaluator::record() {
   gather.view = model_.view();
   gather.seed = seed;
   gather.batch = inputs;
-  gather.x = x_.data;
+  gather.x = x_.f32();
   gather.row_ids = row_ids_.data();
   recorder.add(gather);
   const Vae::Encoding encoding = vae.encode(recorder, x_);
@@ -174,8 +174,8 @@ Evaluator::Reconstructions Evaluator::reconstruct(int64_t rows) {
   for_each_batch(std::min<int64_t>(rows, rows_.count()), [&](uint32_t, int batch) {
     reconstruct_->run();
     const int64_t count = static_cast<int64_t>(batch) * model_.vae.dim();
-    const auto inputs = download(model_, x_.data, count);
-    const auto means = download(model_, means_.data, count);
+    const auto inputs = download(model_, x_.f32(), count);
+    const auto means = download(model_, means_.f32(), count);
     result.inputs.insert(result.inputs.end(), inputs.begin(), inputs.end());
     result.means.insert(result.means.end(), means.begin(), means.end());
   });
@@ -200,10 +200,10 @@ std::vector<float> decode(const Model& model, std::span<const float> z) {
     state.upload({&batch, 1});
     const auto codes =
         z.subspan(static_cast<size_t>(first * latent), static_cast<size_t>(batch.rows * latent));
-    model.device->upload(code.data, codes.data(), codes.size_bytes());
+    model.device->upload(code.f32(), codes.data(), codes.size_bytes());
     executable->run();
     const auto rows_out =
-        download(model, mean.data, static_cast<int64_t>(batch.rows) * model.vae.dim());
+        download(model, mean.f32(), static_cast<int64_t>(batch.rows) * model.vae.dim());
     means.insert(means.end(), rows_out.begin(), rows_out.end());
   }
   return means;

@@ -10,6 +10,7 @@ TrainingPass::TrainingPass(Model& model, const Split& split, const Options& opti
       rows_(model.device, split, model.data.dim()),
       state_(model.device, 1, "the training's state"),
       ring_(model.device, static_cast<size_t>(options.ring_size), "the steps' records"),
+      scratch_(model.device, 1, "the training's state"),
       row_ids_(model.device, static_cast<size_t>(options.plan.batch_rows),
                "a batch's row numbers") {
   const auto codes = static_cast<size_t>(options.plan.batch_rows) *
@@ -26,29 +27,34 @@ void TrainingPass::record(Model& model) {
   const Config& config = model.config;
   const Rows inputs = {state_.data(), options_.plan.batch_rows, 1};
   const int64_t arena_size = vae.layout().size();
-  Recorder recorder(model.device, model.arena);
+  Recorder recorder(model.device, model.arena, model.precision());
 
   const Value x = recorder.tensor(inputs, vae.dim());
+  Value factor = x;  // x as the first layer takes it
   GatherBatch gather = rows_.gather();
   gather.shuffle = options_.shuffle;
   gather.view = model.view();
   gather.seed = static_cast<uint64_t>(config.seed);
   gather.batch = inputs;
-  gather.x = x.data;
+  gather.x = x.f32();
+  if (recorder.factor_format() == Format::bf16) {
+    factor = recorder.tensor(inputs, vae.dim(), Format::bf16);
+    gather.x_bf16 = factor.data.as<math::Bfloat16>();
+  }
   gather.row_ids = row_ids_.data();
   recorder.add(gather);
 
   const EpsilonSource epsilon = {gather.seed, row_ids_.data(), epsilon_.data()};
-  const Vae::Encoding encoding = vae.encode(recorder, x);
+  const Vae::Encoding encoding = vae.encode(recorder, factor);
   const Vae::Code code = vae.sample(recorder, encoding, epsilon, vae.samples());
   const Vae::Decoding decoding = vae.decode(recorder, code.z);
   const Vae::Loss loss = vae.loss(recorder, x, decoding, true);
   vae.backward(recorder, encoding, code, epsilon, decoding, loss);
 
   const auto clip_norm = static_cast<float>(config.clip_norm);
-  const int64_t norm_chunks = clip_norm > 0.0f ? arena_chunks(arena_size) : 0;
   if (clip_norm > 0.0f) {
-    squared_norm_ = {model.device, static_cast<size_t>(norm_chunks), "the gradient's norm"};
+    squared_norm_ = {model.device, static_cast<size_t>(arena_chunks(arena_size)),
+                     "the gradient's norm"};
     recorder.add(SquaredNorm{
         .count = arena_size, .x = model.arena.gradients.data(), .partial = squared_norm_.data()});
   }
@@ -66,17 +72,16 @@ void TrainingPass::record(Model& model) {
                       .first_moment = model.arena.first_moments.data(),
                       .second_moment = model.arena.second_moments.data(),
                       .clip_norm = clip_norm,
-                      .squared_norm = squared_norm_.data()});
-  recorder.add(AdvanceStep{.plan = options_.plan,
-                           .inputs = inputs,
-                           .samples = vae.samples(),
-                           .nll = loss.nll,
-                           .kl = code.kl,
-                           .squared_norm = squared_norm_.data(),
-                           .norm_chunks = norm_chunks,
-                           .state = state_.data(),
-                           .ring = ring_.data(),
-                           .ring_size = options_.ring_size});
+                      .squared_norm = squared_norm_.data(),
+                      .weight_bf16 = model.arena.weights_bf16.data(),
+                      .end = {.plan = options_.plan,
+                              .inputs = inputs,
+                              .samples = vae.samples(),
+                              .nll = loss.nll,
+                              .kl = code.kl,
+                              .ring = ring_.data(),
+                              .ring_size = options_.ring_size,
+                              .scratch = scratch_.data()}});
   program_ = recorder.program();
   buffers_ = recorder.take_buffers();
 }

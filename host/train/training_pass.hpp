@@ -45,6 +45,7 @@ class TrainingPass {
   ResidentRows rows_;
   Buffer<StepState> state_;
   Buffer<StepRecord> ring_;
+  Buffer<StepScratch> scratch_;
   Buffer<uint32_t> row_ids_;
   Buffer<float> epsilon_;
   Buffer<float> squared_norm_;

@@ -25,12 +25,12 @@ void run(const DenseForward& op, int task) {
   const Range range = partition(op).range(task, op.rows.active());
   const int64_t rows = range.end - range.begin;
   if (rows == 0) return;
-  float* y = op.y + range.begin * op.out;
-  dnnl_sgemm('N', 'T', rows, op.out, op.in, 1.0f, op.x + range.begin * op.in, op.in, op.weight,
-             op.in, 0.0f, y, op.out);
+  float* y = op.y.f32() + range.begin * op.out;
+  dnnl_sgemm('N', 'T', rows, op.out, op.in, 1.0f, op.x.f32() + range.begin * op.in, op.in,
+             op.weight.f32(), op.in, 0.0f, y, op.out);
   op.activation.visit([&](auto activation) {
     using Activation = decltype(activation);
-    float* pre = op.preactivation == nullptr ? y : op.preactivation + range.begin * op.out;
+    float* pre = op.preactivation ? op.preactivation.f32() + range.begin * op.out : y;
     for (int64_t r = 0; r < rows; ++r) {
       const float* bias = op.bias;
       float* y_row = y + r * op.out;
@@ -51,11 +51,11 @@ void run(const DenseBackwardInput& op, int task) {
   const Range range = partition(op).range(task, op.rows.active());
   const int64_t rows = range.end - range.begin;
   if (rows == 0) return;
-  float* grad_x = op.grad_x + range.begin * op.in;
-  dnnl_sgemm('N', 'N', rows, op.in, op.out, 1.0f, op.grad_y + range.begin * op.out, op.out,
-             op.weight, op.in, 0.0f, grad_x, op.in);
-  if (op.saved == nullptr) return;
-  const float* saved = op.saved + range.begin * op.in;
+  float* grad_x = op.grad_x.f32() + range.begin * op.in;
+  dnnl_sgemm('N', 'N', rows, op.in, op.out, 1.0f, op.grad_y.f32() + range.begin * op.out, op.out,
+             op.weight.f32(), op.in, 0.0f, grad_x, op.in);
+  if (!op.saved) return;
+  const float* saved = op.saved.f32() + range.begin * op.in;
   op.activation.visit([&](auto activation) {
     using Activation = decltype(activation);
 #pragma omp simd
@@ -69,8 +69,8 @@ void run(const DenseBackwardWeights& op, int task) {
   const Range range = partition(op).range(task);
   const int64_t columns = range.end - range.begin;
   const int rows = op.rows.active();
-  const float* grad_y = op.grad_y + range.begin;
-  dnnl_sgemm('T', 'N', columns, op.in, rows, 1.0f, grad_y, op.out, op.x, op.in, 0.0f,
+  const float* grad_y = op.grad_y.f32() + range.begin;
+  dnnl_sgemm('T', 'N', columns, op.in, rows, 1.0f, grad_y, op.out, op.x.f32(), op.in, 0.0f,
              op.grad_weight + range.begin * op.in, op.in);
   float* grad_bias = op.grad_bias + range.begin;
   std::fill(grad_bias, grad_bias + columns, 0.0f);

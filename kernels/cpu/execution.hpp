@@ -49,7 +49,6 @@ int tasks(const LikelihoodMean&);
 int tasks(const ColumnSum&);
 int tasks(const SquaredNorm&);
 int tasks(const OptimizerUpdate&);
-int tasks(const AdvanceStep&);
 
 void run(const RandomFill&, int task);
 void run(const PermutationFill&, int task);
@@ -64,7 +63,6 @@ void run(const LikelihoodMean&, int task);
 void run(const ColumnSum&, int task);
 void run(const SquaredNorm&, int task);
 void run(const OptimizerUpdate&, int task);
-void run(const AdvanceStep&, int task);
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA
 #endif

@@ -40,7 +40,7 @@ void run(const LatentForward& op, int task) {
     const float* mu = op.posterior.mu + b * op.posterior.mu_stride;
     const float* logvar = op.posterior.logvar + b * op.posterior.logvar_stride;
     for (int l = 0; l < op.samples; ++l) {
-      float* z = op.z + (b * op.samples + l) * op.latent;
+      float* z = op.z.f32() + (b * op.samples + l) * op.latent;
       for (int first = 0; first < op.latent; first += kNoiseColumns) {
         const int columns = std::min(kNoiseColumns, op.latent - first);
         const float* eps = epsilon(op, b, l, first, columns, block);
@@ -66,8 +66,8 @@ void run(const LatentBackward& op, int task) {
   for (int64_t b = range.begin; b < range.end; ++b) {
     const float* mu = op.posterior.mu + b * op.posterior.mu_stride;
     const float* logvar = op.posterior.logvar + b * op.posterior.logvar_stride;
-    float* grad_mu = op.grad_mu + b * op.grad_mu_stride;
-    float* grad_logvar = op.grad_logvar + b * op.grad_logvar_stride;
+    float* grad_mu = op.grad_mu.f32() + b * op.grad_mu_stride;
+    float* grad_logvar = op.grad_logvar.f32() + b * op.grad_logvar_stride;
     for (int first = 0; first < op.latent; first += kNoiseColumns) {
       const int columns = std::min(kNoiseColumns, op.latent - first);
       std::fill(grad_z, grad_z + columns, 0.0f);

@@ -1,6 +1,7 @@
 #include "kernels/optimizer.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "kernels/cpu/execution.hpp"
@@ -20,6 +21,35 @@ float gradient_scale(const OptimizerUpdate& op) {
   if (op.clip_norm <= 0.0f) return 1.0f;
   const double norm = std::sqrt(total(op.squared_norm, arena_chunks(op.count)));
   return static_cast<float>(std::min(1.0, op.clip_norm / (norm + kClipEpsilon)));
+}
+
+void end_step(const OptimizerUpdate& op) {
+  const StepEnd& end = op.end;
+  const StepState& state = *op.state;
+  const int64_t rows = end.inputs.active(), samples = rows * end.samples;
+  StepRecord record;
+  record.step = state.step + 1;
+  record.epoch = state.epoch;
+  record.nll = static_cast<float>(total(end.nll, samples) / static_cast<double>(samples));
+  if (end.kl != nullptr)
+    record.kl = static_cast<float>(total(end.kl, rows) / static_cast<double>(rows));
+  record.learning_rate = state.learning_rate;
+  record.beta = state.beta;
+  if (op.squared_norm != nullptr)
+    record.gradient_norm =
+        static_cast<float>(std::sqrt(total(op.squared_norm, arena_chunks(op.count))));
+  record.rows = static_cast<int32_t>(rows);
+  end.ring[state.step % static_cast<uint64_t>(end.ring_size)] = record;
+  *op.state = end.plan.at(state.step + 1);
+}
+
+/// Whether the caller's task is the last of the op to come here.
+bool last_task(const OptimizerUpdate& op) {
+  const std::atomic_ref<uint32_t> done(op.end.scratch->parts_done);
+  if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < static_cast<uint32_t>(tasks(op)))
+    return false;
+  done.store(0, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace
@@ -45,27 +75,7 @@ void run(const OptimizerUpdate& op, int task) {
       if constexpr (Rule::moments > 1) second[i] = slot.second_moment;
     }
   });
-}
-
-int tasks(const AdvanceStep&) { return 1; }
-
-void run(const AdvanceStep& op, int) {
-  const StepState& state = *op.state;
-  const int64_t rows = op.inputs.active();
-  StepRecord record;
-  record.step = state.step + 1;
-  record.epoch = state.epoch;
-  record.nll =
-      static_cast<float>(total(op.nll, rows * op.samples) / static_cast<double>(rows * op.samples));
-  record.kl =
-      op.kl == nullptr ? 0.0f : static_cast<float>(total(op.kl, rows) / static_cast<double>(rows));
-  record.learning_rate = state.learning_rate;
-  record.beta = state.beta;
-  if (op.squared_norm != nullptr)
-    record.gradient_norm = static_cast<float>(std::sqrt(total(op.squared_norm, op.norm_chunks)));
-  record.rows = static_cast<int32_t>(rows);
-  op.ring[state.step % static_cast<uint64_t>(op.ring_size)] = record;
-  *op.state = op.plan.at(state.step + 1);
+  if (op.end.ring != nullptr && last_task(op)) end_step(op);
 }
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

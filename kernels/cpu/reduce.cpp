@@ -21,7 +21,7 @@ void run(const ColumnSum& op, int) {
     double sum[kColumns] = {};
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < columns; ++c)
-        sum[c] += op.x[static_cast<int64_t>(r) * op.columns + first + c];
+        sum[c] += op.x.f32()[static_cast<int64_t>(r) * op.columns + first + c];
     for (int c = 0; c < columns; ++c) op.out[first + c] = static_cast<float>(sum[c]);
   }
 }

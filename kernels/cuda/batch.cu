@@ -37,6 +37,7 @@ ELBO_DEVICE math::Float4 view_of(const GatherBatch& op, math::Float4 stored, flo
 /// A row per block.
 template <class Stored, bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) gather_batch_kernel(GatherBatch op) {
+  wait_for_previous_kernel();
   constexpr float kUnit = std::is_same_v<Stored, uint8_t> ? 1.0f / 255.0f : 1.0f;
   const StepState& state = *op.batch.state;
   const int32_t i = static_cast<int32_t>(blockIdx.x);
@@ -52,12 +53,14 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) gather_batch_kernel(GatherBatch
       quad = view_of(op, load_quad<kVector>(in + c, left), kUnit, row,
                      static_cast<uint32_t>(c) / kQuad, state.step);
     store_quad<kVector>(x + c, left, quad);
+    if (op.x_bf16 != nullptr)
+      store_quad<kVector>(op.x_bf16 + int64_t{i} * op.columns + c, left, quad);
   }
 }
 
 template <class Stored>
 void launch_gather_batch(const GatherBatch& op, const Queue& queue) {
-  with_vector_access({op.rows, op.x}, {op.columns}, [&](auto vector) {
+  with_vector_access({op.rows, op.x, op.x_bf16}, {op.columns}, [&](auto vector) {
     launch_rows(gather_batch_kernel<Stored, decltype(vector)::value>, op.batch.capacity(),
                 op.columns, queue.stream, op);
   });

@@ -1,83 +1,155 @@
-// Matrix products are the Gemm's; the kernels here are what comes before and after them.
-
+// Dense ops: each one kernel, the product with what comes after it. Where a library multiplies
+// instead (kernels/cuda/library.hpp) and does not do the rest, kernels here do it apart.
 #include "kernels/cuda/column_sum.cuh"
 #include "kernels/cuda/execution.cuh"
-#include "kernels/cuda/quads.cuh"
+#include "kernels/cuda/library.hpp"
+#include "kernels/cuda/product.cuh"
 
 namespace elbo::cuda {
 
-/// y = φ(y + bias), a row per block.
-template <class A, bool kVector>
-ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) bias_activation_kernel(DenseForward op) {
-  const int64_t row = int64_t{blockIdx.x} * op.out;
-  for (int32_t c = kQuad * threadIdx.x; c < op.out; c += kQuad * blockDim.x) {
-    const int32_t left = op.out - c;
-    math::Float4 y = load_quad<kVector>(op.y + row + c, left);
-    const math::Float4 bias = load_quad<kVector>(op.bias + c, left);
+/// y = x W^T: rows of x by rows of W.
+template <>
+struct Product<DenseForward> {
+  static constexpr bool left_along_depth = true, right_along_depth = true, sums_left = false;
+  ELBO_HD static int rows(const DenseForward& op) { return op.rows.capacity(); }
+  ELBO_HD static int columns(const DenseForward& op) { return op.out; }
+  ELBO_HD static int depth(const DenseForward& op) { return op.in; }
+  ELBO_HD static ConstReals left(const DenseForward& op) { return op.x; }
+  ELBO_HD static ConstReals right(const DenseForward& op) { return op.weight; }
+  ELBO_HD static const Reals& result(const DenseForward& op) { return op.y; }
+
+  template <bool kVector>
+  ELBO_DEVICE static void finish(const DenseForward& op, int row, int column, int left,
+                                 math::Float4 y) {
+    const int64_t place = int64_t{row} * op.out + column;
+    const math::Float4 bias = load_quad<kVector>(op.bias + column, left);
     ELBO_UNROLL
     for (int i = 0; i < kQuad; ++i) y.value[i] += bias.value[i];
-    if (op.preactivation != nullptr) store_quad<kVector>(op.preactivation + row + c, left, y);
+    if (op.preactivation) store_quad<kVector>(op.preactivation, place, left, y);
     ELBO_UNROLL
-    for (int i = 0; i < kQuad; ++i) y.value[i] = A::value(y.value[i]);
-    store_quad<kVector>(op.y + row + c, left, y);
+    for (int i = 0; i < kQuad; ++i) y.value[i] = math::activate(op.activation, y.value[i]);
+    store_quad<kVector>(op.y, place, left, y);
+  }
+};
+
+/// grad_x = grad_y W: rows of grad_y by columns of W.
+template <>
+struct Product<DenseBackwardInput> {
+  static constexpr bool left_along_depth = true, right_along_depth = false, sums_left = false;
+  ELBO_HD static int rows(const DenseBackwardInput& op) { return op.rows.capacity(); }
+  ELBO_HD static int columns(const DenseBackwardInput& op) { return op.in; }
+  ELBO_HD static int depth(const DenseBackwardInput& op) { return op.out; }
+  ELBO_HD static ConstReals left(const DenseBackwardInput& op) { return op.grad_y; }
+  ELBO_HD static ConstReals right(const DenseBackwardInput& op) { return op.weight; }
+  ELBO_HD static const Reals& result(const DenseBackwardInput& op) { return op.grad_x; }
+
+  template <bool kVector>
+  ELBO_DEVICE static void finish(const DenseBackwardInput& op, int row, int column, int left,
+                                 math::Float4 grad) {
+    const int64_t place = int64_t{row} * op.in + column;
+    if (op.saved) {
+      const math::Float4 saved = load_quad<kVector>(op.saved, place, left);
+      ELBO_UNROLL
+      for (int i = 0; i < kQuad; ++i)
+        grad.value[i] *= math::activation_derivative(op.activation, saved.value[i]);
+    }
+    store_quad<kVector>(op.grad_x, place, left, grad);
+  }
+};
+
+/// grad_W = grad_y^T x: columns of grad_y by columns of x, summed over the rows of both.
+template <>
+struct Product<DenseBackwardWeights> {
+  static constexpr bool left_along_depth = false, right_along_depth = false, sums_left = true;
+  ELBO_HD static int rows(const DenseBackwardWeights& op) { return op.out; }
+  ELBO_HD static int columns(const DenseBackwardWeights& op) { return op.in; }
+  ELBO_HD static int depth(const DenseBackwardWeights& op) { return op.rows.capacity(); }
+  ELBO_HD static ConstReals left(const DenseBackwardWeights& op) { return op.grad_y; }
+  ELBO_HD static ConstReals right(const DenseBackwardWeights& op) { return op.x; }
+
+  template <bool kVector>
+  ELBO_DEVICE static void finish(const DenseBackwardWeights& op, int row, int column, int left,
+                                 const math::Float4& grad) {
+    store_quad<kVector>(op.grad_weight + int64_t{row} * op.in + column, left, grad);
+  }
+  ELBO_DEVICE static void finish_sum(const DenseBackwardWeights& op, int row, float sum) {
+    op.grad_bias[row] = sum;
+  }
+};
+
+namespace {
+
+/// Whether the lines of both factors can be copied 16 bytes at a time.
+bool vector_factors(const ConstReals& left, int32_t left_line, const ConstReals& right,
+                    int32_t right_line) {
+  const auto chunk = static_cast<int32_t>(16 / left.element_bytes());
+  return has_vector_access({left.data, right.data}, {}) && left_line % chunk == 0 &&
+         right_line % chunk == 0;
+}
+
+ProductArgs<DenseForward> product_args(const DenseForward& op) {
+  return {op, vector_factors(op.x, op.in, op.weight, op.in),
+          has_vector_access({op.bias, op.y.data, op.preactivation.data}, {op.out})};
+}
+ProductArgs<DenseBackwardInput> product_args(const DenseBackwardInput& op) {
+  return {op, vector_factors(op.grad_y, op.out, op.weight, op.in),
+          has_vector_access({op.saved.data, op.grad_x.data}, {op.in})};
+}
+ProductArgs<DenseBackwardWeights> product_args(const DenseBackwardWeights& op) {
+  return {op, vector_factors(op.grad_y, op.out, op.x, op.in),
+          has_vector_access({op.grad_weight}, {op.in})};
+}
+
+template <class Op>
+void launch_dense(const Op& op, const Queue& queue) {
+  using P = Product<Op>;
+  if (P::rows(op) == 0 || P::columns(op) == 0) return;
+  ELBO_ASSERT(P::left(op).format == P::right(op).format);
+  if (P::left(op).format == Format::bf16)
+    launch_product<Op, TensorMethod<Bf16Fragments>>(product_args(op), queue.stream);
+  else if (op.tf32)
+    launch_product<Op, TensorMethod<Tf32Fragments>>(product_args(op), queue.stream);
+  else
+    launch_product<Op, FloatMethod>(product_args(op), queue.stream);
+}
+
+}  // namespace
+
+void launch_op(const DenseForward& op, const Queue& queue) { launch_dense(op, queue); }
+void launch_op(const DenseBackwardInput& op, const Queue& queue) { launch_dense(op, queue); }
+void launch_op(const DenseBackwardWeights& op, const Queue& queue) { launch_dense(op, queue); }
+
+/// What comes after a product that stands in op.y or op.grad_x, a row per block.
+template <class Op>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) finish_product_kernel(ProductArgs<Op> args) {
+  using P = Product<Op>;
+  wait_for_previous_kernel();
+  const Op& op = args.op;
+  const int row = static_cast<int>(blockIdx.x), columns = P::columns(op);
+  const Reals& result = P::result(op);
+  for (int c = static_cast<int>(kQuad * threadIdx.x); c < columns;
+       c += static_cast<int>(kQuad * blockDim.x)) {
+    const int64_t place = int64_t{row} * columns + c;
+    if (args.vector_result)
+      P::template finish<true>(op, row, c, columns - c,
+                               load_quad<true>(result, place, columns - c));
+    else
+      P::template finish<false>(op, row, c, columns - c,
+                                load_quad<false>(result, place, columns - c));
   }
 }
 
-void launch_op(const DenseForward& op, const Queue& queue) {
-  const int32_t rows = op.rows.capacity();
-  if (rows == 0) return;
-  queue.gemm.multiply({.m = rows,
-                       .n = op.out,
-                       .k = op.in,
-                       .a = op.x,
-                       .b = op.weight,
-                       .c = op.y,
-                       .b_transposed = true});
-  op.activation.visit([&](auto activation) {
-    with_vector_access({op.y, op.bias, op.preactivation}, {op.out}, [&](auto vector) {
-      launch_rows(bias_activation_kernel<decltype(activation), decltype(vector)::value>, rows,
-                  op.out, queue.stream, op);
-    });
-  });
+void finish_library_product(const DenseForward& op, Stream stream) {
+  launch_rows(finish_product_kernel<DenseForward>, op.rows.capacity(), op.out, stream,
+              product_args(op));
 }
-
-/// grad_x = grad_x ∘ φ'(saved), a row per block.
-template <class A, bool kVector>
-ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) activation_backward_kernel(DenseBackwardInput op) {
-  const int64_t row = int64_t{blockIdx.x} * op.in;
-  for (int32_t c = kQuad * threadIdx.x; c < op.in; c += kQuad * blockDim.x) {
-    const int32_t left = op.in - c;
-    const math::Float4 saved = load_quad<kVector>(op.saved + row + c, left);
-    math::Float4 grad = load_quad<kVector>(op.grad_x + row + c, left);
-    ELBO_UNROLL
-    for (int i = 0; i < kQuad; ++i) grad.value[i] *= A::derivative(saved.value[i]);
-    store_quad<kVector>(op.grad_x + row + c, left, grad);
-  }
+void finish_library_product(const DenseBackwardInput& op, Stream stream) {
+  if (!op.saved) return;
+  launch_rows(finish_product_kernel<DenseBackwardInput>, op.rows.capacity(), op.in, stream,
+              product_args(op));
 }
-
-void launch_op(const DenseBackwardInput& op, const Queue& queue) {
-  const int32_t rows = op.rows.capacity();
-  if (rows == 0) return;
-  queue.gemm.multiply(
-      {.m = rows, .n = op.in, .k = op.out, .a = op.grad_y, .b = op.weight, .c = op.grad_x});
-  if (op.saved == nullptr) return;
-  op.activation.visit([&](auto activation) {
-    with_vector_access({op.saved, op.grad_x}, {op.in}, [&](auto vector) {
-      launch_rows(activation_backward_kernel<decltype(activation), decltype(vector)::value>, rows,
-                  op.in, queue.stream, op);
-    });
-  });
-}
-
-void launch_op(const DenseBackwardWeights& op, const Queue& queue) {
-  queue.gemm.multiply({.m = op.out,
-                       .n = op.in,
-                       .k = op.rows.capacity(),
-                       .a = op.grad_y,
-                       .b = op.x,
-                       .c = op.grad_weight,
-                       .a_transposed = true});
-  launch_column_sum<float>({op.rows, op.out, op.grad_y, op.grad_bias}, queue.stream);
+void finish_library_product(const DenseBackwardWeights& op, Stream stream) {
+  launch_column_sum<float>(ColumnSum{op.rows, op.out, op.grad_y, op.grad_bias}, stream);
 }
 
 }  // namespace elbo::cuda

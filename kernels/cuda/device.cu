@@ -1,9 +1,8 @@
 // An NVIDIA GPU as a device: one stream, on which everything is queued in order.
 #include <cuda_runtime.h>
 
-#include "kernels/core/error.hpp"
-#include "kernels/cuda/cublas_gemm.hpp"
-#include "kernels/cuda/execution.cuh"
+#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/executable.hpp"
 #include "kernels/device.hpp"
 
 namespace elbo {
@@ -13,12 +12,6 @@ namespace cuda {
 __global__ void image_probe_kernel() {}
 
 namespace {
-
-void check(cudaError_t status, std::string_view action) {
-  if (status == cudaSuccess) return;
-  throw DeviceError("the GPU failed to " + std::string(action) + ": " + cudaGetErrorString(status) +
-                    " (" + cudaGetErrorName(status) + ")");
-}
 
 /// Counts the GPUs; where that fails, nothing else may be asked of CUDA.
 CudaProbe count_devices() {
@@ -55,11 +48,6 @@ std::string defect(int ordinal) {
     cudaGetLastError();
     return cudaGetErrorString(status);
   }
-  try {
-    load_cublas();
-  } catch (const DeviceError& error) {
-    return error.what();
-  }
   return "";
 }
 
@@ -67,62 +55,13 @@ std::string mebibytes(size_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
-/// A GPU's stream, shared by the device and the programs prepared for it.
-class StreamContext {
- public:
-  explicit StreamContext(int ordinal) : ordinal_(ordinal) {
-    make_current();
-    // Ordered with the default stream too, where cuRAND works.
-    check(cudaStreamCreate(&stream_), "create a stream");
-    gemm_ = make_cublas_gemm(stream_);
-  }
-  ~StreamContext() {
-    cudaSetDevice(ordinal_);
-    gemm_.reset();
-    cudaStreamDestroy(stream_);
-  }
-  StreamContext(const StreamContext&) = delete;
-  StreamContext& operator=(const StreamContext&) = delete;
-
-  /// CUDA's current device is a property of the calling thread.
-  void make_current() const { check(cudaSetDevice(ordinal_), "be selected"); }
-  void synchronize() const {
-    make_current();
-    check(cudaStreamSynchronize(stream_), "finish its work");
-  }
-  int ordinal() const { return ordinal_; }
-  cudaStream_t stream() const { return stream_; }
-  Queue queue() const { return {stream_, *gemm_}; }
-
- private:
-  int ordinal_;
-  cudaStream_t stream_ = nullptr;
-  std::unique_ptr<Gemm> gemm_;
-};
-
-class CudaExecutable : public Executable {
- public:
-  CudaExecutable(std::shared_ptr<const StreamContext> context, Program program)
-      : context_(std::move(context)), program_(std::move(program)) {}
-
-  void run(uint64_t repeats) override {
-    context_->make_current();
-    for (uint64_t i = 0; i < repeats; ++i) launch_program(program_, context_->queue());
-  }
-
- private:
-  std::shared_ptr<const StreamContext> context_;
-  Program program_;
-};
-
 class CudaDevice : public Device {
  public:
   explicit CudaDevice(int ordinal) : context_(std::make_shared<StreamContext>(ordinal)) {}
 
   DeviceKind kind() const noexcept override { return DeviceKind::cuda; }
   std::string describe() const override {
-    cudaDeviceProp properties;
-    check(cudaGetDeviceProperties(&properties, context_->ordinal()), "describe itself");
+    const cudaDeviceProp& properties = context_->properties();
     return std::string(properties.name) + " (cuda:" + std::to_string(context_->ordinal()) + "), " +
            mebibytes(properties.totalGlobalMem);
   }

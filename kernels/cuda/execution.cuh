@@ -4,16 +4,14 @@
 // kernels keep them harmless: inputs and gradients are zero there, everything else is finite.
 #pragma once
 
-#include "kernels/cuda/gemm.hpp"
 #include "kernels/cuda/port.cuh"
 #include "kernels/program.hpp"
 
 namespace elbo::cuda {
 
-/// Where ops run: a stream, and the matrix products on it.
+/// Where ops run.
 struct Queue {
   Stream stream;
-  Gemm& gemm;
 };
 
 void launch_op(const RandomFill&, const Queue&);
@@ -29,10 +27,5 @@ void launch_op(const LikelihoodMean&, const Queue&);
 void launch_op(const ColumnSum&, const Queue&);
 void launch_op(const SquaredNorm&, const Queue&);
 void launch_op(const OptimizerUpdate&, const Queue&);
-void launch_op(const AdvanceStep&, const Queue&);
-
-inline void launch_program(const Program& program, const Queue& queue) {
-  for (const Op& op : program) std::visit([&](const auto& each) { launch_op(each, queue); }, op);
-}
 
 }  // namespace elbo::cuda

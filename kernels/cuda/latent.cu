@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <bit>
+
 #include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
@@ -20,55 +23,103 @@ ELBO_DEVICE math::Float4 epsilon_quad(const LatentOp& op, int32_t input, int32_t
                        math::noise_group(source.row_ids[input], quad));
 }
 
-/// An input per block, with all its samples.
-template <bool kVector>
-ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) latent_forward_kernel(LatentForward op) {
-  const int32_t b = static_cast<int32_t>(blockIdx.x);
-  const bool active = b < op.inputs.active();
-  const float* mu_row = op.posterior.mu + int64_t{b} * op.posterior.mu_stride;
-  const float* logvar_row = op.posterior.logvar + int64_t{b} * op.posterior.logvar_stride;
-  float kl = 0.0f;
-  for (int32_t c = kQuad * threadIdx.x; c < op.latent; c += kQuad * blockDim.x) {
-    const int32_t left = op.latent - c;
-    const math::Float4 mu = load_quad<kVector>(mu_row + c, left);
-    const math::Float4 logvar = load_quad<kVector>(logvar_row + c, left);
-    for (int32_t l = 0; l < op.samples; ++l) {
-      math::Float4 z = {};
-      if (active) {
-        const math::Float4 epsilon = epsilon_quad<kVector>(op, b, l, c);
-        ELBO_UNROLL
-        for (int i = 0; i < kQuad; ++i)
-          z.value[i] = math::reparameterize(mu.value[i], logvar.value[i], epsilon.value[i]);
-      }
-      store_quad<kVector>(op.z + (int64_t{b} * op.samples + l) * op.latent + c, left, z);
-    }
-    ELBO_UNROLL
-    for (int i = 0; i < kQuad; ++i)
-      if (i < left) kl += math::gaussian_kl(mu.value[i], logvar.value[i]);
+/// A latent op, and how many neighbouring lanes of a warp work on one row together: as many as the
+/// row has quads, so that short rows leave no lane idle.
+template <class Op>
+struct LatentArgs {
+  Op op;
+  int32_t lanes;  // a power of two, at most a warp
+
+  explicit LatentArgs(const Op& latent_op) : op(latent_op) {
+    const auto quads = static_cast<unsigned>((op.latent + kQuad - 1) / kQuad);
+    lanes = static_cast<int32_t>(std::min(std::bit_ceil(std::max(quads, 1u)), kWarpSize));
   }
-  kl = block_sum(kl);
-  if (threadIdx.x == 0 && active) op.kl[b] = kl;
+};
+
+inline constexpr unsigned kLatentThreads = 128;
+
+/// Which row this thread's group of lanes works on, and its first column there.
+struct LatentPlace {
+  int64_t row;
+  int32_t column;
+  int32_t stride;
+
+  ELBO_DEVICE explicit LatentPlace(int32_t lanes)
+      : row((int64_t{blockIdx.x} * kLatentThreads + threadIdx.x) / static_cast<unsigned>(lanes)),
+        column(static_cast<int32_t>(threadIdx.x) % lanes * kQuad),
+        stride(lanes * kQuad) {}
+};
+
+/// Sum over a group of lanes, in each of them; the whole warp must call.
+ELBO_DEVICE float group_sum(float value, int32_t lanes) {
+  for (int32_t offset = lanes / 2; offset > 0; offset /= 2)
+    value += __shfl_xor_sync(kFullWarp, value, offset);
+  return value;
+}
+
+template <class Op>
+void launch_latent(void (*kernel)(LatentArgs<Op>), int64_t rows, const Op& op, Stream stream) {
+  const LatentArgs<Op> args(op);
+  const int64_t threads = rows * args.lanes;
+  if (threads == 0) return;
+  launch(kernel, static_cast<unsigned>((threads + kLatentThreads - 1) / kLatentThreads),
+         kLatentThreads, 0, stream, args);
+}
+
+/// A sample of an input per group of lanes; the first sample's also sums the divergence.
+template <bool kVector>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kLatentThreads)
+    latent_forward_kernel(LatentArgs<LatentForward> args) {
+  wait_for_previous_kernel();
+  const LatentForward& op = args.op;
+  const LatentPlace place(args.lanes);
+  const auto b = static_cast<int32_t>(place.row / op.samples);
+  const auto l = static_cast<int32_t>(place.row % op.samples);
+  const bool exists = b < op.inputs.capacity(), active = b < op.inputs.active();
+  float kl = 0.0f;
+  for (int32_t c = place.column; exists && c < op.latent; c += place.stride) {
+    const int32_t left = op.latent - c;
+    math::Float4 z = {};
+    if (active) {
+      const math::Float4 mu =
+          load_quad<kVector>(op.posterior.mu + int64_t{b} * op.posterior.mu_stride + c, left);
+      const math::Float4 logvar = load_quad<kVector>(
+          op.posterior.logvar + int64_t{b} * op.posterior.logvar_stride + c, left);
+      const math::Float4 epsilon = epsilon_quad<kVector>(op, b, l, c);
+      ELBO_UNROLL
+      for (int i = 0; i < kQuad; ++i) {
+        z.value[i] = math::reparameterize(mu.value[i], logvar.value[i], epsilon.value[i]);
+        if (i < left) kl += math::gaussian_kl(mu.value[i], logvar.value[i]);
+      }
+    }
+    store_quad<kVector>(op.z, place.row * op.latent + c, left, z);
+  }
+  kl = group_sum(kl, args.lanes);
+  if (place.column == 0 && active && l == 0) op.kl[b] = kl;
 }
 
 void launch_op(const LatentForward& op, const Queue& queue) {
   const PosteriorView& posterior = op.posterior;
-  with_vector_access({posterior.mu, posterior.logvar, op.epsilon.buffer, op.z},
+  with_vector_access({posterior.mu, posterior.logvar, op.epsilon.buffer, op.z.data},
                      {posterior.mu_stride, posterior.logvar_stride, op.latent}, [&](auto vector) {
-                       launch_rows(latent_forward_kernel<decltype(vector)::value>,
-                                   op.inputs.capacity(), op.latent, queue.stream, op);
+                       launch_latent(latent_forward_kernel<decltype(vector)::value>,
+                                     int64_t{op.inputs.capacity()} * op.samples, op, queue.stream);
                      });
 }
 
-/// An input per block; epsilon is drawn again.
+/// An input per group of lanes; epsilon is drawn again.
 template <bool kVector>
-ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) latent_backward_kernel(LatentBackward op) {
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kLatentThreads)
+    latent_backward_kernel(LatentArgs<LatentBackward> args) {
+  wait_for_previous_kernel();
+  const LatentBackward& op = args.op;
   const StepState& state = *op.inputs.state;
-  const int32_t b = static_cast<int32_t>(blockIdx.x);
+  const LatentPlace place(args.lanes);
+  if (place.row >= op.inputs.capacity()) return;
+  const auto b = static_cast<int32_t>(place.row);
   const bool active = b < op.inputs.active();
   const float kl_weight = state.beta / static_cast<float>(state.rows);
-  const float* mu_row = op.posterior.mu + int64_t{b} * op.posterior.mu_stride;
-  const float* logvar_row = op.posterior.logvar + int64_t{b} * op.posterior.logvar_stride;
-  for (int32_t c = kQuad * threadIdx.x; c < op.latent; c += kQuad * blockDim.x) {
+  for (int32_t c = place.column; c < op.latent; c += place.stride) {
     const int32_t left = op.latent - c;
     math::Float4 grad_mu = {}, grad_logvar = {};
     if (active) {
@@ -84,8 +135,10 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) latent_backward_kernel(LatentBa
               math::fma(grad.value[i], epsilon.value[i], grad_z_epsilon.value[i]);
         }
       }
-      const math::Float4 mu = load_quad<kVector>(mu_row + c, left);
-      const math::Float4 logvar = load_quad<kVector>(logvar_row + c, left);
+      const math::Float4 mu =
+          load_quad<kVector>(op.posterior.mu + int64_t{b} * op.posterior.mu_stride + c, left);
+      const math::Float4 logvar = load_quad<kVector>(
+          op.posterior.logvar + int64_t{b} * op.posterior.logvar_stride + c, left);
       ELBO_UNROLL
       for (int i = 0; i < kQuad; ++i) {
         const auto grad = math::posterior_gradient(mu.value[i], logvar.value[i], grad_z.value[i],
@@ -94,21 +147,21 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) latent_backward_kernel(LatentBa
         grad_logvar.value[i] = grad.logvar;
       }
     }
-    store_quad<kVector>(op.grad_mu + int64_t{b} * op.grad_mu_stride + c, left, grad_mu);
-    store_quad<kVector>(op.grad_logvar + int64_t{b} * op.grad_logvar_stride + c, left, grad_logvar);
+    store_quad<kVector>(op.grad_mu, int64_t{b} * op.grad_mu_stride + c, left, grad_mu);
+    store_quad<kVector>(op.grad_logvar, int64_t{b} * op.grad_logvar_stride + c, left, grad_logvar);
   }
 }
 
 void launch_op(const LatentBackward& op, const Queue& queue) {
   const PosteriorView& posterior = op.posterior;
-  with_vector_access(
-      {posterior.mu, posterior.logvar, op.epsilon.buffer, op.grad_z, op.grad_mu, op.grad_logvar},
-      {posterior.mu_stride, posterior.logvar_stride, op.latent, op.grad_mu_stride,
-       op.grad_logvar_stride},
-      [&](auto vector) {
-        launch_rows(latent_backward_kernel<decltype(vector)::value>, op.inputs.capacity(),
-                    op.latent, queue.stream, op);
-      });
+  with_vector_access({posterior.mu, posterior.logvar, op.epsilon.buffer, op.grad_z, op.grad_mu.data,
+                      op.grad_logvar.data},
+                     {posterior.mu_stride, posterior.logvar_stride, op.latent, op.grad_mu_stride,
+                      op.grad_logvar_stride},
+                     [&](auto vector) {
+                       launch_latent(latent_backward_kernel<decltype(vector)::value>,
+                                     op.inputs.capacity(), op, queue.stream);
+                     });
 }
 
 }  // namespace elbo::cuda

@@ -23,6 +23,7 @@ struct ParameterQuads {
 /// A row of outputs per block.
 template <class L, bool kGradients, bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(LikelihoodTerms op) {
+  wait_for_previous_kernel();
   const int32_t row = static_cast<int32_t>(blockIdx.x);
   const int32_t active_rows = op.inputs.active() * op.samples;
   const bool active = row < active_rows;
@@ -30,7 +31,9 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(Likelih
   const float scale = 1.0f / static_cast<float>(active_rows);
   const float log_variance = op.log_variance == nullptr ? 0.0f : *op.log_variance;
   const float* x_row = op.x + int64_t{row / op.samples} * op.columns;
-  float* output = op.output + int64_t{row} * L::parameters * op.columns;
+  const int64_t first_output = int64_t{row} * L::parameters * op.columns;
+  const float* output = op.output + first_output;
+  const Reals grad_output = op.grad_output == nullptr ? Reals(op.output) : Reals(op.grad_output);
   float nll = 0.0f, grad_log_variance = 0.0f;
   for (int32_t c = kQuad * threadIdx.x; c < op.columns; c += kQuad * blockDim.x) {
     const int32_t left = op.columns - c;
@@ -53,7 +56,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(Likelih
     if constexpr (kGradients) {
       ELBO_UNROLL
       for (int p = 0; p < L::parameters; ++p)
-        store_quad<kVector>(output + int64_t{p} * op.columns + c, left, grad[p]);
+        store_quad<kVector>(grad_output, first_output + int64_t{p} * op.columns + c, left, grad[p]);
     }
   }
   nll = block_sum(nll);
@@ -69,7 +72,7 @@ void launch_op(const LikelihoodTerms& op, const Queue& queue) {
   const int64_t rows = int64_t{op.inputs.capacity()} * op.samples;
   op.likelihood.visit([&](auto likelihood) {
     using L = decltype(likelihood);
-    with_vector_access({op.x, op.output}, {op.columns}, [&](auto vector) {
+    with_vector_access({op.x, op.output, op.grad_output}, {op.columns}, [&](auto vector) {
       constexpr bool kVector = decltype(vector)::value;
       launch_rows(op.gradients ? likelihood_terms_kernel<L, true, kVector>
                                : likelihood_terms_kernel<L, false, kVector>,
@@ -81,6 +84,7 @@ void launch_op(const LikelihoodTerms& op, const Queue& queue) {
 /// A row per block.
 template <class L, bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_mean_kernel(LikelihoodMean op) {
+  wait_for_previous_kernel();
   const int32_t row = static_cast<int32_t>(blockIdx.x);
   if (row >= op.rows.active()) return;
   const float* output = op.output + int64_t{row} * L::parameters * op.columns;

@@ -14,8 +14,41 @@ ELBO_DEVICE float gradient_scale(const OptimizerUpdate& op) {
 /// Several quads a thread, so that the norm is summed by few blocks.
 inline constexpr int kUpdateQuads = 4;
 
+/// The step's record and the state after it; one block, all threads must call.
+ELBO_DEVICE void prepare_end(const OptimizerUpdate& op) {
+  const StepEnd& end = op.end;
+  const StepState state = *op.state;
+  const int64_t rows = end.inputs.active(), samples = rows * end.samples;
+  const double nll = block_sum<double>(end.nll, samples);
+  const double kl = end.kl == nullptr ? 0.0 : block_sum<double>(end.kl, rows);
+  const double squared_norm =
+      op.squared_norm == nullptr ? 1.0 : block_sum<double>(op.squared_norm, arena_chunks(op.count));
+  if (threadIdx.x != 0) return;
+  StepRecord record;
+  record.step = state.step + 1;
+  record.epoch = state.epoch;
+  record.nll = static_cast<float>(nll / static_cast<double>(samples));
+  record.kl = static_cast<float>(kl / static_cast<double>(rows));
+  record.learning_rate = state.learning_rate;
+  record.beta = state.beta;
+  if (op.squared_norm != nullptr)
+    record.gradient_norm = static_cast<float>(math::sqrt(squared_norm));
+  record.rows = static_cast<int32_t>(rows);
+  end.ring[state.step % static_cast<uint64_t>(end.ring_size)] = record;
+  end.scratch->next = end.plan.at(state.step + 1);
+}
+
+/// Whichever block is done last moves the state on: then all others have read it.
+ELBO_DEVICE void end_step(const OptimizerUpdate& op) {
+  __syncthreads();
+  StepScratch& scratch = *op.end.scratch;
+  if (threadIdx.x != 0 || take_ticket(&scratch.parts_done) + 1 < gridDim.x) return;
+  scratch.parts_done = 0;
+  *op.state = scratch.next;
+}
+
 template <class Rule, bool kVector>
-ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) optimizer_update_kernel(OptimizerUpdate op) {
+ELBO_DEVICE void update_quads(const OptimizerUpdate& op) {
   const float scale = gradient_scale(op);
   const math::OptimizerStep step = {op.state->learning_rate, op.state->correction1,
                                     op.state->correction2};
@@ -41,44 +74,29 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) optimizer_update_kernel(Optimi
     store_quad<kVector>(op.weight + i, left, weight);
     store_quad<kVector>(op.first_moment + i, left, first);
     if constexpr (Rule::moments > 1) store_quad<kVector>(op.second_moment + i, left, second);
+    if (op.weight_bf16 != nullptr) store_quad<kVector>(op.weight_bf16 + i, left, weight);
   }
+}
+
+/// The first block also prepares the step's end, of which no update takes notice.
+template <class Rule, bool kVector>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) optimizer_update_kernel(OptimizerUpdate op) {
+  wait_for_previous_kernel();
+  update_quads<Rule, kVector>(op);
+  if (op.end.ring == nullptr) return;
+  if (blockIdx.x == 0) prepare_end(op);
+  end_step(op);
 }
 
 void launch_op(const OptimizerUpdate& op, const Queue& queue) {
   op.optimizer.visit([&](auto rule) {
     with_vector_access(
-        {op.weight, op.grad, op.first_moment, op.second_moment}, {}, [&](auto vector) {
+        {op.weight, op.grad, op.first_moment, op.second_moment, op.weight_bf16}, {},
+        [&](auto vector) {
           launch_items(optimizer_update_kernel<decltype(rule), decltype(vector)::value>, op.count,
                        int64_t{kQuad} * kUpdateQuads * kItemThreads, queue.stream, op);
         });
   });
-}
-
-/// One block: sums in double, then the first thread writes.
-ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) advance_step_kernel(AdvanceStep op) {
-  const StepState state = *op.state;
-  const int64_t rows = op.inputs.active(), samples = rows * op.samples;
-  const double nll = block_sum<double>(op.nll, samples);
-  const double kl = op.kl == nullptr ? 0.0 : block_sum<double>(op.kl, rows);
-  const double squared_norm =
-      op.squared_norm == nullptr ? 1.0 : block_sum<double>(op.squared_norm, op.norm_chunks);
-  if (threadIdx.x != 0) return;
-  StepRecord record;
-  record.step = state.step + 1;
-  record.epoch = state.epoch;
-  record.nll = static_cast<float>(nll / static_cast<double>(samples));
-  record.kl = static_cast<float>(kl / static_cast<double>(rows));
-  record.learning_rate = state.learning_rate;
-  record.beta = state.beta;
-  if (op.squared_norm != nullptr)
-    record.gradient_norm = static_cast<float>(math::sqrt(squared_norm));
-  record.rows = static_cast<int32_t>(rows);
-  op.ring[state.step % static_cast<uint64_t>(op.ring_size)] = record;
-  *op.state = op.plan.at(state.step + 1);
-}
-
-void launch_op(const AdvanceStep& op, const Queue& queue) {
-  launch_items(advance_step_kernel, 1, 1, queue.stream, op);
 }
 
 }  // namespace elbo::cuda

@@ -21,6 +21,7 @@
 #include <type_traits>
 
 #include "kernels/core/error.hpp"
+#include "kernels/cuda/stream.hpp"
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
@@ -61,8 +62,6 @@ inline constexpr unsigned kWarpSize = 32;
 inline constexpr unsigned kFullWarp = 0xffffffffu;
 
 #if defined(__CUDACC__)
-
-using Stream = cudaStream_t;
 
 /// Four floats in one access; `source` must be 16-byte aligned.
 ELBO_DEVICE float4 load4(const float* source) { return *reinterpret_cast<const float4*>(source); }
@@ -169,13 +168,20 @@ void launch(void (*kernel)(Args), dim3 grid, dim3 block, size_t shared_bytes, St
                                               static_cast<int>(shared_bytes)),
                          entry);
   }
-  kernel<<<grid, block, shared_bytes, stream>>>(args);
-  detail::check_launch(cudaGetLastError(), entry);
+  cudaLaunchAttribute overlap{};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream.handle;
+  config.attrs = &overlap;
+  config.numAttrs = stream.overlapping ? 1 : 0;
+  detail::check_launch(cudaLaunchKernelEx(&config, kernel, args), entry);
 }
 
 #else
-
-using Stream = void*;
 
 ELBO_DEVICE float4 load4(const float* source,
                          emulation::Location caller = emulation::Location::current()) {

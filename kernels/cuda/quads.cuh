@@ -1,11 +1,12 @@
 // Arrays in quads: a thread works on four consecutive elements, which is one Philox group, and one
-// 16-byte access where the addresses allow it (kVector) or four 4-byte ones.
+// access of up to 16 bytes where the addresses allow it (kVector) or four small ones.
 #pragma once
 
 #include <algorithm>
 #include <initializer_list>
 #include <type_traits>
 
+#include "kernels/core/reals.hpp"
 #include "kernels/cuda/port.cuh"
 #include "kernels/math/philox.hpp"
 
@@ -13,18 +14,39 @@ namespace elbo::cuda {
 
 inline constexpr int kQuad = 4;
 
+/// `word`'s lowest bits, as many as T has.
+template <class T>
+ELBO_DEVICE float quad_element(uint64_t word, int i) {
+  if constexpr (std::is_same_v<T, uint8_t>)
+    return static_cast<float>((word >> (8 * i)) & 0xffu);
+  else
+    return math::to_float(math::Bfloat16{static_cast<uint16_t>(word >> (16 * i))});
+}
+
+ELBO_DEVICE float stored_to_float(math::Bfloat16 value) { return math::to_float(value); }
+template <class Stored>
+ELBO_DEVICE float stored_to_float(Stored value) {
+  return static_cast<float>(value);
+}
+
 /// The quad at `source`, of which `count` elements exist; those that do not are zero.
 template <bool kVector, class Stored>
 ELBO_DEVICE math::Float4 load_quad(const Stored* source, int64_t count) {
-  if constexpr (kVector && std::is_same_v<Stored, float>) {
-    if (count >= kQuad) {
+  math::Float4 quad;
+  if (kVector && count >= kQuad) {
+    if constexpr (std::is_same_v<Stored, float>) {
       const float4 v = load4(source);
       return {{v.x, v.y, v.z, v.w}};
+    } else if constexpr (sizeof(Stored) < sizeof(float)) {
+      using Word = std::conditional_t<sizeof(Stored) == 1, uint32_t, uint64_t>;
+      const Word word = *reinterpret_cast<const Word*>(source);
+      ELBO_UNROLL
+      for (int i = 0; i < kQuad; ++i) quad.value[i] = quad_element<Stored>(word, i);
+      return quad;
     }
   }
-  math::Float4 quad;
   ELBO_UNROLL
-  for (int i = 0; i < kQuad; ++i) quad.value[i] = i < count ? static_cast<float>(source[i]) : 0.0f;
+  for (int i = 0; i < kQuad; ++i) quad.value[i] = i < count ? stored_to_float(source[i]) : 0.0f;
   return quad;
 }
 
@@ -38,6 +60,36 @@ ELBO_DEVICE void store_quad(float* target, int64_t count, const math::Float4& qu
   ELBO_UNROLL
   for (int i = 0; i < kQuad; ++i)
     if (i < count) target[i] = quad.value[i];
+}
+template <bool kVector>
+ELBO_DEVICE void store_quad(math::Bfloat16* target, int64_t count, const math::Float4& quad) {
+  if (kVector && count >= kQuad) {
+    uint64_t word = 0;
+    ELBO_UNROLL
+    for (int i = 0; i < kQuad; ++i)
+      word |= uint64_t{math::to_bfloat16(quad.value[i]).bits} << (16 * i);
+    *reinterpret_cast<uint64_t*>(target) = word;
+    return;
+  }
+  ELBO_UNROLL
+  for (int i = 0; i < kQuad; ++i)
+    if (i < count) target[i] = math::to_bfloat16(quad.value[i]);
+}
+
+/// The same on arrays of either format, at element `offset`.
+template <bool kVector>
+ELBO_DEVICE math::Float4 load_quad(const ConstReals& source, int64_t offset, int64_t count) {
+  return source.format == Format::f32
+             ? load_quad<kVector>(source.f32() + offset, count)
+             : load_quad<kVector>(source.as<math::Bfloat16>() + offset, count);
+}
+template <bool kVector>
+ELBO_DEVICE void store_quad(const Reals& target, int64_t offset, int64_t count,
+                            const math::Float4& quad) {
+  if (target.format == Format::f32)
+    store_quad<kVector>(target.f32() + offset, count, quad);
+  else
+    store_quad<kVector>(target.as<math::Bfloat16>() + offset, count, quad);
 }
 
 inline constexpr unsigned kRowThreads = 256;
@@ -66,16 +118,20 @@ void launch_items(void (*kernel)(Args), int64_t items, int64_t items_per_block, 
   launch(kernel, static_cast<unsigned>(blocks), kItemThreads, 0, stream, args);
 }
 
-/// Calls `f` with std::true_type where every quad of arrays that start at `arrays`, with rows
-/// `strides` elements apart, can be accessed in one piece; with std::false_type otherwise.
+/// Whether every quad of arrays that start at `arrays`, with rows `strides` elements apart, can be
+/// accessed in one piece.
+inline bool has_vector_access(std::initializer_list<const void*> arrays,
+                              std::initializer_list<int64_t> strides) {
+  return std::ranges::all_of(arrays,
+                             [](auto* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }) &&
+         std::ranges::all_of(strides, [](int64_t stride) { return stride % kQuad == 0; });
+}
+
+/// Calls `f` with std::true_type where there is vector access, with std::false_type otherwise.
 template <class F>
 void with_vector_access(std::initializer_list<const void*> arrays,
                         std::initializer_list<int64_t> strides, F&& f) {
-  const bool aligned =
-      std::ranges::all_of(arrays,
-                          [](auto* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }) &&
-      std::ranges::all_of(strides, [](int64_t stride) { return stride % kQuad == 0; });
-  if (aligned)
+  if (has_vector_access(arrays, strides))
     f(std::true_type{});
   else
     f(std::false_type{});

@@ -21,6 +21,7 @@ ELBO_DEVICE math::Float4 draw(uint64_t seed, uint64_t subsequence, uint64_t grou
 /// A group per thread.
 template <Distribution kDistribution, bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) random_fill_kernel(RandomFill op) {
+  wait_for_previous_kernel();
   const int64_t group = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int64_t first = kQuad * group;
   if (first >= op.count) return;
@@ -49,6 +50,7 @@ void launch_op(const RandomFill& op, const Queue& queue) {
 }
 
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) permutation_fill_kernel(PermutationFill op) {
+  wait_for_previous_kernel();
   const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= op.count) return;
   const math::Permutation permutation(op.domain, op.seed, op.epoch);

@@ -12,6 +12,7 @@ void launch_op(const ColumnSum& op, const Queue& queue) {
 /// A chunk of the arena per block.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) squared_norm_kernel(SquaredNorm op) {
+  wait_for_previous_kernel();
   const int64_t begin = int64_t{blockIdx.x} * kArenaChunk;
   const int64_t end = begin + kArenaChunk < op.count ? begin + kArenaChunk : op.count;
   float sum = 0.0f;

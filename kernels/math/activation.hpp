@@ -128,4 +128,16 @@ struct Softplus {
 using Activations = List<Identity, Relu, LeakyRelu, Tanh, Sigmoid, Elu, Silu, Softplus>;
 using Activation = Choice<Activations>;
 
+/// φ(x) and φ' for an activation chosen at run time.
+ELBO_HD float activate(Activation activation, float x) {
+  float y = x;
+  activation.visit([&](auto a) { y = decltype(a)::value(x); });
+  return y;
+}
+ELBO_HD float activation_derivative(Activation activation, float saved) {
+  float d = 1.0f;
+  activation.visit([&](auto a) { d = decltype(a)::derivative(saved); });
+  return d;
+}
+
 }  // namespace elbo::math

@@ -1,0 +1,36 @@
+// A program prepared for a GPU: an implementation chosen for each op, and graphs that run it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "kernels/cuda/step_graph.hpp"
+#include "kernels/cuda/stream_context.hpp"
+#include "kernels/device.hpp"
+
+namespace elbo::cuda {
+
+class CudaExecutable : public Executable {
+ public:
+  CudaExecutable(std::shared_ptr<const StreamContext> context, Program program);
+  ~CudaExecutable() override;
+
+  void run(uint64_t repeats) override;
+  std::vector<std::string> notes() const override;
+
+ private:
+  void choose_products();
+  void choose_graph();
+  void launch(size_t op, Stream stream) const;
+  std::unique_ptr<StepGraph> make_graph(const GraphOptions& options) const;
+
+  std::shared_ptr<const StreamContext> context_;
+  Program program_;
+  Dependencies dependencies_;
+  std::vector<std::unique_ptr<LibraryProduct>> products_;  // by op; null: the kernel
+  GraphOptions options_;
+  std::unique_ptr<StepGraph> one_, many_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace elbo::cuda

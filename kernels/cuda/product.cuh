@@ -1,0 +1,191 @@
+// The engine's own matrix product: a block computes a tile of the result, then applies what comes
+// after the product (bias, activation, derivative) before the tile is stored, so that each dense op
+// is one kernel. Sums are taken in an order that depends on the shape alone.
+//
+// Made for the small products of small nets, where a launch costs as much as the arithmetic; large
+// ones are better left to cuBLASLt (kernels/cuda/tuning.hpp chooses by measuring).
+#pragma once
+
+#include "kernels/cuda/accumulators.cuh"
+#include "kernels/cuda/quads.cuh"
+
+namespace elbo::cuda {
+
+/// A dense op and which of its arrays can be accessed in wide pieces.
+template <class Op>
+struct ProductArgs {
+  Op op;
+  bool vector_factors;
+  bool vector_result;
+};
+
+/// What the kernel has to know of a dense op; specialised in dense.cu:
+///   left_along_depth, right_along_depth   which dimension of a factor is contiguous
+///   sums_left        whether the sums of the left factor over the depth are wanted as well
+///   rows, columns, depth (op)             of the product
+///   left, right (op)                      the factors
+///   finish<kVector>(op, row, column, left, quad)   stores four sums of a row
+///   finish_sum(op, row, sum)              stores a sum of the left factor, where wanted
+template <class Op>
+struct Product;
+
+/// The shared memory of a block that computes kRows x kColumns elements.
+template <class Op, class Method, int kRows, int kColumns>
+struct ProductMemory {
+  using Element = typename Method::Element;
+  using Left = StagedTile<Element, kRows, Method::depth, Product<Op>::left_along_depth>;
+  using Right = StagedTile<Element, kColumns, Method::depth, Product<Op>::right_along_depth>;
+  using Accumulator = typename Method::template Accumulator<kRows, kColumns, Left, Right>;
+
+  static constexpr int kStageElements = Left::kElements + Right::kElements;
+  static constexpr int kStageBytes = kStageElements * static_cast<int>(sizeof(Element));
+  // Enough copies in flight to cover the latency of memory, within what needs no opting in.
+  static constexpr int kStages = 4 * kStageBytes <= 48 * 1024 ? 4 : 2;
+  static constexpr int kPartialBytes = Accumulator::kSlices * kRows * kPartialPitch<kColumns> * 4;
+  static constexpr size_t bytes =
+      kStages * kStageBytes > kPartialBytes ? size_t{kStages} * kStageBytes : size_t{kPartialBytes};
+  static_assert(bytes <= 48 * 1024);
+};
+
+/// Adds up the left factor's rows over the depth, in one block of each row of blocks.
+template <class Staged, int kRows, int kDepth>
+class RowSums {
+  static constexpr int kParts = static_cast<int>(kProductThreads) / kRows;
+
+ public:
+  template <class T>
+  ELBO_DEVICE void add(const T* stage) {
+    ELBO_UNROLL
+    for (int k = 0; k < kDepth / kParts; ++k)
+      sum_ += math::to_float(Staged::at(stage, row_, part_ * (kDepth / kParts) + k));
+  }
+  /// The sum of row threadIdx.x, for the first kRows threads; `shared` is free to use.
+  ELBO_DEVICE float total(float* shared) const {
+    shared[part_ * kRows + row_] = sum_;
+    __syncthreads();
+    float sum = 0.0f;
+    if (threadIdx.x < kRows)
+      for (int part = 0; part < kParts; ++part)
+        sum += shared[part * kRows + static_cast<int>(threadIdx.x)];
+    __syncthreads();
+    return sum;
+  }
+
+ private:
+  int row_ = static_cast<int>(threadIdx.x) % kRows;
+  int part_ = static_cast<int>(threadIdx.x) / kRows;
+  float sum_ = 0.0f;
+};
+
+/// Applies `finish` to the tile's elements, quads of a row at a time.
+template <class Op, int kRows, int kColumns, int kSlices>
+ELBO_DEVICE void finish_tile(const ProductArgs<Op>& args, const float* partial, int first_row,
+                             int first_column) {
+  using P = Product<Op>;
+  constexpr int kQuadsPerRow = kColumns / kQuad;
+  for (int q = static_cast<int>(threadIdx.x); q < kRows * kQuadsPerRow; q += kProductThreads) {
+    const int r = q / kQuadsPerRow, c = q % kQuadsPerRow * kQuad;
+    const int row = first_row + r, column = first_column + c;
+    const int left = P::columns(args.op) - column;
+    if (row >= P::rows(args.op) || left <= 0) continue;
+    math::Float4 sum = {};
+    ELBO_UNROLL
+    for (int slice = 0; slice < kSlices; ++slice) {
+      const float4 v = load4(partial + (slice * kRows + r) * kPartialPitch<kColumns> + c);
+      const float part[4] = {v.x, v.y, v.z, v.w};
+      ELBO_UNROLL
+      for (int i = 0; i < kQuad; ++i) sum.value[i] += part[i];
+    }
+    if (args.vector_result)
+      P::template finish<true>(args.op, row, column, left, sum);
+    else
+      P::template finish<false>(args.op, row, column, left, sum);
+  }
+}
+
+template <class Op, class Method, int kRows, int kColumns>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kProductThreads) product_kernel(ProductArgs<Op> args) {
+  using P = Product<Op>;
+  using Memory = ProductMemory<Op, Method, kRows, kColumns>;
+  using Element = typename Memory::Element;
+  constexpr int kStages = Memory::kStages, kDepth = Method::depth;
+  ELBO_DYNAMIC_SHARED(unsigned char, shared);
+  auto* stages = reinterpret_cast<Element*>(shared);
+
+  const int depth = P::depth(args.op);
+  const Factor<Element> left = {P::left(args.op).template as<Element>(), P::rows(args.op), depth,
+                                args.vector_factors};
+  const Factor<Element> right = {P::right(args.op).template as<Element>(), P::columns(args.op),
+                                 depth, args.vector_factors};
+  const int first_row = static_cast<int>(blockIdx.x) * kRows;
+  const int first_column = static_cast<int>(blockIdx.y) * kColumns;
+  const int steps = (depth + kDepth - 1) / kDepth;
+  const auto stage_of = [&](int step) { return stages + step % kStages * Memory::kStageElements; };
+  const auto load = [&](int step) {
+    Element* stage = stage_of(step);
+    Memory::Left::load(stage, left, first_row, step * kDepth);
+    Memory::Right::load(stage + Memory::Left::kElements, right, first_column, step * kDepth);
+  };
+
+  wait_for_previous_kernel();
+  for (int step = 0; step < kStages - 1; ++step) {
+    if (step < steps) load(step);
+    copy_async_commit();
+  }
+  typename Memory::Accumulator accumulator;
+  RowSums<typename Memory::Left, kRows, kDepth> left_sums;
+  const bool sums_left = P::sums_left && blockIdx.y == 0;
+  for (int step = 0; step < steps; ++step) {
+    copy_async_wait<kStages - 2>();
+    __syncthreads();  // this step's tiles are there, and the stage to fill next is done with
+    if (step + kStages - 1 < steps) load(step + kStages - 1);
+    copy_async_commit();
+    const Element* stage = stage_of(step);
+    accumulator.add(stage, stage + Memory::Left::kElements);
+    if (sums_left) left_sums.add(stage);
+  }
+  copy_async_wait<0>();
+  __syncthreads();
+  release_next_kernel();
+
+  auto* partial = reinterpret_cast<float*>(shared);
+  if constexpr (P::sums_left) {
+    if (sums_left) {
+      const float sum = left_sums.total(partial);
+      const int row = first_row + static_cast<int>(threadIdx.x);
+      if (threadIdx.x < kRows && row < P::rows(args.op)) P::finish_sum(args.op, row, sum);
+    }
+  }
+  accumulator.store(partial);
+  __syncthreads();
+  finish_tile<Op, kRows, kColumns, Memory::Accumulator::kSlices>(args, partial, first_row,
+                                                                 first_column);
+}
+
+template <class Op, class Method, int kRows, int kColumns>
+void launch_product_tiles(const ProductArgs<Op>& args, Stream stream) {
+  using P = Product<Op>;
+  const dim3 grid(static_cast<unsigned>((P::rows(args.op) + kRows - 1) / kRows),
+                  static_cast<unsigned>((P::columns(args.op) + kColumns - 1) / kColumns));
+  launch(product_kernel<Op, Method, kRows, kColumns>, grid, kProductThreads,
+         ProductMemory<Op, Method, kRows, kColumns>::bytes, stream, args);
+}
+
+/// The largest tile that still makes enough blocks for a GPU's multiprocessors, by the shape alone:
+/// the order of additions follows from it.
+template <class Op, class Method>
+void launch_product(const ProductArgs<Op>& args, Stream stream) {
+  constexpr int64_t kEnoughBlocks = 96;
+  const auto blocks = [&](int64_t rows, int64_t columns) {
+    return ((Product<Op>::rows(args.op) + rows - 1) / rows) *
+           ((Product<Op>::columns(args.op) + columns - 1) / columns);
+  };
+  if (blocks(64, 64) >= kEnoughBlocks)
+    launch_product_tiles<Op, Method, 64, 64>(args, stream);
+  else if (blocks(32, 32) >= kEnoughBlocks)
+    launch_product_tiles<Op, Method, 32, 32>(args, stream);
+  else
+    launch_product_tiles<Op, Method, 16, 32>(args, stream);
+}
+
+}  // namespace elbo::cuda

@@ -1,0 +1,42 @@
+// A program as a CUDA graph: what the GPU then runs without the host.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <functional>
+#include <vector>
+
+#include "kernels/cuda/stream.hpp"
+#include "kernels/dataflow.hpp"
+
+namespace elbo::cuda {
+
+/// Puts op i of the program on a stream.
+using LaunchOp = std::function<void(size_t op, Stream stream)>;
+
+struct GraphOptions {
+  int repeats = 1;           // runs of the program, one behind the other
+  bool branches = false;     // ops that do not depend on each other side by side
+  bool overlapping = false;  // kernels start while the one before them ends
+};
+
+class StepGraph {
+ public:
+  /// Captures the program on `stream`, which stays as it is. Throws DeviceError where something in
+  /// it cannot be captured.
+  StepGraph(cudaStream_t stream, const LaunchOp& launch, const Dependencies& dependencies,
+            const GraphOptions& options);
+  ~StepGraph();
+  StepGraph(const StepGraph&) = delete;
+  StepGraph& operator=(const StepGraph&) = delete;
+
+  void launch(cudaStream_t stream) const;
+  /// Kernels and other nodes of the whole graph.
+  size_t nodes() const { return nodes_; }
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
+  size_t nodes_ = 0;
+};
+
+}  // namespace elbo::cuda

@@ -1,0 +1,18 @@
+// Where kernels are queued; without CUDA's headers, which the tests do not have.
+#pragma once
+
+struct CUstream_st;  // CUDA's; a cudaStream_t points to one
+
+namespace elbo::cuda {
+
+/// A CUDA stream. On an overlapping one a kernel starts while the one before it ends (programmatic
+/// dependent launch): it must call wait_for_previous_kernel before it touches memory.
+struct Stream {
+  CUstream_st* handle = nullptr;
+  bool overlapping = false;
+
+  constexpr Stream(CUstream_st* stream = nullptr, bool overlaps = false)
+      : handle(stream), overlapping(overlaps) {}
+};
+
+}  // namespace elbo::cuda

@@ -1,0 +1,308 @@
+// Measuring a dense op: the kernel and every way of the library, on random arrays.
+#include <algorithm>
+#include <optional>
+
+#include "kernels/cuda/block_sum.cuh"
+#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/execution.cuh"
+#include "kernels/cuda/quads.cuh"
+#include "kernels/cuda/step_graph.hpp"
+#include "kernels/cuda/tuning.hpp"
+
+namespace elbo::cuda {
+
+struct FillArgs {
+  Reals out;
+  int64_t count;
+  uint64_t seed;
+};
+
+/// Standard normals.
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) trial_fill_kernel(FillArgs args) {
+  const int64_t group = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const int64_t first = kQuad * group;
+  if (first < args.count)
+    store_quad<false>(args.out, first, args.count - first,
+                      math::normal4(args.seed, 0, static_cast<uint64_t>(group)));
+}
+
+struct DifferenceArgs {
+  ConstReals got, want;
+  int64_t count;
+  double* sums;  // [2 * blocks]: squares of differences, then of what is wanted
+};
+
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) trial_difference_kernel(DifferenceArgs args) {
+  double difference = 0.0, size = 0.0;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < args.count;
+       i += int64_t{gridDim.x} * blockDim.x) {
+    const double got = load_quad<false>(args.got, i, 1).value[0];
+    const double want = load_quad<false>(args.want, i, 1).value[0];
+    difference += (got - want) * (got - want);
+    size += want * want;
+  }
+  difference = block_sum(difference);
+  size = block_sum(size);
+  if (threadIdx.x != 0) return;
+  args.sums[blockIdx.x] = difference;
+  args.sums[gridDim.x + blockIdx.x] = size;
+}
+
+namespace {
+
+/// An op on scratch arrays: its inputs random, its outputs known.
+class Trial {
+ public:
+  struct Output {
+    Reals data;
+    int64_t count;
+  };
+
+  Trial(const Op& op, ProductLibrary& library, cudaStream_t stream)
+      : op_(op), library_(library), stream_(stream) {
+    std::visit([&](auto& o) { take_over(o); }, op_);
+    check(cudaEventCreate(&start_), "create an event");
+    check(cudaEventCreate(&stop_), "create an event");
+  }
+  ~Trial() {
+    cudaStreamSynchronize(stream_);
+    cudaEventDestroy(start_);
+    cudaEventDestroy(stop_);
+    for (void* memory : memory_) cudaFree(memory);
+  }
+  Trial(const Trial&) = delete;
+  Trial& operator=(const Trial&) = delete;
+
+  Measurement run() {
+    Measurement result;
+    const auto kernel = [&](size_t, Stream stream) {
+      std::visit([&](const auto& o) { launch_op(o, Queue{stream}); }, op_);
+    };
+    poison();
+    launch_once(kernel);
+    for (size_t i = 0; i < outputs_.size(); ++i)
+      check(cudaMemcpyAsync(wanted_[i], outputs_[i].data.data, bytes(outputs_[i]),
+                            cudaMemcpyDeviceToDevice, stream_),
+            "copy memory");
+    result.kernel = result.best_time = microseconds(kernel);
+    prepare_mask();
+    for (const auto& product : library_.candidates(op_)) {
+      const bool masked = product->writes_mask() || product->reads_mask();
+      if (product->reads_mask() && !mask_ready_) continue;
+      const auto time = time_of(*product);
+      double& best = masked ? result.masked_time : result.best_time;
+      if (!time || *time >= best) continue;
+      best = *time;
+      (masked ? result.masked : result.best) = product->name();
+    }
+    return result;
+  }
+
+ private:
+  template <class T>
+  T* allocate(int64_t count) {
+    void* memory = nullptr;
+    check(cudaMalloc(&memory, std::max<size_t>(1, static_cast<size_t>(count)) * sizeof(T)),
+          "find room for measuring a product");
+    memory_.push_back(memory);
+    return static_cast<T*>(memory);
+  }
+  Reals reals(int64_t count, Format format) {
+    if (format == Format::f32) return allocate<float>(count);
+    return allocate<math::Bfloat16>(count);
+  }
+  Reals input(int64_t count, Format format) {
+    const Reals data = reals(count, format);
+    launch_items(trial_fill_kernel, count, int64_t{kQuad} * kItemThreads, Stream{stream_},
+                 FillArgs{data, count, ++seed_});
+    return data;
+  }
+  Reals output(int64_t count, Format format) {
+    outputs_.push_back({reals(count, format), count});
+    wanted_.push_back(reals(count, format).data);
+    return outputs_.back().data;
+  }
+
+  /// All rows active, whatever the program's state is by now.
+  int64_t full_batch(Rows& rows) {
+    StepState state;
+    state.rows = rows.inputs;
+    auto* place = allocate<StepState>(1);
+    check(cudaMemcpyAsync(place, &state, sizeof state, cudaMemcpyHostToDevice, stream_),
+          "copy memory");
+    check(cudaStreamSynchronize(stream_), "copy memory");
+    rows.state = place;
+    return rows.capacity();
+  }
+
+  void take_over(DenseForward& op) {
+    const int64_t rows = full_batch(op.rows);
+    op.x = input(rows * op.in, op.x.format);
+    op.weight = input(int64_t{op.in} * op.out, op.weight.format);
+    op.bias = input(op.out, Format::f32).f32();
+    op.y = output(rows * op.out, op.y.format);
+    if (op.preactivation) op.preactivation = output(rows * op.out, op.preactivation.format);
+  }
+  void take_over(DenseBackwardInput& op) {
+    const int64_t rows = full_batch(op.rows);
+    op.grad_y = input(rows * op.out, op.grad_y.format);
+    op.weight = input(int64_t{op.in} * op.out, op.weight.format);
+    if (op.saved) op.saved = input(rows * op.in, op.saved.format);
+    op.grad_x = output(rows * op.in, op.grad_x.format);
+  }
+  void take_over(DenseBackwardWeights& op) {
+    const int64_t rows = full_batch(op.rows);
+    op.grad_y = input(rows * op.out, op.grad_y.format);
+    op.x = input(rows * op.in, op.x.format);
+    op.grad_weight = output(int64_t{op.in} * op.out, Format::f32).f32();
+    op.grad_bias = output(op.out, Format::f32).f32();
+  }
+  template <class O>
+  void take_over(O&) {}
+
+  /// Makes what a product that reads a mask needs: a layer whose output is this op's `saved`.
+  void prepare_mask() {
+    const auto* op = std::get_if<DenseBackwardInput>(&op_);
+    if (op == nullptr || !op->saved) return;
+    constexpr int32_t kInputs = 64;
+    DenseForward layer;
+    layer.rows = op->rows;
+    layer.in = kInputs;
+    layer.out = op->in;
+    layer.activation = op->activation;
+    layer.x = input(int64_t{op->rows.capacity()} * kInputs, op->saved.format);
+    layer.weight = input(int64_t{kInputs} * op->in, op->saved.format);
+    layer.bias = input(op->in, Format::f32).f32();
+    layer.y = Reals(const_cast<void*>(op->saved.data), op->saved.format);
+    layer.tf32 = op->tf32;
+    for (const auto& product : library_.candidates(layer)) {
+      if (!product->writes_mask()) continue;
+      product->enqueue({stream_});
+      mask_ready_ = cudaStreamSynchronize(stream_) == cudaSuccess;
+      break;
+    }
+    if (!mask_ready_) return;
+    // The kernel's result for the new `saved` is what the library's must agree with.
+    launch_op(*op, Queue{{stream_}});
+    check(cudaMemcpyAsync(wanted_[0], outputs_[0].data.data, bytes(outputs_[0]),
+                          cudaMemcpyDeviceToDevice, stream_),
+          "copy memory");
+  }
+
+  void finish(Stream stream) {
+    if (const auto* forward = std::get_if<DenseForward>(&op_))
+      finish_library_product(*forward, stream);
+    if (const auto* backward = std::get_if<DenseBackwardInput>(&op_))
+      finish_library_product(*backward, stream);
+    if (const auto* weights = std::get_if<DenseBackwardWeights>(&op_))
+      finish_library_product(*weights, stream);
+  }
+
+  /// Microseconds of a library's product; nothing where it fails or differs.
+  std::optional<double> time_of(LibraryProduct& product) {
+    const auto launch = [&](size_t, Stream stream) {
+      product.enqueue(stream);
+      if (!product.whole()) finish(stream);
+    };
+    try {
+      poison();
+      launch_once(launch);
+      if (!agrees()) return std::nullopt;
+      return microseconds(launch);
+    } catch (const DeviceError&) {
+      return std::nullopt;
+    }
+  }
+
+  void poison() {
+    for (const Output& out : outputs_)
+      check(cudaMemsetAsync(out.data.data, 0xff, bytes(out), stream_), "clear memory");
+  }
+  void launch_once(const LaunchOp& launch) {
+    launch(0, Stream{stream_});
+    check(cudaStreamSynchronize(stream_), "compute a product");
+  }
+
+  /// By the 2-norm of the difference. NaN, which marks what was not written, never agrees.
+  bool agrees() {
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      constexpr unsigned kBlocks = 256;
+      double* sums = allocate<double>(2 * kBlocks);
+      cuda::launch(
+          trial_difference_kernel, kBlocks, kItemThreads, 0, Stream{stream_},
+          {outputs_[i].data, Reals(wanted_[i], outputs_[i].data.format), outputs_[i].count, sums});
+      std::vector<double> host(2 * kBlocks);
+      check(cudaMemcpyAsync(host.data(), sums, host.size() * sizeof(double), cudaMemcpyDeviceToHost,
+                            stream_),
+            "copy memory");
+      check(cudaStreamSynchronize(stream_), "compare products");
+      double difference = 0.0, size = 0.0;
+      for (unsigned b = 0; b < kBlocks; ++b) {
+        difference += host[b];
+        size += host[kBlocks + b];
+      }
+      const double tolerance = relative_tolerance();
+      if (!(difference <= tolerance * tolerance * size)) return false;
+    }
+    return true;
+  }
+
+  /// What two right ways may differ by, in relation to the result: some roundings of a float sum,
+  /// of factors in TF32 (2^-11 each), or of factors and results in bfloat16 (2^-9 each).
+  double relative_tolerance() const {
+    Format format = Format::f32;
+    bool tf32 = false;
+    const auto look = [&](const auto& op) {
+      if constexpr (requires { op.tf32; }) {
+        tf32 = op.tf32;
+        if constexpr (requires { op.grad_y; })
+          format = op.grad_y.format;
+        else
+          format = op.x.format;
+      }
+    };
+    std::visit(look, op_);
+    if (format == Format::bf16) return 8.0 * 0x1p-9;
+    return tf32 ? 8.0 * 0x1p-11 : 256.0 * 0x1p-24;
+  }
+
+  /// Time of one run among many in a row, the median over some graphs of them.
+  double microseconds(const LaunchOp& launch) {
+    constexpr int kRepeats = 20, kGraphs = 7;
+    const StepGraph graph(stream_, launch, Dependencies(1), {.repeats = kRepeats});
+    std::vector<float> times;
+    for (int i = 0; i <= kGraphs; ++i) {
+      check(cudaEventRecord(start_, stream_), "record an event");
+      graph.launch(stream_);
+      check(cudaEventRecord(stop_, stream_), "record an event");
+      check(cudaEventSynchronize(stop_), "time a product");
+      float milliseconds = 0.0f;
+      check(cudaEventElapsedTime(&milliseconds, start_, stop_), "time a product");
+      if (i > 0) times.push_back(milliseconds);  // the first warms up
+    }
+    std::ranges::nth_element(times, times.begin() + kGraphs / 2);
+    return 1e3 * times[kGraphs / 2] / kRepeats;
+  }
+
+  static size_t bytes(const Output& out) {
+    return static_cast<size_t>(out.count) * out.data.element_bytes();
+  }
+
+  Op op_;
+  ProductLibrary& library_;
+  cudaStream_t stream_;
+  cudaEvent_t start_ = nullptr, stop_ = nullptr;
+  std::vector<void*> memory_;
+  std::vector<Output> outputs_;
+  std::vector<void*> wanted_;  // as the kernel has them
+  uint64_t seed_ = 0;
+  bool mask_ready_ = false;
+};
+
+}  // namespace
+
+Measurement measure(const Op& op, ProductLibrary& library, Stream stream) {
+  return Trial(op, library, stream.handle).run();
+}
+
+}  // namespace elbo::cuda
