@@ -1,11 +1,13 @@
 // Proves the emulated tensor cores, asynchronous copies and tickets: correct kernels agree with
 // plain references on every execution, and each planted bug is caught.
 #include <gtest/gtest.h>
+#include <xmmintrin.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <random>
@@ -14,6 +16,7 @@
 
 #include "tests/cuda_emulation/executions.hpp"
 #include "tests/cuda_emulation/sample_kernels.cuh"
+#include "tests/cuda_emulation/sanitizers.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {
@@ -134,6 +137,20 @@ TEST_P(WarpKernels, RoundOncePerMma) {
   for (const float element : product.run()) EXPECT_EQ(element, 1.0f + std::ldexp(1.0f, -21));
 }
 
+TEST_P(WarpKernels, KeepSubnormalsThoughTheHostFlushesThem) {
+  constexpr unsigned kFlush = 0x8040;  // of results and of operands
+  const float subnormal = std::ldexp(1.0f, -130);
+  Product<uint32_t> product(8);
+  product.fill([] { return 1.0f; });
+  std::fill(product.a.begin(), product.a.end(), operand_bits<uint32_t>(subnormal));
+  std::fill(product.d.begin(), product.d.end(), 0.0f);
+  const unsigned control = _mm_getcsr();
+  _mm_setcsr(control | kFlush);
+  const auto result = product.run();
+  _mm_setcsr(control);
+  for (const float element : result) EXPECT_EQ(element, 8 * subnormal);
+}
+
 TEST_P(WarpKernels, CatchDivergentMma) {
   const Product<uint32_t> tf32(8);
   const Product<uint16_t> bf16(16);
@@ -247,6 +264,7 @@ TEST_P(WarpKernels, PoisonCopiesUntilTheirGroupIsWaitedFor) {
 }
 
 TEST_P(WarpKernels, PoisonCopiesThatOtherThreadsHaveNotWaitedFor) {
+  if (thread_sanitizer()) GTEST_SKIP() << "the race check reports it, see RacesAreSeen";
   const auto source = counted_from_one(2 * kBlock * 4);
   const auto target = staged_copy<4, Bug::kMissingBarrier>(source);
   EXPECT_TRUE(std::any_of(target.begin(), target.end(), [](float x) { return std::isnan(x); }));
@@ -255,11 +273,13 @@ TEST_P(WarpKernels, PoisonCopiesThatOtherThreadsHaveNotWaitedFor) {
 TEST_P(WarpKernels, CatchMisalignedAsynchronousCopy) {
   const auto source = counted_from_one(2 * kBlock * 4 + 1);
   std::vector<float> target(2 * kBlock * 4);
-  const std::string error = error_of([&] {
-    launch(staged_copy_kernel<4, Bug::kNone>, 1, kBlock, target.size() * sizeof(float), nullptr,
-           {source.data() + 1, target.data(), 2 * kBlock * 4});
-  });
-  EXPECT_NE(error.find("misaligned"), std::string::npos) << error;
+  for (const int count : {0, static_cast<int>(target.size())}) {  // also where nothing is read
+    const std::string error = error_of([&] {
+      launch(staged_copy_kernel<4, Bug::kNone>, 1, kBlock, target.size() * sizeof(float), nullptr,
+             {source.data() + 1, target.data(), count});
+    });
+    EXPECT_NE(error.find("misaligned"), std::string::npos) << error;
+  }
 }
 
 TEST_P(WarpKernels, TakeEveryTicketOnce) {
@@ -286,6 +306,20 @@ TEST_P(WarpFibers, CatchAsynchronousCopyToGlobalMemory) {
 
 INSTANTIATE_TEST_SUITE_P(Emulated, WarpFibers, testing::ValuesIn(fiber_executions()),
                          execution_name);
+
+TEST(AsynchronousCopyDeathTest, RacesAreSeen) {
+  if (!thread_sanitizer()) GTEST_SKIP() << "needs a build with clang and ThreadSanitizer";
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  constexpr int kThreadSanitizerFoundSomething = 66;
+  const auto source = counted_from_one(2 * kBlock * 4);
+  const auto run_and_exit = [&]<Bug bug> {
+    staged_copy<4, bug>(source);
+    std::exit(0);  // ThreadSanitizer makes it 66 if it has reported anything
+  };
+  EXPECT_EXIT(run_and_exit.operator()<Bug::kMissingBarrier>(),
+              testing::ExitedWithCode(kThreadSanitizerFoundSomething), "data race");
+  EXPECT_EXIT(run_and_exit.operator()<Bug::kNone>(), testing::ExitedWithCode(0), "");
+}
 
 }  // namespace
 }  // namespace elbo::cuda::emulation

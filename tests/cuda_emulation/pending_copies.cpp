@@ -4,10 +4,11 @@
 #include <cstring>
 
 namespace elbo::cuda::emulation {
-
 namespace {
+
 constexpr int kNotYetCopied = 0xff;
-}
+
+}  // namespace
 
 // The C library's memset and memcpy, which sanitizers watch wherever they are called from.
 

@@ -1,5 +1,6 @@
 // Runs the PTX that nvcc made of a kernel, so that device-only code and the compiler's own rounding
-// are exercised too. Exact for all instructions but the hardware's approximations (.approx).
+// are exercised too. Exact for all instructions but the hardware's approximations (.approx)
+// and the order in which mma adds (tensor_core.hpp).
 #pragma once
 
 #include <filesystem>

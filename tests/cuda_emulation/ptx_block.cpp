@@ -308,32 +308,31 @@ void Block::reduce(const Lanes& lanes) {
   }
 }
 
-/// mma: operands d, a, b, c, each a vector of registers.
+/// mma: its operands d, a, b, c are vectors of registers.
 void Block::multiply(const Lanes& lanes) {
+  const Thread* first = *std::find_if(lanes.begin(), lanes.end(), [](auto* lane) { return lane; });
+  const Instruction& instruction = waiting_at(*first);
   std::array<MmaFragments, kLanes> fragments;
   MmaWarp warp{};
-  const Thread* first = *std::find_if(lanes.begin(), lanes.end(), [](auto* lane) { return lane; });
   for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const Instruction& instruction = waiting_at(*first);
     if (lanes[lane] == nullptr) {
       fail(*first, instruction,
            "mma in which lane " + std::to_string(lane) + " does not take part");
     }
-    const auto fill = [&](auto& target, size_t operand) {
-      for (size_t i = 0; i < std::size(target); ++i) {
-        target[i] = read<std::decay_t<decltype(target[0])>>(
-            *lanes[lane], instruction.operands[operand].parts.at(i));
+    const auto gather = [&]<class T, size_t count>(T(&registers)[count], size_t operand) {
+      for (size_t i = 0; i < count; ++i) {
+        registers[i] = read<T>(*lanes[lane], instruction.operands[operand].parts.at(i));
       }
     };
-    fill(fragments[lane].a, 1);
-    fill(fragments[lane].b, 2);
-    fill(fragments[lane].d, 3);
+    gather(fragments[lane].a, 1);
+    gather(fragments[lane].b, 2);
+    gather(fragments[lane].d, 3);
     warp[lane] = &fragments[lane];
   }
   first->collective == Collective::kMmaTf32 ? mma_tf32(warp) : mma_bf16(warp);
-  for (Thread* thread : lanes) {
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
     for (size_t i = 0; i < 4; ++i) {
-      write(*thread, waiting_at(*thread).operands[0].parts.at(i), fragments[thread->lane()].d[i]);
+      write(*lanes[lane], instruction.operands[0].parts.at(i), fragments[lane].d[i]);
     }
   }
 }

@@ -229,13 +229,18 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kBlock) staged_copy_kernel(StagedCopyArgs ar
   constexpr int kStage = static_cast<int>(kBlock) * width;
   ELBO_DYNAMIC_SHARED(float, staged);  // [2 stages, kBlock, width]
   const int own = static_cast<int>(threadIdx.x) * width;
+  if (bug == Bug::kLateWait) {  // what was there before must not pass for the copy
+    for (int i = static_cast<int>(threadIdx.x); i < 2 * kStage; i += kBlock) staged[i] = 0.0f;
+    __syncthreads();
+  }
   for (int first = own; first < 2 * kStage; first += kStage) {
     const bool present = first < args.count;
+    const float* from = present ? args.source + first : args.source;
     float* to = bug == Bug::kCopyToGlobal ? args.target + first : staged + first;
     if constexpr (width == 4) {
-      copy_async16(to, present ? args.source + first : nullptr, present);
+      copy_async16(to, from, present);
     } else {
-      copy_async4(to, present ? args.source + first : nullptr, present);
+      copy_async4(to, from, present);
     }
     copy_async_commit();
   }
