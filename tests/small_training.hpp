@@ -38,8 +38,12 @@ class SmallTraining {
  public:
   SmallTraining(const Config& config, Dataset data, bool shuffle = true,
                 bool external_epsilon = false, int threads = 1)
+      : SmallTraining(config, std::move(data), make_cpu_device(threads), shuffle,
+                      external_epsilon) {}
+  SmallTraining(const Config& config, Dataset data, std::shared_ptr<Device> device,
+                bool shuffle = true, bool external_epsilon = false)
       : data_(std::move(data)),
-        model(config, {data_.sample_shape(), data_.dtype()}, make_cpu_device(threads),
+        model(config, {data_.sample_shape(), data_.dtype()}, std::move(device),
               Model::Purpose::training),
         pass(model, data_.split("train"),
              {.plan = step_plan(config, data_.split("train").size()),

@@ -248,7 +248,7 @@ class Trial {
   }
 
   /// What two right ways may differ by, in relation to the result: some roundings of a float sum,
-  /// of factors in TF32 (2^-11 each), or of factors and results in bfloat16 (2^-9 each).
+  /// of factors in TF32 (2^-11 each), or of factors and results in bfloat16 (2^-8 each).
   double relative_tolerance() const {
     Format format = Format::f32;
     bool tf32 = false;
@@ -262,7 +262,7 @@ class Trial {
       }
     };
     std::visit(look, op_);
-    if (format == Format::bf16) return 8.0 * 0x1p-9;
+    if (format == Format::bf16) return 8.0 * 0x1p-8;
     return tf32 ? 8.0 * 0x1p-11 : 256.0 * 0x1p-24;
   }
 

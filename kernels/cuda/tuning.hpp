@@ -19,9 +19,9 @@ namespace elbo::cuda {
 /// The fastest ways to compute one dense op. Times in microseconds; an empty name is the kernel.
 struct Measurement {
   double kernel = 0.0;
-  std::string best;
+  std::string best = {};
   double best_time = 0.0;
-  std::string masked;  // the best that writes or reads a mask, if any agrees
+  std::string masked = {};  // the best that writes or reads a mask, if any agrees
   double masked_time = std::numeric_limits<double>::infinity();
 };
 
