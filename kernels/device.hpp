@@ -24,6 +24,14 @@ class Executable {
   virtual std::vector<std::string> notes() const { return {}; }
 };
 
+/// A copy to the host that is under way while the device goes on.
+class Download {
+ public:
+  virtual ~Download() = default;
+  /// The bytes, once they are there; they live as long as this.
+  virtual const std::byte* wait() = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -42,6 +50,8 @@ class Device {
   virtual void upload(void* to_device, const void* from_host, size_t bytes) = 0;
   virtual void download(void* to_host, const void* from_device, size_t bytes) = 0;
   virtual void fill_zero(void* on_device, size_t bytes) = 0;
+  /// Copies what is there once the programs queued so far are done, and does not wait for them.
+  virtual std::unique_ptr<Download> start_download(const void* from_device, size_t bytes) = 0;
 
   virtual std::unique_ptr<Executable> prepare(Program program) = 0;
   virtual void synchronize() = 0;

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "kernels/core/host_copy.hpp"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/library.hpp"
 
@@ -130,6 +131,9 @@ class EmulatedDevice : public Device {
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void fill_zero(void* memory, size_t bytes) override { std::memset(memory, 0, bytes); }
+  std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
+    return std::make_unique<HostCopy>(from, bytes);
+  }
 
   std::unique_ptr<Executable> prepare(Program program) override {
     return std::make_unique<EmulatedExecutable>(executor_, std::move(program), products_);

@@ -1,5 +1,6 @@
 // The commands that show what there is: inspect, list; and generate, which makes a data set.
 #include <cstdio>
+#include <fstream>
 #include <functional>
 
 #include "host/cli/commands.hpp"
@@ -26,6 +27,13 @@ void inspect_checkpoint(const fs::path& path) {
   for (const Parameter& p : vae.layout().parameters())
     std::printf("  %-26s %s\n", p.name.c_str(), to_string(p.shape).c_str());
   std::printf("\n%s", to_toml(header.config).c_str());
+}
+
+void inspect_run(const fs::path& run) {
+  inspect_checkpoint(find_checkpoint(run, "last"));
+  std::ifstream plan(run / "plan.txt");
+  if (plan) std::printf("\nchosen for the GPU:\n");
+  for (std::string line; std::getline(plan, line);) std::printf("  %s\n", line.c_str());
 }
 
 template <class List>
@@ -81,7 +89,7 @@ void add_inspect(CLI::App& app) {
     if (fs::path(*path).extension() == ".safetensors")
       inspect_checkpoint(*path);
     else if (fs::is_regular_file(fs::path(*path) / "config.toml"))
-      inspect_checkpoint(find_checkpoint(*path, "last"));
+      inspect_run(*path);
     else
       std::printf("%s", Dataset::open(*path, {.validation_fraction = 0.0}).describe().c_str());
   });

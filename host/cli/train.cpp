@@ -98,13 +98,30 @@ void announce(const Trainer& trainer, const std::string& dataset) {
   std::fflush(stdout);
 }
 
-void train_into(Trainer& trainer, RunDirectory& run, bool quiet) {
+/// How much is printed.
+struct Talk {
+  bool quiet = false;
+  bool verbose = false;
+
+  void add(CLI::App& command) {
+    CLI::Option* none = command.add_flag("--quiet", quiet, "print nothing but errors");
+    command.add_flag("--verbose", verbose, "print what was chosen for the GPU as well")
+        ->excludes(none);
+  }
+};
+
+void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
+  const bool quiet = talk.quiet;
   if (!quiet) announce(trainer, trainer.dataset().path().string());
-  {
+  try {
     ProgressDisplay display(quiet);
     ObserverGroup observers({&run, &display});
     trainer.train(&observers);
+  } catch (const DeviceError& error) {
+    throw DeviceError(std::string(error.what()) + "; " + run.how_to_go_on());
   }
+  if (talk.verbose)
+    for (const std::string& note : trainer.pass().notes()) std::printf("plan: %s\n", note.c_str());
   std::optional<Evaluation> test;
   if (trainer.dataset().has("test")) test = trainer.evaluate("test");
   run.write_summary(trainer, test);
@@ -129,7 +146,7 @@ Dataset open_dataset(const Config& config) {
 void add_train(CLI::App& app) {
   struct Flags {
     std::string dataset, out, config_file;
-    bool quiet = false;
+    Talk talk;
     SettingFlags settings;
   };
   auto flags = std::make_shared<Flags>();
@@ -139,7 +156,7 @@ void add_train(CLI::App& app) {
   command->add_option("--out", flags->out, "run directory to make")->required()->type_name("RUN");
   command->add_option("--config", flags->config_file, "TOML file of settings; flags override it")
       ->type_name("FILE");
-  command->add_flag("--quiet", flags->quiet, "print nothing but errors");
+  flags->talk.add(*command);
   flags->settings.add(*command);
   command->footer("Example: elbo train mnist --out run --likelihood bernoulli --epochs 10");
   command->callback([flags, command] {
@@ -153,14 +170,14 @@ void add_train(CLI::App& app) {
     std::shared_ptr<Device> device = make_device(config.device, static_cast<int>(config.threads));
     Trainer trainer(config, open_dataset(config), std::move(device));
     RunDirectory run = RunDirectory::create(flags->out, config);
-    train_into(trainer, run, flags->quiet);
+    train_into(trainer, run, flags->talk);
   });
 }
 
 void add_resume(CLI::App& app) {
   struct Flags {
     std::string run;
-    bool quiet = false;
+    Talk talk;
     std::string epochs, steps, threads, device;
   };
   auto flags = std::make_shared<Flags>();
@@ -171,7 +188,7 @@ void add_resume(CLI::App& app) {
   command->add_option("--steps", flags->steps, "train to this step instead")->type_name("N");
   command->add_option("--device", flags->device, "auto, cpu, cuda or cuda:N")->type_name("NAME");
   command->add_option("--threads", flags->threads, "CPU threads; 0: all")->type_name("N");
-  command->add_flag("--quiet", flags->quiet, "print nothing but errors");
+  flags->talk.add(*command);
   command->callback([flags] {
     Config config = read_run_config(flags->run);
     const std::pair<const char*, const std::string&> overrides[] = {{"epochs", flags->epochs},
@@ -186,7 +203,7 @@ void add_resume(CLI::App& app) {
                     make_device(config.device, static_cast<int>(config.threads)));
     trainer.restore(last);
     RunDirectory run = RunDirectory::reopen(flags->run, trainer.progress());
-    train_into(trainer, run, flags->quiet);
+    train_into(trainer, run, flags->talk);
   });
 }
 

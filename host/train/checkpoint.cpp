@@ -162,8 +162,7 @@ TrainingProgress restore_training(const std::filesystem::path& path, Model& mode
     fail_file(path, "made for samples of shape " + to_string(header.data.sample_shape) +
                         ", the data set's have " + to_string(model.data.sample_shape));
   model.set_weights(load(file, kWeights, model));
-  for (const ArenaPart& part : kMoments)
-    (model.arena.*part.buffer).upload(load(file, part, model));
+  for (const ArenaPart& part : kMoments) (model.arena.*part.buffer).upload(load(file, part, model));
   return header.progress;
 }
 

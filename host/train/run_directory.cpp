@@ -101,9 +101,19 @@ void RunDirectory::on_report(const TrainingReport& report, const Trainer& traine
     append_metrics(line.dump());
   }
   draw(trainer);
+  std::string plan;
+  for (const std::string& note : trainer.pass().notes()) plan += note + '\n';
+  if (!plan.empty()) write_file_atomically(path_ / "plan.txt", plan);
   // Without validation there is no choosing: the last is the best there is.
   if (report.best || !report.validation) trainer.save(path_ / "checkpoints" / "best.safetensors");
   trainer.save(path_ / "checkpoints" / "last.safetensors");
+}
+
+std::string RunDirectory::how_to_go_on() const {
+  const fs::path last = path_ / "checkpoints" / "last.safetensors";
+  if (!fs::is_regular_file(last)) return "there is no checkpoint yet";
+  return "the last checkpoint is " + last.string() + "; `elbo resume " + path_.string() +
+         "` goes on from it";
 }
 
 void RunDirectory::draw(const Trainer& trainer) {

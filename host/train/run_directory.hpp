@@ -7,6 +7,7 @@
 //   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every time
 //   reconstructions/epoch-0001.png rows of inputs, below each their reconstructions
 //   summary.json                   the end result
+//   plan.txt                       what a GPU chose for the training step, and how fast that was
 #pragma once
 
 #include <filesystem>
@@ -28,6 +29,9 @@ class RunDirectory : public TrainingObserver {
 
   /// Writes summary.json; `test` is there where the data has a test split.
   void write_summary(const Trainer& trainer, const std::optional<Evaluation>& test);
+
+  /// What to tell somebody whose training broke off: where the last checkpoint is.
+  std::string how_to_go_on() const;
 
   const std::filesystem::path& path() const { return path_; }
   const TrainingMetrics& last_metrics() const { return last_; }

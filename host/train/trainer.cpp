@@ -116,6 +116,14 @@ void Trainer::run_steps(uint64_t steps) {
   progress_.step = pass_->step();
 }
 
+void Trainer::check(const StepRecord& record) {
+  if (std::isfinite(record.nll) && std::isfinite(record.kl)) return;
+  throw DivergenceError("training diverged at step " + std::to_string(record.step) +
+                        ": reconstruction " + std::to_string(-record.nll) + ", kl " +
+                        std::to_string(record.kl) +
+                        "; a smaller --learning-rate or --clip-norm helps");
+}
+
 void Trainer::train(TrainingObserver* observer) {
   TrainingObserver silent;
   TrainingObserver& hear = observer == nullptr ? silent : *observer;
@@ -126,6 +134,18 @@ void Trainer::train(TrainingObserver* observer) {
   const auto start = Clock::now();
   MetricsWindow progress, metrics, report;
   uint64_t chunk = 1;  // grows until running it takes as long as a look at the progress bar
+  // The device works on the next chunk while the host reads what the last one reported.
+  std::optional<TrainingPass::PendingRecords> pending;
+  const auto read_pending = [&] {
+    if (!pending) return;
+    for (const StepRecord& record : pending->wait()) {
+      check(record);
+      for (MetricsWindow* window : {&progress, &metrics, &report}) window->add(record);
+    }
+    pending.reset();
+    hear.on_progress(progress.report(seconds_since(start)), total_steps_);
+    progress.clear();
+  };
 
   while (progress_.step < total_steps_ && !stopped_early_) {
     const uint64_t step = progress_.step;
@@ -134,29 +154,23 @@ void Trainer::train(TrainingObserver* observer) {
     const uint64_t count = std::min({chunk, metrics_end - step, report_end - step});
     const auto chunk_start = Clock::now();
     run_steps(count);
-    for (const StepRecord& record : pass_->records(count)) {
-      if (!std::isfinite(record.nll) || !std::isfinite(record.kl))
-        throw DivergenceError("training diverged at step " + std::to_string(record.step) +
-                              ": reconstruction " + std::to_string(-record.nll) + ", kl " +
-                              std::to_string(record.kl) +
-                              "; a smaller --learning-rate or --clip-norm helps");
-      progress.add(record);
-      metrics.add(record);
-      report.add(record);
-    }
+    TrainingPass::PendingRecords records = pass_->start_records(count);
+    read_pending();
+    pending = std::move(records);
+    const bool ends_report = progress_.step == report_end;
+    const bool ends_metrics = ends_report || progress_.step == metrics_end;
+    if (ends_metrics) read_pending();
     const double took = seconds_since(chunk_start);
     if (count == chunk && took < kProgressSeconds / 2)
       chunk = std::min(2 * chunk, kMostStepsAtOnce);
     if (took > 2 * kProgressSeconds) chunk = std::max<uint64_t>(1, chunk / 2);
 
     const double seconds = seconds_since(start);
-    hear.on_progress(progress.report(seconds), total_steps_);
-    progress.clear();
-    if (progress_.step == metrics_end || progress_.step == report_end) {
+    if (ends_metrics) {
       hear.on_metrics(metrics.report(seconds));
       metrics.clear();
     }
-    if (progress_.step == report_end) {
+    if (ends_report) {
       hear.on_report(end_report(report.report(seconds)), *this);
       for (MetricsWindow* window : {&report, &metrics, &progress}) window->clear();
     }

@@ -75,6 +75,7 @@ class Trainer {
  private:
   uint64_t steps_per_report() const;
   void run_steps(uint64_t steps);
+  static void check(const StepRecord& record);
   TrainingReport end_report(const TrainingMetrics& metrics);
 
   Dataset dataset_;

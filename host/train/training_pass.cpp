@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace elbo {
 
 TrainingPass::TrainingPass(Model& model, const Split& split, const Options& options)
     : options_(options),
+      device_(model.device),
       rows_(model.device, split, model.data.dim()),
       state_(model.device, 1, "the training's state"),
       ring_(model.device, static_cast<size_t>(options.ring_size), "the steps' records"),
@@ -98,13 +100,22 @@ void TrainingPass::run(uint64_t steps) {
   step_ += steps;
 }
 
-std::vector<StepRecord> TrainingPass::records(uint64_t steps) const {
-  const auto size = static_cast<uint64_t>(options_.ring_size);
-  ELBO_ASSERT(steps <= size && steps <= step_);
-  const std::vector<StepRecord> ring = ring_.download();
-  std::vector<StepRecord> records;
-  for (uint64_t step = step_ - steps; step < step_; ++step)
-    records.push_back(ring[static_cast<size_t>(step % size)]);
+TrainingPass::PendingRecords TrainingPass::start_records(uint64_t steps) const {
+  PendingRecords pending;
+  pending.ring_size_ = static_cast<uint64_t>(options_.ring_size);
+  ELBO_ASSERT(steps <= pending.ring_size_ && steps <= step_);
+  pending.end_ = step_;
+  pending.count_ = steps;
+  pending.ring_ = device_->start_download(ring_.data(), ring_.size() * sizeof(StepRecord));
+  return pending;
+}
+
+std::vector<StepRecord> TrainingPass::PendingRecords::wait() const {
+  const std::byte* ring = ring_->wait();
+  std::vector<StepRecord> records(count_);
+  for (uint64_t i = 0; i < count_; ++i)
+    std::memcpy(&records[i], ring + (end_ - count_ + i) % ring_size_ * sizeof(StepRecord),
+                sizeof(StepRecord));
   return records;
 }
 

@@ -32,8 +32,23 @@ class TrainingPass {
   uint64_t step() const { return step_; }
   /// Runs `steps` steps (at most ring_size).
   void run(uint64_t steps);
-  /// The records of the last `steps` steps, oldest first. Waits for the device.
-  std::vector<StepRecord> records(uint64_t steps) const;
+  /// The records of some steps, on their way from the device.
+  class PendingRecords {
+   public:
+    /// Waits for the steps to be done. Oldest first.
+    std::vector<StepRecord> wait() const;
+
+   private:
+    friend class TrainingPass;
+    std::unique_ptr<Download> ring_;
+    uint64_t end_ = 0, count_ = 0, ring_size_ = 0;
+  };
+  /// Of the last `steps` steps; the device goes on meanwhile.
+  PendingRecords start_records(uint64_t steps) const;
+  std::vector<StepRecord> records(uint64_t steps) const { return start_records(steps).wait(); }
+
+  /// What the device chose for this program, line by line.
+  std::vector<std::string> notes() const { return executable_->notes(); }
 
   /// [batch * samples, latent], with external_epsilon.
   Buffer<float>& epsilon() { return epsilon_; }
@@ -42,6 +57,7 @@ class TrainingPass {
   void record(Model& model);
 
   Options options_;
+  std::shared_ptr<Device> device_;
   ResidentRows rows_;
   Buffer<StepState> state_;
   Buffer<StepRecord> ring_;

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "kernels/core/error.hpp"
+#include "kernels/core/host_copy.hpp"
 #include "kernels/cpu/execution.hpp"
 
 #if defined(__x86_64__)
@@ -146,6 +147,9 @@ class CpuDevice : public Device {
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void fill_zero(void* memory, size_t bytes) override { std::memset(memory, 0, bytes); }
+  std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
+    return std::make_unique<HostCopy>(from, bytes);
+  }
 
   std::unique_ptr<Executable> prepare(Program program) override {
     return std::make_unique<CpuExecutable>(std::move(program), threads_);

@@ -55,6 +55,39 @@ std::string mebibytes(size_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
+/// Through memory that the GPU writes to directly; an event tells when it is there.
+class CudaDownload : public Download {
+ public:
+  CudaDownload(std::shared_ptr<const StreamContext> context, const void* from, size_t bytes)
+      : context_(std::move(context)) {
+    context_->make_current();
+    check(cudaMallocHost(&host_, bytes), "find room for what it reports");
+    check(cudaEventCreateWithFlags(&there_, cudaEventDisableTiming), "create an event");
+    check(cudaMemcpyAsync(host_, from, bytes, cudaMemcpyDeviceToHost, context_->stream()),
+          "copy memory");
+    check(cudaEventRecord(there_, context_->stream()), "record an event");
+  }
+  ~CudaDownload() override {
+    cudaSetDevice(context_->ordinal());
+    if (there_ != nullptr) cudaEventSynchronize(there_);
+    cudaEventDestroy(there_);
+    cudaFreeHost(host_);
+  }
+  CudaDownload(const CudaDownload&) = delete;
+  CudaDownload& operator=(const CudaDownload&) = delete;
+
+  const std::byte* wait() override {
+    context_->make_current();
+    check(cudaEventSynchronize(there_), "finish its work");
+    return static_cast<const std::byte*>(host_);
+  }
+
+ private:
+  std::shared_ptr<const StreamContext> context_;
+  void* host_ = nullptr;
+  cudaEvent_t there_ = nullptr;
+};
+
 class CudaDevice : public Device {
  public:
   explicit CudaDevice(int ordinal) : context_(std::make_shared<StreamContext>(ordinal)) {}
@@ -95,6 +128,10 @@ class CudaDevice : public Device {
   void fill_zero(void* on_device, size_t bytes) override {
     context_->make_current();
     check(cudaMemsetAsync(on_device, 0, bytes, context_->stream()), "clear memory");
+  }
+
+  std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
+    return std::make_unique<CudaDownload>(context_, from, bytes);
   }
 
   std::unique_ptr<Executable> prepare(Program program) override {

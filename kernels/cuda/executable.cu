@@ -101,6 +101,24 @@ void CudaExecutable::launch(size_t op, Stream stream) const {
       program_[op]);
 }
 
+std::optional<Measurement> CudaExecutable::measurement_of(const Op& op) {
+  const std::string key = tuning_key(op);
+  TuningFile& file = context_->tuning();
+  if (const Measurement* known = file.find(key)) return *known;
+  try {
+    const Measurement measured = measure(op, *context_->library(), context_->stream());
+    if (!file.add(key, measured))
+      notes_.push_back("the choice for " + key + " could not be written to '" +
+                       file.path().string() +
+                       "': another run may choose otherwise and differ in its last bits");
+    return measured;
+  } catch (const DeviceError& error) {
+    cudaGetLastError();
+    notes_.push_back(key + ": kernel, not measured (" + error.what() + ")");
+    return std::nullopt;
+  }
+}
+
 void CudaExecutable::choose_products() {
   products_.resize(program_.size());
   ProductLibrary* library = context_->library();
@@ -114,20 +132,13 @@ void CudaExecutable::choose_products() {
   for (const Op& op : program_) {
     const std::string key = tuning_key(op);
     if (key.empty() || measurements.count(key) != 0) continue;
-    const Measurement* known = context_->tuning().find(key);
-    if (known == nullptr) {
-      if (!context_->tuning().add(key, measure(op, *library, context_->stream())))
-        notes_.push_back("the choice for " + key + " could not be written to '" +
-                         context_->tuning().path().string() +
-                         "': another run may choose otherwise and differ in its last bits");
-      known = context_->tuning().find(key);
-    }
-    measurements.emplace(key, *known);
+    if (const std::optional<Measurement> known = measurement_of(op)) measurements[key] = *known;
   }
   const std::vector<std::string> chosen = choose(program_, measurements);
   for (size_t i = 0; i < program_.size(); ++i) {
     const std::string key = tuning_key(program_[i]);
     if (key.empty()) continue;
+    if (measurements.count(key) == 0) continue;
     const Measurement& m = measurements.at(key);
     if (!chosen[i].empty())
       for (auto& product : library->candidates(program_[i]))
@@ -150,6 +161,7 @@ std::unique_ptr<StepGraph> CudaExecutable::make_graph(const GraphOptions& option
 /// fastest. What the runs changed is put back.
 void CudaExecutable::choose_graph() {
   constexpr int kLaunches = 5;
+  graph_chosen_ = true;
   const cudaStream_t stream = context_->stream();
   const Snapshot before(program_, stream);
   if (!before.complete()) {
@@ -204,7 +216,7 @@ void CudaExecutable::choose_graph() {
 
 void CudaExecutable::run(uint64_t repeats) {
   context_->make_current();
-  if (repeats >= kUnrolled && many_ == nullptr) choose_graph();
+  if (repeats >= kUnrolled && !graph_chosen_) choose_graph();
   for (; many_ != nullptr && repeats >= kUnrolled; repeats -= kUnrolled)
     many_->launch(context_->stream());
   if (repeats == 0) return;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels/cuda/step_graph.hpp"
@@ -20,6 +21,8 @@ class CudaExecutable : public Executable {
 
  private:
   void choose_products();
+  /// From the file or made now; nothing where that fails.
+  std::optional<Measurement> measurement_of(const Op& op);
   void choose_graph();
   void launch(size_t op, Stream stream) const;
   std::unique_ptr<StepGraph> make_graph(const GraphOptions& options) const;
@@ -29,6 +32,7 @@ class CudaExecutable : public Executable {
   Dependencies dependencies_;
   std::vector<std::unique_ptr<LibraryProduct>> products_;  // by op; null: the kernel
   GraphOptions options_;
+  bool graph_chosen_ = false;
   std::unique_ptr<StepGraph> one_, many_;
   std::vector<std::string> notes_;
 };
