@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <tuple>
 
 #include "kernels/cuda/check.hpp"
 
@@ -273,14 +274,17 @@ class CublasLt : public ProductLibrary {
       list.push_back({CUBLASLT_EPILOGUE_BIAS, "BIAS", op.bias, nullptr, 0, true});
     if (!is_relu(op.activation)) return list;
     list.push_back({CUBLASLT_EPILOGUE_RELU_BIAS, "RELU_BIAS", op.bias, nullptr, 0, true});
-    const Mask& mask = masks_.try_emplace(op.y.data, op.rows.capacity(), op.out).first->second;
+    const Mask& mask =
+        masks_
+            .try_emplace(MaskKey{op.y.data, op.rows.capacity(), op.out}, op.rows.capacity(), op.out)
+            .first->second;
     list.push_back({CUBLASLT_EPILOGUE_RELU_AUX_BIAS, "RELU_AUX_BIAS", op.bias, mask.memory.get(),
                     mask.line, true});
     return list;
   }
   std::vector<Epilogue> epilogues(const DenseBackwardInput& op) {
     std::vector<Epilogue> list = {{.whole = !op.saved}};
-    const auto mask = masks_.find(op.saved.data);
+    const auto mask = masks_.find(MaskKey{op.saved.data, op.rows.capacity(), op.in});
     if (op.saved && is_relu(op.activation) && mask != masks_.end())
       list.push_back({CUBLASLT_EPILOGUE_DRELU, "DRELU", nullptr, mask->second.memory.get(),
                       mask->second.line, true});
@@ -314,9 +318,11 @@ class CublasLt : public ProductLibrary {
           memory(static_cast<size_t>(rows * line / 8), "find room for a layer's mask") {}
   };
 
+  using MaskKey = std::tuple<const void*, int32_t, int32_t>;  // a layer's output, rows, columns
+
   const Functions& lt_ = Functions::get();
   LtHandle handle_;
-  std::map<const void*, Mask> masks_;  // by the layer's output
+  std::map<MaskKey, Mask> masks_;
 };
 
 }  // namespace

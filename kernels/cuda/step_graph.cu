@@ -75,7 +75,8 @@ Nodes capture_branches(Capture& capture, const LaunchOp& launch, const Dependenc
       append(waits_for, queued[static_cast<size_t>(earlier)]);
       at_end[static_cast<size_t>(earlier)] = false;
     }
-    capture.follow(dependencies[op].empty() ? before : waits_for);
+    const bool is_first = op == 0 && before.empty();
+    if (!is_first) capture.follow(dependencies[op].empty() ? before : waits_for);
     launch(op, stream);
     queued[op] = capture.last();
   }

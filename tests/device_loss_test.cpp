@@ -1,0 +1,94 @@
+// A device that fails in the middle of a training: the error says why and where to go on, and the
+// last checkpoint is whole.
+#include <gtest/gtest.h>
+
+#include "host/train/run_directory.hpp"
+#include "tests/file_fixture.hpp"
+#include "tests/small_training.hpp"
+
+namespace elbo {
+namespace {
+
+/// The CPU, until its programs have been run a number of times.
+class MortalDevice : public Device {
+ public:
+  explicit MortalDevice(int64_t runs) : runs_left_(std::make_shared<int64_t>(runs)) {}
+
+  DeviceKind kind() const noexcept override { return cpu_->kind(); }
+  std::string describe() const override { return cpu_->describe(); }
+  bool shares_host_memory() const noexcept override { return true; }
+  void* allocate(size_t bytes, std::string_view purpose) override {
+    return cpu_->allocate(bytes, purpose);
+  }
+  void release(void* memory) noexcept override { cpu_->release(memory); }
+  void upload(void* to, const void* from, size_t bytes) override { cpu_->upload(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override {
+    cpu_->download(to, from, bytes);
+  }
+  void fill_zero(void* memory, size_t bytes) override { cpu_->fill_zero(memory, bytes); }
+  std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
+    return cpu_->start_download(from, bytes);
+  }
+  std::unique_ptr<Executable> prepare(Program program) override {
+    return std::make_unique<MortalExecutable>(cpu_->prepare(std::move(program)), runs_left_);
+  }
+  void synchronize() override { cpu_->synchronize(); }
+
+ private:
+  class MortalExecutable : public Executable {
+   public:
+    MortalExecutable(std::unique_ptr<Executable> executable, std::shared_ptr<int64_t> runs_left)
+        : executable_(std::move(executable)), runs_left_(std::move(runs_left)) {}
+    void run(uint64_t repeats) override {
+      *runs_left_ -= static_cast<int64_t>(repeats);
+      if (*runs_left_ < 0) throw DeviceError("the GPU failed to finish its work: it is lost");
+      executable_->run(repeats);
+    }
+
+   private:
+    std::unique_ptr<Executable> executable_;
+    std::shared_ptr<int64_t> runs_left_;
+  };
+
+  std::shared_ptr<Device> cpu_ = make_cpu_device(1);
+  std::shared_ptr<int64_t> runs_left_;
+};
+
+/// Trains until the device fails; gives what a user would be told.
+std::string broken_off(const std::filesystem::path& path, int64_t runs) {
+  const Config config = small_config();  // five steps an epoch, a report after each
+  Trainer trainer(config, small_data(37), std::make_shared<MortalDevice>(runs));
+  RunDirectory run = RunDirectory::create(path, config);
+  try {
+    trainer.train(&run);
+  } catch (const DeviceError&) {
+    return run.how_to_go_on();
+  }
+  return "nothing failed";
+}
+
+TEST(DeviceLoss, NamesTheLastCheckpoint) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory / "run";
+  const std::string told = broken_off(path, 8);
+  EXPECT_NE(told.find((path / "checkpoints" / "last.safetensors").string()), std::string::npos)
+      << told;
+  EXPECT_NE(told.find("elbo resume"), std::string::npos) << told;
+
+  const Config config = small_config();
+  Trainer resumed(config, small_data(37), make_cpu_device(1));
+  resumed.restore(find_checkpoint(path, "last"));
+  EXPECT_EQ(resumed.progress().step, 5u);
+  resumed.train();
+  Trainer undisturbed(config, small_data(37), make_cpu_device(1));
+  undisturbed.train();
+  EXPECT_EQ(resumed.model().arena.weights.download(), undisturbed.model().arena.weights.download());
+}
+
+TEST(DeviceLoss, SaysWhereThereIsNoCheckpointYet) {
+  const TemporaryDirectory directory;
+  EXPECT_EQ(broken_off(directory / "run", 3), "there is no checkpoint yet");
+}
+
+}  // namespace
+}  // namespace elbo
