@@ -5,9 +5,9 @@
 #include <new>
 #include <utility>
 
-#include "kernels/core/host_copy.hpp"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/library.hpp"
+#include "kernels/host_copy.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

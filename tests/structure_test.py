@@ -17,7 +17,8 @@ CODE = {".hpp", ".cpp", ".cu", ".cuh"}
 HOST_ORDER = ["io", "data", "nn", "model", "train", "cli"]
 CUDA_HEADERS = re.compile(r"cuda|cublas|curand\.h$|curand_|cudnn|device_launch")
 EMULATED_LANGUAGE = ("kernels/cuda/port.cuh", "tests/cuda_emulation/cuda_language.hpp")
-PORTABLE = "kernels/math/portable.hpp"  # marks functions for the GPU; includes nothing
+# What marks functions for the GPU, and a number type; they include nothing else.
+PORTABLE = ("kernels/math/portable.hpp", "kernels/math/bfloat16.hpp")
 YET_TO_BE_WRITTEN = {"kernels/math/likelihood/poisson.hpp"}  # by the reader of CONTRIBUTING.md
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -35,7 +36,7 @@ def may_include(source, target):
         if within.startswith("kernels/math"):
             return target.startswith("kernels/math/")
         if within == "kernels/core":
-            return target.startswith("kernels/core/") or target == PORTABLE
+            return target.startswith("kernels/core/") or target in PORTABLE
         if within == "kernels":
             return folder(target) in ("kernels", "kernels/core") or folder(target).startswith(
                 "kernels/math"

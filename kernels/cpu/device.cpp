@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "kernels/core/error.hpp"
-#include "kernels/core/host_copy.hpp"
 #include "kernels/cpu/execution.hpp"
+#include "kernels/host_copy.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
