@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/event.hpp"
 #include "kernels/cuda/execution.cuh"
 
 namespace elbo::cuda {
@@ -45,7 +45,7 @@ class Snapshot {
     for (const Copy& copy : copies_)
       move(reinterpret_cast<void*>(copy.access.begin), copy.memory, copy.access);
   }
-  /// Whether the memory is now as `other` has it, bit by bit.
+  /// What the memory holds now.
   std::vector<unsigned char> content() const {
     std::vector<unsigned char> bytes;
     for (const Copy& copy : copies_) {
@@ -160,10 +160,8 @@ std::unique_ptr<StepGraph> CudaExecutable::make_graph(const GraphOptions& option
 /// Runs the program in every kind of graph, checks that all leave the same bits, and keeps the
 /// fastest. What the runs changed is put back.
 void CudaExecutable::choose_graph() {
-  constexpr int kLaunches = 5;
   graph_chosen_ = true;
-  const cudaStream_t stream = context_->stream();
-  const Snapshot before(program_, stream);
+  const Snapshot before(program_, context_->stream());
   if (!before.complete()) {
     notes_.push_back("no room to try graphs: one kernel behind the other");
     return;
@@ -173,45 +171,41 @@ void CudaExecutable::choose_graph() {
   for (const bool overlapping : {false, true})
     for (const bool branches : {false, true}) {
       const GraphOptions options = {kUnrolled, branches, overlapping};
-      const std::string name = std::string(branches ? "branches" : "one chain") +
-                               (overlapping ? ", overlapping kernels" : "");
+      const std::string name = std::string("graph, ") + (branches ? "branches" : "one chain") +
+                               (overlapping ? ", overlapping kernels" : "") + ": ";
       try {
         auto graph = make_graph(options);
-        graph->launch(stream);
-        std::vector<unsigned char> content = before.content();
+        graph->launch(context_->stream());
+        const std::vector<unsigned char> content = before.content();
         if (wanted.empty()) wanted = content;
+        const double time = microseconds(*graph);
+        before.restore();
         if (content != wanted) {
-          before.restore();
-          notes_.push_back("graph, " + name + ": other bits, not used");
+          notes_.push_back(name + "other bits, not used");
           continue;
         }
-        cudaEvent_t start = nullptr, stop = nullptr;
-        check(cudaEventCreate(&start), "create an event");
-        check(cudaEventCreate(&stop), "create an event");
-        check(cudaEventRecord(start, stream), "record an event");
-        for (int i = 0; i < kLaunches; ++i) graph->launch(stream);
-        check(cudaEventRecord(stop, stream), "record an event");
-        check(cudaEventSynchronize(stop), "run a program");
-        float milliseconds = 0.0f;
-        check(cudaEventElapsedTime(&milliseconds, start, stop), "time a program");
-        cudaEventDestroy(start);
-        cudaEventDestroy(stop);
-        before.restore();
-        const double time = 1e3 * milliseconds / (kLaunches * kUnrolled);
-        notes_.push_back("graph, " + name + ": " + std::to_string(graph->nodes() / kUnrolled) +
-                         " nodes, " + rounded(time) + " us a run");
-        if (many_ == nullptr || time < best) {
-          best = time;
-          many_ = std::move(graph);
-          options_ = options;
-        }
+        notes_.push_back(name + std::to_string(graph->nodes() / kUnrolled) + " nodes, " +
+                         rounded(time) + " us a run");
+        if (many_ != nullptr && time >= best) continue;
+        best = time;
+        many_ = std::move(graph);
+        options_ = options;
       } catch (const DeviceError& error) {
         cudaGetLastError();
         before.restore();
-        notes_.push_back("graph, " + name + ": " + error.what());
+        notes_.push_back(name + error.what());
       }
     }
   options_.repeats = 1;
+}
+
+double CudaExecutable::microseconds(const StepGraph& graph) const {
+  constexpr int kLaunches = 5;
+  const Event start, stop;
+  start.record(context_->stream());
+  for (int i = 0; i < kLaunches; ++i) graph.launch(context_->stream());
+  stop.record(context_->stream());
+  return stop.microseconds_since(start) / (kLaunches * kUnrolled);
 }
 
 void CudaExecutable::run(uint64_t repeats) {

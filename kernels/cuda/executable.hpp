@@ -24,6 +24,8 @@ class CudaExecutable : public Executable {
   /// From the file or made now; nothing where that fails.
   std::optional<Measurement> measurement_of(const Op& op);
   void choose_graph();
+  /// Of one run of the program.
+  double microseconds(const StepGraph& graph) const;
   void launch(size_t op, Stream stream) const;
   std::unique_ptr<StepGraph> make_graph(const GraphOptions& options) const;
 

@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "kernels/cuda/block_sum.cuh"
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/event.hpp"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
 #include "kernels/cuda/step_graph.hpp"
@@ -61,13 +61,9 @@ class Trial {
   Trial(const Op& op, ProductLibrary& library, cudaStream_t stream)
       : op_(op), library_(library), stream_(stream) {
     std::visit([&](auto& o) { take_over(o); }, op_);
-    check(cudaEventCreate(&start_), "create an event");
-    check(cudaEventCreate(&stop_), "create an event");
   }
   ~Trial() {
     cudaStreamSynchronize(stream_);
-    cudaEventDestroy(start_);
-    cudaEventDestroy(stop_);
     for (void* memory : memory_) cudaFree(memory);
   }
   Trial(const Trial&) = delete;
@@ -270,18 +266,17 @@ class Trial {
   double microseconds(const LaunchOp& launch) {
     constexpr int kRepeats = 20, kGraphs = 7;
     const StepGraph graph(stream_, launch, Dependencies(1), {.repeats = kRepeats});
-    std::vector<float> times;
+    std::vector<double> times;
+    const Event start, stop;
     for (int i = 0; i <= kGraphs; ++i) {
-      check(cudaEventRecord(start_, stream_), "record an event");
+      start.record(stream_);
       graph.launch(stream_);
-      check(cudaEventRecord(stop_, stream_), "record an event");
-      check(cudaEventSynchronize(stop_), "time a product");
-      float milliseconds = 0.0f;
-      check(cudaEventElapsedTime(&milliseconds, start_, stop_), "time a product");
-      if (i > 0) times.push_back(milliseconds);  // the first warms up
+      stop.record(stream_);
+      const double time = stop.microseconds_since(start);
+      if (i > 0) times.push_back(time);  // the first warms up
     }
     std::ranges::nth_element(times, times.begin() + kGraphs / 2);
-    return 1e3 * times[kGraphs / 2] / kRepeats;
+    return times[kGraphs / 2] / kRepeats;
   }
 
   static size_t bytes(const Output& out) {
@@ -291,7 +286,6 @@ class Trial {
   Op op_;
   ProductLibrary& library_;
   cudaStream_t stream_;
-  cudaEvent_t start_ = nullptr, stop_ = nullptr;
   std::vector<void*> memory_;
   std::vector<Output> outputs_;
   std::vector<void*> wanted_;  // as the kernel has them
