@@ -26,6 +26,8 @@ struct DenseForward {
   Reals y;                      // [rows, out]
   Reals preactivation;          // [rows, out], like y; for activations whose derivative needs it
   bool tf32 = false;
+  const math::Bfloat16* bias_bf16 = nullptr;  // a copy, for libraries that ask for one beside a
+                                              // bfloat16 y; null where there is none
 
   AccessList accesses() const {
     const int64_t m = rows.capacity();

@@ -53,7 +53,8 @@ Value Dense::forward(Recorder& recorder, const Value& x, Format format) const {
                             .bias = recorder.weight(bias_),
                             .y = y.data,
                             .preactivation = preactivation,
-                            .tf32 = recorder.tf32()});
+                            .tf32 = recorder.tf32(),
+                            .bias_bf16 = recorder.weight_bf16(bias_)});
   return y;
 }
 

@@ -61,8 +61,12 @@ class Recorder {
 
   /// Weights as products take them.
   ConstReals factor(int64_t offset) const {
-    if (precision_ == Precision::bf16) return arena_.weights_bf16.data() + offset;
+    if (precision_ == Precision::bf16) return weight_bf16(offset);
     return weight(offset);
+  }
+  /// The copy of the weights in bfloat16; null where training has none.
+  const math::Bfloat16* weight_bf16(int64_t offset) const {
+    return precision_ == Precision::bf16 ? arena_.weights_bf16.data() + offset : nullptr;
   }
   const float* weight(int64_t offset) const { return arena_.weights.data() + offset; }
   float* gradient(int64_t offset) const { return arena_.gradients.data() + offset; }

@@ -135,13 +135,22 @@ Problem problem_of(const DenseBackwardWeights& op) {
           false, true,   Reals(op.grad_weight), op.tf32};
 }
 
+/// The signs of a ReLU layer's inputs, a bit each, as RELU_AUX_BIAS leaves them.
+struct Mask {
+  int64_t line;  // bits between columns
+  DeviceMemory memory;
+  Mask(int64_t rows, int64_t columns)
+      : line((columns + 127) / 128 * 128),
+        memory(static_cast<size_t>(rows * line / 8), "find room for a layer's mask") {}
+};
+
 /// What the library does after the product.
 struct Epilogue {
   cublasLtEpilogue_t kind = CUBLASLT_EPILOGUE_DEFAULT;
   const char* name = "DEFAULT";
   const void* bias = nullptr;  // read, or written by BGRADB
-  void* mask = nullptr;        // the signs of a ReLU's input, written or read
-  int64_t mask_line = 0;       // bits between its columns
+  Format bias_format = Format::f32;
+  const Mask* mask = nullptr;  // written or read
   bool whole = false;          // nothing of the op is left to do
 };
 
@@ -159,11 +168,11 @@ class LtProduct : public LibraryProduct {
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue.kind);
     if (epilogue.bias != nullptr) {
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, epilogue.bias);
-      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
+      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(epilogue.bias_format));
     }
     if (epilogue.mask != nullptr) {
-      set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, epilogue.mask);
-      set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, epilogue.mask_line);
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, epilogue.mask->memory.get());
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, epilogue.mask->line);
     }
     const Problem& p = problem;
     layout(left_, p.left.format, p.left_transposed ? p.depth : p.rows,
@@ -269,29 +278,40 @@ class CublasLt : public ProductLibrary {
   }
 
   std::vector<Epilogue> epilogues(const DenseForward& op) {
+    // The library wants the bias of a bfloat16 result in bfloat16.
+    const bool bf16 = op.y.format == Format::bf16 && op.bias_bf16 != nullptr;
+    Epilogue with_bias{.bias = op.bias, .whole = true};
+    if (bf16) {
+      with_bias.bias = op.bias_bf16;
+      with_bias.bias_format = Format::bf16;
+    }
     std::vector<Epilogue> list = {{}};
+    const auto add_kind = [&](cublasLtEpilogue_t kind, const char* name) {
+      list.push_back(with_bias);
+      list.back().kind = kind;
+      list.back().name = name;
+    };
     if (op.activation == math::Activation::of<math::Identity>() && !op.preactivation)
-      list.push_back({CUBLASLT_EPILOGUE_BIAS, "BIAS", op.bias, nullptr, 0, true});
+      add_kind(CUBLASLT_EPILOGUE_BIAS, "BIAS");
     if (!is_relu(op.activation)) return list;
-    list.push_back({CUBLASLT_EPILOGUE_RELU_BIAS, "RELU_BIAS", op.bias, nullptr, 0, true});
-    const Mask& mask =
-        masks_
-            .try_emplace(MaskKey{op.y.data, op.rows.capacity(), op.out}, op.rows.capacity(), op.out)
-            .first->second;
-    list.push_back({CUBLASLT_EPILOGUE_RELU_AUX_BIAS, "RELU_AUX_BIAS", op.bias, mask.memory.get(),
-                    mask.line, true});
+    add_kind(CUBLASLT_EPILOGUE_RELU_BIAS, "RELU_BIAS");
+    add_kind(CUBLASLT_EPILOGUE_RELU_AUX_BIAS, "RELU_AUX_BIAS");
+    const MaskKey key = {op.y.data, op.rows.capacity(), op.out};
+    list.back().mask = &masks_.try_emplace(key, op.rows.capacity(), op.out).first->second;
     return list;
   }
   std::vector<Epilogue> epilogues(const DenseBackwardInput& op) {
     std::vector<Epilogue> list = {{.whole = !op.saved}};
     const auto mask = masks_.find(MaskKey{op.saved.data, op.rows.capacity(), op.in});
     if (op.saved && is_relu(op.activation) && mask != masks_.end())
-      list.push_back({CUBLASLT_EPILOGUE_DRELU, "DRELU", nullptr, mask->second.memory.get(),
-                      mask->second.line, true});
+      list.push_back(
+          {.kind = CUBLASLT_EPILOGUE_DRELU, .name = "DRELU", .mask = &mask->second, .whole = true});
     return list;
   }
   std::vector<Epilogue> epilogues(const DenseBackwardWeights& op) {
-    return {{}, {CUBLASLT_EPILOGUE_BGRADB, "BGRADB", op.grad_bias, nullptr, 0, true}};
+    return {
+        {},
+        {.kind = CUBLASLT_EPILOGUE_BGRADB, .name = "BGRADB", .bias = op.grad_bias, .whole = true}};
   }
 
   void add(std::vector<std::unique_ptr<LibraryProduct>>& found, const Problem& problem,
@@ -308,15 +328,6 @@ class CublasLt : public ProductLibrary {
         }
       }
   }
-
-  /// The signs of a ReLU layer's inputs, a bit each, as RELU_AUX_BIAS leaves them.
-  struct Mask {
-    int64_t line;
-    DeviceMemory memory;
-    Mask(int64_t rows, int64_t columns)
-        : line((columns + 127) / 128 * 128),
-          memory(static_cast<size_t>(rows * line / 8), "find room for a layer's mask") {}
-  };
 
   using MaskKey = std::tuple<const void*, int32_t, int32_t>;  // a layer's output, rows, columns
 

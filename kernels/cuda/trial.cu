@@ -108,9 +108,14 @@ class Trial {
     return allocate<math::Bfloat16>(count);
   }
   Reals input(int64_t count, Format format) {
+    ++seed_;
+    return last_input(count, format);
+  }
+  /// The numbers of the last input once more, rounded to `format`.
+  Reals last_input(int64_t count, Format format) {
     const Reals data = reals(count, format);
     launch_items(trial_fill_kernel, count, int64_t{kQuad} * kItemThreads, Stream{stream_},
-                 FillArgs{data, count, ++seed_});
+                 FillArgs{data, count, seed_});
     return data;
   }
   Reals output(int64_t count, Format format) {
@@ -136,6 +141,8 @@ class Trial {
     op.x = input(rows * op.in, op.x.format);
     op.weight = input(int64_t{op.in} * op.out, op.weight.format);
     op.bias = input(op.out, Format::f32).f32();
+    if (op.bias_bf16 != nullptr)
+      op.bias_bf16 = last_input(op.out, Format::bf16).as<math::Bfloat16>();
     op.y = output(rows * op.out, op.y.format);
     if (op.preactivation) op.preactivation = output(rows * op.out, op.preactivation.format);
   }
