@@ -1,5 +1,7 @@
 // Rows of the element-wise ops and reductions, each at the size of a batch of 128 and at about
 // 16 M elements, which lie beyond the cache.
+#include <numeric>
+
 #include "bench/row.hpp"
 
 namespace elbo::bench {
@@ -85,6 +87,24 @@ void add_rows<GatherBatch>(Rows& rows) {
                              .x = w.zeros(int64_t{batch} * kColumns),
                              .row_ids = w.integers(batch)};
         }));
+  constexpr uint32_t kWindow = 2 * 21504;  // whole batches of either size
+  for (const int32_t batch : kBatches)
+    rows.push_back(memory_row(GatherBatch::name, "u8-raw-window", sizes(batch, kColumns),
+                              [batch](Workspace& w) {
+                                uint32_t* index = w.integers(2 * kWindow);
+                                std::iota(index, index + 2 * kWindow, 1u);
+                                return GatherBatch{.rows = w.bytes(2 * int64_t{kWindow} * kColumns),
+                                                   .dtype = DType::u8,
+                                                   .index = index,
+                                                   .count = kDataRows,
+                                                   .window = kWindow,
+                                                   .columns = kColumns,
+                                                   .shuffle = true,
+                                                   .seed = 1,
+                                                   .batch = {w.state(batch), batch},
+                                                   .x = w.zeros(int64_t{batch} * kColumns),
+                                                   .row_ids = w.integers(batch)};
+                              }));
 }
 
 namespace {

@@ -76,18 +76,24 @@ double stored(const GatherBatch& op, int64_t element) {
 
 void run_op(const GatherBatch& op) {
   const StepState& state = *op.batch.state;
-  const math::Permutation permutation(op.count, op.seed, state.epoch);
+  const uint32_t length = op.window == 0 ? op.count : op.window;
+  const uint32_t windows = (op.count + length - 1) / length, window = state.first_row / length;
+  const uint64_t number = state.epoch * windows + window;
+  const math::Permutation permutation(std::min(length, op.count - window * length), op.seed,
+                                      number);
+  const uint32_t slot = number % 2 == 0 ? 0 : op.window;
   const bool dequantize = op.view == DataView::dequantized;
   const uint64_t subsequence = math::noise_subsequence(
       dequantize ? math::NoiseStream::dequantize : math::NoiseStream::binarize,
       op.view == DataView::binarized_fixed ? 0 : state.step);
   for (int64_t i = 0; i < op.batch.active(); ++i) {
-    const uint32_t position = state.first_row + static_cast<uint32_t>(i);
-    const uint32_t place = op.shuffle ? permutation(position) : position;
+    const uint32_t position = state.first_row % length + static_cast<uint32_t>(i);
+    const uint32_t place = slot + (op.shuffle ? permutation(position) : position);
     const uint32_t row = op.index == nullptr ? place : op.index[place];
+    const int64_t stored_row = op.window == 0 ? row : place;
     op.row_ids[i] = row;
     for (int64_t c = 0; c < op.columns; ++c) {
-      const double value = stored(op, static_cast<int64_t>(row) * op.columns + c);
+      const double value = stored(op, stored_row * op.columns + c);
       // Scaled in float by contract: the comparison below must not depend on a rounding.
       const float unit =
           op.dtype == DType::u8 ? as_float(value) * (1.0f / 255.0f) : as_float(value);

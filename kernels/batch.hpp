@@ -7,6 +7,8 @@
 #include "kernels/core/access.hpp"
 #include "kernels/core/dtype.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/math/permutation.hpp"
+#include "kernels/math/window.hpp"
 
 namespace elbo {
 
@@ -18,17 +20,24 @@ enum class DataView : int32_t {
   binarized_fixed,  // the same, drawn once
 };
 
-/// x[i, :] = view(rows[order(i), :]) and row_ids[i] = order(i), for the batch's active rows.
+/// x[i, :] = view(rows[place(i), :]) and row_ids[i] = the data set's row that lies there, for the
+/// batch's active rows; BatchOrder says which row that is.
 ///
-/// order(i) = index[p], p the value at first_row + i of the epoch's permutation (shuffle) or
-/// first_row + i itself. Rows past the active ones are set to zero. Noise is addressed by
-/// (row of the data set, column, step). Bit-identical on every device.
+/// Without a window every row of the data set is in `rows`. With one, positions of an epoch's order
+/// are cut into windows of so many (an epoch's last may have fewer), and a batch lies within one.
+/// Window n, counted from the start of training, is in slot n % 2 of `rows` and `index`, whose
+/// places the host fills anew while the other slot is read.
+///
+/// Rows past the active ones are set to zero. Noise is addressed by (row of the data set, column,
+/// step). Bit-identical on every device.
 struct GatherBatch {
   static constexpr std::string_view name = "gather_batch";
-  const void* rows = nullptr;  // [*, columns], as stored
+  const void* rows = nullptr;  // [*, columns], as stored; with a window [2 * window, columns]
   DType dtype = DType::u8;
-  const uint32_t* index = nullptr;  // [count] rows of the split; null: all rows
+  const uint32_t* index = nullptr;  // [count] rows of the split, null: all rows; with a window
+                                    // [2 * window] the data set's row at each place
   uint32_t count = 0;               // rows in the split
+  uint32_t window = 0;              // rows of a window, at most 2^30; 0: all rows are there
   int32_t columns = 0;
   bool shuffle = false;
   DataView view = DataView::raw;
@@ -49,6 +58,44 @@ struct GatherBatch {
         .writes(row_ids, b);
   }
   double flops() const { return 0.0; }
+};
+
+/// Where a batch's row lies in GatherBatch::rows, and which row of the data set it is.
+struct BatchRow {
+  uint32_t place = 0;
+  uint32_t id = 0;
+};
+
+/// The order of the batch that comes next: within window n a permutation by (seed, n) or, without
+/// shuffling, the order of places. One window that covers the split is the epoch's order.
+class BatchOrder {
+ public:
+  ELBO_HD BatchOrder(const GatherBatch& op, const StepState& state)
+      : BatchOrder(op, state,
+                   math::Windows{op.count, op.window == 0 ? op.count : op.window}.at(
+                       state.epoch, state.first_row)) {}
+
+  /// Row i of the batch, which has to be an active one.
+  ELBO_HD BatchRow operator()(uint32_t i) const {
+    const uint32_t position = first_ + i;
+    const uint32_t place = slot_ + (shuffle_ ? permutation_(position) : position);
+    const uint32_t id = index_ == nullptr ? place : index_[place];
+    return {windowed_ ? place : id, id};
+  }
+
+ private:
+  ELBO_HD BatchOrder(const GatherBatch& op, const StepState& state, const math::Window& window)
+      : permutation_(window.rows, op.seed, window.number),
+        index_(op.index),
+        first_(state.first_row - window.first),
+        slot_(static_cast<uint32_t>(window.number % 2) * op.window),
+        windowed_(op.window != 0),
+        shuffle_(op.shuffle) {}
+
+  math::Permutation permutation_;
+  const uint32_t* index_;
+  uint32_t first_, slot_;  // of the batch in its window, of the window in the slots
+  bool windowed_, shuffle_;
 };
 
 }  // namespace elbo

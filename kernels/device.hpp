@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kernels/program.hpp"
+#include "kernels/transfer_queue.hpp"
 
 namespace elbo {
 
@@ -46,12 +48,16 @@ class Device {
   /// no room.
   virtual void* allocate(size_t bytes, std::string_view purpose) = 0;
   virtual void release(void* memory) noexcept = 0;
+  /// Bytes that allocate() has to give now, the largest size_t where that is not known.
+  virtual size_t free_memory() const { return std::numeric_limits<size_t>::max(); }
   /// Copies and fills wait for programs still running.
   virtual void upload(void* to_device, const void* from_host, size_t bytes) = 0;
   virtual void download(void* to_host, const void* from_device, size_t bytes) = 0;
   virtual void fill_zero(void* on_device, size_t bytes) = 0;
   /// Copies what is there once the programs queued so far are done, and does not wait for them.
   virtual std::unique_ptr<Download> start_download(const void* from_device, size_t bytes) = 0;
+  /// A queue that copies beside programs, `staging_bytes` at a time; the device must outlive it.
+  virtual std::unique_ptr<TransferQueue> make_transfer_queue(size_t staging_bytes);
 
   virtual std::unique_ptr<Executable> prepare(Program program) = 0;
   virtual void synchronize() = 0;

@@ -151,7 +151,8 @@ TEST_F(CliErrors, FlagsOutOfRange) {
       {"samples", "0"},        {"beta", "-1"},           {"validation-fraction", "1"},
       {"learning-rate", "0"},  {"seed", "-1"},           {"threads", "-2"},
       {"learning-rate", "1x"}, {"epochs", "2.5"},        {"epochs", "99999999999999999999"},
-      {"mse-variance", "nan"}, {"metrics-interval", "0"}};
+      {"mse-variance", "nan"}, {"metrics-interval", "0"},
+      {"data-window", "-1"},   {"data-window", "127"}};
   for (const auto& [key, value] : wrong)
     expect_bad_training({"train", data_, "--out", path("out"), "--" + std::string(key), value},
                         kUsage, {std::string(key) + ": got '"});

@@ -153,6 +153,54 @@ TEST_P(CudaKernels, GatherBatch) {
   }
 }
 
+// The last batch of the first and of the last window of an epoch, in either slot.
+TEST_P(CudaKernels, GatherBatchFromWindows) {
+  constexpr uint32_t kCount = 27, kWindow = 12, kColumns = 33;
+  constexpr int32_t kBatch = 4;
+  std::vector<uint8_t> rows;
+  for (const float value : uniform_floats(2 * kWindow * kColumns, 0.0f, 256.0f, 1))
+    rows.push_back(static_cast<uint8_t>(value));
+  std::vector<uint32_t> ids;
+  for (uint32_t place = 0; place < 2 * kWindow; ++place) ids.push_back(1000 - 7 * place);
+
+  for (const uint64_t epoch : {6u, 7u})
+    for (const uint32_t first_row : {8u, 24u})
+      for (const bool shuffle : {true, false}) {
+        const int32_t active = first_row == 24 ? 3 : kBatch;
+        const auto run = [&](const std::shared_ptr<Device>& device) {
+          Workspace w(device);
+          GatherBatch op;
+          op.rows = w.put(rows);
+          op.index = w.put(ids);
+          op.count = kCount;
+          op.window = kWindow;
+          op.columns = kColumns;
+          op.shuffle = shuffle;
+          op.view = DataView::dequantized;
+          op.seed = 77;
+          const StepState state = {
+              .step = 7, .epoch = epoch, .first_row = first_row, .rows = active};
+          op.batch = {w.put(std::vector{state}), kBatch, 1};
+          op.x = w.output<float>(kBatch * kColumns);
+          op.row_ids = w.output<uint32_t>(kBatch);
+          w.run({op});
+          return Gathered{w.get(op.x, kBatch * kColumns), w.get(op.row_ids, kBatch)};
+        };
+        const Gathered got = run(cuda_), want = run(cpu_);
+        EXPECT_TRUE(same_bits(got.x, want.x)) << epoch << ' ' << first_row;
+        EXPECT_TRUE(same_bits(got.row_ids, want.row_ids)) << epoch << ' ' << first_row;
+        // Three windows an epoch: number 18 is in slot 0, 20 in 0, 21 in 1 and 23 in 1.
+        const uint32_t slot = epoch == 6 ? 0 : kWindow, window = first_row == 24 ? 3 : kWindow;
+        for (int32_t i = 0; i < active; ++i) {
+          const uint32_t place = (1000 - got.row_ids[static_cast<size_t>(i)]) / 7;
+          EXPECT_GE(place, slot);
+          EXPECT_LT(place, slot + window);
+          if (shuffle) continue;
+          EXPECT_EQ(place, slot + first_row % kWindow + static_cast<uint32_t>(i));
+        }
+      }
+}
+
 enum class Posterior { separate, heads, shared_logvar };
 
 /// Where a test's latent ops find their inputs.

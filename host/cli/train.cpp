@@ -169,7 +169,7 @@ void add_train(CLI::App& app) {
       config.dataset = std::filesystem::canonical(config.dataset).string();
     std::shared_ptr<Device> device = make_device(config.device, static_cast<int>(config.threads));
     Trainer trainer(config, open_dataset(config), std::move(device));
-    RunDirectory run = RunDirectory::create(flags->out, config);
+    RunDirectory run = RunDirectory::create(flags->out, trainer.model().config);
     train_into(trainer, run, flags->talk);
   });
 }

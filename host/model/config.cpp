@@ -253,6 +253,10 @@ void validate(const Config& c) {
   require_choice("noise", c.noise, {"philox", "curand"});
   require_choice("precision", c.precision, {"auto", "fp32", "tf32", "bf16"});
   require_range("threads", static_cast<double>(c.threads), 0, 1024, "between 0 and 1024");
+  require_range("data-window", static_cast<double>(c.data_window), 0, kMany, "at least 0");
+  if (c.data_window > 0 && c.data_window < c.batch_size)
+    throw ConfigError("data-window: got '" + std::to_string(c.data_window) +
+                      "', want 0 or at least batch-size, which is " + std::to_string(c.batch_size));
   require_range("metrics-interval", static_cast<double>(c.metrics_interval), 1, kMany,
                 "at least 1");
   require_range("report-epochs", static_cast<double>(c.report_epochs), 0, kMany, "at least 0");

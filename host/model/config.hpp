@@ -28,6 +28,7 @@ struct Config {
   double validation_fraction = 0.1;
   std::string dequantize = "uniform";
   std::string binarize = "auto";
+  int64_t data_window = 0;
   // training
   int64_t epochs = 20;
   int64_t steps = 0;
@@ -82,6 +83,9 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("binarize", c.binarize,
         "auto: dynamic for likelihood bernoulli, else none; dynamic: drawn anew at every step; "
         "fixed: drawn once; none: grey values");
+  visit("data-window", c.data_window,
+        "rows on the device at a time, shuffled among themselves while the next as many are copied "
+        "there; 0: all, or as many as fit half of a GPU's free memory");
   visit("epochs", c.epochs, "passes over the training split");
   visit("steps", c.steps, "optimizer steps, instead of epochs; 0: use epochs");
   visit("batch-size", c.batch_size, "inputs per step");

@@ -19,6 +19,16 @@ int32_t batch_rows_for(int64_t asked, int64_t rows, int64_t samples) {
   return static_cast<int32_t>(std::min(asked, rows));
 }
 
+/// Rows on the device at a time, where it cannot hold all: nothing is shuffled, and windows need
+/// only be large enough for their copies to run at full speed.
+uint32_t window_for(const Model& model, const Split& split, int32_t batch_rows) {
+  constexpr int64_t kWindowBytes = int64_t{64} << 20;
+  const int64_t row_bytes = model.data.dim() * static_cast<int64_t>(size_of(split.dtype));
+  const uint32_t fitting = fitting_window(*model.device, split, model.data.dim(), batch_rows);
+  const int64_t batches = std::max<int64_t>(1, kWindowBytes / row_bytes / batch_rows);
+  return static_cast<uint32_t>(std::min<int64_t>(fitting, batches * batch_rows));
+}
+
 /// Mean and variance of each column of rows seen one by one (Welford 1962).
 class RunningMoments {
  public:
@@ -48,8 +58,11 @@ std::vector<float> download(const Model& model, const float* from, int64_t count
 
 Evaluator::Evaluator(const Model& model, const Split& split, int64_t batch_rows)
     : model_(model),
-      rows_(model.device, split, model.data.dim()),
       batch_rows_(batch_rows_for(batch_rows, split.size(), model.vae.samples())),
+      rows_(make_device_rows(model.device, split, model.data.dim(),
+                             {.batch_rows = batch_rows_,
+                              .window = window_for(model, split, batch_rows_),
+                              .seed = static_cast<uint64_t>(model.config.seed)})),
       state_(model.device, 1, "an evaluation's state"),
       row_ids_(model.device, static_cast<size_t>(batch_rows_), "a batch's row numbers"),
       epsilon_(model.device,
@@ -60,15 +73,12 @@ Evaluator::Evaluator(const Model& model, const Split& split, int64_t batch_rows)
 
 void Evaluator::record() {
   const Vae& vae = model_.vae;
-  const auto seed = static_cast<uint64_t>(model_.config.seed);
   const Rows inputs = {state_.data(), batch_rows_, 1};
   Recorder recorder(model_.device, model_.arena);
 
   x_ = recorder.tensor(inputs, vae.dim());
-  GatherBatch gather = rows_.gather();
-  gather.shuffle = false;
+  GatherBatch gather = rows_->gather();
   gather.view = model_.view();
-  gather.seed = seed;
   gather.batch = inputs;
   gather.x = x_.f32();
   gather.row_ids = row_ids_.data();
@@ -79,7 +89,7 @@ void Evaluator::record() {
   encode_ = model_.device->prepare(encoded);
 
   const Vae::Code code =
-      vae.sample(recorder, encoding, {seed, row_ids_.data(), nullptr}, vae.samples());
+      vae.sample(recorder, encoding, {gather.seed, row_ids_.data(), nullptr}, vae.samples());
   kl_ = code.kl;
   const Vae::Decoding decoding = vae.decode(recorder, code.z);
   nll_ = vae.loss(recorder, x_, decoding, false).nll;
@@ -88,7 +98,7 @@ void Evaluator::record() {
 
   Recorder mean(model_.device, model_.arena);
   for (const Op& op : encoded) mean.add(op);
-  const Vae::Code center = vae.sample(mean, encoding, {seed, nullptr, epsilon_.data()}, 1);
+  const Vae::Code center = vae.sample(mean, encoding, {gather.seed, nullptr, epsilon_.data()}, 1);
   means_ = vae.mean(mean, vae.decode(mean, center.z));
   reconstruct_ = model_.device->prepare(mean.program());
   for (Buffer<float>& buffer : mean.take_buffers()) buffers_.push_back(std::move(buffer));
@@ -102,6 +112,7 @@ void Evaluator::for_each_batch(int64_t rows,
     state.first_row = static_cast<uint32_t>(first);
     state.rows = static_cast<int32_t>(std::min<int64_t>(batch_rows_, rows - first));
     state_.upload({&state, 1});
+    rows_->make_ready(static_cast<uint64_t>(first / batch_rows_));
     use(state.first_row, state.rows);
   }
 }
@@ -111,7 +122,7 @@ Evaluation Evaluator::evaluate() {
   RunningMoments codes(static_cast<size_t>(latent));
   double nll_sum = 0.0, kl_sum = 0.0, elbo_mean = 0.0, elbo_squares = 0.0;
   int64_t count = 0;
-  for_each_batch(rows_.count(), [&](uint32_t, int rows) {
+  for_each_batch(rows_->count(), [&](uint32_t, int rows) {
     evaluate_->run();
     const auto nll = download(model_, nll_, static_cast<int64_t>(rows) * samples);
     const auto kl = download(model_, kl_, rows);
@@ -148,9 +159,9 @@ Evaluation Evaluator::evaluate() {
 std::vector<float> Evaluator::encode(bool log_variances) {
   const int32_t latent = model_.vae.latent();
   std::vector<float> codes;
-  codes.reserve(static_cast<size_t>(rows_.count()) * static_cast<size_t>(latent) *
+  codes.reserve(static_cast<size_t>(rows_->count()) * static_cast<size_t>(latent) *
                 (log_variances ? 2 : 1));
-  for_each_batch(rows_.count(), [&](uint32_t, int rows) {
+  for_each_batch(rows_->count(), [&](uint32_t, int rows) {
     encode_->run();
     const PosteriorView& p = posterior_;
     const auto mu = download(model_, p.mu, static_cast<int64_t>(rows - 1) * p.mu_stride + latent);
@@ -171,7 +182,7 @@ std::vector<float> Evaluator::encode(bool log_variances) {
 
 Evaluator::Reconstructions Evaluator::reconstruct(int64_t rows) {
   Reconstructions result;
-  for_each_batch(std::min<int64_t>(rows, rows_.count()), [&](uint32_t, int batch) {
+  for_each_batch(std::min<int64_t>(rows, rows_->count()), [&](uint32_t, int batch) {
     reconstruct_->run();
     const int64_t count = static_cast<int64_t>(batch) * model_.vae.dim();
     const auto inputs = download(model_, x_.f32(), count);

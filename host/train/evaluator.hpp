@@ -7,7 +7,8 @@
 #include <functional>
 
 #include "host/model/model.hpp"
-#include "host/train/resident_rows.hpp"
+#include "host/train/device_rows.hpp"
+#include "kernels/buffer.hpp"
 
 namespace elbo {
 
@@ -45,8 +46,8 @@ class Evaluator {
   void record();
 
   const Model& model_;
-  ResidentRows rows_;
   int32_t batch_rows_;
+  std::unique_ptr<DeviceRows> rows_;
   Buffer<StepState> state_;
   Buffer<uint32_t> row_ids_;
   Buffer<float> epsilon_;  // zeros: the posterior's mean, for reconstructions

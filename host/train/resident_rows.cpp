@@ -4,13 +4,9 @@
 
 namespace elbo {
 
-ResidentRows::ResidentRows(const std::shared_ptr<Device>& device, const Split& split, int64_t dim)
-    : owner_(split.owner), host_index_(split.index) {
-  if (split.row_count > std::numeric_limits<uint32_t>::max())
-    throw DataError(split.source + ": more than 4294967295 rows");
-  gather_.dtype = split.dtype;
-  gather_.count = static_cast<uint32_t>(split.size());
-  gather_.columns = static_cast<int32_t>(dim);
+ResidentRows::ResidentRows(const std::shared_ptr<Device>& device, const Split& split, int64_t dim,
+                           const RowOrder& order)
+    : DeviceRows(split, dim, order), owner_(split.owner), host_index_(split.index) {
   if (device->shares_host_memory()) {
     gather_.rows = split.rows;
     gather_.index = host_index_.empty() ? nullptr : host_index_.data();
@@ -26,5 +22,7 @@ ResidentRows::ResidentRows(const std::shared_ptr<Device>& device, const Split& s
     gather_.index = index_.data();
   }
 }
+
+uint64_t ResidentRows::make_ready(uint64_t) { return std::numeric_limits<uint64_t>::max(); }
 
 }  // namespace elbo

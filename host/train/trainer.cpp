@@ -60,6 +60,17 @@ ColumnStatistics viewed_statistics(const Model& model, const Split& train) {
   return statistics;
 }
 
+/// The rows on the device at a time, 0: all. Where the device's memory decides the order, the
+/// settings remember it, so that a resumed training goes on in the same.
+uint32_t choose_window(Model& model, const Split& train, const StepPlan& plan) {
+  const int64_t asked = model.config.data_window;
+  if (asked >= train.size()) return 0;
+  if (asked > 0) return static_cast<uint32_t>(asked / plan.batch_rows * plan.batch_rows);
+  const uint32_t window = fitting_window(*model.device, train, model.data.dim(), plan.batch_rows);
+  if (window < train.size()) model.config.data_window = window;
+  return window;
+}
+
 }  // namespace
 
 Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
@@ -76,9 +87,11 @@ Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
     model_.set_weights(model_.vae.initial_weights(seed, nullptr));
   }
   const bool curand = settings.noise == "curand";
+  const StepPlan plan = step_plan(settings, train.size());
   pass_ = std::make_unique<TrainingPass>(
       model_, train,
-      TrainingPass::Options{.plan = step_plan(settings, train.size()), .external_epsilon = curand});
+      TrainingPass::Options{
+          .plan = plan, .window = choose_window(model_, train, plan), .external_epsilon = curand});
   if (curand) curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
   if (dataset_.has("validation"))
     validation_ = std::make_unique<Evaluator>(model_, dataset_.split("validation"));

@@ -9,7 +9,11 @@ namespace elbo {
 TrainingPass::TrainingPass(Model& model, const Split& split, const Options& options)
     : options_(options),
       device_(model.device),
-      rows_(model.device, split, model.data.dim()),
+      rows_(make_device_rows(model.device, split, model.data.dim(),
+                             {.batch_rows = options.plan.batch_rows,
+                              .window = options.window,
+                              .seed = static_cast<uint64_t>(model.config.seed),
+                              .shuffle = options.shuffle})),
       state_(model.device, 1, "the training's state"),
       ring_(model.device, static_cast<size_t>(options.ring_size), "the steps' records"),
       scratch_(model.device, 1, "the training's state"),
@@ -33,10 +37,8 @@ void TrainingPass::record(Model& model) {
 
   const Value x = recorder.tensor(inputs, vae.dim());
   Value factor = x;  // x as the first layer takes it
-  GatherBatch gather = rows_.gather();
-  gather.shuffle = options_.shuffle;
+  GatherBatch gather = rows_->gather();
   gather.view = model.view();
-  gather.seed = static_cast<uint64_t>(config.seed);
   gather.batch = inputs;
   gather.x = x.f32();
   if (recorder.factor_format() == Format::bf16) {
@@ -96,8 +98,12 @@ void TrainingPass::seek(uint64_t step) {
 
 void TrainingPass::run(uint64_t steps) {
   ELBO_ASSERT(steps <= static_cast<uint64_t>(options_.ring_size));
-  executable_->run(steps);
-  step_ += steps;
+  while (steps > 0) {
+    const uint64_t ready = std::min(steps, rows_->make_ready(step_));
+    executable_->run(ready);
+    step_ += ready;
+    steps -= ready;
+  }
 }
 
 TrainingPass::PendingRecords TrainingPass::start_records(uint64_t steps) const {
@@ -117,6 +123,14 @@ std::vector<StepRecord> TrainingPass::PendingRecords::wait() const {
     std::memcpy(&records[i], ring + (end_ - count_ + i) % ring_size_ * sizeof(StepRecord),
                 sizeof(StepRecord));
   return records;
+}
+
+std::vector<std::string> TrainingPass::notes() const {
+  std::vector<std::string> notes = executable_->notes();
+  if (options_.window > 0)
+    notes.push_back("data: " + std::to_string(options_.window) +
+                    " rows on the device at a time, shuffled among themselves");
+  return notes;
 }
 
 StepPlan step_plan(const Config& config, int64_t rows) {

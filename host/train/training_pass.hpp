@@ -6,7 +6,8 @@
 #include <optional>
 
 #include "host/model/model.hpp"
-#include "host/train/resident_rows.hpp"
+#include "host/train/device_rows.hpp"
+#include "kernels/buffer.hpp"
 #include "kernels/curand.hpp"
 
 namespace elbo {
@@ -16,6 +17,9 @@ class TrainingPass {
   struct Options {
     StepPlan plan;
     bool shuffle = true;
+    /// Rows of a window that the data stream in, a multiple of the plan's batch_rows; 0: all rows
+    /// stay on the device. Orders are equal where a window covers the data.
+    uint32_t window = 0;
     /// Take epsilon from epsilon() instead of drawing it.
     bool external_epsilon = false;
     int32_t ring_size = 1024;  // step records kept
@@ -30,7 +34,7 @@ class TrainingPass {
   /// Sets the step that comes next.
   void seek(uint64_t step);
   uint64_t step() const { return step_; }
-  /// Runs `steps` steps (at most ring_size).
+  /// Runs `steps` steps (at most ring_size). Throws what went wrong when rows were fetched.
   void run(uint64_t steps);
   /// The records of some steps, on their way from the device.
   class PendingRecords {
@@ -47,8 +51,8 @@ class TrainingPass {
   PendingRecords start_records(uint64_t steps) const;
   std::vector<StepRecord> records(uint64_t steps) const { return start_records(steps).wait(); }
 
-  /// What the device chose for this program, line by line.
-  std::vector<std::string> notes() const { return executable_->notes(); }
+  /// What was chosen for the device, line by line.
+  std::vector<std::string> notes() const;
 
   /// [batch * samples, latent], with external_epsilon.
   Buffer<float>& epsilon() { return epsilon_; }
@@ -58,7 +62,7 @@ class TrainingPass {
 
   Options options_;
   std::shared_ptr<Device> device_;
-  ResidentRows rows_;
+  std::unique_ptr<DeviceRows> rows_;
   Buffer<StepState> state_;
   Buffer<StepRecord> ring_;
   Buffer<StepScratch> scratch_;

@@ -2,7 +2,6 @@
 
 #include "kernels/cpu/execution.hpp"
 #include "kernels/cpu/noise.hpp"
-#include "kernels/math/permutation.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
@@ -42,18 +41,17 @@ void view_noisy(const GatherBatch& op, const Stored* in, uint32_t row, uint64_t 
 template <class Stored>
 void gather_rows(const GatherBatch& op, Range range) {
   const StepState& state = *op.batch.state;
-  const math::Permutation permutation(op.count, op.seed, state.epoch);
+  const BatchOrder order(op, state);
   for (int64_t i = range.begin; i < range.end; ++i) {
-    const uint32_t position = state.first_row + static_cast<uint32_t>(i);
-    const uint32_t place = op.shuffle ? permutation(position) : position;
-    const uint32_t row = op.index == nullptr ? place : op.index[place];
-    const Stored* in = static_cast<const Stored*>(op.rows) + static_cast<int64_t>(row) * op.columns;
+    const BatchRow row = order(static_cast<uint32_t>(i));
+    const Stored* in =
+        static_cast<const Stored*>(op.rows) + static_cast<int64_t>(row.place) * op.columns;
     float* x = op.x + i * op.columns;
-    op.row_ids[i] = row;
+    op.row_ids[i] = row.id;
     if (op.view == DataView::raw)
       view_raw(in, op.columns, x);
     else
-      view_noisy(op, in, row, state.step, x);
+      view_noisy(op, in, row.id, state.step, x);
   }
 }
 

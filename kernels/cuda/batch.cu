@@ -1,15 +1,7 @@
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
-#include "kernels/math/permutation.hpp"
 
 namespace elbo::cuda {
-
-/// Which row of the data set is row i of the batch.
-ELBO_DEVICE uint32_t batch_row(const GatherBatch& op, const StepState& state, uint32_t i) {
-  uint32_t place = state.first_row + i;
-  if (op.shuffle) place = math::Permutation(op.count, op.seed, state.epoch)(place);
-  return op.index == nullptr ? place : op.index[place];
-}
 
 /// What the model sees of a quad of a row's stored values; times `unit` they lie in [0, 1].
 ELBO_DEVICE math::Float4 view_of(const GatherBatch& op, math::Float4 stored, float unit,
@@ -42,15 +34,15 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) gather_batch_kernel(GatherBatch
   const StepState& state = *op.batch.state;
   const int32_t i = static_cast<int32_t>(blockIdx.x);
   const bool active = i < op.batch.active();
-  const uint32_t row = active ? batch_row(op, state, blockIdx.x) : 0u;
-  if (threadIdx.x == 0) op.row_ids[i] = row;
-  const Stored* in = static_cast<const Stored*>(op.rows) + int64_t{row} * op.columns;
+  const BatchRow row = active ? BatchOrder(op, state)(blockIdx.x) : BatchRow();
+  if (threadIdx.x == 0) op.row_ids[i] = row.id;
+  const Stored* in = static_cast<const Stored*>(op.rows) + int64_t{row.place} * op.columns;
   float* x = op.x + int64_t{i} * op.columns;
   for (int32_t c = kQuad * threadIdx.x; c < op.columns; c += kQuad * blockDim.x) {
     const int32_t left = op.columns - c;
     math::Float4 quad = {};
     if (active)
-      quad = view_of(op, load_quad<kVector>(in + c, left), kUnit, row,
+      quad = view_of(op, load_quad<kVector>(in + c, left), kUnit, row.id,
                      static_cast<uint32_t>(c) / kQuad, state.step);
     store_quad<kVector>(x + c, left, quad);
     if (op.x_bf16 != nullptr)

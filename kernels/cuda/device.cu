@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/check.hpp"
 #include "kernels/cuda/executable.hpp"
+#include "kernels/cuda/transfer_queue.hpp"
 #include "kernels/device.hpp"
 
 namespace elbo {
@@ -106,11 +107,11 @@ class CudaDevice : public Device {
     const cudaError_t status = cudaMalloc(&memory, bytes);
     if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();  // not sticky: the device stays usable
-      size_t free = 0, total = 0;
-      check(cudaMemGetInfo(&free, &total), "tell its free memory");
+      const MemoryInfo info = memory_info();
       throw DeviceError("out of GPU memory: " + std::string(purpose) + " needs " +
-                        mebibytes(bytes) + ", " + mebibytes(free) + " of " + mebibytes(total) +
-                        " are free; a smaller batch size or model needs less");
+                        mebibytes(bytes) + ", " + mebibytes(info.free) + " of " +
+                        mebibytes(info.total) +
+                        " are free; a smaller batch size, data window or model needs less");
     }
     check(status, "allocate memory");
     return memory;
@@ -119,6 +120,7 @@ class CudaDevice : public Device {
     cudaSetDevice(context_->ordinal());
     cudaFree(memory);
   }
+  size_t free_memory() const override { return memory_info().free; }
   void upload(void* to_device, const void* from_host, size_t bytes) override {
     copy(to_device, from_host, bytes, cudaMemcpyHostToDevice);
   }
@@ -128,6 +130,9 @@ class CudaDevice : public Device {
   void fill_zero(void* on_device, size_t bytes) override {
     context_->make_current();
     check(cudaMemsetAsync(on_device, 0, bytes, context_->stream()), "clear memory");
+  }
+  std::unique_ptr<TransferQueue> make_transfer_queue(size_t staging_bytes) override {
+    return cuda::make_transfer_queue(context_, staging_bytes);
   }
 
   std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
@@ -140,6 +145,15 @@ class CudaDevice : public Device {
   void synchronize() override { context_->synchronize(); }
 
  private:
+  struct MemoryInfo {
+    size_t free = 0, total = 0;
+  };
+  MemoryInfo memory_info() const {
+    context_->make_current();
+    MemoryInfo info;
+    check(cudaMemGetInfo(&info.free, &info.total), "tell its free memory");
+    return info;
+  }
   void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
     context_->make_current();
     check(cudaMemcpyAsync(to, from, bytes, kind, context_->stream()), "copy memory");
