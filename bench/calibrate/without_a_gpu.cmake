@@ -1,0 +1,20 @@
+# Checks what elbo_calibrate says and how it ends where it sees no GPU: cmake -DPROGRAM=… -P this.
+
+# expect(code stdout stderr [argument...]): the outputs match these regular expressions whole.
+function(expect code out error)
+  execute_process(COMMAND ${PROGRAM} ${ARGN}
+    RESULT_VARIABLE got_code OUTPUT_VARIABLE got_out ERROR_VARIABLE got_error)
+  foreach(what code out error)
+    if(NOT "${got_${what}}" MATCHES "^${${what}}$")
+      message(SEND_ERROR "elbo_calibrate ${ARGN}: ${what}: got '${got_${what}}', want '${${what}}'")
+    endif()
+  endforeach()
+endfunction()
+
+set(no_gpu "elbo_calibrate: no GPU can be used: [^\n]+\n")
+expect(4 "" "${no_gpu}")
+expect(4 "" "${no_gpu}" --parts graph,gemm --seconds 1 --commit 0123456)
+expect(0 "graph [^\n]+\nlaunch [^\n]+\nbarrier [^\n]+\nnoise [^\n]+\nmemory [^\n]+\ngemm [^\n]+\n" ""
+  --list)
+expect(2 "" "elbo_calibrate: --parts: got 'gem', want some of graph, [^\n]+\n" --parts gem)
+expect(2 "" "elbo_calibrate: --seconds: got -1.0, want more than 0\n" --seconds -1)
