@@ -1,0 +1,166 @@
+"""The goals and what was measured of them: the table at the end of a run, and bench/RESULTS.md.
+
+RESULTS.md keeps, between two pairs of markers, the latest result of every goal and the history of
+the runs. What a run has not measured stays as it was.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpu_check.machine import ROOT
+
+sys.path.insert(0, str(ROOT / "bench" / "peers"))
+from goals import GOALS, Goal, Measurement  # noqa: E402
+
+RESULTS = ROOT / "bench" / "RESULTS.md"
+NOT_MEASURED = "not yet measured on a GPU"
+NO_RUN = "No GPU has run a benchmark of this project yet."
+TABLE, HISTORY = "gpu-goals", "gpu-history"
+
+
+class ResultsError(Exception):
+    """Results that cannot be written, or a file they cannot be written to."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A goal's measurement, with the part's file and the row it is from."""
+
+    goal: Goal
+    measurement: Measurement
+    part: dict
+    row: dict
+
+    def text(self) -> str:
+        verdict = "reached" if self.measurement.reached else "not reached"
+        return f"{self.measurement.text}: {verdict}"
+
+
+def load(folder: Path) -> dict[str, dict]:
+    """The parts' files in a folder, by part."""
+    parts = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            part = json.loads(path.read_text())
+            parts[part["part"]] = part
+        except (ValueError, KeyError, TypeError):
+            raise ResultsError(f"{path}: no part of a check") from None
+    return parts
+
+
+def demand_device(parts: dict[str, dict], device: str, folder: Path) -> None:
+    for name, part in parts.items():
+        if part["device"] != device:
+            other = f"{folder / name}.json was measured with --device {part['device']}"
+            raise ResultsError(f"{other}: results of both kinds are not mixed")
+
+
+def measured(parts: dict[str, dict]) -> dict[Goal, Measured]:
+    found = {}
+    for goal in GOALS:
+        part = parts.get(goal.part, {})
+        row = part.get("results", {}).get(goal.row)
+        measurement = goal.read(row["values"]) if row else None
+        if measurement:
+            found[goal] = Measured(goal, measurement, part, row)
+    return found
+
+
+def table_of_run(parts: dict[str, dict]) -> str:
+    """Every goal and what this run says of it, for the terminal."""
+    found = measured(parts)
+    results = [found[g].text() if g in found else "not measured" for g in GOALS]
+    columns = [
+        [g.metric for g in GOALS],
+        [g.peer for g in GOALS],
+        [g.target for g in GOALS],
+        results,
+    ]
+    headings = ("metric", "peer", "target", "measured")
+    lines = []
+    for cells in zip(*([h, *c] for h, c in zip(headings, columns, strict=True)), strict=True):
+        widths = (max(map(len, [h, *c])) for h, c in zip(headings, columns, strict=True))
+        lines.append("  ".join(f"{c:{w}}" for c, w in zip(cells, widths, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+def cut(text: str, name: str) -> tuple[str, str, str]:
+    """What stands before, between and after a pair of markers."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
+        raise ResultsError(f"the results' file needs one {begin.strip()} and, after it, one {end}")
+    before, rest = text.split(begin)
+    inside, after = rest.split(end)
+    return before + begin, inside, end + after
+
+
+def known_results(table: str) -> dict[tuple[str, ...], str]:
+    """The last of a table's four columns by the others."""
+    rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()]
+    return {tuple(row[:3]): row[3] for row in rows if len(row) == 4}
+
+
+def goals_table(before: str, found: dict[Goal, Measured]) -> str:
+    known = known_results(before)
+    lines = ["| what | against | goal | result |", "| --- | --- | --- | --- |"]
+    for goal in GOALS:
+        key = (goal.metric, goal.peer, goal.target)
+        result = known.get(key, NOT_MEASURED)
+        if goal in found:
+            one = found[goal]
+            result = f"{one.text()} ({one.part['gpu']}, {one.row['date'][:10]})"
+        lines.append("| " + " | ".join((*key, result)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def entries_of(parts: dict[str, dict], found: dict[Goal, Measured]) -> dict[str, list[str]]:
+    """A line for every run that has rows in these parts, and under it what it measured."""
+    entries = {}
+    for part in parts.values():
+        versions = ", ".join(f"{name} {v}" for name, v in part["versions"].items() if v)
+        for row_name, row in part["results"].items():
+            entry = (
+                f"- {row['date']}, {part['gpu']}, driver {part['driver']}, {versions}, "
+                f"{part['data']}, commit {part['commit'] or 'unknown'}: `{row['command']}`"
+            )
+            lines = entries.setdefault(entry, [])
+            for goal, one in found.items():
+                if one.row is row:
+                    peer = f" against {goal.peer}" if goal.peer else ""
+                    lines.append(f"  - {goal.metric}{peer}: {one.text()}")
+            lines += [f"  - {part['part']}, {row_name}: {p}" for p in row["problems"]]
+    return entries
+
+
+def history(before: str, entries: dict[str, list[str]]) -> str:
+    """The entries before, with these added or in the place of those with the same first line."""
+    kept = {}
+    for line in before.splitlines():
+        if line.startswith("- "):
+            lines = kept.setdefault(line, [])
+        elif line.startswith("  - "):
+            lines.append(line)
+    kept |= entries
+    if not kept:
+        return NO_RUN + "\n"
+    return "\n".join(line for entry, lines in kept.items() for line in (entry, *lines)) + "\n"
+
+
+def render(text: str, parts: dict[str, dict]) -> str:
+    """RESULTS.md's text with these parts' results in it."""
+    found = measured(parts)
+    before, table, after = cut(text, TABLE)
+    text = before + "\n" + goals_table(table, found) + "\n" + after
+    before, entries, after = cut(text, HISTORY)
+    return before + "\n" + history(entries, entries_of(parts, found)) + "\n" + after
+
+
+def write_results(folder: Path, file: Path) -> None:
+    """Puts the results of a folder into the file. Throws ResultsError."""
+    parts = load(folder)
+    if not parts:
+        raise ResultsError(f"{folder}: no results there")
+    demand_device(parts, "cuda", folder)
+    file.write_text(render(file.read_text(), parts))

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""The formulas of elbo's fused kernels as PyTorch's separate operations, eager and compiled.
+
+Takes names of rows of elbo_bench, such as likelihood_terms/gaussian/85599x784, times those it knows
+and prints one JSON object: microseconds by row. The noise of latent_backward is read, where elbo
+draws it again.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+from common import LEARNING_RATE, NEEDS_A_GPU, give_up
+from torch import Tensor
+
+DATA_ROWS = 60000
+BLOCKS, RUNS = 9, 10  # measurements, and runs between two synchronisations
+
+
+def latent_forward(head: Tensor) -> tuple[Tensor, Tensor]:
+    """z [rows, latent] and the KL term [rows] from mu and logvar side by side."""
+    mu, logvar = head.chunk(2, dim=1)
+    z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+    return z, 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(dim=1)
+
+
+def latent_backward(head: Tensor, epsilon: Tensor, grad_z: Tensor) -> Tensor:
+    """Gradient at the head of sum(grad_z * z) and the KL term's mean over the rows."""
+    mu, logvar = head.chunk(2, dim=1)
+    scale = 1 / len(head)
+    grad_mu = grad_z + scale * mu
+    grad_logvar = 0.5 * (grad_z * torch.exp(0.5 * logvar) * epsilon + scale * (logvar.exp() - 1))
+    return torch.cat((grad_mu, grad_logvar), dim=1)
+
+
+def gaussian(x: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    """-log p of every row, and the gradient of its mean over the rows at the output."""
+    mean, logvar = output.chunk(2, dim=1)
+    scale = 1 / len(x)
+    weighted = (x - mean) * torch.exp(-logvar)
+    square = (x - mean) * weighted
+    nll = 0.5 * (math.log(2 * math.pi) + logvar + square).sum(dim=1)
+    return nll, torch.cat((-scale * weighted, 0.5 * scale * (1 - square)), dim=1)
+
+
+def bernoulli(x: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
+    nll = (F.softplus(logit) - x * logit).sum(dim=1)
+    return nll, (torch.sigmoid(logit) - x) / len(x)
+
+
+def adam(weight: Tensor, grad: Tensor, first: Tensor, second: Tensor) -> None:
+    """An update early in training, in place."""
+    step, b1, b2 = 10, 0.9, 0.999
+    first.lerp_(grad, 1 - b1)
+    second.mul_(b2).addcmul_(grad, grad, value=1 - b2)
+    denominator = (second / (1 - b2**step)).sqrt_().add_(1e-8)
+    weight.addcdiv_(first, denominator, value=-LEARNING_RATE / (1 - b1**step))
+
+
+def gather_raw(data: Tensor, index: Tensor) -> Tensor:
+    return data[index].float() / 255
+
+
+def make(row: str, device: str):
+    """The function of a row and its arguments; nothing for a row that has no counterpart here."""
+    kernel, _, size = row.rpartition("/")
+    sizes = [int(n) for n in size.split("x")] if size.replace("x", "").isdigit() else []
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, device=device)
+
+    match kernel, sizes:
+        case "latent_forward", [rows, latent]:
+            return latent_forward, (normal(rows, 2 * latent),)
+        case "latent_backward", [rows, latent]:
+            noise = (normal(rows, latent), normal(rows, latent))
+            return latent_backward, (normal(rows, 2 * latent), *noise)
+        case "likelihood_terms/gaussian", [rows, columns]:
+            x = torch.rand(rows, columns, device=device)
+            return gaussian, (x, normal(rows, 2 * columns))
+        case "likelihood_terms/bernoulli", [rows, columns]:
+            x = torch.rand(rows, columns, device=device)
+            return bernoulli, (x, normal(rows, columns))
+        case "gather_batch/u8-raw", [rows, columns]:
+            data = torch.randint(0, 256, (DATA_ROWS, columns), device=device, dtype=torch.uint8)
+            return gather_raw, (data, torch.randint(0, DATA_ROWS, (rows,), device=device))
+        case "optimizer_update/adam", [count]:
+            moments = (torch.zeros(count, device=device), torch.zeros(count, device=device))
+            return adam, (normal(count), normal(count), *moments)
+    return None
+
+
+def microseconds(function, arguments: tuple[Tensor, ...]) -> float:
+    """Median time of a run."""
+
+    def synchronize() -> None:
+        if arguments[0].is_cuda:
+            torch.cuda.synchronize()
+
+    for _ in range(3):
+        function(*arguments)
+    times = []
+    for _ in range(BLOCKS):
+        synchronize()
+        start = time.perf_counter()
+        for _ in range(RUNS):
+            function(*arguments)
+        synchronize()
+        times.append(1e6 * (time.perf_counter() - start) / RUNS)
+    return statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", nargs="+", required=True)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        give_up("PyTorch finds no GPU here; --device cpu tries the script without", NEEDS_A_GPU)
+    rows = {}
+    for row in options.rows:
+        made = make(row, options.device)
+        if made:
+            function, arguments = made
+            rows[row] = {
+                "eager_us": microseconds(function, arguments),
+                "inductor_us": microseconds(torch.compile(function, dynamic=False), arguments),
+            }
+    print(json.dumps({"torch": torch.__version__, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
