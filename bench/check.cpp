@@ -1,50 +1,99 @@
 #include "bench/check.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "bench/reference.hpp"
+#include "kernels/core/error.hpp"
 
 namespace elbo::bench {
 namespace {
 
 using reference::Output;
 using Outputs = std::vector<Output>;
-using Words = std::vector<std::vector<uint32_t>>;  // one vector per output
+using Bytes = std::vector<std::byte>;
 
-Words copy(const Outputs& outputs) {
-  Words words;
-  for (const Output& output : outputs) {
-    const auto* data = static_cast<const uint32_t*>(output.data);
-    words.emplace_back(data, data + output.count);
+std::byte* bytes_at(uintptr_t address) { return reinterpret_cast<std::byte*>(address); }
+
+/// The arrays of one op twice: on the device, and on the host for the reference.
+class Twins {
+ public:
+  Twins(Device& device, const Op& op, const Op& image)
+      : device_(device),
+        image_(image),
+        on_device_(accesses_of(op).items()),
+        on_host_(accesses_of(image).items()) {
+    ELBO_ASSERT(op.index() == image.index() && on_device_.size() == on_host_.size());
   }
-  return words;
+
+  const Op& image() const { return image_; }
+  /// Makes the host's arrays what the device's are.
+  void copy_to_host() const {
+    for (size_t i = 0; i < on_host_.size(); ++i)
+      device_.download(bytes_at(on_host_[i].begin), bytes_at(on_device_[i].begin),
+                       on_host_[i].end - on_host_[i].begin);
+  }
+  Bytes download(const Output& output) const {
+    Bytes content(output.bytes());
+    device_.download(content.data(), twin(output), content.size());
+    return content;
+  }
+  void upload(const Output& output, const Bytes& content) const {
+    device_.upload(twin(output), content.data(), content.size());
+  }
+
+ private:
+  /// Where an output, which is on the host, is on the device: as far into the same access.
+  std::byte* twin(const Output& output) const {
+    const auto place = reinterpret_cast<uintptr_t>(output.data);
+    for (size_t i = 0; i < on_host_.size(); ++i)
+      if (on_host_[i].begin <= place && place + output.bytes() <= on_host_[i].end)
+        return bytes_at(on_device_[i].begin + (place - on_host_[i].begin));
+    throw InternalError(std::string(name_of(image_)) + " writes " + std::string(output.name) +
+                        " outside of its accesses");
+  }
+
+  Device& device_;
+  const Op& image_;
+  std::vector<Access> on_device_, on_host_;
+};
+
+Bytes host_content(const Output& output) {
+  const auto* data = static_cast<const std::byte*>(output.data);
+  return {data, data + output.bytes()};
 }
 
-void restore(const Outputs& outputs, const Words& words) {
-  for (size_t i = 0; i < outputs.size(); ++i)
-    std::memcpy(outputs[i].data, words[i].data(), words[i].size() * sizeof(uint32_t));
-}
-
-std::string place(const Output& output, size_t element) {
+std::string place(const Output& output, int64_t element) {
   return std::string(output.name) + "[" + std::to_string(element) + "] ";
 }
 
-std::optional<std::string> difference(const Output& output, const std::vector<uint32_t>& got,
-                                      const std::vector<uint32_t>& want) {
-  if (output.roundings == 0.0) {
-    const auto [g, w] = std::mismatch(got.begin(), got.end(), want.begin());
-    if (g == got.end()) return std::nullopt;
-    return place(output, static_cast<size_t>(g - got.begin())) + "has bits " + std::to_string(*g) +
-           ", the reference " + std::to_string(*w);
-  }
+template <class T>
+T element(const Bytes& bytes, int64_t i) {
+  T value;
+  std::memcpy(&value, bytes.data() + static_cast<size_t>(i) * sizeof(T), sizeof(T));
+  return value;
+}
+
+template <class T>
+std::optional<std::string> difference_in_bits(const Output& output, const Bytes& got,
+                                              const Bytes& want) {
+  for (int64_t i = 0; i < output.count; ++i)
+    if (const T g = element<T>(got, i), w = element<T>(want, i); g != w)
+      return place(output, i) + "has bits " + std::to_string(g) + ", the reference " +
+             std::to_string(w);
+  return std::nullopt;
+}
+
+template <class T>
+std::optional<std::string> difference_in_size(const Output& output, const Bytes& got,
+                                              const Bytes& want) {
   float largest = 0.0f;
-  for (const uint32_t w : want) largest = std::max(largest, std::abs(std::bit_cast<float>(w)));
-  const double bound = output.roundings * 0x1p-24 * largest;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const auto g = std::bit_cast<float>(got[i]), w = std::bit_cast<float>(want[i]);
+  for (int64_t i = 0; i < output.count; ++i)
+    largest = std::max(largest, std::abs(math::to_float(element<T>(want, i))));
+  const double bound = output.roundings * 0x1p-24 * largest + output.slack;
+  for (int64_t i = 0; i < output.count; ++i) {
+    const float g = math::to_float(element<T>(got, i)), w = math::to_float(element<T>(want, i));
     if (std::abs(static_cast<double>(g) - w) <= bound) continue;  // false where either is NaN
     return place(output, i) + "is " + std::to_string(g) + ", the reference " + std::to_string(w) +
            ", more than " + std::to_string(bound) + " apart";
@@ -52,40 +101,88 @@ std::optional<std::string> difference(const Output& output, const std::vector<ui
   return std::nullopt;
 }
 
-std::optional<std::string> difference(Device& device, const Op& op) {
-  const Outputs outputs = reference::outputs(op);
-  const Words before = copy(outputs);
+std::optional<std::string> difference_of(const Output& output, const Bytes& got,
+                                         const Bytes& want) {
+  const bool words = output.format == Format::f32;
+  if (output.roundings == 0.0)
+    return words ? difference_in_bits<uint32_t>(output, got, want)
+                 : difference_in_bits<uint16_t>(output, got, want);
+  return words ? difference_in_size<float>(output, got, want)
+               : difference_in_size<math::Bfloat16>(output, got, want);
+}
+
+/// Runs one op on the device and in the reference.
+std::optional<std::string> difference_of(Device& device, const Op& op, const Twins& twins) {
+  const Outputs outputs = reference::outputs(twins.image());
   device.run({op});
-  const Words got = copy(outputs);
-  restore(outputs, before);
-  reference::run(op);
-  const Words want = copy(outputs);
-  restore(outputs, got);
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (const auto differs = difference(outputs[i], got[i], want[i]))
+  reference::run(twins.image());
+  std::vector<Bytes> got;
+  for (const Output& output : outputs) {
+    got.push_back(twins.download(output));
+    if (const auto differs = difference_of(output, got.back(), host_content(output)))
       return std::string(name_of(op)) + ": " + *differs;
+  }
+  // What the next op reads. Outputs may overlap: all are compared before.
+  for (size_t i = 0; i < outputs.size(); ++i)
+    std::memcpy(outputs[i].data, got[i].data(), got[i].size());
   return std::nullopt;
 }
 
+/// Every array that a program writes, with the op that does.
+class Written {
+ public:
+  explicit Written(const std::vector<Twins>& twins) {
+    for (const Twins& op : twins)
+      for (const Output& output : reference::outputs(op.image())) arrays_.push_back({&op, output});
+  }
+  std::vector<Bytes> download() const {
+    std::vector<Bytes> contents;
+    for (const Array& array : arrays_) contents.push_back(array.op->download(array.output));
+    return contents;
+  }
+  void upload(const std::vector<Bytes>& contents) const {
+    for (size_t i = 0; i < arrays_.size(); ++i)
+      arrays_[i].op->upload(arrays_[i].output, contents[i]);
+  }
+  std::string name(size_t i) const { return std::string(arrays_[i].output.name); }
+
+ private:
+  struct Array {
+    const Twins* op;
+    Output output;
+  };
+  std::vector<Array> arrays_;
+};
+
 }  // namespace
 
-std::optional<std::string> difference(Device& device, const Program& program) {
-  Outputs outputs;
-  for (const Op& op : program)
-    for (Output& output : reference::outputs(op)) outputs.push_back(output);
-  const Words before = program.size() > 1 ? copy(outputs) : Words{};
+std::optional<std::string> difference(Device& device, const Program& program,
+                                      const Program& image) {
+  ELBO_ASSERT(program.size() == image.size());
+  std::vector<Twins> twins;
+  for (size_t i = 0; i < program.size(); ++i) twins.emplace_back(device, program[i], image[i]);
+  for (const Twins& op : twins) op.copy_to_host();
+  const bool several = program.size() > 1;
+  const Written written(twins);
+  const std::vector<Bytes> before = several ? written.download() : std::vector<Bytes>{};
 
-  for (const Op& op : program)
-    if (const auto differs = difference(device, op)) return differs;
-  if (program.size() == 1) return std::nullopt;
+  for (size_t i = 0; i < program.size(); ++i)
+    if (const auto differs = difference_of(device, program[i], twins[i])) return differs;
+  if (!several) return std::nullopt;
 
-  const Words stepwise = copy(outputs);
-  restore(outputs, before);
-  device.run(program);
-  const Words whole = copy(outputs);
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (whole[i] != stepwise[i])
-      return std::string(outputs[i].name) + " differs between the program run whole and op by op";
+  std::vector<Bytes> wanted = written.download();
+  const auto run_whole = [&] {
+    written.upload(before);
+    device.run(program);
+    return written.download();
+  };
+  if (device.kind() == DeviceKind::cuda) wanted = run_whole();
+  const std::vector<Bytes> whole = run_whole();
+  for (size_t i = 0; i < whole.size(); ++i)
+    if (whole[i] != wanted[i])
+      return written.name(i) + (device.kind() == DeviceKind::cuda
+                                    ? " differs between two runs of the program"
+                                    : " differs between the program run whole and op by op");
   return std::nullopt;
 }
 

@@ -1,91 +1,170 @@
-// Rows of the dense layers: a 784-400 layer at small, usual and large batches, and every
-// activation once.
+// Rows of the dense layers: a 784-400 layer in float at small, usual and large batches, every
+// activation once; on a GPU every layer of two models in TF32 and bfloat16.
 #include "bench/row.hpp"
+#include "kernels/core/precision.hpp"
 
 namespace elbo::bench {
 namespace {
 
-constexpr int32_t kIn = 784, kOut = 400;
-constexpr int32_t kBatches[] = {20, 128, 1024};
 constexpr auto kRelu = math::Activation::of<math::Relu>();
+constexpr auto kIdentity = math::Activation::of<math::Identity>();
 
-std::string row_name(std::string_view op, math::Activation activation, int32_t batch) {
-  return std::string(op) + "/" + std::string(activation.name()) +
-         "/784x400/B=" + std::to_string(batch);
+/// A dense layer as a training step has it.
+struct Layer {
+  int32_t in, out;
+  math::Activation below = kIdentity;  // what made the layer's input
+  math::Activation above = kIdentity;  // the layer's own
+};
+
+/// Whether a layer's gradient at its input is wanted: not at the data.
+bool has_input_gradient(const Layer& layer) { return layer.in != 784; }
+
+/// 784-400-z20 with a Bernoulli and 784-512-256-z32 with a Gaussian likelihood: encoder, heads,
+/// decoder, outputs.
+constexpr Layer kLayers[] = {{784, 400, kIdentity, kRelu}, {400, 40, kRelu, kIdentity},
+                             {20, 400, kIdentity, kRelu},  {400, 784, kRelu, kIdentity},
+                             {784, 512, kIdentity, kRelu}, {512, 256, kRelu, kRelu},
+                             {256, 64, kRelu, kIdentity},  {32, 256, kIdentity, kRelu},
+                             {256, 512, kRelu, kRelu},     {512, 1568, kRelu, kIdentity}};
+
+struct Shape {
+  Layer layer;
+  int32_t batch;
+  Precision precision = Precision::fp32;
+
+  bool tf32() const { return precision == Precision::tf32; }
+  Format factor() const { return factor_format(precision); }
+  /// Heads, and gradients at codes, are floats in every precision.
+  Format output() const { return layer.above == kIdentity ? Format::f32 : factor(); }
+  Format input_gradient() const { return layer.below == kIdentity ? Format::f32 : factor(); }
+  int64_t inputs() const { return int64_t{batch} * layer.in; }
+  int64_t outputs() const { return int64_t{batch} * layer.out; }
+  int64_t weights() const { return int64_t{layer.in} * layer.out; }
+
+  std::string row_name(std::string_view op, std::string_view variant) const {
+    std::string name(op);
+    if (!variant.empty()) name.append("/").append(variant);
+    name += "/" + std::to_string(layer.in) + "x" + std::to_string(layer.out) +
+            "/B=" + std::to_string(batch);
+    if (precision != Precision::fp32) name.append("/").append(name_of(precision));
+    return name;
+  }
+};
+
+Reals weights(Workspace& w, const Shape& s) {
+  return w.uniforms(s.factor(), s.weights(), -0.08f, 0.08f);
 }
 
-bool derivative_from_input(math::Activation activation) {
-  bool answer = false;
-  activation.visit([&](auto a) { answer = decltype(a)::derivative_from_input; });
-  return answer;
+DenseForward forward(Workspace& w, const Shape& s) {
+  bool keeps_preactivation = false;
+  s.layer.above.visit([&](auto a) { keeps_preactivation = decltype(a)::derivative_from_input; });
+  return {.rows = {w.state(s.batch), s.batch},
+          .in = s.layer.in,
+          .out = s.layer.out,
+          .activation = s.layer.above,
+          .x = w.uniforms(s.factor(), s.inputs(), 0.0f, 1.0f),
+          .weight = weights(w, s),
+          .bias = w.uniforms(s.layer.out, -0.1f, 0.1f),
+          .y = w.zeros(s.output(), s.outputs()),
+          .preactivation = keeps_preactivation ? w.zeros(s.output(), s.outputs()) : nullptr,
+          .tf32 = s.tf32()};
 }
 
-/// Calls `add(activation, batch)` for ReLU at every batch and for the others at the usual one.
-template <class Add>
-void for_activations_and_batches(Add add) {
-  for (const int32_t batch : kBatches) add(kRelu, batch);
+DenseBackwardInput backward_input(Workspace& w, const Shape& s) {
+  return {.rows = {w.state(s.batch), s.batch},
+          .in = s.layer.in,
+          .out = s.layer.out,
+          .activation = s.layer.below,
+          .grad_y = w.uniforms(s.factor(), s.outputs(), -1.0f, 1.0f),
+          .weight = weights(w, s),
+          .saved = w.uniforms(s.input_gradient(), s.inputs(), -0.5f, 0.9f),
+          .grad_x = w.zeros(s.input_gradient(), s.inputs()),
+          .tf32 = s.tf32()};
+}
+
+/// Of a layer whose input no activation made: a code.
+DenseBackwardInput backward_input_without_activation(Workspace& w, const Shape& s) {
+  DenseBackwardInput op = backward_input(w, s);
+  op.saved = nullptr;
+  return op;
+}
+
+DenseBackwardWeights backward_weights(Workspace& w, const Shape& s) {
+  return {.rows = {w.state(s.batch), s.batch},
+          .in = s.layer.in,
+          .out = s.layer.out,
+          .grad_y = w.uniforms(s.factor(), s.outputs(), -1.0f, 1.0f),
+          .x = w.uniforms(s.factor(), s.inputs(), 0.0f, 1.0f),
+          .grad_weight = w.zeros(s.weights()),
+          .grad_bias = w.zeros(s.layer.out),
+          .tf32 = s.tf32()};
+}
+
+/// Calls `visit(activation, batch)` for ReLU at every batch and for the others at the usual one.
+template <class Visit>
+void for_activations_and_batches(Visit visit) {
+  for (const int32_t batch : {20, 128, 1024}) visit(kRelu, batch);
   for (int i = 0; i < math::Activations::size; ++i)
-    if (const math::Activation activation = {i}; activation != kRelu) add(activation, 128);
+    if (const math::Activation activation = {i}; activation != kRelu) visit(activation, 128);
 }
 
-float* weights(Workspace& w) { return w.uniforms(int64_t{kIn} * kOut, -0.08f, 0.08f); }
+/// Calls `visit(shape)` for what is measured on a GPU.
+template <class Visit>
+void for_gpu_shapes(Visit visit) {
+  for (const Layer& layer : kLayers)
+    for (const int32_t batch : {128, 1024, 8192})
+      for (const Precision precision : {Precision::tf32, Precision::bf16})
+        visit(Shape{layer, batch, precision});
+}
+
+/// `make(workspace, shape)` makes the op.
+Row dense_row(const Shape& shape, std::string_view op, std::string_view variant, auto make) {
+  Row row = op_row(shape.row_name(op, variant), Ceiling::matrix_product,
+                   [shape, make](Workspace& w) { return make(w, shape); });
+  row.precision = shape.precision;
+  return row;
+}
+Row gpu_row(const Shape& shape, std::string_view op, std::string_view variant, auto make) {
+  Row row = dense_row(shape, op, variant, make);
+  row.only = DeviceKind::cuda;
+  return row;
+}
 
 }  // namespace
 
 template <>
 void add_rows<DenseForward>(Rows& rows) {
   for_activations_and_batches([&](math::Activation activation, int32_t batch) {
-    rows.push_back(op_row(row_name(DenseForward::name, activation, batch), Ceiling::matrix_product,
-                          [=](Workspace& w) {
-                            const int64_t outputs = int64_t{batch} * kOut;
-                            return DenseForward{.rows = {w.state(batch), batch},
-                                                .in = kIn,
-                                                .out = kOut,
-                                                .activation = activation,
-                                                .x = w.uniforms(int64_t{batch} * kIn, 0.0f, 1.0f),
-                                                .weight = weights(w),
-                                                .bias = w.uniforms(kOut, -0.1f, 0.1f),
-                                                .y = w.zeros(outputs),
-                                                .preactivation = derivative_from_input(activation)
-                                                                     ? w.zeros(outputs)
-                                                                     : nullptr};
-                          }));
+    const Shape shape = {{784, 400, kIdentity, activation}, batch};
+    rows.push_back(dense_row(shape, DenseForward::name, activation.name(), forward));
+  });
+  for_gpu_shapes([&](const Shape& shape) {
+    rows.push_back(gpu_row(shape, DenseForward::name, shape.layer.above.name(), forward));
   });
 }
 
 template <>
 void add_rows<DenseBackwardInput>(Rows& rows) {
   for_activations_and_batches([&](math::Activation activation, int32_t batch) {
-    rows.push_back(op_row(row_name(DenseBackwardInput::name, activation, batch),
-                          Ceiling::matrix_product, [=](Workspace& w) {
-                            const int64_t inputs = int64_t{batch} * kIn;
-                            return DenseBackwardInput{
-                                .rows = {w.state(batch), batch},
-                                .in = kIn,
-                                .out = kOut,
-                                .activation = activation,
-                                .grad_y = w.uniforms(int64_t{batch} * kOut, -1.0f, 1.0f),
-                                .weight = weights(w),
-                                .saved = w.uniforms(inputs, -0.5f, 0.9f),
-                                .grad_x = w.zeros(inputs)};
-                          }));
+    const Shape shape = {{784, 400, activation, kIdentity}, batch};
+    rows.push_back(dense_row(shape, DenseBackwardInput::name, activation.name(), backward_input));
+  });
+  for_gpu_shapes([&](const Shape& shape) {
+    if (!has_input_gradient(shape.layer)) return;
+    const bool activated = shape.layer.below != kIdentity;
+    rows.push_back(gpu_row(shape, DenseBackwardInput::name, shape.layer.below.name(),
+                           activated ? backward_input : backward_input_without_activation));
   });
 }
 
 template <>
 void add_rows<DenseBackwardWeights>(Rows& rows) {
-  for (const int32_t batch : kBatches)
-    rows.push_back(op_row(
-        std::string(DenseBackwardWeights::name) + "/784x400/B=" + std::to_string(batch),
-        Ceiling::matrix_product, [=](Workspace& w) {
-          return DenseBackwardWeights{.rows = {w.state(batch), batch},
-                                      .in = kIn,
-                                      .out = kOut,
-                                      .grad_y = w.uniforms(int64_t{batch} * kOut, -1.0f, 1.0f),
-                                      .x = w.uniforms(int64_t{batch} * kIn, 0.0f, 1.0f),
-                                      .grad_weight = w.zeros(int64_t{kIn} * kOut),
-                                      .grad_bias = w.zeros(kOut)};
-        }));
+  for (const int32_t batch : {20, 128, 1024})
+    rows.push_back(dense_row({{784, 400, kIdentity, kRelu}, batch}, DenseBackwardWeights::name, "",
+                             backward_weights));
+  for_gpu_shapes([&](const Shape& shape) {
+    rows.push_back(gpu_row(shape, DenseBackwardWeights::name, "", backward_weights));
+  });
 }
 
 }  // namespace elbo::bench

@@ -1,70 +1,21 @@
-// elbo_bench: checks every kernel of the CPU device against the reference, then times it.
+// elbo_bench: checks every kernel of a device against the reference, then times it.
 #include <benchmark/benchmark.h>
-#include <dnnl.h>
 #include <omp.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <iostream>
 #include <regex>
 
-#include "bench/ceilings.hpp"
-#include "bench/check.hpp"
-#include "bench/row.hpp"
+#include "bench/gpu_models.hpp"
+#include "bench/plan_command.hpp"
 #include "bench/step_command.hpp"
+#include "bench/step_model.hpp"
+#include "bench/workbench.hpp"
 
 namespace elbo::bench {
 namespace {
-
-template <class Run>
-double seconds_of(Run run) {
-  const auto start = std::chrono::steady_clock::now();
-  run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// The row whose turn it is: made, checked and warm. Its repetitions share it.
-class Workbench {
- public:
-  explicit Workbench(int threads) : threads_(threads) {}
-
-  int threads_of(const Row& row) const { return row.threads == 0 ? threads_ : row.threads; }
-
-  void prepare(const Row& row) {
-    if (row_ == row.name) return;
-    executable_.reset();
-    work_ = {};
-    const std::shared_ptr<Device> device = make_cpu_device(threads_of(row));
-    work_ = row.make(device);
-    difference_ = bench::difference(*device, work_.program);
-    failed_ |= difference_.has_value();
-    executable_ = device->prepare(work_.program);
-    const double seconds = seconds_of([&] { executable_->run(); });
-    constexpr double kBlockSeconds = 0.005;
-    block_ = std::clamp<int64_t>(static_cast<int64_t>(kBlockSeconds / seconds), 1, 1000);
-    row_ = row.name;
-  }
-  /// What differs from the reference, if anything does.
-  const std::optional<std::string>& difference() const { return difference_; }
-  const Program& program() const { return work_.program; }
-  Executable& executable() { return *executable_; }
-  /// Runs in a row that take some milliseconds: waking the threads is then a small part, as it is
-  /// in a training.
-  int64_t block() const { return block_; }
-  /// Whether any row so far differed.
-  bool failed() const { return failed_; }
-
- private:
-  int threads_;
-  std::string row_;
-  Work work_;
-  std::optional<std::string> difference_;
-  std::unique_ptr<Executable> executable_;
-  int64_t block_ = 1;
-  bool failed_ = false;
-};
 
 void time_row(benchmark::State& state, const Row& row, Workbench& bench) {
   bench.prepare(row);
@@ -72,9 +23,9 @@ void time_row(benchmark::State& state, const Row& row, Workbench& bench) {
     state.SkipWithError(bench.difference()->c_str());
     return;
   }
-  const int64_t block = bench.block();
+  if (!bench.choice().empty()) state.SetLabel(bench.choice());
   const double total = seconds_of([&] {
-    while (state.KeepRunningBatch(block)) bench.executable().run(static_cast<uint64_t>(block));
+    while (state.KeepRunningBatch(bench.block())) bench.run_block();
   });
   const double seconds = total / static_cast<double>(state.iterations());
 
@@ -83,18 +34,19 @@ void time_row(benchmark::State& state, const Row& row, Workbench& bench) {
     bytes += bytes_of(op);
     flops += flops_of(op);
   }
-  const Ceilings& most = ceilings(bench.threads_of(row));
+  Machine& machine = bench.machine();
   if (row.ceiling == Ceiling::matrix_product) {
     const double rate = 1e-9 * flops / seconds;
     state.counters["GF/s"] = rate;
-    state.counters["%sgemm"] = 100.0 * rate / most.sgemm_gf_per_s;
+    const double most = machine.product_gf_per_s(row.threads, row.precision);
+    if (most > 0.0) state.counters[machine.product_share()] = 100.0 * rate / most;
     return;
   }
   const double rate = 1e-9 * bytes / seconds;
   state.counters["GB/s"] = rate;
   // Within the cache there is no such ceiling, and the row says nothing of it.
-  if (bytes > 2.0 * last_level_cache_bytes())
-    state.counters["%copy"] = 100.0 * rate / most.copy_gb_per_s;
+  if (bytes > machine.cached_bytes())
+    state.counters["%copy"] = 100.0 * rate / machine.copy_gb_per_s(row.threads);
 }
 
 /// Shows the median over the repetitions and its coefficient of variation, or the first error; the
@@ -124,15 +76,9 @@ int check_all(const Rows& rows, Workbench& bench) {
   return bench.failed() ? 1 : 0;
 }
 
-int time_all(const Rows& rows, Workbench& bench, int threads) {
-  const Ceilings& most = ceilings(threads);
-  const dnnl_version_t* dnnl = dnnl_version();
-  benchmark::AddCustomContext("device", make_cpu_device(threads)->describe());
-  benchmark::AddCustomContext("copy_gb_per_s", std::to_string(most.copy_gb_per_s));
-  benchmark::AddCustomContext("sgemm_gf_per_s", std::to_string(most.sgemm_gf_per_s));
-  benchmark::AddCustomContext("onednn", std::to_string(dnnl->major) + "." +
-                                            std::to_string(dnnl->minor) + "." +
-                                            std::to_string(dnnl->patch));
+int time_all(const Rows& rows, Workbench& bench) {
+  for (const auto& [name, value] : bench.machine().context())
+    benchmark::AddCustomContext(name, value);
   benchmark::AddCustomContext("compiler", __VERSION__);
   for (const Row& row : rows)
     benchmark::RegisterBenchmark(row.name.c_str(),
@@ -144,40 +90,73 @@ int time_all(const Rows& rows, Workbench& bench, int threads) {
   return bench.failed() ? 1 : 0;
 }
 
+void add_options(CLI::App& command, StepCommand& options) {
+  command.add_option("--model", options.model, step_model_names())->capture_default_str();
+  command.add_option("--batch", options.batch)->capture_default_str();
+  command.add_option("--steps", options.steps)->capture_default_str();
+  command.add_option("--seed", options.seed)->capture_default_str();
+  command.add_option("--precision", options.precision, "fp32, tf32, bf16, or auto as in training")
+      ->capture_default_str();
+  command.add_option("--data", options.data, "a data set of the model's size; else random bytes");
+  command.add_option("--write-initial-weights", options.initial_weights,
+                     "write the weights training starts from to this file, and stop");
+}
+
+void add_options(CLI::App& command, PlanCommand& options) {
+  std::string gpus;
+  for (const GpuModel& gpu : gpu_models())
+    gpus += (gpus.empty() ? "" : ", ") + std::string(gpu.key);
+  command.add_option("--model", options.model, step_model_names())->capture_default_str();
+  command.add_option("--batch", options.batch)->capture_default_str();
+  command.add_option("--precision", options.precision, "fp32, tf32, bf16, or auto as in training")
+      ->capture_default_str();
+  command.add_option("--gpu", options.gpu, gpus)->capture_default_str();
+  command.add_flag("--json", options.json, "print JSON");
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
-      "Checks and times elbo's kernels on the CPU. Options --benchmark_... are Google "
+      "Checks and times elbo's kernels on the CPU or a GPU. Options --benchmark_... are Google "
       "Benchmark's own, e.g. --benchmark_out=FILE.json");
   app.allow_extras();
+  std::string device = "cpu";
   int threads = omp_get_max_threads();
   bool check_only = false;
   std::string pattern;
+  app.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--threads", threads, "threads of every row that does not say otherwise")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_flag("--check", check_only, "check the rows against the reference and time nothing");
   app.add_option("--rows", pattern, "only the rows whose name this regular expression matches");
-  StepOptions step;
+  StepCommand step;
   CLI::App* step_command = app.add_subcommand("step", "time training steps; prints JSON");
   step_command->fallthrough();
-  step_command->add_option("--model", step.model, "784-400-z20 or 784-512-256-z32")
-      ->capture_default_str();
-  step_command->add_option("--batch", step.batch)->capture_default_str();
-  step_command->add_option("--steps", step.steps)->capture_default_str();
-  step_command->add_option("--seed", step.seed)->capture_default_str();
-  step_command->add_option("--data", step.data, "a data set of 28 x 28 images; else random bytes");
-  step_command->add_option("--write-initial-weights", step.initial_weights,
-                           "write the weights training starts from to this file, and stop");
+  add_options(*step_command, step);
+  PlanCommand plan;
+  CLI::App* plan_command = app.add_subcommand(
+      "plan", "print the graph of a training step on a GPU, with predictions; needs no GPU");
+  add_options(*plan_command, plan);
   CLI11_PARSE(app, argc, argv);
+  const std::vector<std::string> extras = app.remaining(true);
+  if (!app.get_subcommands().empty() && !extras.empty())
+    throw ConfigError("got '" + extras.front() + "', which " +
+                      app.get_subcommands().front()->get_name() + " does not know");
 
   if (*step_command) {
-    run_step_command(step, threads);
+    run_step_command(step, device, threads);
     return 0;
   }
+  if (*plan_command) {
+    run_plan_command(plan);
+    return 0;
+  }
+  const std::unique_ptr<Machine> machine = make_machine(device, threads);
   // Our defaults first: what the command line says comes later and wins.
-  std::vector<std::string> options = {"--benchmark_repetitions=31", "--benchmark_min_time=0.02",
-                                      "--benchmark_display_aggregates_only=true"};
-  for (std::string& option : app.remaining()) options.push_back(std::move(option));
+  std::vector<std::string> options = {
+      "--benchmark_repetitions=31", std::string("--benchmark_min_time=") + machine->least_seconds(),
+      "--benchmark_display_aggregates_only=true"};
+  options.insert(options.end(), extras.begin(), extras.end());
   std::vector<char*> arguments = {argv[0]};
   for (std::string& option : options) arguments.push_back(option.data());
   auto count = static_cast<int>(arguments.size());
@@ -187,9 +166,12 @@ int run(int argc, char** argv) {
 
   Rows rows = all_rows();
   const std::regex wanted(pattern);
-  std::erase_if(rows, [&](const Row& row) { return !std::regex_search(row.name, wanted); });
-  Workbench bench(threads);
-  return check_only ? check_all(rows, bench) : time_all(rows, bench, threads);
+  std::erase_if(rows, [&](const Row& row) {
+    return row.only.value_or(machine->kind()) != machine->kind() ||
+           !std::regex_search(row.name, wanted);
+  });
+  Workbench bench(*machine);
+  return check_only ? check_all(rows, bench) : time_all(rows, bench);
 }
 
 }  // namespace

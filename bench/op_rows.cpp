@@ -1,15 +1,16 @@
-// Rows of the element-wise ops and reductions, each at the size of a batch of 128 and at about
-// 16 M elements, which lie beyond the cache.
-#include <numeric>
+// Rows of the element-wise ops and reductions, each at the size of a batch of 128, at about 16 M
+// elements, which lie beyond a CPU's cache, and on a GPU at 64 M.
+#include <algorithm>
 
 #include "bench/row.hpp"
 
 namespace elbo::bench {
 namespace {
 
-constexpr int64_t kLarge = int64_t{1} << 24;
+constexpr int64_t kLarge = int64_t{1} << 24, kHuge = int64_t{1} << 26;
 constexpr int32_t kColumns = 784;
-constexpr int32_t kBatches[] = {128, 21504};  // 21504 * 784 elements: 16.9 M
+constexpr int32_t kHugeBatch = 85599;                     // times 784: 67.1 M elements
+constexpr int32_t kBatches[] = {128, 21504, kHugeBatch};  // 21504 * 784 elements: 16.9 M
 
 std::string sizes(int64_t rows, int64_t columns) {
   return std::to_string(rows) + "x" + std::to_string(columns);
@@ -25,6 +26,12 @@ Row memory_row(std::string_view op, std::string_view variant, const std::string&
   return op_row(row_name(op, variant, size), Ceiling::copy_rate, make);
 }
 
+/// Adds a row of an op of `elements` elements; the largest are for GPUs.
+void add(Rows& rows, int64_t elements, Row row) {
+  if (elements >= kHuge) row.only = DeviceKind::cuda;
+  rows.push_back(std::move(row));
+}
+
 }  // namespace
 
 template <>
@@ -34,13 +41,15 @@ void add_rows<RandomFill>(Rows& rows) {
       {Distribution::uniform, "uniform"},
       {Distribution::normal, "normal"}};
   for (const auto& [distribution, variant] : distributions)
-    for (const int64_t count : {int64_t{128 * 32}, kLarge})
-      rows.push_back(memory_row(
-          RandomFill::name, variant, std::to_string(count),
-          [distribution = distribution, count](Workspace& w) {
-            return RandomFill{
-                .distribution = distribution, .seed = 1, .count = count, .out = w.integers(count)};
-          }));
+    for (const int64_t count : {int64_t{128 * 32}, kLarge, kHuge})
+      add(rows, count,
+          memory_row(RandomFill::name, variant, std::to_string(count),
+                     [distribution = distribution, count](Workspace& w) {
+                       return RandomFill{.distribution = distribution,
+                                         .seed = 1,
+                                         .count = count,
+                                         .out = w.integers(count)};
+                     }));
 }
 
 template <>
@@ -54,7 +63,8 @@ void add_rows<PermutationFill>(Rows& rows) {
 
 template <>
 void add_rows<GatherBatch>(Rows& rows) {
-  constexpr uint32_t kDataRows = 60000;
+  // An epoch holds a batch at least.
+  const auto data_rows = [](int32_t batch) { return std::max(60000u, uint32_t(batch)); };
   const std::pair<DataView, std::string_view> views[] = {
       {DataView::raw, "u8-raw"},
       {DataView::dequantized, "u8-dequantized"},
@@ -62,49 +72,50 @@ void add_rows<GatherBatch>(Rows& rows) {
       {DataView::binarized_fixed, "u8-binarized-fixed"}};
   for (const auto& [view, variant] : views)
     for (const int32_t batch : kBatches)
-      rows.push_back(memory_row(GatherBatch::name, variant, sizes(batch, kColumns),
-                                [view = view, batch](Workspace& w) {
-                                  return GatherBatch{.rows = w.bytes(int64_t{kDataRows} * kColumns),
-                                                     .dtype = DType::u8,
-                                                     .count = kDataRows,
-                                                     .columns = kColumns,
-                                                     .shuffle = true,
-                                                     .view = view,
-                                                     .seed = 1,
-                                                     .batch = {w.state(batch), batch},
-                                                     .x = w.zeros(int64_t{batch} * kColumns),
-                                                     .row_ids = w.integers(batch)};
-                                }));
+      add(rows, int64_t{batch} * kColumns,
+          memory_row(GatherBatch::name, variant, sizes(batch, kColumns),
+                     [view = view, batch, data = data_rows(batch)](Workspace& w) {
+                       return GatherBatch{.rows = w.bytes(int64_t{data} * kColumns),
+                                          .dtype = DType::u8,
+                                          .count = data,
+                                          .columns = kColumns,
+                                          .shuffle = true,
+                                          .view = view,
+                                          .seed = 1,
+                                          .batch = {w.state(batch), batch},
+                                          .x = w.zeros(int64_t{batch} * kColumns),
+                                          .row_ids = w.integers(batch)};
+                     }));
   for (const int32_t batch : kBatches)
-    rows.push_back(
-        memory_row(GatherBatch::name, "f32-raw", sizes(batch, kColumns), [batch](Workspace& w) {
-          return GatherBatch{.rows = w.uniforms(int64_t{kDataRows} * kColumns, 0.0f, 1.0f),
-                             .dtype = DType::f32,
-                             .count = kDataRows,
-                             .columns = kColumns,
-                             .shuffle = true,
-                             .batch = {w.state(batch), batch},
-                             .x = w.zeros(int64_t{batch} * kColumns),
-                             .row_ids = w.integers(batch)};
-        }));
-  constexpr uint32_t kWindow = 2 * 21504;  // whole batches of either size
-  for (const int32_t batch : kBatches)
-    rows.push_back(memory_row(GatherBatch::name, "u8-raw-window", sizes(batch, kColumns),
-                              [batch](Workspace& w) {
-                                uint32_t* index = w.integers(2 * kWindow);
-                                std::iota(index, index + 2 * kWindow, 1u);
-                                return GatherBatch{.rows = w.bytes(2 * int64_t{kWindow} * kColumns),
-                                                   .dtype = DType::u8,
-                                                   .index = index,
-                                                   .count = kDataRows,
-                                                   .window = kWindow,
-                                                   .columns = kColumns,
-                                                   .shuffle = true,
-                                                   .seed = 1,
-                                                   .batch = {w.state(batch), batch},
-                                                   .x = w.zeros(int64_t{batch} * kColumns),
-                                                   .row_ids = w.integers(batch)};
-                              }));
+    add(rows, int64_t{batch} * kColumns,
+        memory_row(GatherBatch::name, "f32-raw", sizes(batch, kColumns),
+                   [batch, data = data_rows(batch)](Workspace& w) {
+                     return GatherBatch{.rows = w.uniforms(int64_t{data} * kColumns, 0.0f, 1.0f),
+                                        .dtype = DType::f32,
+                                        .count = data,
+                                        .columns = kColumns,
+                                        .shuffle = true,
+                                        .batch = {w.state(batch), batch},
+                                        .x = w.zeros(int64_t{batch} * kColumns),
+                                        .row_ids = w.integers(batch)};
+                   }));
+  constexpr int32_t kWindow = 2 * 21504;  // whole batches of either size
+  for (const int32_t batch : {128, 21504})
+    add(rows, int64_t{batch} * kColumns,
+        memory_row(GatherBatch::name, "u8-raw-window", sizes(batch, kColumns),
+                   [batch](Workspace& w) {
+                     return GatherBatch{.rows = w.bytes(2 * int64_t{kWindow} * kColumns),
+                                        .dtype = DType::u8,
+                                        .index = w.counting(2 * kWindow, 1),
+                                        .count = 60000,
+                                        .window = kWindow,
+                                        .columns = kColumns,
+                                        .shuffle = true,
+                                        .seed = 1,
+                                        .batch = {w.state(batch), batch},
+                                        .x = w.zeros(int64_t{batch} * kColumns),
+                                        .row_ids = w.integers(batch)};
+                   }));
 }
 
 namespace {
@@ -115,53 +126,48 @@ PosteriorView posterior(Workspace& w, int32_t inputs, int32_t latent) {
   return {head, head + latent, 2 * latent, 2 * latent};
 }
 
-uint32_t* row_ids(Workspace& w, int32_t inputs) {
-  uint32_t* ids = w.integers(inputs);
-  for (int32_t i = 0; i < inputs; ++i) ids[i] = static_cast<uint32_t>(i);
-  return ids;
-}
-
 struct LatentSize {
   int32_t inputs, samples, latent;
+  int64_t elements() const { return int64_t{inputs} * samples * latent; }
   std::string text() const {
     return sizes(inputs, latent) + (samples == 1 ? "" : "/samples=" + std::to_string(samples));
   }
 };
-constexpr LatentSize kLatentSizes[] = {{128, 1, 20}, {20, 50, 50}, {kLarge / 32, 1, 32}};
+constexpr LatentSize kLatentSizes[] = {
+    {128, 1, 20}, {20, 50, 50}, {kLarge / 32, 1, 32}, {kHuge / 32, 1, 32}};
 
 }  // namespace
 
 template <>
 void add_rows<LatentForward>(Rows& rows) {
   for (const LatentSize& s : kLatentSizes)
-    rows.push_back(memory_row(LatentForward::name, "", s.text(), [s](Workspace& w) {
-      return LatentForward{.inputs = {w.state(s.inputs), s.inputs},
-                           .samples = s.samples,
-                           .latent = s.latent,
-                           .posterior = posterior(w, s.inputs, s.latent),
-                           .epsilon = {.seed = 1, .row_ids = row_ids(w, s.inputs)},
-                           .z = w.zeros(int64_t{s.inputs} * s.samples * s.latent),
-                           .kl = w.zeros(s.inputs)};
-    }));
+    add(rows, s.elements(), memory_row(LatentForward::name, "", s.text(), [s](Workspace& w) {
+          return LatentForward{.inputs = {w.state(s.inputs), s.inputs},
+                               .samples = s.samples,
+                               .latent = s.latent,
+                               .posterior = posterior(w, s.inputs, s.latent),
+                               .epsilon = {.seed = 1, .row_ids = w.counting(s.inputs)},
+                               .z = w.zeros(s.elements()),
+                               .kl = w.zeros(s.inputs)};
+        }));
 }
 
 template <>
 void add_rows<LatentBackward>(Rows& rows) {
   for (const LatentSize& s : kLatentSizes)
-    rows.push_back(memory_row(LatentBackward::name, "", s.text(), [s](Workspace& w) {
-      float* grad_head = w.zeros(2 * int64_t{s.inputs} * s.latent);
-      return LatentBackward{
-          .inputs = {w.state(s.inputs), s.inputs},
-          .samples = s.samples,
-          .latent = s.latent,
-          .posterior = posterior(w, s.inputs, s.latent),
-          .epsilon = {.seed = 1, .row_ids = row_ids(w, s.inputs)},
-          .grad_z = w.uniforms(int64_t{s.inputs} * s.samples * s.latent, -1.0f, 1.0f),
-          .grad_mu = grad_head,
-          .grad_logvar = grad_head + s.latent,
-          .grad_mu_stride = 2 * s.latent,
-          .grad_logvar_stride = 2 * s.latent};
-    }));
+    add(rows, s.elements(), memory_row(LatentBackward::name, "", s.text(), [s](Workspace& w) {
+          float* grad_head = w.zeros(2 * int64_t{s.inputs} * s.latent);
+          return LatentBackward{.inputs = {w.state(s.inputs), s.inputs},
+                                .samples = s.samples,
+                                .latent = s.latent,
+                                .posterior = posterior(w, s.inputs, s.latent),
+                                .epsilon = {.seed = 1, .row_ids = w.counting(s.inputs)},
+                                .grad_z = w.uniforms(s.elements(), -1.0f, 1.0f),
+                                .grad_mu = grad_head,
+                                .grad_logvar = grad_head + s.latent,
+                                .grad_mu_stride = 2 * s.latent,
+                                .grad_logvar_stride = 2 * s.latent};
+        }));
 }
 
 template <>
@@ -169,7 +175,7 @@ void add_rows<LikelihoodTerms>(Rows& rows) {
   math::Likelihoods::for_each([&](auto member) {
     using L = decltype(member);
     for (const int32_t batch : kBatches)
-      rows.push_back(
+      add(rows, int64_t{batch} * kColumns,
           memory_row(LikelihoodTerms::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
             const int64_t elements = int64_t{batch} * kColumns;
             const bool shared = L::variance != math::VarianceRole::none;
@@ -191,7 +197,7 @@ void add_rows<LikelihoodMean>(Rows& rows) {
   math::Likelihoods::for_each([&](auto member) {
     using L = decltype(member);
     for (const int32_t batch : kBatches)
-      rows.push_back(
+      add(rows, int64_t{batch} * kColumns,
           memory_row(LikelihoodMean::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
             const int64_t elements = int64_t{batch} * kColumns;
             return LikelihoodMean{.likelihood = math::Likelihood::of<L>(),
@@ -218,19 +224,20 @@ void add_rows<ColumnSum>(Rows& rows) {
 
 namespace {
 
-/// The parameters of 784-400-z20 with a Bernoulli likelihood, and 16 M.
-constexpr int64_t kArenas[] = {652824, kLarge};
+/// The parameters of 784-400-z20 with a Bernoulli likelihood, 16 M and 64 M.
+constexpr int64_t kArenas[] = {652824, kLarge, kHuge};
 
 }  // namespace
 
 template <>
 void add_rows<SquaredNorm>(Rows& rows) {
   for (const int64_t count : kArenas)
-    rows.push_back(memory_row(SquaredNorm::name, "", std::to_string(count), [count](Workspace& w) {
-      return SquaredNorm{.count = count,
-                         .x = w.uniforms(count, -1.0f, 1.0f),
-                         .partial = w.zeros(arena_chunks(count))};
-    }));
+    add(rows, count,
+        memory_row(SquaredNorm::name, "", std::to_string(count), [count](Workspace& w) {
+          return SquaredNorm{.count = count,
+                             .x = w.uniforms(count, -1.0f, 1.0f),
+                             .partial = w.zeros(arena_chunks(count))};
+        }));
 }
 
 template <>
@@ -238,17 +245,19 @@ void add_rows<OptimizerUpdate>(Rows& rows) {
   math::Optimizers::for_each([&](auto member) {
     using Rule = decltype(member);
     for (const int64_t count : kArenas)
-      rows.push_back(memory_row(OptimizerUpdate::name, Rule::name, std::to_string(count),
-                                [count](Workspace& w) {
-                                  return OptimizerUpdate{.optimizer = math::Optimizer::of<Rule>(),
-                                                         .settings = {.weight_decay = 0.01f},
-                                                         .state = w.state(1),
-                                                         .count = count,
-                                                         .weight = w.uniforms(count, -0.1f, 0.1f),
-                                                         .grad = w.uniforms(count, -1.0f, 1.0f),
-                                                         .first_moment = w.zeros(count),
-                                                         .second_moment = w.zeros(count)};
-                                }));
+      add(rows, count,
+          memory_row(OptimizerUpdate::name, Rule::name, std::to_string(count),
+                     [count](Workspace& w) {
+                       return OptimizerUpdate{.optimizer = math::Optimizer::of<Rule>(),
+                                              .settings = {.weight_decay = 0.01f},
+                                              .state = w.state(1),
+                                              .count = count,
+                                              .weight = w.uniforms(count, -0.1f, 0.1f),
+                                              .grad = w.uniforms(count, -1.0f, 1.0f),
+                                              .first_moment = w.zeros(count),
+                                              .second_moment = w.zeros(count),
+                                              .end = {}};
+                     }));
   });
 }
 

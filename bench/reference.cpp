@@ -1,23 +1,15 @@
 #include "bench/reference.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numbers>
 
+#include "bench/reference_ops.hpp"
 #include "kernels/math/permutation.hpp"
 #include "kernels/math/philox.hpp"
 #include "kernels/math/posterior.hpp"
 
 namespace elbo::reference {
 namespace {
-
-/// A handful of operations per element.
-constexpr double kElementwise = 32.0;
-/// Float sums of `terms` numbers: their rounding errors grow like the square root (Higham and
-/// Mary 2019); with room, and far below what one missing term would be.
-double sum_of(double terms) { return kElementwise + 8.0 * std::sqrt(terms); }
-
-float as_float(double value) { return static_cast<float>(value); }
 
 // Random numbers
 
@@ -35,6 +27,7 @@ double normal(uint64_t seed, uint64_t subsequence, uint64_t group, int64_t lane)
 }
 
 void run_op(const RandomFill& op) {
+#pragma omp parallel for
   for (int64_t i = 0; i < op.count; ++i) {
     const uint64_t group = op.first_group + static_cast<uint64_t>(i / 4);
     const uint32_t bits = random_bits(op.seed, op.subsequence, group, i % 4);
@@ -56,6 +49,7 @@ std::vector<Output> outputs_of(const RandomFill& op) {
 
 void run_op(const PermutationFill& op) {
   const math::Permutation permutation(op.domain, op.seed, op.epoch);
+#pragma omp parallel for
   for (uint32_t i = 0; i < op.count; ++i) op.out[i] = permutation(op.first + i);
 }
 std::vector<Output> outputs_of(const PermutationFill& op) { return {{"out", op.out, op.count}}; }
@@ -86,6 +80,7 @@ void run_op(const GatherBatch& op) {
   const uint64_t subsequence = math::noise_subsequence(
       dequantize ? math::NoiseStream::dequantize : math::NoiseStream::binarize,
       op.view == DataView::binarized_fixed ? 0 : state.step);
+#pragma omp parallel for
   for (int64_t i = 0; i < op.batch.active(); ++i) {
     const uint32_t position = state.first_row % length + static_cast<uint32_t>(i);
     const uint32_t place = slot + (op.shuffle ? permutation(position) : position);
@@ -97,97 +92,32 @@ void run_op(const GatherBatch& op) {
       // Scaled in float by contract: the comparison below must not depend on a rounding.
       const float unit =
           op.dtype == DType::u8 ? as_float(value) * (1.0f / 255.0f) : as_float(value);
-      float& x = op.x[i * op.columns + c];
-      if (op.view == DataView::raw) {
-        x = unit;
-        continue;
+      float x = unit;
+      if (op.view != DataView::raw) {
+        const float noise = math::uniform(random_bits(
+            op.seed, subsequence, math::noise_group(row, static_cast<uint32_t>(c / 4)), c % 4));
+        x = dequantize ? as_float((value + noise) / 256.0) : (noise < unit ? 1.0f : 0.0f);
       }
-      const float noise = math::uniform(random_bits(
-          op.seed, subsequence, math::noise_group(row, static_cast<uint32_t>(c / 4)), c % 4));
-      x = dequantize ? as_float((value + noise) / 256.0) : (noise < unit ? 1.0f : 0.0f);
+      op.x[i * op.columns + c] = x;
+      if (op.x_bf16 != nullptr) op.x_bf16[i * op.columns + c] = math::to_bfloat16(x);
     }
   }
-  std::fill(op.x + static_cast<int64_t>(op.batch.active()) * op.columns,
-            op.x + static_cast<int64_t>(op.batch.capacity()) * op.columns, 0.0f);
+  const int64_t active = int64_t{op.batch.active()} * op.columns;
+  const int64_t all = int64_t{op.batch.capacity()} * op.columns;
+  std::fill(op.x + active, op.x + all, 0.0f);
+  if (op.x_bf16 != nullptr) std::fill(op.x_bf16 + active, op.x_bf16 + all, math::Bfloat16{});
   std::fill(op.row_ids + op.batch.active(), op.row_ids + op.batch.capacity(), 0u);
 }
 std::vector<Output> outputs_of(const GatherBatch& op) {
-  return {{"x", op.x, static_cast<int64_t>(op.batch.capacity()) * op.columns,
-           op.view == DataView::dequantized ? 2.0 : 0.0},
-          {"row_ids", op.row_ids, op.batch.capacity()}};
-}
-
-// Dense layers
-
-void run_op(const DenseForward& op) {
-  op.activation.visit([&](auto activation) {
-#pragma omp parallel for
-    for (int r = 0; r < op.rows.active(); ++r)
-      for (int64_t o = 0; o < op.out; ++o) {
-        const float* x = op.x.f32() + static_cast<int64_t>(r) * op.in;
-        const float* weight = op.weight.f32() + o * op.in;
-        double sum = op.bias[o];
-        for (int i = 0; i < op.in; ++i) sum += static_cast<double>(x[i]) * weight[i];
-        const int64_t place = static_cast<int64_t>(r) * op.out + o;
-        if (op.preactivation) op.preactivation.f32()[place] = as_float(sum);
-        op.y.f32()[place] = as_float(decltype(activation)::value(sum));
-      }
-  });
-}
-std::vector<Output> outputs_of(const DenseForward& op) {
-  const int64_t count = static_cast<int64_t>(op.rows.active()) * op.out;
-  std::vector<Output> outputs = {{"y", op.y.f32(), count, sum_of(op.in)}};
-  if (op.preactivation)
-    outputs.push_back({"preactivation", op.preactivation.f32(), count, sum_of(op.in)});
+  const int64_t count = int64_t{op.batch.capacity()} * op.columns;
+  const bool dequantize = op.view == DataView::dequantized;
+  std::vector<Output> outputs = {{"x", op.x, count, dequantize ? 2.0 : 0.0},
+                                 {"row_ids", op.row_ids, op.batch.capacity()}};
+  // Floats of the same bits have the same bits in bfloat16.
+  if (op.x_bf16 != nullptr)
+    outputs.push_back(dequantize ? output("x_bf16", op.x_bf16, count, 2.0)
+                                 : Output{"x_bf16", op.x_bf16, count, 0.0, Format::bf16});
   return outputs;
-}
-
-void run_op(const DenseBackwardInput& op) {
-  op.activation.visit([&](auto activation) {
-#pragma omp parallel for
-    for (int r = 0; r < op.rows.active(); ++r) {
-      std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
-      for (int64_t o = 0; o < op.out; ++o) {
-        const double grad = op.grad_y.f32()[static_cast<int64_t>(r) * op.out + o];
-        for (int i = 0; i < op.in; ++i)
-          sum[static_cast<size_t>(i)] += grad * op.weight.f32()[o * op.in + i];
-      }
-      for (int i = 0; i < op.in; ++i) {
-        const int64_t place = static_cast<int64_t>(r) * op.in + i;
-        const double slope =
-            !op.saved
-                ? 1.0
-                : decltype(activation)::derivative(static_cast<double>(op.saved.f32()[place]));
-        op.grad_x.f32()[place] = as_float(sum[static_cast<size_t>(i)] * slope);
-      }
-    }
-  });
-}
-std::vector<Output> outputs_of(const DenseBackwardInput& op) {
-  return {
-      {"grad_x", op.grad_x.f32(), static_cast<int64_t>(op.rows.active()) * op.in, sum_of(op.out)}};
-}
-
-void run_op(const DenseBackwardWeights& op) {
-#pragma omp parallel for
-  for (int o = 0; o < op.out; ++o) {
-    std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
-    double grad_bias = 0.0;
-    for (int64_t r = 0; r < op.rows.active(); ++r) {
-      const double grad = op.grad_y.f32()[r * op.out + o];
-      grad_bias += grad;
-      for (int i = 0; i < op.in; ++i)
-        sum[static_cast<size_t>(i)] += grad * op.x.f32()[r * op.in + i];
-    }
-    std::transform(sum.begin(), sum.end(), op.grad_weight + static_cast<int64_t>(o) * op.in,
-                   as_float);
-    op.grad_bias[o] = as_float(grad_bias);
-  }
-}
-std::vector<Output> outputs_of(const DenseBackwardWeights& op) {
-  const double roundings = sum_of(op.rows.active());
-  return {{"grad_weight", op.grad_weight, static_cast<int64_t>(op.out) * op.in, roundings},
-          {"grad_bias", op.grad_bias, op.out, roundings}};
 }
 
 // The latent layer
@@ -204,14 +134,15 @@ double epsilon(const LatentOp& op, int64_t input, int64_t sample, int64_t column
 }
 
 void run_op(const LatentForward& op) {
+#pragma omp parallel for
   for (int64_t b = 0; b < op.inputs.active(); ++b) {
     double kl = 0.0;
     for (int64_t c = 0; c < op.latent; ++c) {
       const double mu = op.posterior.mu[b * op.posterior.mu_stride + c];
       const double logvar = op.posterior.logvar[b * op.posterior.logvar_stride + c];
       for (int64_t l = 0; l < op.samples; ++l)
-        op.z.f32()[(b * op.samples + l) * op.latent + c] =
-            as_float(math::reparameterize(mu, logvar, epsilon(op, b, l, c)));
+        put(op.z, (b * op.samples + l) * op.latent + c,
+            math::reparameterize(mu, logvar, epsilon(op, b, l, c)));
       kl += math::gaussian_kl(mu, logvar);
     }
     op.kl[b] = as_float(kl);
@@ -219,12 +150,13 @@ void run_op(const LatentForward& op) {
 }
 std::vector<Output> outputs_of(const LatentForward& op) {
   const int64_t inputs = op.inputs.active();
-  return {{"z", op.z.f32(), inputs * op.samples * op.latent, kElementwise},
+  return {output("z", op.z, inputs * op.samples * op.latent, kElementwise),
           {"kl", op.kl, inputs, sum_of(op.latent)}};
 }
 
 void run_op(const LatentBackward& op) {
   const double kl_weight = static_cast<double>(op.inputs.state->beta) / op.inputs.state->rows;
+#pragma omp parallel for
   for (int64_t b = 0; b < op.inputs.active(); ++b)
     for (int64_t c = 0; c < op.latent; ++c) {
       double grad_z = 0.0, grad_z_epsilon = 0.0;
@@ -237,15 +169,15 @@ void run_op(const LatentBackward& op) {
           math::posterior_gradient<double>(op.posterior.mu[b * op.posterior.mu_stride + c],
                                            op.posterior.logvar[b * op.posterior.logvar_stride + c],
                                            grad_z, grad_z_epsilon, kl_weight);
-      op.grad_mu.f32()[b * op.grad_mu_stride + c] = as_float(grad.mu);
-      op.grad_logvar.f32()[b * op.grad_logvar_stride + c] = as_float(grad.logvar);
+      put(op.grad_mu, b * op.grad_mu_stride + c, grad.mu);
+      put(op.grad_logvar, b * op.grad_logvar_stride + c, grad.logvar);
     }
 }
 std::vector<Output> outputs_of(const LatentBackward& op) {
   // With everything that lies between the rows; two gradients interleaved are compared twice.
   const auto span = [&](int64_t stride) { return (op.inputs.active() - 1) * stride + op.latent; };
-  return {{"grad_mu", op.grad_mu.f32(), span(op.grad_mu_stride), sum_of(op.samples)},
-          {"grad_logvar", op.grad_logvar.f32(), span(op.grad_logvar_stride), sum_of(op.samples)}};
+  return {output("grad_mu", op.grad_mu, span(op.grad_mu_stride), sum_of(op.samples)),
+          output("grad_logvar", op.grad_logvar, span(op.grad_logvar_stride), sum_of(op.samples))};
 }
 
 // Likelihoods
@@ -254,19 +186,21 @@ template <class L>
 void terms(const LikelihoodTerms& op) {
   const int64_t rows = static_cast<int64_t>(op.inputs.active()) * op.samples;
   const double log_variance = op.log_variance == nullptr ? 0.0 : *op.log_variance;
+  const Reals grad_output = op.grad_output == nullptr ? Reals(op.output) : Reals(op.grad_output);
+#pragma omp parallel for
   for (int64_t row = 0; row < rows; ++row) {
     double nll = 0.0, grad_log_variance = 0.0;
-    float* output = op.output + row * L::parameters * op.columns;
+    const int64_t first = row * L::parameters * op.columns;
     for (int64_t c = 0; c < op.columns; ++c) {
       double parameter[L::parameters];
-      for (int p = 0; p < L::parameters; ++p) parameter[p] = output[p * op.columns + c];
+      for (int p = 0; p < L::parameters; ++p) parameter[p] = op.output[first + p * op.columns + c];
       const double x = op.x[row / op.samples * op.columns + c];
       const auto t = L::terms(x, parameter, log_variance);
       nll += t.nll;
       grad_log_variance += t.grad_log_variance;
       if (!op.gradients) continue;
       for (int p = 0; p < L::parameters; ++p)
-        output[p * op.columns + c] = as_float(t.grad_output[p] / static_cast<double>(rows));
+        put(grad_output, first + p * op.columns + c, t.grad_output[p] / static_cast<double>(rows));
     }
     op.nll[row] = as_float(nll);
     if (op.gradients && op.grad_log_variance != nullptr)
@@ -279,8 +213,11 @@ void run_op(const LikelihoodTerms& op) {
 std::vector<Output> outputs_of(const LikelihoodTerms& op) {
   const int64_t rows = static_cast<int64_t>(op.inputs.active()) * op.samples;
   std::vector<Output> outputs = {{"nll", op.nll, rows, sum_of(op.columns)}};
+  const int64_t elements = rows * op.parameters() * op.columns;
   if (op.gradients)
-    outputs.push_back({"output", op.output, rows * op.parameters() * op.columns, kElementwise});
+    outputs.push_back(op.grad_output == nullptr
+                          ? Output{"output", op.output, elements, kElementwise}
+                          : output("grad_output", op.grad_output, elements, kElementwise));
   if (op.gradients && op.grad_log_variance != nullptr)
     outputs.push_back({"grad_log_variance", op.grad_log_variance, rows, sum_of(op.columns)});
   return outputs;
@@ -289,6 +226,7 @@ std::vector<Output> outputs_of(const LikelihoodTerms& op) {
 void run_op(const LikelihoodMean& op) {
   op.likelihood.visit([&](auto likelihood) {
     using L = decltype(likelihood);
+#pragma omp parallel for
     for (int64_t row = 0; row < op.rows.active(); ++row)
       for (int64_t c = 0; c < op.columns; ++c) {
         double parameter[L::parameters];
@@ -307,7 +245,7 @@ std::vector<Output> outputs_of(const LikelihoodMean& op) {
 void run_op(const ColumnSum& op) {
   for (int64_t c = 0; c < op.columns; ++c) {
     double sum = 0.0;
-    for (int64_t r = 0; r < op.rows.active(); ++r) sum += op.x.f32()[r * op.columns + c];
+    for (int64_t r = 0; r < op.rows.active(); ++r) sum += at(op.x, r * op.columns + c);
     op.out[c] = as_float(sum);
   }
 }
@@ -315,6 +253,7 @@ std::vector<Output> outputs_of(const ColumnSum& op) { return {{"out", op.out, op
 
 void run_op(const SquaredNorm& op) {
   std::fill(op.partial, op.partial + arena_chunks(op.count), 0.0f);
+#pragma omp parallel for
   for (int64_t chunk = 0; chunk < arena_chunks(op.count); ++chunk) {
     double sum = 0.0;
     const int64_t end = std::min(op.count, (chunk + 1) * kArenaChunk);
@@ -325,93 +264,6 @@ void run_op(const SquaredNorm& op) {
 }
 std::vector<Output> outputs_of(const SquaredNorm& op) {
   return {{"partial", op.partial, arena_chunks(op.count), sum_of(kArenaChunk)}};
-}
-
-// Optimizers
-
-struct Slot {
-  double weight, first_moment, second_moment;
-};
-
-void update(math::Sgd, Slot& s, double grad, const math::OptimizerSettings& o, const StepState& t) {
-  s.first_moment = o.momentum * s.first_moment + grad + o.weight_decay * s.weight;
-  s.weight -= t.learning_rate * s.first_moment;
-}
-void update(math::Adam, Slot& s, double grad, const math::OptimizerSettings& o,
-            const StepState& t) {
-  grad += o.weight_decay * s.weight;
-  s.first_moment = o.beta1 * s.first_moment + (1.0 - o.beta1) * grad;
-  s.second_moment = o.beta2 * s.second_moment + (1.0 - o.beta2) * grad * grad;
-  s.weight -= t.learning_rate * t.correction1 * s.first_moment /
-              (std::sqrt(s.second_moment) * t.correction2 + o.epsilon);
-}
-void update(math::AdamW, Slot& s, double grad, const math::OptimizerSettings& o,
-            const StepState& t) {
-  s.weight *= 1.0 - static_cast<double>(t.learning_rate) * o.weight_decay;
-  math::OptimizerSettings without_decay = o;
-  without_decay.weight_decay = 0.0f;
-  update(math::Adam{}, s, grad, without_decay, t);
-}
-
-double sum(const float* values, int64_t count) {
-  double total = 0.0;
-  for (int64_t i = 0; i < count; ++i) total += values[i];
-  return total;
-}
-
-StepRecord& record_of(const OptimizerUpdate& op, uint64_t step) {
-  return op.end.ring[step % static_cast<uint64_t>(op.end.ring_size)];
-}
-
-void end_step(const OptimizerUpdate& op) {
-  const StepEnd& end = op.end;
-  const int64_t rows = end.inputs.active();
-  StepRecord& record = record_of(op, op.state->step);
-  record = {.step = op.state->step + 1, .epoch = op.state->epoch};
-  record.nll = as_float(sum(end.nll, rows * end.samples) / static_cast<double>(rows * end.samples));
-  if (end.kl != nullptr) record.kl = as_float(sum(end.kl, rows) / static_cast<double>(rows));
-  record.learning_rate = op.state->learning_rate;
-  record.beta = op.state->beta;
-  if (op.squared_norm != nullptr)
-    record.gradient_norm = as_float(std::sqrt(sum(op.squared_norm, arena_chunks(op.count))));
-  record.rows = static_cast<int32_t>(rows);
-  *op.state = end.plan.at(op.state->step + 1);
-}
-
-void run_op(const OptimizerUpdate& op) {
-  double scale = 1.0;
-  if (op.clip_norm > 0.0f) {
-    double square = 0.0;
-    for (int64_t k = 0; k < arena_chunks(op.count); ++k) square += op.squared_norm[k];
-    scale = std::min(1.0, op.clip_norm / (std::sqrt(square) + kClipEpsilon));
-  }
-  op.optimizer.visit([&](auto optimizer) {
-    for (int64_t i = 0; i < op.count; ++i) {
-      Slot s = {op.weight[i], op.first_moment[i], op.second_moment[i]};
-      update(optimizer, s, scale * op.grad[i], op.settings, *op.state);
-      op.weight[i] = as_float(s.weight);
-      op.first_moment[i] = as_float(s.first_moment);
-      op.second_moment[i] = as_float(s.second_moment);
-    }
-  });
-  if (op.end.ring != nullptr) end_step(op);
-}
-
-std::vector<Output> outputs_of(const OptimizerUpdate& op) {
-  std::vector<Output> outputs = {{"weight", op.weight, op.count, kElementwise},
-                                 {"first_moment", op.first_moment, op.count, kElementwise},
-                                 {"second_moment", op.second_moment, op.count, kElementwise}};
-  if (op.end.ring == nullptr) return outputs;
-  StepRecord& record = record_of(op, op.state->step);
-  for (const Output& part : {Output{"state", op.state, sizeof(StepState) / 4},
-                             {"record.nll", &record.nll, 1, 2.0},
-                             {"record.kl", &record.kl, 1, 2.0},
-                             {"record.step", &record.step, 4},
-                             {"record.learning_rate", &record.learning_rate, 2},
-                             {"record.gradient_norm", &record.gradient_norm, 1, 2.0},
-                             {"record.rows", &record.rows, 1}})
-    outputs.push_back(part);
-  return outputs;
 }
 
 }  // namespace

@@ -6,17 +6,19 @@
 
 namespace elbo::bench {
 
-struct StepOptions {
+struct StepCommand {
   std::string model = "784-400-z20";
   int64_t batch = 128;
   int64_t steps = 1000;
   int64_t seed = 1;
+  std::string precision = "auto";
   std::string data;             // a data set; empty: random bytes
   std::string initial_weights;  // where to write them, and nothing else is done
 };
 
-/// Trains for `steps` steps and prints one JSON object: the median time of a step, and the median
-/// loss of the last quarter of the steps. Throws what the engine throws.
-void run_step_command(const StepOptions& options, int threads);
+/// Trains for `steps` steps on a device ("cpu", "cuda" or "cuda:N") and prints one JSON object: the
+/// median time of a step, and the median loss of the last quarter of the steps. Throws what the
+/// engine throws.
+void run_step_command(const StepCommand& command, const std::string& device, int threads);
 
 }  // namespace elbo::bench

@@ -11,54 +11,88 @@ constexpr double kLearningRate = 1e-4;
 /// Of the initial weights: the same whatever seed draws order and noise, as the peers' are.
 constexpr uint64_t kWeightSeed = 1;
 
-Config config_of(const StepModel& step_model, int64_t batch, int64_t seed) {
-  Config config;
-  config.hidden = step_model.hidden;
-  config.latent_dim = step_model.latent_dim;
-  config.likelihood = step_model.likelihood;
-  config.binarize = "none";
-  config.batch_size = batch;
-  config.seed = seed;
-  config.output_init = "zero";
-  config.learning_rate = kLearningRate;
+Config config_of(const StepModel& step_model, const StepOptions& options) {
+  Config config = step_config(step_model, options.batch, options.precision);
+  config.seed = options.seed;
   return config;
+}
+
+DatasetOptions all_for_training() { return {.validation_fraction = 0.0, .check_values = false}; }
+
+DataSignature signature_of(const StepModel& step_model, const Dataset& dataset) {
+  const int64_t got = element_count(dataset.sample_shape());
+  const int64_t wanted = element_count(step_model.sample_shape);
+  if (got != wanted)
+    throw ConfigError("data: got samples of " + std::to_string(got) + " values, model " +
+                      std::string(step_model.name) + " wants " + std::to_string(wanted));
+  return {dataset.sample_shape(), dataset.dtype()};
 }
 
 }  // namespace
 
 std::span<const StepModel> step_models() {
-  static const StepModel models[] = {{"784-400-z20", {400}, 20, "bernoulli"},
-                                     {"784-512-256-z32", {512, 256}, 32, "gaussian"}};
+  static const StepModel models[] = {
+      {"784-400-z20", {28, 28}, {400}, 20, "relu", "bernoulli"},
+      {"784-512-256-z32", {28, 28}, {512, 256}, 32, "relu", "gaussian"},
+      {"784-200-200-z50", {28, 28}, {200, 200}, 50, "tanh", "bernoulli"},
+      {"12288-4096-2048-z256", {64, 64, 3}, {4096, 2048}, 256, "relu", "gaussian", 16384}};
   return models;
 }
 
-const StepModel& step_model(std::string_view name) {
+std::string step_model_names() {
   std::string names;
-  for (const StepModel& model : step_models()) {
-    if (model.name == name) return model;
+  for (const StepModel& model : step_models())
     names += (names.empty() ? "" : ", ") + std::string(model.name);
-  }
-  throw ConfigError("model: got '" + std::string(name) + "', want one of " + names);
+  return names;
 }
 
-Dataset random_images(int64_t rows) {
-  std::vector<uint8_t> bytes(static_cast<size_t>(rows) * 784);
+const StepModel& step_model(std::string_view name) {
+  for (const StepModel& model : step_models())
+    if (model.name == name) return model;
+  throw ConfigError("model: got '" + std::string(name) + "', want one of " + step_model_names());
+}
+
+Config step_config(const StepModel& step_model, int64_t batch, std::string_view precision) {
+  Config config;
+  config.hidden = step_model.hidden;
+  config.latent_dim = step_model.latent_dim;
+  config.activation = step_model.activation;
+  config.likelihood = step_model.likelihood;
+  config.binarize = "none";
+  config.batch_size = batch;
+  config.output_init = "zero";
+  config.learning_rate = kLearningRate;
+  config.precision = precision;
+  return config;
+}
+
+Dataset random_rows(const StepModel& step_model, int64_t rows) {
+  const int64_t dim = element_count(step_model.sample_shape);
+  std::vector<uint8_t> bytes(static_cast<size_t>(rows * dim));  // dim is a multiple of four
+#pragma omp parallel for
   for (size_t i = 0; i < bytes.size(); i += 4) {
-    const math::Bits4 bits = math::philox4x32(784, 0, i / 4);
+    const math::Bits4 bits = math::philox4x32(static_cast<uint64_t>(dim), 0, i / 4);
     for (size_t lane = 0; lane < 4; ++lane) bytes[i + lane] = bits.value[lane] & 0xffu;
   }
-  return Dataset::from_rows(std::move(bytes), {28, 28},
-                            {.validation_fraction = 0.0, .check_values = false});
+  return Dataset::from_rows(std::move(bytes), step_model.sample_shape, all_for_training());
 }
 
-TrainingStep::TrainingStep(const StepModel& step_model, Dataset data, int64_t batch, int64_t seed,
+TrainingStep::TrainingStep(const StepModel& step_model, Dataset data, const StepOptions& options,
                            std::shared_ptr<Device> device)
     : dataset(std::move(data)),
-      model(config_of(step_model, batch, seed), {dataset.sample_shape(), dataset.dtype()},
-            std::move(device), Model::Purpose::training),
+      model(config_of(step_model, options), signature_of(step_model, dataset), std::move(device),
+            Model::Purpose::training),
       pass(model, dataset.split("train"),
            {.plan = step_plan(model.config, dataset.split("train").size())}) {
-  model.set_weights(model.vae.initial_weights(kWeightSeed, nullptr));
+  initial_weights_ = model.vae.initial_weights(kWeightSeed, nullptr);
+  restart();
+}
+
+void TrainingStep::restart() {
+  model.set_weights(initial_weights_);
+  for (const Buffer<float>* moments : {&model.arena.first_moments, &model.arena.second_moments})
+    model.device->fill_zero(moments->data(), moments->size() * sizeof(float));
+  pass.seek(0);
 }
 
 }  // namespace elbo::bench

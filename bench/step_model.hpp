@@ -1,4 +1,4 @@
-// The models whose whole training step is timed, here and against PyTorch (bench/peers).
+// The models whose whole training step is timed, here and against others (bench/peers).
 #pragma once
 
 #include <span>
@@ -10,27 +10,47 @@ namespace elbo::bench {
 
 struct StepModel {
   std::string_view name;  // <data>-<hidden>-z<latent>
+  Shape sample_shape;     // of 8-bit values
   std::vector<int64_t> hidden;
   int64_t latent_dim;
+  std::string_view activation;
   std::string_view likelihood;
+  int64_t random_rows = 60000;  // of a data set made where none is given
 };
 
 std::span<const StepModel> step_models();
+/// Their names, for people.
+std::string step_model_names();
 /// Throws ConfigError naming the models there are.
 const StepModel& step_model(std::string_view name);
 
-/// `rows` rows of random 28 x 28 bytes, the same every time.
-Dataset random_images(int64_t rows);
+/// Adam with its defaults, learning rate 1e-4. Grey values as they are for Bernoulli, dequantised
+/// for Gaussian.
+Config step_config(const StepModel& step_model, int64_t batch, std::string_view precision);
 
-/// A model about to be trained: ReLU, Adam with its defaults, learning rate 1e-4. Grey values as
-/// they are for Bernoulli, dequantised for Gaussian.
+/// `rows` rows of random bytes, the same every time.
+Dataset random_rows(const StepModel& step_model, int64_t rows);
+
+struct StepOptions {
+  int64_t batch = 128;
+  int64_t seed = 1;                     // of order and noise
+  std::string_view precision = "auto";  // as in Config
+};
+
+/// A model about to be trained. Throws ConfigError where the data are not the model's.
 struct TrainingStep {
   Dataset dataset;
   Model model;
   TrainingPass pass;
 
-  TrainingStep(const StepModel& step_model, Dataset data, int64_t batch, int64_t seed,
+  TrainingStep(const StepModel& step_model, Dataset data, const StepOptions& options,
                std::shared_ptr<Device> device);
+
+  /// Goes back to where training starts from.
+  void restart();
+
+ private:
+  std::vector<float> initial_weights_;
 };
 
 }  // namespace elbo::bench

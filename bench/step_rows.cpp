@@ -8,40 +8,60 @@
 namespace elbo::bench {
 namespace {
 
-constexpr int64_t kDataRows = 60000;
-
 bool is_dense(const Op& op) {
   return std::holds_alternative<DenseForward>(op) ||
          std::holds_alternative<DenseBackwardInput>(op) ||
          std::holds_alternative<DenseBackwardWeights>(op);
 }
 
-Row step_row(const StepModel& model, int64_t batch, int threads, bool dense_only) {
+/// What a row is for, as its name's last part says it.
+struct Variant {
+  std::string_view name;
+  DeviceKind device;
+  int threads = 0;
+  Precision precision = Precision::fp32;
+};
+
+Row step_row(const StepModel& model, int64_t batch, const Variant& variant, bool dense_only) {
   const std::string name = std::string(dense_only ? "step_dense_only/" : "step/") +
                            std::string(model.name) + "/" + std::string(model.likelihood) +
-                           "/B=" + std::to_string(batch) +
-                           (threads == 1 ? "/one_thread" : "/all_threads");
-  return {name, Ceiling::matrix_product, threads,
-          [&model, batch, dense_only](const std::shared_ptr<Device>& device) {
-            auto step =
-                std::make_shared<TrainingStep>(model, random_images(kDataRows), batch, 1, device);
-            Program program = step->pass.program();
+                           "/B=" + std::to_string(batch) + "/" + std::string(variant.name);
+  const StepOptions options = {.batch = batch, .precision = name_of(variant.precision)};
+  return {.name = name,
+          .ceiling = Ceiling::matrix_product,
+          .precision = variant.precision,
+          .threads = variant.threads,
+          .only = variant.device,
+          .make = [&model, options, dense_only](const std::shared_ptr<Device>& device) {
+            auto step = std::make_shared<TrainingStep>(model, random_rows(model, model.random_rows),
+                                                       options, device);
+            Work work = {step->pass.program(), step};
             if (dense_only) {
-              step->pass.run(1);  // numbers of a real step in every buffer
-              std::erase_if(program, [](const Op& op) { return !is_dense(op); });
+              // The numbers of a real step in every buffer.
+              work.begin = [step = step.get()] { step->pass.run(1); };
+              std::erase_if(work.program, [](const Op& op) { return !is_dense(op); });
             }
-            return Work{std::move(program), std::move(step)};
+            return work;
           }};
 }
 
 }  // namespace
 
 void add_step_rows(Rows& rows) {
-  for (const StepModel& model : step_models())
+  const Variant on_cpu[] = {{"all_threads", DeviceKind::cpu}, {"one_thread", DeviceKind::cpu, 1}};
+  const Variant on_gpu[] = {{"fp32", DeviceKind::cuda, 0, Precision::fp32},
+                            {"tf32", DeviceKind::cuda, 0, Precision::tf32},
+                            {"bf16", DeviceKind::cuda, 0, Precision::bf16}};
+  const auto add = [&](std::string_view model, int64_t batch, const Variant& variant) {
+    for (const bool dense_only : {false, true})
+      rows.push_back(step_row(step_model(model), batch, variant, dense_only));
+  };
+  for (const std::string_view model : {"784-400-z20", "784-512-256-z32"}) {
     for (const int64_t batch : {20, 128, 1024})
-      for (const int threads : {0, 1})
-        for (const bool dense_only : {false, true})
-          rows.push_back(step_row(model, batch, threads, dense_only));
+      for (const Variant& variant : on_cpu) add(model, batch, variant);
+    for (const int64_t batch : {128, 1024})
+      for (const Variant& variant : on_gpu) add(model, batch, variant);
+  }
 }
 
 }  // namespace elbo::bench

@@ -1,0 +1,134 @@
+#include <algorithm>
+
+#include "bench/reference_ops.hpp"
+
+namespace elbo::reference {
+namespace {
+
+/// The factors of a product whose sums have `depth` terms. Without a right one: sums of the left.
+struct Factors {
+  ConstReals left, right;
+  int64_t left_count, right_count, depth;
+  bool tf32;
+};
+
+double largest(const ConstReals& numbers, int64_t count) {
+  double most = 0.0;
+#pragma omp parallel for reduction(max : most)
+  for (int64_t i = 0; i < count; ++i) most = std::max(most, std::abs(at(numbers, i)));
+  return most;
+}
+
+/// An output of a product. On tensor cores, a sum of eight or more products is added to the others
+/// at a time, perhaps cut off where a float would be rounded. A factor in TF32 has 11 significant
+/// bits: rounded, it is off by up to 2^-11 of itself, cut off by up to 2^-10, on average by half of
+/// that. A product of two is then on average short of up to 2^-10 of itself, and so is their sum;
+/// the rest is independent from product to product, 2^-10 of it at most, and by Hoeffding's
+/// inequality exceeds 8 sqrt(depth) times the largest such once in 10^13. Factors in bfloat16 are
+/// exact, and a library may store the product before it is finished: one more rounding.
+Output product(std::string_view name, const Reals& result, int64_t count, const Factors& f) {
+  const auto depth = static_cast<double>(f.depth);
+  Output out = output(name, result, count, sum_of(depth), 2.0);
+  if (f.tf32 || f.left.format == Format::bf16) out.roundings += depth / 4.0;
+  if (f.tf32) {
+    out.roundings += 0x1p24 * 0x1p-10;
+    out.slack = 8.0 * std::sqrt(depth) * 0x1p-10 * largest(f.left, f.left_count);
+    if (f.right) out.slack *= largest(f.right, f.right_count);
+  }
+  return out;
+}
+
+std::vector<double> doubles(const ConstReals& numbers, int64_t first, int64_t count) {
+  std::vector<double> copy(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) copy[static_cast<size_t>(i)] = at(numbers, first + i);
+  return copy;
+}
+
+/// sum += factor * terms
+void add_to(std::vector<double>& sum, double factor, const std::vector<double>& terms) {
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += factor * terms[i];
+}
+
+std::vector<std::vector<double>> rows_of(const ConstReals& matrix, int64_t rows, int64_t columns) {
+  std::vector<std::vector<double>> lines(static_cast<size_t>(rows));
+#pragma omp parallel for
+  for (int64_t r = 0; r < rows; ++r)
+    lines[static_cast<size_t>(r)] = doubles(matrix, r * columns, columns);
+  return lines;
+}
+
+}  // namespace
+
+void run_op(const DenseForward& op) {
+  const auto weight = rows_of(op.weight, op.out, op.in);
+  op.activation.visit([&](auto activation) {
+#pragma omp parallel for
+    for (int64_t r = 0; r < op.rows.active(); ++r) {
+      const std::vector<double> x = doubles(op.x, r * op.in, op.in);
+      for (int64_t o = 0; o < op.out; ++o) {
+        const std::vector<double>& w = weight[static_cast<size_t>(o)];
+        double sum = op.bias[o];
+#pragma omp simd reduction(+ : sum)
+        for (size_t i = 0; i < x.size(); ++i) sum += x[i] * w[i];
+        if (op.preactivation) put(op.preactivation, r * op.out + o, sum);
+        put(op.y, r * op.out + o, decltype(activation)::value(sum));
+      }
+    }
+  });
+}
+std::vector<Output> outputs_of(const DenseForward& op) {
+  const int64_t rows = op.rows.active(), count = rows * op.out;
+  const Factors factors = {op.x, op.weight, rows * op.in, int64_t{op.in} * op.out, op.in, op.tf32};
+  std::vector<Output> outputs = {product("y", op.y, count, factors)};
+  if (op.preactivation)
+    outputs.push_back(product("preactivation", op.preactivation, count, factors));
+  return outputs;
+}
+
+void run_op(const DenseBackwardInput& op) {
+  const auto weight = rows_of(op.weight, op.out, op.in);
+  op.activation.visit([&](auto activation) {
+#pragma omp parallel for
+    for (int64_t r = 0; r < op.rows.active(); ++r) {
+      std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
+      for (int64_t o = 0; o < op.out; ++o)
+        add_to(sum, at(op.grad_y, r * op.out + o), weight[static_cast<size_t>(o)]);
+      for (int64_t i = 0; i < op.in; ++i) {
+        const int64_t place = r * op.in + i;
+        const double slope = op.saved ? decltype(activation)::derivative(at(op.saved, place)) : 1.0;
+        put(op.grad_x, place, sum[static_cast<size_t>(i)] * slope);
+      }
+    }
+  });
+}
+std::vector<Output> outputs_of(const DenseBackwardInput& op) {
+  const int64_t rows = op.rows.active();
+  return {product("grad_x", op.grad_x, rows * op.in,
+                  {op.grad_y, op.weight, rows * op.out, int64_t{op.in} * op.out, op.out, op.tf32})};
+}
+
+void run_op(const DenseBackwardWeights& op) {
+  const auto x = rows_of(op.x, op.rows.active(), op.in);
+#pragma omp parallel for
+  for (int64_t o = 0; o < op.out; ++o) {
+    std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
+    double grad_bias = 0.0;
+    for (int64_t r = 0; r < op.rows.active(); ++r) {
+      const double grad = at(op.grad_y, r * op.out + o);
+      grad_bias += grad;
+      add_to(sum, grad, x[static_cast<size_t>(r)]);
+    }
+    std::transform(sum.begin(), sum.end(), op.grad_weight + o * op.in, as_float);
+    op.grad_bias[o] = as_float(grad_bias);
+  }
+}
+std::vector<Output> outputs_of(const DenseBackwardWeights& op) {
+  const int64_t rows = op.rows.active();
+  return {product("grad_weight", op.grad_weight, int64_t{op.out} * op.in,
+                  {op.grad_y, op.x, rows * op.out, rows * op.in, rows, op.tf32}),
+          // A library may sum the factor as the product has it.
+          product("grad_bias", op.grad_bias, op.out,
+                  {op.grad_y, nullptr, rows * op.out, 0, rows, op.tf32})};
+}
+
+}  // namespace elbo::reference

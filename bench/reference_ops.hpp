@@ -1,0 +1,49 @@
+// Inside the reference: what its files share.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "bench/reference.hpp"
+
+namespace elbo::reference {
+
+/// A handful of operations per element.
+inline constexpr double kElementwise = 32.0;
+/// Float sums of `terms` numbers: their rounding errors grow like the square root (Higham and
+/// Mary 2019); with room, and far below what one missing term would be.
+inline double sum_of(double terms) { return kElementwise + 8.0 * std::sqrt(terms); }
+/// A rounding to bfloat16 (2^-9), in roundings to float.
+inline constexpr double kBfloat16Rounding = 0x1p15;
+
+inline float as_float(double value) { return static_cast<float>(value); }
+
+inline double at(const ConstReals& numbers, int64_t i) {
+  return numbers.format == Format::f32 ? numbers.f32()[i]
+                                       : math::to_float(numbers.as<math::Bfloat16>()[i]);
+}
+inline void put(const Reals& numbers, int64_t i, double value) {
+  if (numbers.format == Format::f32)
+    numbers.f32()[i] = as_float(value);
+  else
+    numbers.as<math::Bfloat16>()[i] = math::to_bfloat16(as_float(value));
+}
+
+/// An output that may be in bfloat16: then both sides have rounded to it, the execution up to
+/// `stored` times.
+inline Output output(std::string_view name, const Reals& numbers, int64_t count, double roundings,
+                     double stored = 1.0) {
+  if (numbers.format == Format::bf16) roundings += (1.0 + stored) * kBfloat16Rounding;
+  return {name, numbers.data, count, roundings, numbers.format};
+}
+
+void run_op(const DenseForward& op);
+void run_op(const DenseBackwardInput& op);
+void run_op(const DenseBackwardWeights& op);
+void run_op(const OptimizerUpdate& op);
+std::vector<Output> outputs_of(const DenseForward& op);
+std::vector<Output> outputs_of(const DenseBackwardInput& op);
+std::vector<Output> outputs_of(const DenseBackwardWeights& op);
+std::vector<Output> outputs_of(const OptimizerUpdate& op);
+
+}  // namespace elbo::reference

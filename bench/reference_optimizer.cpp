@@ -1,0 +1,103 @@
+#include <algorithm>
+
+#include "bench/reference_ops.hpp"
+
+namespace elbo::reference {
+namespace {
+
+struct Slot {
+  double weight, first_moment, second_moment;
+};
+
+void update(math::Sgd, Slot& s, double grad, const math::OptimizerSettings& o, const StepState& t) {
+  s.first_moment = o.momentum * s.first_moment + grad + o.weight_decay * s.weight;
+  s.weight -= t.learning_rate * s.first_moment;
+}
+void update(math::Adam, Slot& s, double grad, const math::OptimizerSettings& o,
+            const StepState& t) {
+  grad += o.weight_decay * s.weight;
+  s.first_moment = o.beta1 * s.first_moment + (1.0 - o.beta1) * grad;
+  s.second_moment = o.beta2 * s.second_moment + (1.0 - o.beta2) * grad * grad;
+  s.weight -= t.learning_rate * t.correction1 * s.first_moment /
+              (std::sqrt(s.second_moment) * t.correction2 + o.epsilon);
+}
+void update(math::AdamW, Slot& s, double grad, const math::OptimizerSettings& o,
+            const StepState& t) {
+  s.weight *= 1.0 - static_cast<double>(t.learning_rate) * o.weight_decay;
+  math::OptimizerSettings without_decay = o;
+  without_decay.weight_decay = 0.0f;
+  update(math::Adam{}, s, grad, without_decay, t);
+}
+
+double sum(const float* values, int64_t count) {
+  double total = 0.0;
+  for (int64_t i = 0; i < count; ++i) total += values[i];
+  return total;
+}
+
+StepRecord& record_of(const OptimizerUpdate& op, uint64_t step) {
+  return op.end.ring[step % static_cast<uint64_t>(op.end.ring_size)];
+}
+
+void end_step(const OptimizerUpdate& op) {
+  const StepEnd& end = op.end;
+  const int64_t rows = end.inputs.active();
+  StepRecord& record = record_of(op, op.state->step);
+  record = {.step = op.state->step + 1, .epoch = op.state->epoch};
+  record.nll = as_float(sum(end.nll, rows * end.samples) / static_cast<double>(rows * end.samples));
+  if (end.kl != nullptr) record.kl = as_float(sum(end.kl, rows) / static_cast<double>(rows));
+  record.learning_rate = op.state->learning_rate;
+  record.beta = op.state->beta;
+  if (op.squared_norm != nullptr)
+    record.gradient_norm = as_float(std::sqrt(sum(op.squared_norm, arena_chunks(op.count))));
+  record.rows = static_cast<int32_t>(rows);
+  *op.state = end.plan.at(op.state->step + 1);
+}
+
+}  // namespace
+
+void run_op(const OptimizerUpdate& op) {
+  double scale = 1.0;
+  if (op.clip_norm > 0.0f) {
+    double square = 0.0;
+    for (int64_t k = 0; k < arena_chunks(op.count); ++k) square += op.squared_norm[k];
+    scale = std::min(1.0, op.clip_norm / (std::sqrt(square) + kClipEpsilon));
+  }
+  op.optimizer.visit([&](auto optimizer) {
+    const bool has_second = decltype(optimizer)::moments > 1;
+#pragma omp parallel for
+    for (int64_t i = 0; i < op.count; ++i) {
+      Slot s = {op.weight[i], op.first_moment[i], has_second ? op.second_moment[i] : 0.0};
+      update(optimizer, s, scale * op.grad[i], op.settings, *op.state);
+      op.weight[i] = as_float(s.weight);
+      op.first_moment[i] = as_float(s.first_moment);
+      if (has_second) op.second_moment[i] = as_float(s.second_moment);
+      if (op.weight_bf16 != nullptr) op.weight_bf16[i] = math::to_bfloat16(as_float(s.weight));
+    }
+  });
+  if (op.end.ring != nullptr) end_step(op);
+}
+
+std::vector<Output> outputs_of(const OptimizerUpdate& op) {
+  std::vector<Output> outputs = {{"weight", op.weight, op.count, kElementwise},
+                                 {"first_moment", op.first_moment, op.count, kElementwise}};
+  op.optimizer.visit([&](auto optimizer) {
+    if (decltype(optimizer)::moments > 1)
+      outputs.push_back({"second_moment", op.second_moment, op.count, kElementwise});
+  });
+  if (op.weight_bf16 != nullptr)
+    outputs.push_back(output("weight_bf16", op.weight_bf16, op.count, kElementwise));
+  if (op.end.ring == nullptr) return outputs;
+  StepRecord& record = record_of(op, op.state->step);
+  for (const Output& part : {Output{"state", op.state, sizeof(StepState) / 4},
+                             {"record.nll", &record.nll, 1, 2.0},
+                             {"record.kl", &record.kl, 1, 2.0},
+                             {"record.step", &record.step, 4},
+                             {"record.learning_rate", &record.learning_rate, 2},
+                             {"record.gradient_norm", &record.gradient_norm, 1, 2.0},
+                             {"record.rows", &record.rows, 1}})
+    outputs.push_back(part);
+  return outputs;
+}
+
+}  // namespace elbo::reference
