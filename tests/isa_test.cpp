@@ -40,6 +40,9 @@ class InstructionSetDevice : public Device {
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void fill_zero(void* memory, size_t bytes) override { std::memset(memory, 0, bytes); }
+  std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
+    return memory_->start_download(from, bytes);
+  }
   std::unique_ptr<Executable> prepare(Program program) override {
     return std::make_unique<ReversedExecutable>(execution_, std::move(program));
   }

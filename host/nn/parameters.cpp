@@ -53,7 +53,7 @@ void Arena::set_weights(std::span<const float> values) {
   weights.upload(values);
   if (weights_bf16.empty()) return;
   std::vector<math::Bfloat16> rounded(values.size());
-  std::ranges::transform(values, rounded.begin(), math::to_bfloat16);
+  std::ranges::transform(values, rounded.begin(), [](float v) { return math::to_bfloat16(v); });
   weights_bf16.upload(rounded);
 }
 
