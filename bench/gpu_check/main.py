@@ -20,8 +20,8 @@ PARTS = (
     parts.REPEATABILITY,
     parts.SANITIZER,
     parts.CALIBRATION,
-    parts.KERNELS_PART,
     steps.STEPS,
+    parts.KERNELS_PART,
     steps.LARGE_PART,
 )
 TARGETS = ("elbo_cli", "elbo_bench", "elbo_calibrate", "kernels_gpu_test")
