@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <limits>
 #include <mutex>
@@ -88,11 +90,31 @@ TEST(WindowOrder, WindowsChangeWithEpochAndSeed) {
 /// them.
 enum class Copies { at_once, when_waited_for };
 
+/// Counts what one thread does, for another to wait for.
+class Counter {
+ public:
+  void add() {
+    const std::scoped_lock lock(mutex_);
+    ++count_;
+    changed_.notify_all();
+  }
+  /// Whether the count gets there; gives up when it cannot be slowness any more.
+  bool reaches(int count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::minutes(1), [&] { return count_ >= count; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
+};
+
 /// Sees to the turns of producer and consumer, and fails when told to.
 class WatchedQueue : public TransferQueue {
  public:
-  WatchedQueue(size_t staging_bytes, Copies copies, int fails_after)
-      : staging_(staging_bytes), copies_(copies), sends_left_(fails_after) {}
+  WatchedQueue(size_t staging_bytes, Copies copies, int fails_after, Counter& commits)
+      : staging_(staging_bytes), copies_(copies), sends_left_(fails_after), commits_(commits) {}
 
   void acquire(int slot) override {
     turn(slot, {Turn::free}, Turn::filling);
@@ -110,7 +132,10 @@ class WatchedQueue : public TransferQueue {
     pending_[filling_].push_back({to, {staged, staged + bytes}});
     if (copies_ == Copies::at_once) copy(filling_);
   }
-  void commit(int slot) override { turn(slot, {Turn::filling}, Turn::filled); }
+  void commit(int slot) override {
+    turn(slot, {Turn::filling}, Turn::filled);
+    commits_.add();
+  }
   void wait(int slot) override {
     turn(slot, {Turn::filled, Turn::read}, Turn::read);
     const std::scoped_lock lock(mutex_);
@@ -145,6 +170,7 @@ class WatchedQueue : public TransferQueue {
   std::vector<std::byte> staging_;
   Copies copies_;
   int sends_left_;
+  Counter& commits_;
   Turn turns_[2] = {};
   int filling_ = 0;  // the producer's slot
   std::vector<Copy> pending_[2];
@@ -177,7 +203,7 @@ class WatchedDevice : public Device {
   }
   std::unique_ptr<TransferQueue> make_transfer_queue(size_t staging_bytes) override {
     staged += staging_bytes;
-    return std::make_unique<WatchedQueue>(staging_bytes, copies_, fails_after_);
+    return std::make_unique<WatchedQueue>(staging_bytes, copies_, fails_after_, commits);
   }
   std::unique_ptr<Executable> prepare(Program program) override {
     return cpu_->prepare(std::move(program));
@@ -187,6 +213,7 @@ class WatchedDevice : public Device {
   size_t allocated = 0;  // bytes asked for in all
   size_t windows = 0;    // of them for windows
   size_t staged = 0;     // bytes of a staging buffer
+  Counter commits;       // windows sent
 
  private:
   std::shared_ptr<Device> cpu_ = make_cpu_device(1);
@@ -226,6 +253,15 @@ TEST(StreamedRows, TakesTurnsWhenEverCopiesArrive) {
     for (uint64_t done = 0; done < 200; done += 25) watched.pass.run(25);
     EXPECT_TRUE(same_bits(watched.weights(), plain.weights()));
   }
+}
+
+TEST(StreamedRows, FetchesTheNextWindowWhileOneIsRead) {
+  const auto device = std::make_shared<WatchedDevice>();
+  Streamed training(device, small_data(300), 32);
+  training.pass.run(1);
+  ASSERT_TRUE(device->commits.reaches(2));
+  training.pass.run(4);  // the first step of the second window
+  EXPECT_TRUE(device->commits.reaches(3));
 }
 
 /// Rows of bytes, `columns` of them.
@@ -339,6 +375,7 @@ TEST(DataWindow, IsRememberedByTheSettingsOfATraining) {
   // Nor where more is asked for than there is.
   config.data_window = 1000;
   Trainer all(config, data, std::make_shared<WatchedDevice>(kFree));
+  EXPECT_EQ(std::get<GatherBatch>(all.pass().program().front()).window, 0u);
   all.train();
   EXPECT_TRUE(
       same_bits(resident.model().arena.weights.download(), all.model().arena.weights.download()));
