@@ -71,7 +71,17 @@ std::vector<Access> carried_memory(const Program& program) {
     return std::ranges::none_of(written,
                                 [&](const Access& other) { return access.overlaps(other); });
   });
-  return carried;
+  // Layers read parts of what the optimizer reads whole.
+  std::ranges::sort(carried, {}, &Access::begin);
+  std::vector<Access> joined;
+  for (const Access& access : carried) {
+    if (joined.empty() || access.begin >= joined.back().end)
+      joined.push_back(access);
+    else
+      joined.back().end = std::max(joined.back().end, access.end);
+  }
+  for (Access& access : joined) access.bytes = static_cast<double>(access.end - access.begin);
+  return joined;
 }
 
 }  // namespace elbo

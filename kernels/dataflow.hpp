@@ -16,6 +16,7 @@ Dependencies dependencies(const Program& program);
 std::vector<int> critical_path(const Dependencies& dependencies, const std::vector<double>& cost);
 
 /// The memory whose content a run takes over from before it and writes: weights, moments, state.
+/// No two ranges overlap.
 std::vector<Access> carried_memory(const Program& program);
 
 }  // namespace elbo

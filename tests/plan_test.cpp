@@ -208,7 +208,10 @@ TEST_P(StepGraph, CarriesWeightsMomentsAndState) {
   for (const Parameter& parameter : step.model.vae.layout().parameters())
     if (!arena.weights_bf16.empty() && parameter.name.ends_with(".weight"))  // biases are floats
       want(arena.weights_bf16.data() + parameter.offset, static_cast<size_t>(parameter.count()));
-  EXPECT_EQ(joined(carried_memory(step.pass.program())), joined(wanted));
+  const std::vector<Access> carried = carried_memory(step.pass.program());
+  EXPECT_EQ(joined(carried), joined(wanted));
+  for (size_t i = 0; i < carried.size(); ++i)
+    for (size_t j = 0; j < i; ++j) EXPECT_FALSE(carried[i].overlaps(carried[j])) << i << ", " << j;
 }
 
 }  // namespace
