@@ -100,6 +100,15 @@ DenseBackwardWeights backward_weights(Workspace& w, const Shape& s) {
           .tf32 = s.tf32()};
 }
 
+/// Of a layer that is applied a second time: adds to the gradients of the first.
+DenseBackwardWeights more_backward_weights(Workspace& w, const Shape& s) {
+  DenseBackwardWeights op = backward_weights(w, s);
+  op.accumulate = true;
+  op.grad_weight = w.uniforms(s.weights(), -1.0f, 1.0f);
+  op.grad_bias = w.uniforms(s.layer.out, -1.0f, 1.0f);
+  return op;
+}
+
 /// Calls `visit(activation, batch)` for ReLU at every batch and for the others at the usual one.
 template <class Visit>
 void for_activations_and_batches(Visit visit) {
@@ -162,8 +171,12 @@ void add_rows<DenseBackwardWeights>(Rows& rows) {
   for (const int32_t batch : {20, 128, 1024})
     rows.push_back(dense_row({{784, 400, kIdentity, kRelu}, batch}, DenseBackwardWeights::name, "",
                              backward_weights));
+  rows.push_back(dense_row({{784, 400, kIdentity, kRelu}, 128}, DenseBackwardWeights::name, "added",
+                           more_backward_weights));
   for_gpu_shapes([&](const Shape& shape) {
     rows.push_back(gpu_row(shape, DenseBackwardWeights::name, "", backward_weights));
+    if (shape.batch == 128)
+      rows.push_back(gpu_row(shape, DenseBackwardWeights::name, "added", more_backward_weights));
   });
 }
 

@@ -2,37 +2,9 @@
 // elements, which lie beyond a CPU's cache, and on a GPU at 64 M.
 #include <algorithm>
 
-#include "bench/row.hpp"
+#include "bench/op_rows.hpp"
 
 namespace elbo::bench {
-namespace {
-
-constexpr int64_t kLarge = int64_t{1} << 24, kHuge = int64_t{1} << 26;
-constexpr int32_t kColumns = 784;
-constexpr int32_t kHugeBatch = 85599;                     // times 784: 67.1 M elements
-constexpr int32_t kBatches[] = {128, 21504, kHugeBatch};  // 21504 * 784 elements: 16.9 M
-
-std::string sizes(int64_t rows, int64_t columns) {
-  return std::to_string(rows) + "x" + std::to_string(columns);
-}
-
-std::string row_name(std::string_view op, std::string_view variant, const std::string& size) {
-  std::string name(op);
-  if (!variant.empty()) name.append("/").append(variant);
-  return name + "/" + size;
-}
-
-Row memory_row(std::string_view op, std::string_view variant, const std::string& size, auto make) {
-  return op_row(row_name(op, variant, size), Ceiling::copy_rate, make);
-}
-
-/// Adds a row of an op of `elements` elements; the largest are for GPUs.
-void add(Rows& rows, int64_t elements, Row row) {
-  if (elements >= kHuge) row.only = DeviceKind::cuda;
-  rows.push_back(std::move(row));
-}
-
-}  // namespace
 
 template <>
 void add_rows<RandomFill>(Rows& rows) {
@@ -99,6 +71,29 @@ void add_rows<GatherBatch>(Rows& rows) {
                                         .x = w.zeros(int64_t{batch} * kColumns),
                                         .row_ids = w.integers(batch)};
                    }));
+  // A denoising autoencoder's input, beside the data it is to find again.
+  math::Corruptions::for_each([&](auto member) {
+    using C = decltype(member);
+    if (std::is_same_v<C, math::NoCorruption>) return;
+    for (const int32_t batch : kBatches)
+      add(rows, int64_t{batch} * kColumns,
+          memory_row(GatherBatch::name, "u8-" + std::string(C::name), sizes(batch, kColumns),
+                     [batch, data = data_rows(batch)](Workspace& w) {
+                       const int64_t elements = int64_t{batch} * kColumns;
+                       return GatherBatch{.rows = w.bytes(int64_t{data} * kColumns),
+                                          .dtype = DType::u8,
+                                          .count = data,
+                                          .columns = kColumns,
+                                          .shuffle = true,
+                                          .seed = 1,
+                                          .corruption = math::Corruption::of<C>(),
+                                          .corruption_level = 0.3f,
+                                          .batch = {w.state(batch), batch},
+                                          .x = w.zeros(elements),
+                                          .input = w.zeros(elements),
+                                          .row_ids = w.integers(batch)};
+                     }));
+  });
   constexpr int32_t kWindow = 2 * 21504;  // whole batches of either size
   for (const int32_t batch : {128, 21504})
     add(rows, int64_t{batch} * kColumns,
@@ -136,6 +131,18 @@ struct LatentSize {
 constexpr LatentSize kLatentSizes[] = {
     {128, 1, 20}, {20, 50, 50}, {kLarge / 32, 1, 32}, {kHuge / 32, 1, 32}};
 
+/// Draws from the prior: one mu and logvar of zeros for all, and no divergence.
+LatentForward prior(Workspace& w, const LatentSize& s) {
+  const float* zeros = w.zeros(s.latent);
+  return {
+      .inputs = {w.state(s.inputs), s.inputs},
+      .samples = s.samples,
+      .latent = s.latent,
+      .posterior = {zeros, zeros, 0, 0},
+      .epsilon = {.seed = 1, .row_ids = w.counting(s.inputs), .stream = math::NoiseStream::prior},
+      .z = w.zeros(s.elements())};
+}
+
 }  // namespace
 
 template <>
@@ -149,6 +156,10 @@ void add_rows<LatentForward>(Rows& rows) {
                                .epsilon = {.seed = 1, .row_ids = w.counting(s.inputs)},
                                .z = w.zeros(s.elements()),
                                .kl = w.zeros(s.inputs)};
+        }));
+  for (const LatentSize& s : kLatentSizes)
+    add(rows, s.elements(), memory_row(LatentForward::name, "prior", s.text(), [s](Workspace& w) {
+          return prior(w, s);
         }));
 }
 
@@ -171,45 +182,6 @@ void add_rows<LatentBackward>(Rows& rows) {
 }
 
 template <>
-void add_rows<LikelihoodTerms>(Rows& rows) {
-  math::Likelihoods::for_each([&](auto member) {
-    using L = decltype(member);
-    for (const int32_t batch : kBatches)
-      add(rows, int64_t{batch} * kColumns,
-          memory_row(LikelihoodTerms::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
-            const int64_t elements = int64_t{batch} * kColumns;
-            const bool shared = L::variance != math::VarianceRole::none;
-            const bool learned = L::variance == math::VarianceRole::learned;
-            return LikelihoodTerms{.likelihood = math::Likelihood::of<L>(),
-                                   .inputs = {w.state(batch), batch},
-                                   .columns = kColumns,
-                                   .x = w.uniforms(elements, 0.0f, 1.0f),
-                                   .output = w.uniforms(L::parameters * elements, -2.0f, 2.0f),
-                                   .log_variance = shared ? w.uniforms(1, -1.0f, 1.0f) : nullptr,
-                                   .nll = w.zeros(batch),
-                                   .grad_log_variance = learned ? w.zeros(batch) : nullptr};
-          }));
-  });
-}
-
-template <>
-void add_rows<LikelihoodMean>(Rows& rows) {
-  math::Likelihoods::for_each([&](auto member) {
-    using L = decltype(member);
-    for (const int32_t batch : kBatches)
-      add(rows, int64_t{batch} * kColumns,
-          memory_row(LikelihoodMean::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
-            const int64_t elements = int64_t{batch} * kColumns;
-            return LikelihoodMean{.likelihood = math::Likelihood::of<L>(),
-                                  .rows = {w.state(batch), batch},
-                                  .columns = kColumns,
-                                  .output = w.uniforms(L::parameters * elements, -4.0f, 4.0f),
-                                  .mean = w.zeros(elements)};
-          }));
-  });
-}
-
-template <>
 void add_rows<ColumnSum>(Rows& rows) {
   for (const auto& [batch, columns] : {std::pair{1024, 32}, std::pair{1024, 16384}})
     rows.push_back(memory_row(ColumnSum::name, "", sizes(batch, columns),
@@ -220,6 +192,36 @@ void add_rows<ColumnSum>(Rows& rows) {
                                     .x = w.uniforms(int64_t{batch} * columns, -1.0f, 1.0f),
                                     .out = w.zeros(columns)};
                               }));
+}
+
+template <>
+void add_rows<SquaredDistance>(Rows& rows) {
+  for (const int32_t batch : kBatches)
+    add(rows, int64_t{batch} * kColumns,
+        memory_row(SquaredDistance::name, "", sizes(batch, kColumns), [batch](Workspace& w) {
+          const int64_t elements = int64_t{batch} * kColumns;
+          return SquaredDistance{.rows = {w.state(batch), batch},
+                                 .columns = kColumns,
+                                 .x = w.uniforms(elements, 0.0f, 1.0f),
+                                 .y = w.uniforms(elements, -1.0f, 1.0f),
+                                 .distance = w.zeros(batch)};
+        }));
+}
+
+/// A hidden layer's gradient, and one of its first columns alone.
+template <>
+void add_rows<GradientSum>(Rows& rows) {
+  for (const int32_t batch : kBatches)
+    add(rows, int64_t{batch} * kColumns,
+        memory_row(GradientSum::name, "", sizes(batch, kColumns), [batch](Workspace& w) {
+          const int64_t elements = int64_t{batch} * kColumns;
+          constexpr int32_t kPart = kColumns / 2;
+          return GradientSum{.rows = {w.state(batch), batch},
+                             .columns = kColumns,
+                             .terms = {{w.uniforms(elements, -1.0f, 1.0f), kColumns},
+                                       {w.uniforms(int64_t{batch} * kPart, -1.0f, 1.0f), kPart}},
+                             .out = w.zeros(elements)};
+        }));
 }
 
 namespace {
@@ -250,6 +252,7 @@ void add_rows<OptimizerUpdate>(Rows& rows) {
                      [count](Workspace& w) {
                        return OptimizerUpdate{.optimizer = math::Optimizer::of<Rule>(),
                                               .settings = {.weight_decay = 0.01f},
+                                              .rate = 0.5f,
                                               .state = w.state(1),
                                               .count = count,
                                               .weight = w.uniforms(count, -0.1f, 0.1f),

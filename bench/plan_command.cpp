@@ -35,6 +35,10 @@ std::string shape_of(const LikelihoodTerms& op) {
   return shape({int64_t{op.inputs.capacity()} * op.samples, int64_t{op.parameters()} * op.columns});
 }
 std::string shape_of(const LikelihoodMean& op) { return shape({op.rows.capacity(), op.columns}); }
+std::string shape_of(const CategoricalTerms& op) { return shape({op.rows.capacity(), op.classes}); }
+std::string shape_of(const L1Terms& op) { return shape({op.rows.capacity(), op.columns}); }
+std::string shape_of(const GradientSum& op) { return shape({op.rows.capacity(), op.columns}); }
+std::string shape_of(const SquaredDistance& op) { return shape({op.rows.capacity(), op.columns}); }
 std::string shape_of(const ColumnSum& op) { return shape({op.rows.capacity(), op.columns}); }
 std::string shape_of(const SquaredNorm& op) { return shape({op.count}); }
 std::string shape_of(const OptimizerUpdate& op) { return shape({op.count}); }

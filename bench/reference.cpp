@@ -68,6 +68,31 @@ double stored(const GatherBatch& op, int64_t element) {
   return 0.0;
 }
 
+/// A quantity of noise for an element's corruption, if it takes any.
+template <class C>
+double corruption_noise(const GatherBatch& op, uint32_t row, int64_t column) {
+  const uint64_t subsequence =
+      math::noise_subsequence(math::NoiseStream::corrupt, op.batch.state->step);
+  const uint64_t group = math::noise_group(row, static_cast<uint32_t>(column / 4));
+  if (C::noise == math::CorruptionNoise::normal)
+    return normal(op.seed, subsequence, group, column % 4);
+  return math::uniform(random_bits(op.seed, subsequence, group, column % 4));
+}
+
+/// What the network reads of an element x: by cases, as the corruptions are described.
+double corrupted(const GatherBatch& op, float x, uint32_t row, int64_t column) {
+  const double level = op.corruption_level;
+  double input = x;
+  op.corruption.visit([&](auto member) {
+    using C = decltype(member);
+    const double noise = corruption_noise<C>(op, row, column);
+    if (std::is_same_v<C, math::GaussianCorruption>) input = x + level * noise;
+    if (std::is_same_v<C, math::Masking> && noise < level) input = 0.0;
+    if (std::is_same_v<C, math::SaltAndPepper> && noise < level) input = noise < level / 2 ? 0 : 1;
+  });
+  return input;
+}
+
 void run_op(const GatherBatch& op) {
   const StepState& state = *op.batch.state;
   const uint32_t length = op.window == 0 ? op.count : op.window;
@@ -99,13 +124,13 @@ void run_op(const GatherBatch& op) {
         x = dequantize ? as_float((value + noise) / 256.0) : (noise < unit ? 1.0f : 0.0f);
       }
       op.x[i * op.columns + c] = x;
-      if (op.x_bf16 != nullptr) op.x_bf16[i * op.columns + c] = math::to_bfloat16(x);
+      if (op.input) put(op.input, i * op.columns + c, corrupted(op, x, row, c));
     }
   }
   const int64_t active = int64_t{op.batch.active()} * op.columns;
   const int64_t all = int64_t{op.batch.capacity()} * op.columns;
   std::fill(op.x + active, op.x + all, 0.0f);
-  if (op.x_bf16 != nullptr) std::fill(op.x_bf16 + active, op.x_bf16 + all, math::Bfloat16{});
+  for (int64_t i = active; op.input && i < all; ++i) put(op.input, i, 0.0);
   std::fill(op.row_ids + op.batch.active(), op.row_ids + op.batch.capacity(), 0u);
 }
 std::vector<Output> outputs_of(const GatherBatch& op) {
@@ -113,10 +138,12 @@ std::vector<Output> outputs_of(const GatherBatch& op) {
   const bool dequantize = op.view == DataView::dequantized;
   std::vector<Output> outputs = {{"x", op.x, count, dequantize ? 2.0 : 0.0},
                                  {"row_ids", op.row_ids, op.batch.capacity()}};
+  if (!op.input) return outputs;
   // Floats of the same bits have the same bits in bfloat16.
-  if (op.x_bf16 != nullptr)
-    outputs.push_back(dequantize ? output("x_bf16", op.x_bf16, count, 2.0)
-                                 : Output{"x_bf16", op.x_bf16, count, 0.0, Format::bf16});
+  double roundings = dequantize ? 2.0 : 0.0;
+  if (op.corruption == math::Corruption::of<math::GaussianCorruption>()) roundings += kElementwise;
+  outputs.push_back(roundings > 0.0 ? output("input", op.input, count, roundings)
+                                    : Output{"input", op.input.data, count, 0.0, op.input.format});
   return outputs;
 }
 
@@ -128,8 +155,7 @@ double epsilon(const LatentOp& op, int64_t input, int64_t sample, int64_t column
   if (source.buffer != nullptr)
     return source.buffer[(input * op.samples + sample) * op.latent + column];
   const int64_t quad = sample * ((op.latent + 3) / 4) + column / 4;
-  return normal(source.seed,
-                math::noise_subsequence(math::NoiseStream::epsilon, op.inputs.state->step),
+  return normal(source.seed, math::noise_subsequence(source.stream, op.inputs.state->step),
                 math::noise_group(source.row_ids[input], static_cast<uint32_t>(quad)), column % 4);
 }
 
@@ -145,13 +171,14 @@ void run_op(const LatentForward& op) {
             math::reparameterize(mu, logvar, epsilon(op, b, l, c)));
       kl += math::gaussian_kl(mu, logvar);
     }
-    op.kl[b] = as_float(kl);
+    if (op.kl != nullptr) op.kl[b] = as_float(kl);
   }
 }
 std::vector<Output> outputs_of(const LatentForward& op) {
   const int64_t inputs = op.inputs.active();
-  return {output("z", op.z, inputs * op.samples * op.latent, kElementwise),
-          {"kl", op.kl, inputs, sum_of(op.latent)}};
+  std::vector<Output> outputs = {output("z", op.z, inputs * op.samples * op.latent, kElementwise)};
+  if (op.kl != nullptr) outputs.push_back({"kl", op.kl, inputs, sum_of(op.latent)});
+  return outputs;
 }
 
 void run_op(const LatentBackward& op) {
@@ -180,66 +207,6 @@ std::vector<Output> outputs_of(const LatentBackward& op) {
           output("grad_logvar", op.grad_logvar, span(op.grad_logvar_stride), sum_of(op.samples))};
 }
 
-// Likelihoods
-
-template <class L>
-void terms(const LikelihoodTerms& op) {
-  const int64_t rows = static_cast<int64_t>(op.inputs.active()) * op.samples;
-  const double log_variance = op.log_variance == nullptr ? 0.0 : *op.log_variance;
-  const Reals grad_output = op.grad_output == nullptr ? Reals(op.output) : Reals(op.grad_output);
-#pragma omp parallel for
-  for (int64_t row = 0; row < rows; ++row) {
-    double nll = 0.0, grad_log_variance = 0.0;
-    const int64_t first = row * L::parameters * op.columns;
-    for (int64_t c = 0; c < op.columns; ++c) {
-      double parameter[L::parameters];
-      for (int p = 0; p < L::parameters; ++p) parameter[p] = op.output[first + p * op.columns + c];
-      const double x = op.x[row / op.samples * op.columns + c];
-      const auto t = L::terms(x, parameter, log_variance);
-      nll += t.nll;
-      grad_log_variance += t.grad_log_variance;
-      if (!op.gradients) continue;
-      for (int p = 0; p < L::parameters; ++p)
-        put(grad_output, first + p * op.columns + c, t.grad_output[p] / static_cast<double>(rows));
-    }
-    op.nll[row] = as_float(nll);
-    if (op.gradients && op.grad_log_variance != nullptr)
-      op.grad_log_variance[row] = as_float(grad_log_variance / static_cast<double>(rows));
-  }
-}
-void run_op(const LikelihoodTerms& op) {
-  op.likelihood.visit([&](auto likelihood) { terms<decltype(likelihood)>(op); });
-}
-std::vector<Output> outputs_of(const LikelihoodTerms& op) {
-  const int64_t rows = static_cast<int64_t>(op.inputs.active()) * op.samples;
-  std::vector<Output> outputs = {{"nll", op.nll, rows, sum_of(op.columns)}};
-  const int64_t elements = rows * op.parameters() * op.columns;
-  if (op.gradients)
-    outputs.push_back(op.grad_output == nullptr
-                          ? Output{"output", op.output, elements, kElementwise}
-                          : output("grad_output", op.grad_output, elements, kElementwise));
-  if (op.gradients && op.grad_log_variance != nullptr)
-    outputs.push_back({"grad_log_variance", op.grad_log_variance, rows, sum_of(op.columns)});
-  return outputs;
-}
-
-void run_op(const LikelihoodMean& op) {
-  op.likelihood.visit([&](auto likelihood) {
-    using L = decltype(likelihood);
-#pragma omp parallel for
-    for (int64_t row = 0; row < op.rows.active(); ++row)
-      for (int64_t c = 0; c < op.columns; ++c) {
-        double parameter[L::parameters];
-        for (int p = 0; p < L::parameters; ++p)
-          parameter[p] = op.output[(row * L::parameters + p) * op.columns + c];
-        op.mean[row * op.columns + c] = as_float(L::mean(parameter));
-      }
-  });
-}
-std::vector<Output> outputs_of(const LikelihoodMean& op) {
-  return {{"mean", op.mean, static_cast<int64_t>(op.rows.active()) * op.columns, kElementwise}};
-}
-
 // Reductions
 
 void run_op(const ColumnSum& op) {
@@ -250,6 +217,37 @@ void run_op(const ColumnSum& op) {
   }
 }
 std::vector<Output> outputs_of(const ColumnSum& op) { return {{"out", op.out, op.columns, 2.0}}; }
+
+void run_op(const SquaredDistance& op) {
+#pragma omp parallel for
+  for (int64_t r = 0; r < op.rows.active(); ++r) {
+    double sum = 0.0;
+    for (int64_t c = 0; c < op.columns; ++c) {
+      const double difference = static_cast<double>(op.x[r / op.rows.per_input * op.columns + c]) -
+                                op.y[r * op.columns + c];
+      sum += difference * difference;
+    }
+    op.distance[r] = as_float(sum);
+  }
+}
+std::vector<Output> outputs_of(const SquaredDistance& op) {
+  return {{"distance", op.distance, op.rows.active(), sum_of(op.columns)}};
+}
+
+void run_op(const GradientSum& op) {
+#pragma omp parallel for
+  for (int64_t r = 0; r < op.rows.active(); ++r)
+    for (int64_t c = 0; c < op.columns; ++c) {
+      double sum = 0.0;
+      for (const GradientSum::Term& term : op.terms)
+        if (term.data && c < term.columns) sum += at(term.data, r * term.columns + c);
+      put(op.out, r * op.columns + c, sum);
+    }
+}
+std::vector<Output> outputs_of(const GradientSum& op) {
+  return {output("out", op.out, int64_t{op.rows.active()} * op.columns,
+                 sum_of(GradientSum::kMostTerms))};
+}
 
 void run_op(const SquaredNorm& op) {
   std::fill(op.partial, op.partial + arena_chunks(op.count), 0.0f);

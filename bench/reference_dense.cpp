@@ -113,6 +113,10 @@ void run_op(const DenseBackwardWeights& op) {
   for (int64_t o = 0; o < op.out; ++o) {
     std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
     double grad_bias = 0.0;
+    if (op.accumulate) {
+      sum = doubles(op.grad_weight, o * op.in, op.in);
+      grad_bias = op.grad_bias[o];
+    }
     for (int64_t r = 0; r < op.rows.active(); ++r) {
       const double grad = at(op.grad_y, r * op.out + o);
       grad_bias += grad;

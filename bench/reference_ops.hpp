@@ -40,10 +40,18 @@ inline Output output(std::string_view name, const Reals& numbers, int64_t count,
 void run_op(const DenseForward& op);
 void run_op(const DenseBackwardInput& op);
 void run_op(const DenseBackwardWeights& op);
+void run_op(const LikelihoodTerms& op);
+void run_op(const LikelihoodMean& op);
+void run_op(const CategoricalTerms& op);
+void run_op(const L1Terms& op);
 void run_op(const OptimizerUpdate& op);
 std::vector<Output> outputs_of(const DenseForward& op);
 std::vector<Output> outputs_of(const DenseBackwardInput& op);
 std::vector<Output> outputs_of(const DenseBackwardWeights& op);
+std::vector<Output> outputs_of(const LikelihoodTerms& op);
+std::vector<Output> outputs_of(const LikelihoodMean& op);
+std::vector<Output> outputs_of(const CategoricalTerms& op);
+std::vector<Output> outputs_of(const L1Terms& op);
 std::vector<Output> outputs_of(const OptimizerUpdate& op);
 
 }  // namespace elbo::reference

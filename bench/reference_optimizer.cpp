@@ -9,21 +9,24 @@ struct Slot {
   double weight, first_moment, second_moment;
 };
 
-void update(math::Sgd, Slot& s, double grad, const math::OptimizerSettings& o, const StepState& t) {
+/// The state's, its learning rate times the op's part of it.
+struct Step {
+  double learning_rate, correction1, correction2;
+};
+
+void update(math::Sgd, Slot& s, double grad, const math::OptimizerSettings& o, const Step& t) {
   s.first_moment = o.momentum * s.first_moment + grad + o.weight_decay * s.weight;
   s.weight -= t.learning_rate * s.first_moment;
 }
-void update(math::Adam, Slot& s, double grad, const math::OptimizerSettings& o,
-            const StepState& t) {
+void update(math::Adam, Slot& s, double grad, const math::OptimizerSettings& o, const Step& t) {
   grad += o.weight_decay * s.weight;
   s.first_moment = o.beta1 * s.first_moment + (1.0 - o.beta1) * grad;
   s.second_moment = o.beta2 * s.second_moment + (1.0 - o.beta2) * grad * grad;
   s.weight -= t.learning_rate * t.correction1 * s.first_moment /
               (std::sqrt(s.second_moment) * t.correction2 + o.epsilon);
 }
-void update(math::AdamW, Slot& s, double grad, const math::OptimizerSettings& o,
-            const StepState& t) {
-  s.weight *= 1.0 - static_cast<double>(t.learning_rate) * o.weight_decay;
+void update(math::AdamW, Slot& s, double grad, const math::OptimizerSettings& o, const Step& t) {
+  s.weight *= 1.0 - t.learning_rate * o.weight_decay;
   math::OptimizerSettings without_decay = o;
   without_decay.weight_decay = 0.0f;
   update(math::Adam{}, s, grad, without_decay, t);
@@ -44,8 +47,12 @@ void end_step(const OptimizerUpdate& op) {
   const int64_t rows = end.inputs.active();
   StepRecord& record = record_of(op, op.state->step);
   record = {.step = op.state->step + 1, .epoch = op.state->epoch};
-  record.nll = as_float(sum(end.nll, rows * end.samples) / static_cast<double>(rows * end.samples));
-  if (end.kl != nullptr) record.kl = as_float(sum(end.kl, rows) / static_cast<double>(rows));
+  for (int i = 0; i < kMostStepTerms; ++i) {
+    const StepTerm& term = end.terms[i];
+    const int64_t values = rows * term.per_input;
+    if (term.values != nullptr)
+      record.terms[i] = as_float(sum(term.values, values) / static_cast<double>(values));
+  }
   record.learning_rate = op.state->learning_rate;
   record.beta = op.state->beta;
   if (op.squared_norm != nullptr)
@@ -63,12 +70,14 @@ void run_op(const OptimizerUpdate& op) {
     for (int64_t k = 0; k < arena_chunks(op.count); ++k) square += op.squared_norm[k];
     scale = std::min(1.0, op.clip_norm / (std::sqrt(square) + kClipEpsilon));
   }
+  const Step step = {static_cast<double>(op.rate) * op.state->learning_rate, op.state->correction1,
+                     op.state->correction2};
   op.optimizer.visit([&](auto optimizer) {
     const bool has_second = decltype(optimizer)::moments > 1;
 #pragma omp parallel for
     for (int64_t i = 0; i < op.count; ++i) {
       Slot s = {op.weight[i], op.first_moment[i], has_second ? op.second_moment[i] : 0.0};
-      update(optimizer, s, scale * op.grad[i], op.settings, *op.state);
+      update(optimizer, s, scale * op.grad[i], op.settings, step);
       op.weight[i] = as_float(s.weight);
       op.first_moment[i] = as_float(s.first_moment);
       if (has_second) op.second_moment[i] = as_float(s.second_moment);
@@ -90,8 +99,7 @@ std::vector<Output> outputs_of(const OptimizerUpdate& op) {
   if (op.end.ring == nullptr) return outputs;
   StepRecord& record = record_of(op, op.state->step);
   for (const Output& part : {Output{"state", op.state, sizeof(StepState) / 4},
-                             {"record.nll", &record.nll, 1, 2.0},
-                             {"record.kl", &record.kl, 1, 2.0},
+                             {"record.terms", record.terms, kMostStepTerms, 2.0},
                              {"record.step", &record.step, 4},
                              {"record.learning_rate", &record.learning_rate, 2},
                              {"record.gradient_norm", &record.gradient_norm, 1, 2.0},

@@ -55,6 +55,8 @@ class Workspace {
   uint32_t* integers(int64_t count) { return allocate<uint32_t>(count); }
   /// `first`, first + 1, ...
   uint32_t* counting(int64_t count, uint32_t first = 0);
+  /// Of 0 .. classes-1.
+  int32_t* labels(int64_t count, int32_t classes);
   /// Uniform in [low, high).
   float* uniforms(int64_t count, float low, float high);
   Reals uniforms(Format format, int64_t count, float low, float high);

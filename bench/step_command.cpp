@@ -71,7 +71,7 @@ void run_step_command(const StepCommand& command, const std::string& device_name
     milliseconds.push_back(took.count() / static_cast<double>(timing.block));
     if (4 * (i + 1) <= 3 * blocks) continue;
     for (const StepRecord& record : training.pass.records(block))
-      losses.push_back(record.nll + record.beta * record.kl);
+      losses.push_back(record.terms[0] + record.beta * record.terms[1]);
   }
   const int64_t steps = blocks * timing.block;
   losses.erase(losses.begin(), losses.end() - steps / 4);

@@ -84,7 +84,7 @@ TrainingStep::TrainingStep(const StepModel& step_model, Dataset data, const Step
             Model::Purpose::training),
       pass(model, dataset.split("train"),
            {.plan = step_plan(model.config, dataset.split("train").size())}) {
-  initial_weights_ = model.vae.initial_weights(kWeightSeed, nullptr);
+  initial_weights_ = model.architecture.initial_weights(kWeightSeed, nullptr);
   restart();
 }
 

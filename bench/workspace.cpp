@@ -46,6 +46,12 @@ uint8_t* Workspace::bytes(int64_t count) {
       random<uint8_t>(count, [](uint32_t bits) { return static_cast<uint8_t>(bits & 0xffu); }));
 }
 
+int32_t* Workspace::labels(int64_t count, int32_t classes) {
+  return put(random<int32_t>(count, [&](uint32_t bits) {
+    return static_cast<int32_t>(bits % static_cast<uint32_t>(classes));
+  }));
+}
+
 uint32_t* Workspace::counting(int64_t count, uint32_t first) {
   std::vector<uint32_t> values(static_cast<size_t>(count));
   std::iota(values.begin(), values.end(), first);

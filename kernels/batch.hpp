@@ -7,6 +7,7 @@
 #include "kernels/core/access.hpp"
 #include "kernels/core/dtype.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/math/corruption.hpp"
 #include "kernels/math/permutation.hpp"
 #include "kernels/math/window.hpp"
 
@@ -28,6 +29,9 @@ enum class DataView : int32_t {
 /// Window n, counted from the start of training, is in slot n % 2 of `rows` and `index`, whose
 /// places the host fills anew while the other slot is read.
 ///
+/// `input` is what the network reads where that is not x itself: x corrupted, x in bfloat16, or
+/// both. Noise is drawn for it as for the view.
+///
 /// Rows past the active ones are set to zero. Noise is addressed by (row of the data set, column,
 /// step). Bit-identical on every device.
 struct GatherBatch {
@@ -42,10 +46,12 @@ struct GatherBatch {
   bool shuffle = false;
   DataView view = DataView::raw;
   uint64_t seed = 0;
+  math::Corruption corruption = {};
+  float corruption_level = 0.0f;  // see math/corruption.hpp
   Rows batch;
-  float* x = nullptr;                // [batch, columns]
-  math::Bfloat16* x_bf16 = nullptr;  // the same in bfloat16, or null
-  uint32_t* row_ids = nullptr;       // [batch]
+  float* x = nullptr;           // [batch, columns]
+  Reals input = {};             // [batch, columns], or null
+  uint32_t* row_ids = nullptr;  // [batch]
 
   AccessList accesses() const {
     const int64_t b = batch.capacity(), elements = b * columns;
@@ -54,7 +60,7 @@ struct GatherBatch {
         .reads_raw(rows, elements, size_of(dtype))
         .reads(index, index == nullptr ? 0 : b)
         .writes(x, elements)
-        .writes(x_bf16, elements)
+        .writes(input, elements)
         .writes(row_ids, b);
   }
   double flops() const { return 0.0; }

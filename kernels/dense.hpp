@@ -1,6 +1,6 @@
 // Contract: dense layers. Weights are [out, in], as in PyTorch; all matrices row-major and packed.
-// Outputs are overwritten (=), never accumulated. Sums run in float, in an order that depends on
-// the shapes alone, so results are bit-repeatable on a device.
+// Outputs are overwritten (=), but where a layer's gradients say otherwise. Sums run in float, in
+// an order that depends on the shapes alone, so results are bit-repeatable on a device.
 //
 // The two factors of a product are both float or both bfloat16; bfloat16 ones, and float ones
 // multiplied as TF32 (10 mantissa bits), are for CUDA alone.
@@ -67,7 +67,8 @@ struct DenseBackwardInput {
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };
 
-/// grad_weight = grad_y^T x and grad_bias = column sums of grad_y.
+/// grad_weight = grad_y^T x and grad_bias = column sums of grad_y; with `accumulate` they are added
+/// to what is there, for a layer that is applied several times.
 struct DenseBackwardWeights {
   static constexpr std::string_view name = "dense_backward_weights";
   Rows rows;
@@ -77,11 +78,13 @@ struct DenseBackwardWeights {
   float* grad_weight = nullptr;  // [out, in]
   float* grad_bias = nullptr;    // [out]
   bool tf32 = false;
+  bool accumulate = false;
 
   AccessList accesses() const {
     const int64_t m = rows.capacity();
-    return AccessList()
-        .reads(rows.state, 1)
+    AccessList list;
+    if (accumulate) list.reads(grad_weight, int64_t{in} * out).reads(grad_bias, out);
+    return list.reads(rows.state, 1)
         .reads(grad_y, m * out)
         .reads(x, m * in)
         .writes(grad_weight, int64_t{in} * out)

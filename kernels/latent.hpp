@@ -9,24 +9,26 @@
 
 namespace elbo {
 
-/// Where a latent op's epsilon comes from: drawn in registers, addressed by (row of the data set,
-/// sample, element, step), or read from a buffer (cuRAND's generator, golden tests).
+/// Where a latent op's epsilon comes from: drawn in registers, addressed by (stream; row of the
+/// data set, sample, element, step), or read from a buffer (cuRAND's generator, golden tests).
 struct EpsilonSource {
   uint64_t seed = 0;
   const uint32_t* row_ids = nullptr;  // [inputs] the data set's rows in this batch
   const float* buffer = nullptr;      // [inputs * samples, latent], or null: draw
+  math::NoiseStream stream = math::NoiseStream::epsilon;
 };
 
 /// The posterior's parameters: mu and logvar of input b start at b * stride from the pointers.
-/// A logvar_stride of 0 shares one log-variance per latent among all inputs.
+/// A stride of 0 shares one row among all inputs.
 struct PosteriorView {
-  const float* mu = nullptr;      // [inputs, latent]
+  const float* mu = nullptr;      // [inputs, latent] or [latent]
   const float* logvar = nullptr;  // [inputs, latent] or [latent]
   int32_t mu_stride = 0;
   int32_t logvar_stride = 0;
 };
 
-/// z[b*samples + l, :] = mu[b, :] + exp(logvar[b, :] / 2) * epsilon, and kl[b] in nats.
+/// z[b*samples + l, :] = mu[b, :] + exp(logvar[b, :] / 2) * epsilon, and kl[b] in nats (unless kl
+/// is null). With the prior as posterior, mu = logvar = 0, z are draws from it.
 struct LatentForward {
   static constexpr std::string_view name = "latent_forward";
   Rows inputs;
@@ -35,7 +37,7 @@ struct LatentForward {
   PosteriorView posterior;
   EpsilonSource epsilon;
   Reals z;              // [inputs * samples, latent]
-  float* kl = nullptr;  // [inputs]
+  float* kl = nullptr;  // [inputs], or null
 
   AccessList accesses() const {
     const int64_t b = inputs.capacity();

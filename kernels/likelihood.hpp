@@ -11,14 +11,15 @@ namespace elbo {
 
 /// nll[r] = -log p(x[r / samples, :] | output[r, :]) in nats, summed over the columns.
 ///
-/// With `gradients`, output is overwritten by the gradient of sum(nll) / (active rows * samples),
-/// or that goes to grad_output in bfloat16 where there is one, and grad_log_variance[r] holds row
-/// r's share of the shared log-variance's (if there is one).
-/// output[r, :] holds the likelihood's parameters in blocks: all means, then all log-variances.
+/// With `gradients`, output is overwritten by the gradient of weight * sum(nll) / (active rows *
+/// samples), or that goes to grad_output in bfloat16 where there is one, and grad_log_variance[r]
+/// holds row r's share of the shared log-variance's (if there is one). output[r, :] holds the
+/// likelihood's parameters in blocks: all means, then all log-variances.
 struct LikelihoodTerms {
   static constexpr std::string_view name = "likelihood_terms";
   math::Likelihood likelihood;
   bool gradients = true;
+  float weight = 1.0f;  // of this loss among others
   Rows inputs;
   int32_t samples = 1;
   int32_t columns = 0;

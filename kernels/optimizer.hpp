@@ -13,12 +13,14 @@ namespace elbo {
 /// Keeps clipping's division finite; PyTorch's clip_grad_norm_ uses the same.
 inline constexpr double kClipEpsilon = 1e-6;
 
-/// What a step reports: means over the batch, in nats per input.
+/// Quantities that a step may report.
+inline constexpr int kMostStepTerms = 12;
+
+/// What a step reports.
 struct StepRecord {
   uint64_t step = 0;  // steps completed, this one included
   uint64_t epoch = 0;
-  float nll = 0.0f;  // mean over the samples too
-  float kl = 0.0f;
+  float terms[kMostStepTerms] = {};  // means over the batch of StepEnd's
   float learning_rate = 0.0f;
   float beta = 0.0f;
   float gradient_norm = -1.0f;  // before clipping; -1 when not clipping
@@ -62,6 +64,12 @@ struct StepPlan {
   }
 };
 
+/// A quantity that a step reports: `per_input` values for each input of the batch.
+struct StepTerm {
+  const float* values = nullptr;  // [inputs * per_input], or null
+  int32_t per_input = 1;
+};
+
 /// What the parts of the work that ends a step tell each other.
 struct StepScratch {
   uint32_t parts_done = 0;  // 0 between runs
@@ -73,21 +81,21 @@ struct StepScratch {
 struct StepEnd {
   StepPlan plan;
   Rows inputs;
-  int32_t samples = 1;
-  const float* nll = nullptr;  // [inputs * samples]
-  const float* kl = nullptr;   // [inputs], or null
+  StepTerm terms[kMostStepTerms] = {};
   StepRecord* ring = nullptr;  // [ring_size]
   int32_t ring_size = 0;
   StepScratch* scratch = nullptr;  // [1], zero before the first run
 };
 
-/// One update of every parameter. With clip_norm > 0 the gradient is first scaled by
-/// min(1, clip_norm / (norm + kClipEpsilon)), the norm from SquaredNorm's partials. With an `end`,
-/// whichever part of the work is done last ends the step: nothing may read the state after it.
+/// One update of parameters that lie side by side. With clip_norm > 0 the gradient is first scaled
+/// by min(1, clip_norm / (norm + kClipEpsilon)), the norm from SquaredNorm's partials. With an
+/// `end`, whichever part of the work is done last ends the step: nothing may read the state after
+/// it.
 struct OptimizerUpdate {
   static constexpr std::string_view name = "optimizer_update";
   math::Optimizer optimizer;
   math::OptimizerSettings settings;
+  float rate = 1.0f;  // what the state's learning rate is multiplied by
   StepState* state = nullptr;
   int64_t count = 0;
   float* weight = nullptr;         // [count]
@@ -109,11 +117,8 @@ struct OptimizerUpdate {
     list.reads(state, 1);
     if (end.ring == nullptr) return list;
     const int64_t rows = end.inputs.capacity();
-    return list.reads(end.nll, rows * end.samples)
-        .reads(end.kl, rows)
-        .writes(state, 1)
-        .writes(end.scratch, 1)
-        .writes(end.ring, end.ring_size);
+    for (const StepTerm& term : end.terms) list.reads(term.values, rows * term.per_input);
+    return list.writes(state, 1).writes(end.scratch, 1).writes(end.ring, end.ring_size);
   }
   double flops() const { return 0.0; }
 };

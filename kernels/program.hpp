@@ -8,10 +8,13 @@
 #include <vector>
 
 #include "kernels/batch.hpp"
+#include "kernels/classification.hpp"
 #include "kernels/dense.hpp"
+#include "kernels/gradient_sum.hpp"
 #include "kernels/latent.hpp"
 #include "kernels/likelihood.hpp"
 #include "kernels/optimizer.hpp"
+#include "kernels/penalty.hpp"
 #include "kernels/random.hpp"
 #include "kernels/reduce.hpp"
 
@@ -19,7 +22,8 @@ namespace elbo {
 
 using Op = std::variant<RandomFill, PermutationFill, GatherBatch, DenseForward, DenseBackwardInput,
                         DenseBackwardWeights, LatentForward, LatentBackward, LikelihoodTerms,
-                        LikelihoodMean, ColumnSum, SquaredNorm, OptimizerUpdate>;
+                        LikelihoodMean, CategoricalTerms, L1Terms, GradientSum, ColumnSum,
+                        SquaredDistance, SquaredNorm, OptimizerUpdate>;
 
 using Program = std::vector<Op>;
 

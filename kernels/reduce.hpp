@@ -26,6 +26,26 @@ struct ColumnSum {
   double flops() const { return static_cast<double>(rows.capacity()) * columns; }
 };
 
+/// distance[r] = sum over c of (x[r / samples, c] - y[r, c])^2, samples = rows.per_input.
+struct SquaredDistance {
+  static constexpr std::string_view name = "squared_distance";
+  Rows rows;  // of y
+  int32_t columns = 0;
+  const float* x = nullptr;   // [inputs, columns]
+  const float* y = nullptr;   // [rows, columns]
+  float* distance = nullptr;  // [rows]
+
+  AccessList accesses() const {
+    const int64_t r = rows.capacity();
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(x, int64_t{rows.inputs} * columns)
+        .reads(y, r * columns)
+        .writes(distance, r);
+  }
+  double flops() const { return 0.0; }
+};
+
 /// Elements per partial sum of SquaredNorm; also the grain of OptimizerUpdate.
 inline constexpr int64_t kArenaChunk = 16384;
 constexpr int64_t arena_chunks(int64_t count) { return (count + kArenaChunk - 1) / kArenaChunk; }

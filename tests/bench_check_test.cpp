@@ -26,7 +26,8 @@ std::shared_ptr<Device> emulated_device() {
 Rows small_rows() {
   const std::regex wanted(
       "(random_fill|latent_|likelihood_).*/(4096|128x20|20x50/samples=50|128x784)|"
-      "permutation_fill/60000|gather_batch/.*/128x784|column_sum/1024x32|"
+      "permutation_fill/60000|(gather_batch|l1_terms).*/128x784|categorical_terms/.*/128x10|"
+      "(gradient_sum|squared_distance)/128x784|column_sum/1024x32|"
       "(squared_norm|optimizer_update).*/652824|"
       "dense.*/(256x64|32x256)/B=128/(tf32|bf16)|step/784-400-z20/bernoulli/B=128/(tf32|bf16)");
   Rows rows = all_rows();

@@ -146,13 +146,25 @@ TEST_F(CliErrors, ValuesThatAreNoNumbers) {
 
 TEST_F(CliErrors, FlagsOutOfRange) {
   const std::vector<std::pair<const char*, const char*>> wrong = {
-      {"epochs", "-1"},        {"epochs", "0"},          {"batch-size", "0"},
-      {"latent-dim", "-3"},    {"hidden", "5,-2"},       {"hidden", "5,,2"},
-      {"samples", "0"},        {"beta", "-1"},           {"validation-fraction", "1"},
-      {"learning-rate", "0"},  {"seed", "-1"},           {"threads", "-2"},
-      {"learning-rate", "1x"}, {"epochs", "2.5"},        {"epochs", "99999999999999999999"},
-      {"mse-variance", "nan"}, {"metrics-interval", "0"},
-      {"data-window", "-1"},   {"data-window", "127"}};
+      {"epochs", "-1"},
+      {"epochs", "0"},
+      {"batch-size", "0"},
+      {"latent-dim", "-3"},
+      {"hidden", "5,-2"},
+      {"hidden", "5,,2"},
+      {"samples", "0"},
+      {"beta", "-1"},
+      {"validation-fraction", "1"},
+      {"learning-rate", "0"},
+      {"seed", "-1"},
+      {"threads", "-2"},
+      {"learning-rate", "1x"},
+      {"epochs", "2.5"},
+      {"epochs", "99999999999999999999"},
+      {"mse-variance", "nan"},
+      {"metrics-interval", "0"},
+      {"data-window", "-1"},
+      {"data-window", "127"}};
   for (const auto& [key, value] : wrong)
     expect_bad_training({"train", data_, "--out", path("out"), "--" + std::string(key), value},
                         kUsage, {std::string(key) + ": got '"});

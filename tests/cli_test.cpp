@@ -49,8 +49,8 @@ class Cli : public testing::Test {
 TEST_F(Cli, VersionIsOneLine) { EXPECT_EQ(expect_done({"--version"}), "elbo " ELBO_VERSION "\n"); }
 
 TEST_F(Cli, HelpFitsTheTerminal) {
-  for (const char* command : {"", "train", "resume", "evaluate", "sample", "reconstruct", "encode",
-                              "decode", "inspect", "list", "generate"}) {
+  for (const char* command : {"", "train", "resume", "evaluate", "analyze", "sample", "reconstruct",
+                              "encode", "decode", "inspect", "list", "generate"}) {
     std::vector<std::string> arguments = {"--help"};
     if (*command != '\0') arguments.insert(arguments.begin(), command);
     std::istringstream help(expect_done(arguments));
@@ -98,7 +98,7 @@ TEST_F(Cli, TheSummaryHoldsTheTestElbo) {
   EXPECT_EQ(summary.at("epoch"), 2);
   EXPECT_EQ(summary.at("stopped_early"), false);
   EXPECT_EQ(summary.at("test").at("count"), 6);
-  EXPECT_TRUE(summary.at("best_validation").at("elbo").is_number());
+  EXPECT_TRUE(summary.at("best_validation").at("score").is_number());
 }
 
 TEST_F(Cli, EvaluatePrintsOneObject) {

@@ -134,25 +134,30 @@ TEST_P(CudaDense, BackwardWeights) {
   struct Result {
     std::vector<float> grad_weight, grad_bias;
   };
-  for (const Shape& shape : shapes()) {
-    const auto run = [&](const std::shared_ptr<Device>& device) {
-      Workspace w(device, shape.shifted);
-      DenseBackwardWeights op;
-      op.rows = rows_of(w, shape);
-      op.in = shape.in;
-      op.out = shape.out;
-      op.grad_y = w.put(gradients(shape, 7));
-      op.x = w.put(odd_eighths(shape.rows() * shape.inputs(), 8));
-      op.grad_weight = w.output<float>(shape.outputs() * shape.inputs());
-      op.grad_bias = w.output<float>(shape.outputs());
-      w.run({op});
-      return Result{w.get(op.grad_weight, shape.outputs() * shape.inputs()),
-                    w.get(op.grad_bias, shape.outputs())};
-    };
-    const Result got = run(cuda_), want = run(cpu_);
-    EXPECT_TRUE(same_bits(got.grad_weight, want.grad_weight)) << shape;
-    EXPECT_TRUE(same_bits(got.grad_bias, want.grad_bias)) << shape;
-  }
+  for (const Shape& shape : shapes())
+    for (const bool accumulate : {false, true}) {
+      const size_t weights = shape.outputs() * shape.inputs();
+      const auto run = [&](const std::shared_ptr<Device>& device) {
+        Workspace w(device, shape.shifted);
+        const auto result = [&](size_t count, unsigned seed) {
+          return accumulate ? w.put(odd_eighths(count, seed)) : w.output<float>(count);
+        };
+        DenseBackwardWeights op;
+        op.accumulate = accumulate;
+        op.rows = rows_of(w, shape);
+        op.in = shape.in;
+        op.out = shape.out;
+        op.grad_y = w.put(gradients(shape, 7));
+        op.x = w.put(odd_eighths(shape.rows() * shape.inputs(), 8));
+        op.grad_weight = result(weights, 9);
+        op.grad_bias = result(shape.outputs(), 10);
+        w.run({op});
+        return Result{w.get(op.grad_weight, weights), w.get(op.grad_bias, shape.outputs())};
+      };
+      const Result got = run(cuda_), want = run(cpu_);
+      EXPECT_TRUE(same_bits(got.grad_weight, want.grad_weight)) << shape << ' ' << accumulate;
+      EXPECT_TRUE(same_bits(got.grad_bias, want.grad_bias)) << shape << ' ' << accumulate;
+    }
 }
 
 // Numbers that use all 24 bits: a product in reduced precision (TF32 keeps 11) would show.

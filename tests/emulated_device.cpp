@@ -29,20 +29,22 @@ struct Strided {
 class LoopProduct : public cuda::LibraryProduct {
  public:
   LoopProduct(int64_t rows, int64_t columns, int64_t depth, Strided left, Strided right,
-              float* result)
+              float* result, bool accumulate = false)
       : rows_(rows),
         columns_(columns),
         depth_(depth),
         left_(left),
         right_(right),
-        result_(result) {}
+        result_(result),
+        accumulate_(accumulate) {}
 
   void enqueue(cuda::Stream) override {
     for (int64_t i = 0; i < rows_; ++i)
       for (int64_t j = 0; j < columns_; ++j) {
-        double sum = 0.0;
+        float& result = result_[i * columns_ + j];
+        double sum = accumulate_ ? result : 0.0;
         for (int64_t k = 0; k < depth_; ++k) sum += left_.at(i, k) * right_.at(k, j);
-        result_[i * columns_ + j] = static_cast<float>(sum);
+        result = static_cast<float>(sum);
       }
   }
   bool whole() const override { return false; }
@@ -52,6 +54,7 @@ class LoopProduct : public cuda::LibraryProduct {
   int64_t rows_, columns_, depth_;
   Strided left_, right_;
   float* result_;
+  bool accumulate_;
 };
 
 std::unique_ptr<cuda::LibraryProduct> loop_product(const DenseForward& op) {
@@ -65,9 +68,9 @@ std::unique_ptr<cuda::LibraryProduct> loop_product(const DenseBackwardInput& op)
                                        Strided{op.weight.f32(), op.in, 1}, op.grad_x.f32());
 }
 std::unique_ptr<cuda::LibraryProduct> loop_product(const DenseBackwardWeights& op) {
-  return std::make_unique<LoopProduct>(op.out, op.in, op.rows.capacity(),
-                                       Strided{op.grad_y.f32(), 1, op.out},
-                                       Strided{op.x.f32(), op.in, 1}, op.grad_weight);
+  return std::make_unique<LoopProduct>(
+      op.out, op.in, op.rows.capacity(), Strided{op.grad_y.f32(), 1, op.out},
+      Strided{op.x.f32(), op.in, 1}, op.grad_weight, op.accumulate);
 }
 
 /// Flushes subnormals while in scope, as nvcc's -ftz=true makes a GPU do.

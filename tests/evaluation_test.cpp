@@ -17,7 +17,7 @@ constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 Model small_model(const Config& config, DType dtype = DType::f32, int threads = 1) {
   Model model(config, {{kSmallDim}, dtype}, make_cpu_device(threads), Model::Purpose::inference);
-  model.set_weights(model.vae.initial_weights(3, nullptr));
+  model.set_weights(model.architecture.initial_weights(3, nullptr));
   return model;
 }
 
@@ -171,8 +171,8 @@ TEST(Evaluation, CountsActiveUnits) {
   Model model = blank_model(config, DType::f32);
   EXPECT_EQ(Evaluator(model, data.split("train")).evaluate().active_units, 0);
   // Uniform columns have variance 1/12: weights 1 and 0.2 give codes above and below 0.01.
-  std::vector<float> weights(static_cast<size_t>(model.vae.layout().size()));
-  const auto at = static_cast<size_t>(model.vae.layout().find("posterior.weight")->offset);
+  std::vector<float> weights(static_cast<size_t>(model.architecture.layout().size()));
+  const auto at = static_cast<size_t>(model.architecture.layout().find("posterior.weight")->offset);
   weights[at] = 1.0f;
   weights[at + kSmallDim + 1] = 0.2f;
   model.set_weights(weights);

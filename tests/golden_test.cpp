@@ -84,8 +84,8 @@ class Golden : public testing::TestWithParam<fs::path> {
               {.plan = step_plan(config_, config_.batch_size),
                .shuffle = false,
                .external_epsilon = true}) {
-    std::vector<float> weights(static_cast<size_t>(model_.vae.layout().size()));
-    for (const Parameter& p : model_.vae.layout().parameters()) {
+    std::vector<float> weights(static_cast<size_t>(model_.architecture.layout().size()));
+    for (const Parameter& p : model_.architecture.layout().parameters()) {
       const std::vector<float> initial = golden_.floats("initial." + p.name);
       EXPECT_EQ(initial.size(), static_cast<size_t>(p.count())) << p.name;
       std::copy(initial.begin(), initial.end(), weights.begin() + p.offset);
@@ -102,7 +102,7 @@ class Golden : public testing::TestWithParam<fs::path> {
   }
   double loss() const {
     const StepRecord record = pass_.records(1).front();
-    return record.nll + record.beta * static_cast<double>(record.kl);
+    return record.terms[0] + record.beta * static_cast<double>(record.terms[1]);
   }
 
   std::vector<float> floats(const float* from, int64_t count) const {
@@ -163,7 +163,7 @@ TEST_P(Golden, ForwardAndGradients) {
          floats(latent.posterior.mu + b * latent.posterior.mu_stride, latent.latent))
       mean.push_back(v);
   expect_near(mean, golden_.values("posterior_mean"), "posterior_mean");
-  for (const Parameter& p : model_.vae.layout().parameters())
+  for (const Parameter& p : model_.architecture.layout().parameters())
     expect_near(part(model_.arena.gradients, p), golden_.values("gradient." + p.name), p.name);
 }
 
@@ -172,7 +172,7 @@ TEST_P(Golden, TwentySteps) {
   ASSERT_EQ(losses.size(), 20u);
   // A loss inherits what its weights have drifted, each by its gradient, in random directions.
   double inherited = 0.0;
-  for (const Parameter& p : model_.vae.layout().parameters()) {
+  for (const Parameter& p : model_.architecture.layout().parameters()) {
     const std::vector<double> bounds = drift(p), gradient = golden_.values("gradient." + p.name);
     for (size_t i = 0; i < bounds.size(); ++i)
       inherited += bounds[i] * bounds[i] * gradient[i] * gradient[i];
@@ -183,7 +183,7 @@ TEST_P(Golden, TwentySteps) {
     EXPECT_NEAR(loss(), losses[step], bound) << "step " << step;
   }
   RecordProperty("loss_bound", std::to_string(bound));
-  for (const Parameter& p : model_.vae.layout().parameters())
+  for (const Parameter& p : model_.architecture.layout().parameters())
     expect_near(part(model_.arena.weights, p), golden_.values("final." + p.name), drift(p), p.name);
 }
 

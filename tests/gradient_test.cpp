@@ -26,7 +26,7 @@ class Slope {
   }
 
   const std::vector<Parameter>& parameters() const {
-    return training_.model.vae.layout().parameters();
+    return training_.model.architecture.layout().parameters();
   }
   std::vector<float> gradient() {
     loss_at(weights_);
@@ -66,7 +66,7 @@ class Slope {
   double loss_at(const std::vector<float>& weights) {
     training_.model.set_weights(weights);
     const StepRecord record = training_.step();
-    return record.nll + record.beta * static_cast<double>(record.kl);
+    return record.terms[0] + record.beta * static_cast<double>(record.terms[1]);
   }
 
   SmallTraining training_;

@@ -141,7 +141,8 @@ TEST(Likelihood, BernoulliSumsToOne) {
     EXPECT_NEAR(::exp(-Bernoulli::terms(0.0, output, 0.0).nll) +
                     ::exp(-Bernoulli::terms(1.0, output, 0.0).nll),
                 1.0, 1e-14);
-    EXPECT_NEAR(Bernoulli::mean(output), ::exp(-Bernoulli::terms(1.0, output, 0.0).nll), 1e-14);
+    EXPECT_NEAR(Bernoulli::Mean::value(output[0]), ::exp(-Bernoulli::terms(1.0, output, 0.0).nll),
+                1e-14);
   }
 }
 

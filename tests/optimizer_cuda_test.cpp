@@ -51,6 +51,7 @@ TEST_P(CudaOptimizer, OptimizerUpdate) {
             state.correction2 = 5.3f;
             OptimizerUpdate op;
             op.optimizer = math::Optimizer::of<Rule>();
+            op.rate = 0.3f;
             op.settings.weight_decay = 0.1f;
             op.state = w.put(std::vector{state});
             op.count = size;
@@ -116,15 +117,18 @@ TEST_P(CudaOptimizer, EndsAStep) {
               op.state = w.put(std::vector{plan.at(step)});
               op.clip_norm = clipping ? 1.0f : 0.0f;
               op.squared_norm = clipping ? w.put(uniform_floats(1, 1, 2, 9)) : nullptr;
-              op.end = {
-                  .plan = plan,
-                  .inputs = {op.state, batch, 1},
-                  .samples = samples,
-                  .nll = w.put(uniform_floats(rows * static_cast<size_t>(samples), 64, 128, 7)),
-                  .kl = clipping ? nullptr : w.put(uniform_floats(rows, 8, 16, 8)),
-                  .ring = w.put(std::vector<StepRecord>(4)),
-                  .ring_size = 4,
-                  .scratch = w.put(std::vector<StepScratch>(1))};
+              // Alike in exponent, so that their sums are exact in double.
+              const auto values = [&](int32_t per_input, float low, float high) {
+                const size_t count = rows * static_cast<size_t>(per_input);
+                return StepTerm{w.put(uniform_floats(count, low, high, 7)), per_input};
+              };
+              op.end = {.plan = plan,
+                        .inputs = {op.state, batch, 1},
+                        .terms = {values(samples, 64, 128), {}, values(1, 8, 16)},
+                        .ring = w.put(std::vector<StepRecord>(4)),
+                        .ring_size = 4,
+                        .scratch = w.put(std::vector<StepScratch>(1))};
+              op.end.terms[kMostStepTerms - 1] = values(2, 1, 2);
               w.run({op});
               EXPECT_EQ(w.get(op.end.scratch, 1)[0].parts_done, 0u);
               return StepResult{w.get(op.state, 1)[0], w.get(op.end.ring, 4)};

@@ -55,11 +55,12 @@ TEST(Optimizer, FollowsItsTextbook) {
   const std::vector<float> start = uniform_floats(kCount, -1.0f, 1.0f, 1);
   for (const std::string_view name : math::Optimizers::names)
     for (const double weight_decay : {0.0, 0.125}) {
-      const StepPlan plan = one_row_plan(0.0625);
+      const StepPlan plan = one_row_plan(0.25);
       Workspace w(make_cpu_device(1));
       OptimizerUpdate op;
       op.optimizer = {math::Optimizers::find(name)};
       op.settings.weight_decay = static_cast<float>(weight_decay);
+      op.rate = 0.25f;  // of the state's learning rate: what the textbook is given
       op.count = kCount;
       op.weight = w.put(start);
       op.first_moment = w.put(std::vector<float>(kCount));
@@ -130,6 +131,7 @@ TEST(StepEnd, ReportsMeansOverActiveRowsAndMovesOn) {
   plan.batch_rows = 4;
   plan.beta.base = 0.25;
   OptimizerUpdate op;
+  op.rate = 0.5f;
   op.count = 3 * kArenaChunk;  // several tasks, the last of which ends the step
   for (float** array : {&op.weight, &op.first_moment, &op.second_moment})
     *array = w.put(std::vector<float>(static_cast<size_t>(op.count)));
@@ -138,9 +140,9 @@ TEST(StepEnd, ReportsMeansOverActiveRowsAndMovesOn) {
   auto* ring = w.output<StepRecord>(3);
   op.end = {.plan = plan,
             .inputs = {op.state, 4, 1},
-            .samples = 2,
-            .nll = w.put(std::vector<float>{1, 2, 3, 4, 5, 9, 1000, 1000}),
-            .kl = w.put(std::vector<float>{1, 2, 6, 1000}),
+            .terms = {{w.put(std::vector<float>{1, 2, 3, 4, 5, 9, 1000, 1000}), 2},
+                      {},
+                      {w.put(std::vector<float>{1, 2, 6, 1000}), 1}},
             .ring = ring,
             .ring_size = 3,
             .scratch = w.put(std::vector<StepScratch>(1))};
@@ -150,9 +152,12 @@ TEST(StepEnd, ReportsMeansOverActiveRowsAndMovesOn) {
   EXPECT_EQ(record.step, 2u);
   EXPECT_EQ(record.epoch, 0u);
   EXPECT_EQ(record.rows, 3);
-  EXPECT_EQ(record.nll, 4.0f);
-  EXPECT_EQ(record.kl, 3.0f);
+  EXPECT_EQ(record.terms[0], 4.0f);
+  EXPECT_EQ(record.terms[1], 0.0f) << "nobody asked for it";
+  EXPECT_EQ(record.terms[2], 3.0f);
   EXPECT_EQ(record.beta, 0.25f);
+  EXPECT_EQ(record.learning_rate, static_cast<float>(plan.learning_rate.base))
+      << "the state's, which other parameters may take another part of";
   EXPECT_EQ(record.gradient_norm, -1.0f);
   const StepState state = w.get(op.state, 1)[0];
   EXPECT_EQ(state.step, 2u);

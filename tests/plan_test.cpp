@@ -145,7 +145,7 @@ struct Step {
       : model(config, {data.sample_shape(), data.dtype()}, std::move(device),
               Model::Purpose::training),
         pass(model, data.split("train"), {.plan = step_plan(config, data.split("train").size())}) {
-    model.set_weights(model.vae.initial_weights(1, nullptr));
+    model.set_weights(model.architecture.initial_weights(1, nullptr));
   }
 };
 
@@ -205,7 +205,7 @@ TEST_P(StepGraph, CarriesWeightsMomentsAndState) {
   want(arena.first_moments.data(), arena.first_moments.size());
   want(arena.second_moments.data(), arena.second_moments.size());
   want(update.state, 1);
-  for (const Parameter& parameter : step.model.vae.layout().parameters())
+  for (const Parameter& parameter : step.model.architecture.layout().parameters())
     if (!arena.weights_bf16.empty() && parameter.name.ends_with(".weight"))  // biases are floats
       want(arena.weights_bf16.data() + parameter.offset, static_cast<size_t>(parameter.count()));
   const std::vector<Access> carried = carried_memory(step.pass.program());

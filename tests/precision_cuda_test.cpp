@@ -4,8 +4,7 @@
 #include <cstdint>
 
 #include "kernels/dense.hpp"
-#include "tests/compare.hpp"
-#include "tests/cuda_backends.hpp"
+#include "tests/batch_shapes.hpp"
 #include "tests/small_training.hpp"
 
 namespace elbo {
@@ -25,17 +24,6 @@ std::ostream& operator<<(std::ostream& out, const Size& s) {
 /// In one step and in several, through every size of tile, in whole and broken pieces of 16 bytes.
 constexpr Size kProducts[] = {{16, 8, 32},    {5, 72, 9},     {33, 130, 50},
                               {320, 24, 320}, {640, 16, 640}, {2, 300, 3}};
-
-std::vector<math::Bfloat16> rounded(const std::vector<float>& values) {
-  std::vector<math::Bfloat16> out;
-  for (const float value : values) out.push_back(math::to_bfloat16(value));
-  return out;
-}
-std::vector<float> widened(const std::vector<math::Bfloat16>& values) {
-  std::vector<float> out;
-  for (const math::Bfloat16 value : values) out.push_back(math::to_float(value));
-  return out;
-}
 
 /// Factors on the device, as floats or in bfloat16.
 ConstReals put(Workspace& w, const std::vector<float>& values, Format format) {
@@ -221,7 +209,8 @@ Outcome train(const std::shared_ptr<Device>& device, std::string_view likelihood
   constexpr int kSteps = 12, kAveraged = 4;
   for (int i = 0; i < kSteps; ++i) {
     const StepRecord record = training.step();
-    if (i >= kSteps - kAveraged) outcome.loss += (record.nll + record.beta * record.kl) / kAveraged;
+    if (i >= kSteps - kAveraged)
+      outcome.loss += (record.terms[0] + record.beta * record.terms[1]) / kAveraged;
   }
   return outcome;
 }

@@ -81,6 +81,10 @@ inline std::string make_dataset(const TemporaryDirectory& directory, std::string
     for (size_t i = 0; i < rows.size(); ++i)
       rows[i] = static_cast<float>((7 * i + i / 5) % 11) / 11;
     write_npy(data / split, {count, 2, width}, rows);
+    std::vector<int32_t> labels(static_cast<size_t>(count));
+    for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int32_t>(i % 3);
+    const std::string stem = std::filesystem::path(split).stem();
+    write_npy(data / (stem + "_labels.npy"), {count}, labels);
   }
   return data.string();
 }

@@ -43,13 +43,13 @@ class SmallTraining {
   SmallTraining(const Config& config, Dataset data, std::shared_ptr<Device> device,
                 bool shuffle = true, bool external_epsilon = false)
       : data_(std::move(data)),
-        model(config, {data_.sample_shape(), data_.dtype()}, std::move(device),
-              Model::Purpose::training),
+        model(config, signature_of(config, data_), std::move(device), Model::Purpose::training),
         pass(model, data_.split("train"),
              {.plan = step_plan(config, data_.split("train").size()),
               .shuffle = shuffle,
               .external_epsilon = external_epsilon}) {
-    model.set_weights(model.vae.initial_weights(static_cast<uint64_t>(config.seed), nullptr));
+    model.set_weights(
+        model.architecture.initial_weights(static_cast<uint64_t>(config.seed), nullptr));
   }
 
   StepRecord step() {

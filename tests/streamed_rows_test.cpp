@@ -231,7 +231,7 @@ struct Streamed {
       : model(config, {data.sample_shape(), data.dtype()}, device, Model::Purpose::training),
         pass(model, data.split("train"),
              {.plan = step_plan(config, data.split("train").size()), .window = window}) {
-    model.set_weights(model.vae.initial_weights(1, nullptr));
+    model.set_weights(model.architecture.initial_weights(1, nullptr));
   }
   std::vector<float> weights() const { return model.arena.weights.download(); }
 };
@@ -245,7 +245,7 @@ TEST(StreamedRows, TakesTurnsWhenEverCopiesArrive) {
     Streamed watched(device, data, 32);
     watched.pass.seek(60);  // and back, with windows already fetched
     watched.pass.run(1);
-    watched.model.set_weights(watched.model.vae.initial_weights(1, nullptr));
+    watched.model.set_weights(watched.model.architecture.initial_weights(1, nullptr));
     for (Buffer<float>* moments :
          {&watched.model.arena.first_moments, &watched.model.arena.second_moments})
       moments->upload(std::vector<float>(moments->size()));
@@ -398,7 +398,7 @@ TEST(Evaluation, StreamsASplitThatDoesNotFit) {
   const auto device = std::make_shared<WatchedDevice>(3000);
   const auto evaluate = [&](const std::shared_ptr<Device>& on) {
     Model model(small_config(), {{kSmallDim}, DType::f32}, on, Model::Purpose::inference);
-    model.set_weights(model.vae.initial_weights(3, nullptr));
+    model.set_weights(model.architecture.initial_weights(3, nullptr));
     Evaluator evaluator(model, data.split("train"), 16);
     std::vector<float> values = evaluator.encode(true);
     for (int i = 0; i < 2; ++i) {

@@ -43,7 +43,7 @@ struct Training {
              {.plan = step_plan(config, data.split("train").size()),
               .shuffle = shuffle,
               .window = window}) {
-    model.set_weights(model.vae.initial_weights(1, nullptr));
+    model.set_weights(model.architecture.initial_weights(1, nullptr));
   }
 
   const GatherBatch& gather() const { return std::get<GatherBatch>(pass.program().front()); }

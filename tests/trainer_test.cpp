@@ -136,7 +136,7 @@ TEST(Trainer, StopsEarlyAndKeepsBestAndLastApart) {
     if (listener.reports[i].validation->elbo > listener.reports[best].validation->elbo) best = i;
   EXPECT_EQ(last, best + 1 + 5) << "patience";
   EXPECT_EQ(trainer.progress().best_epoch, best + 1);
-  EXPECT_EQ(trainer.progress().best_elbo, listener.reports[best].validation->elbo);
+  EXPECT_EQ(trainer.progress().best_score, listener.reports[best].validation->elbo);
 
   const auto best_file = directory / "run/checkpoints/best.safetensors";
   const auto last_file = directory / "run/checkpoints/last.safetensors";
@@ -176,7 +176,7 @@ TEST(Trainer, ReportsTheElboWithoutBeta) {
   ASSERT_EQ(listener.reports.size(), 3u);
   for (size_t epoch = 0; epoch < 3; ++epoch) {
     const TrainingMetrics& m = listener.reports[epoch].training;
-    EXPECT_EQ(m.elbo, m.reconstruction - m.kl);
+    EXPECT_EQ(m["elbo"], m["reconstruction"] - m["kl"]);
     EXPECT_EQ(m.epoch, epoch + 1);
     EXPECT_EQ(m.step, 5 * (epoch + 1));
     EXPECT_EQ(m.beta, 8.0);

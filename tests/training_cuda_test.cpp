@@ -37,7 +37,7 @@ History train(const std::shared_ptr<Device>& device, const Config& config, doubl
   History run;
   for (int i = 0; i < kSteps; ++i) {
     const StepRecord record = training.step();
-    run.losses.push_back(static_cast<double>(record.nll) + record.kl);
+    run.losses.push_back(static_cast<double>(record.terms[0]) + record.terms[1]);
   }
   run.weights = training.weights();
   return run;

@@ -55,6 +55,8 @@ TEST(Tuning, KeysTellApartWhatIsMeasuredApart) {
   weights.in = 784;
   weights.out = 400;
   keys.push_back(tuning_key(weights));
+  weights.accumulate = true;
+  keys.push_back(tuning_key(weights));
   for (size_t i = 0; i < keys.size(); ++i)
     for (size_t j = 0; j < i; ++j) EXPECT_NE(keys[i], keys[j]);
   EXPECT_EQ(tuning_key(SquaredNorm{}), "");

@@ -15,9 +15,11 @@ namespace elbo::cli {
 void add_train(CLI::App& app);
 void add_resume(CLI::App& app);
 void add_evaluate(CLI::App& app);
+void add_analyze(CLI::App& app);
 void add_sample(CLI::App& app);
 void add_reconstruct(CLI::App& app);
 void add_encode(CLI::App& app);
+void add_classify(CLI::App& app);
 void add_decode(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_list(CLI::App& app);
@@ -50,7 +52,7 @@ struct DataFlags {
   Dataset open(const Model& model);
 };
 
-/// "elbo -103.2 ± 0.1 nats per sample (reconstruction …, kl …)" and a second line of the rest.
+/// "elbo -103.2 ± 0.1 nats per sample (reconstruction …, kl …)" and lines for what else there is.
 std::string describe(const Evaluation& evaluation);
 
 }  // namespace elbo::cli

@@ -5,6 +5,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/data/shapes.hpp"
+#include "host/model/phases.hpp"
 #include "host/model/recipe.hpp"
 #include "host/train/run_directory.hpp"
 #include "kernels/core/error.hpp"
@@ -14,17 +15,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// What a model is made of, and what a step of its training does.
+void print_composition(const Config& config, const char* indent) {
+  for (const std::string& line : describe_composition(config))
+    std::printf("%s%s\n", indent, line.c_str());
+  for (const Phase& phase : phases_of(config))
+    std::printf("%s%s\n", indent, describe(phase).c_str());
+}
+
 void inspect_checkpoint(const fs::path& path) {
   const CheckpointHeader header = read_checkpoint_header(path);
-  const Vae vae(header.config, header.data.dim());
+  const Architecture architecture(header.config, header.data);
   std::printf("%s: checkpoint of recipe %s after step %llu, epoch %llu\n", path.c_str(),
               header.config.recipe.c_str(), static_cast<unsigned long long>(header.progress.step),
               static_cast<unsigned long long>(header.progress.epoch));
-  std::printf("samples of shape %s, %lld latent variables, likelihood %s, %lld parameters\n\n",
-              to_string(header.data.sample_shape).c_str(),
-              static_cast<long long>(header.config.latent_dim), header.config.likelihood.c_str(),
-              static_cast<long long>(vae.layout().parameter_count()));
-  for (const Parameter& p : vae.layout().parameters())
+  std::printf("samples of shape %s, %lld parameters\n", to_string(header.data.sample_shape).c_str(),
+              static_cast<long long>(architecture.layout().parameter_count()));
+  print_composition(header.config, "");
+  std::printf("\n");
+  for (const Parameter& p : architecture.layout().parameters())
     std::printf("  %-26s %s\n", p.name.c_str(), to_string(p.shape).c_str());
   std::printf("\n%s", to_toml(header.config).c_str());
 }
@@ -43,18 +52,31 @@ void list_names() {
 }
 
 void list_recipes() {
+  constexpr const char* kIndent = "     ";
   for (const Recipe& recipe : recipes()) {
-    std::printf("  %-18s %s\n", std::string(recipe.name).c_str(),
+    std::printf("  %s: %s\n", std::string(recipe.name).c_str(),
                 std::string(recipe.summary).c_str());
-    for (const auto& [key, value] : recipe.settings)
-      std::printf("  %-18s   %s = %s\n", "", std::string(key).c_str(),
-                  value.empty() ? "none" : std::string(value).c_str());
+    print_composition(config_for_recipe(recipe.name), "      ");
+    constexpr size_t kWidth = 80;
+    std::string line = kIndent;
+    for (const auto& [key, value] : recipe.settings) {
+      const std::string flag =
+          " --" + std::string(key) + " " + (value.empty() ? "''" : std::string(value));
+      if (line != kIndent && line.size() + flag.size() > kWidth) {
+        std::printf("%s\n", line.c_str());
+        line = kIndent;
+      }
+      line += flag;
+    }
+    if (line != kIndent) std::printf("%s\n", line.c_str());
   }
 }
 
-void list_likelihoods() {
-  math::Likelihoods::for_each([](auto l) {
-    std::printf("  %-18s %s\n", std::string(l.name).c_str(), std::string(l.summary).c_str());
+template <class List>
+void list_summaries() {
+  List::for_each([](auto member) {
+    std::printf("  %-18s %s\n", std::string(member.name).c_str(),
+                std::string(member.summary).c_str());
   });
 }
 
@@ -69,7 +91,9 @@ void list_devices() {
 const std::vector<std::pair<std::string, std::function<void()>>>& lists() {
   static const std::vector<std::pair<std::string, std::function<void()>>> all = {
       {"recipes", list_recipes},
-      {"likelihoods", list_likelihoods},
+      {"likelihoods", list_summaries<math::Likelihoods>},
+      {"class-losses", list_summaries<math::ClassLosses>},
+      {"corruptions", list_summaries<math::Corruptions>},
       {"activations", list_names<math::Activations>},
       {"optimizers", list_names<math::Optimizers>},
       {"schedules", list_names<math::Decays>},

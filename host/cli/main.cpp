@@ -63,9 +63,11 @@ int run(int argc, char** argv) {
   add_train(app);
   add_resume(app);
   add_evaluate(app);
+  add_analyze(app);
   add_sample(app);
   add_reconstruct(app);
   add_encode(app);
+  add_classify(app);
   add_decode(app);
   add_inspect(app);
   add_list(app);

@@ -29,6 +29,19 @@ std::string short_count(double value) {
   return text;
 }
 
+/// Two digits behind the point, four for numbers about 1.
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, std::abs(value) < 10.0 ? "%.4f" : "%.2f", value);
+  return text;
+}
+
+/// The number of a validation that says most to people.
+double chosen_by(const Evaluation& e) {
+  if (!std::isnan(e.elbo)) return e.elbo;
+  return std::isnan(e.reconstruction) ? e.accuracy : e.reconstruction;
+}
+
 std::string short_time(double seconds) {
   const auto total = static_cast<long>(std::max(0.0, seconds) + 0.5);
   char text[32];
@@ -73,15 +86,20 @@ void ProgressDisplay::on_progress(const TrainingMetrics& m, uint64_t total_steps
   const double steps_left = static_cast<double>(total_steps - m.step);
   const double per_step = m.seconds / static_cast<double>(m.step - first_step_);
   const int width = terminal_width();
-  char numbers[160];
-  const int length = std::snprintf(
-      numbers, sizeof numbers, " %3.0f%%  epoch %llu  %s/s  ETA %s  elbo %.2f  %s %.2f  kl %.2f",
-      100.0 * done, static_cast<unsigned long long>(m.epoch), short_count(rate_).c_str(),
-      short_time(steps_left * per_step).c_str(), m.elbo, width < kNarrow ? "rec" : "reconstruction",
-      m.reconstruction, m.kl);
-  const int room = width - length - 1;
+  char start[96];
+  std::snprintf(start, sizeof start, " %3.0f%%  epoch %llu  %s/s  ETA %s", 100.0 * done,
+                static_cast<unsigned long long>(m.epoch), short_count(rate_).c_str(),
+                short_time(steps_left * per_step).c_str());
+  std::string numbers = start;
+  for (const Metric& metric : m.values) {
+    const std::string name =
+        metric.name == "reconstruction" && width < kNarrow ? "rec" : metric.name;
+    const std::string more = "  " + name + " " + short_number(metric.value);
+    if (static_cast<int>(numbers.size() + more.size()) < width) numbers += more;
+  }
+  const int room = width - static_cast<int>(numbers.size()) - 1;
   const std::string drawn = room >= 4 ? bar(done, std::min(room, 30)) : "";
-  std::fprintf(stderr, "\r%s%.*s\033[K", drawn.c_str(), std::max(10, width - 1), numbers);
+  std::fprintf(stderr, "\r%s%.*s\033[K", drawn.c_str(), std::max(10, width - 1), numbers.c_str());
   std::fflush(stderr);
   bar_drawn_ = true;
 }
@@ -90,14 +108,24 @@ void ProgressDisplay::on_report(const TrainingReport& report, const Trainer&) {
   if (quiet_) return;
   clear_bar();
   const TrainingMetrics& m = report.training;
-  if (!headed_)
-    std::printf("epoch     step       elbo  reconstruction       kl  samples/s%s\n",
-                report.validation ? "  validation" : "");
+  const auto column = [](const std::string& name) {
+    return std::max(9, static_cast<int>(name.size()) + 1);
+  };
+  if (!headed_) {
+    std::printf("epoch     step");
+    for (const Metric& metric : m.values)
+      std::printf("%*s", column(metric.name), metric.name.c_str());
+    std::printf(" samples/s%s\n", report.validation ? " validation" : "");
+  }
   headed_ = true;
-  std::printf("%5llu %8llu %10.2f %15.2f %8.2f %10s", static_cast<unsigned long long>(m.epoch),
-              static_cast<unsigned long long>(m.step), m.elbo, m.reconstruction, m.kl,
-              short_count(m.samples_per_second).c_str());
-  if (report.validation) std::printf(" %11.2f%s", report.validation->elbo, report.best ? " *" : "");
+  std::printf("%5llu %8llu", static_cast<unsigned long long>(m.epoch),
+              static_cast<unsigned long long>(m.step));
+  for (const Metric& metric : m.values)
+    std::printf("%*s", column(metric.name), short_number(metric.value).c_str());
+  std::printf(" %9s", short_count(m.samples_per_second).c_str());
+  if (report.validation)
+    std::printf(" %10s%s", short_number(chosen_by(*report.validation)).c_str(),
+                report.best ? " *" : "");
   std::printf("\n");
   std::fflush(stdout);
 }

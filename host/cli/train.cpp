@@ -65,7 +65,7 @@ class SettingFlags {
   /// Headings of --help; a key stands for itself and those after it.
   std::string group_of(const std::string& key) {
     if (key == "recipe") group_ = "Model";
-    if (key == "beta") group_ = "Objective";
+    if (key == "reconstruction-weight") group_ = "Objective";
     if (key == "dataset") group_ = "Data";
     if (key == "epochs") group_ = "Training";
     if (key == "device") group_ = "Execution";
@@ -86,10 +86,11 @@ void announce(const Trainer& trainer, const std::string& dataset) {
   for (const char* split : {"validation", "test"})
     if (data.has(split))
       std::printf(", %lld %s", static_cast<long long>(data.split(split).size()), split);
-  std::printf("\nrecipe %s, likelihood %s, %lld parameters, on %s\n", model.config.recipe.c_str(),
-              model.config.likelihood.c_str(),
-              static_cast<long long>(model.vae.layout().parameter_count()),
+  std::printf("\nrecipe %s, %lld parameters, on %s\n", model.config.recipe.c_str(),
+              static_cast<long long>(model.architecture.layout().parameter_count()),
               model.device->describe().c_str());
+  for (const std::string& line : describe_composition(model.config))
+    std::printf("  %s\n", line.c_str());
   if (model.config.likelihood == "bernoulli" && model.view() == DataView::raw &&
       data.dtype() == DType::u8)
     std::printf(
@@ -127,12 +128,13 @@ void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
   run.write_summary(trainer, test);
   if (quiet) return;
   if (trainer.stopped_early())
-    std::printf("stopped early: no better validation elbo since epoch %llu\n",
+    std::printf("stopped early: no better validation score since epoch %llu\n",
                 static_cast<unsigned long long>(trainer.progress().best_epoch));
   if (test) std::printf("test: %s\n", describe(*test).c_str());
   if (!run.samples_picture().empty())
-    std::printf("samples:         %s\nreconstructions: %s\n", run.samples_picture().c_str(),
-                run.reconstructions_picture().c_str());
+    std::printf("samples:         %s\n", run.samples_picture().c_str());
+  if (!run.reconstructions_picture().empty())
+    std::printf("reconstructions: %s\n", run.reconstructions_picture().c_str());
   std::printf("run:             %s\n", run.path().c_str());
 }
 

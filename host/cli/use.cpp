@@ -1,10 +1,12 @@
 // The commands that use a trained model: evaluate, sample, reconstruct, encode, decode.
+#include <cmath>
 #include <cstdio>
 
 #include "host/cli/commands.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/npy.hpp"
 #include "host/io/png.hpp"
+#include "host/model/fitting_parts.hpp"
 #include "host/train/run_directory.hpp"
 #include "kernels/core/error.hpp"
 
@@ -80,18 +82,47 @@ Dataset DataFlags::open(const Model& model) {
     throw DataError(dataset + ": the model was trained on " +
                     (model.data.dtype == DType::u8 ? "8-bit" : "floating-point") +
                     " values, these are not");
-  require_range(model.config, data);
+  require_fitting_data(model.config, data);
   if (split.empty()) split = data.has("test") ? "test" : "all";
   return data;
 }
 
 std::string describe(const Evaluation& e) {
-  char text[256];
-  std::snprintf(text, sizeof text,
-                "elbo %.3f ± %.3f nats per sample (reconstruction %.3f, kl %.3f)\n"
-                "  %.4f bits/dim, %lld active units, %lld rows",
-                e.elbo, e.elbo_standard_error, e.reconstruction, e.kl, e.bits_per_dim,
-                static_cast<long long>(e.active_units), static_cast<long long>(e.count));
+  std::string text;
+  const auto add = [&](const char* format, auto... values) {
+    char part[160];
+    std::snprintf(part, sizeof part, format, values...);
+    text += part;
+  };
+  const char* separator = "";
+  const auto start = [&] { text += separator, separator = "\n  "; };
+  if (!std::isnan(e.elbo)) {
+    start();
+    add("elbo %.3f ± %.3f nats per sample (reconstruction %.3f, kl %.3f)", e.elbo,
+        e.elbo_standard_error, e.reconstruction, e.kl);
+    start();
+    add("%.4f bits/dim, %lld active units", e.bits_per_dim, static_cast<long long>(e.active_units));
+  } else if (!std::isnan(e.reconstruction)) {
+    start();
+    add("reconstruction %.3f nats per sample, squared error %.4f, PSNR %.2f dB", e.reconstruction,
+        e.squared_error, e.psnr);
+  }
+  if (!std::isnan(e.input_psnr)) add(", of the corrupted input %.2f dB", e.input_psnr);
+  if (!std::isnan(e.l1)) {
+    start();
+    add("code: sum |z| %.3f", e.l1);
+    if (!std::isnan(e.zero_codes)) add(", %.1f %% zeros", 100.0 * e.zero_codes);
+  }
+  if (!std::isnan(e.accuracy)) {
+    start();
+    add("accuracy %.2f %%, classification loss %.4f", 100.0 * e.accuracy, e.class_loss);
+  }
+  if (!std::isnan(e.gan_value)) {
+    start();
+    add("V(D, G) %.4f (log 1/4 is -1.3863), mean D %.3f of real, %.3f of generated", e.gan_value,
+        e.d_real, e.d_generated);
+  }
+  add(", %lld rows", static_cast<long long>(e.count));
   return text;
 }
 
@@ -103,8 +134,8 @@ void add_evaluate(CLI::App& app) {
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
-      app.add_subcommand("evaluate", "Evidence lower bound of a model on a data set");
+  CLI::App* command = app.add_subcommand(
+      "evaluate", "A model's evidence lower bound, errors, accuracy on a data set: what it has");
   flags->model.add(*command);
   flags->data.add(*command);
   command
@@ -182,7 +213,8 @@ void add_encode(CLI::App& app) {
     std::string out;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("encode", "Posterior means of a data set, as .npy");
+  CLI::App* command =
+      app.add_subcommand("encode", "Codes of a data set as .npy: posterior means, if there are");
   flags->model.add(*command);
   flags->data.add(*command);
   command->add_flag("--with-logvar", flags->with_logvar,
@@ -193,9 +225,32 @@ void add_encode(CLI::App& app) {
     const Model model = flags->model.load();
     const Dataset data = flags->data.open(model);
     const Split& split = data.split(flags->data.split);
-    const int64_t width = model.vae.latent() * (flags->with_logvar ? 2 : 1);
+    const int64_t width = model.architecture.latent() * (flags->with_logvar ? 2 : 1);
     write_npy(flags->out, {split.size(), width},
               Evaluator(model, split).encode(flags->with_logvar));
+  });
+}
+
+void add_classify(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    DataFlags data;
+    std::string out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("classify", "The classifier's probabilities for a data set, as .npy");
+  flags->model.add(*command);
+  flags->data.add(*command);
+  command->add_option("--out", flags->out, ".npy file [rows, classes]")
+      ->required()
+      ->type_name("FILE");
+  command->callback([flags] {
+    extension_of(flags->out, {".npy"});
+    const Model model = flags->model.load();
+    const Dataset data = flags->data.open(model);
+    const Split& split = data.split(flags->data.split);
+    write_npy(flags->out, {split.size(), model.data.classes}, Evaluator(model, split).classify());
   });
 }
 
@@ -213,9 +268,10 @@ void add_decode(CLI::App& app) {
     const std::string kind = extension_of(flags->out, {".npy", ".png"});
     const Model model = flags->model.load();
     const NpyArray codes = open_npy(flags->codes);
-    if (codes.shape.size() != 2 || codes.shape[1] != model.vae.latent() || codes.shape[0] < 1)
+    if (codes.shape.size() != 2 || codes.shape[1] != model.architecture.latent() ||
+        codes.shape[0] < 1)
       fail_file(flags->codes, "codes have shape " + to_string(codes.shape) + ", want rows x " +
-                                  std::to_string(model.vae.latent()));
+                                  std::to_string(model.architecture.latent()));
     const std::vector<float> means = decode(model, to_floats(codes, flags->codes));
     if (kind == ".png")
       write_png(flags->out, tile_grid(means, model.data.sample_shape));

@@ -9,9 +9,13 @@
 #include <numeric>
 #include <sstream>
 
+#include "host/model/encoder.hpp"
+#include "host/model/fitting_parts.hpp"
 #include "host/model/recipe.hpp"
 #include "kernels/core/error.hpp"
 #include "kernels/math/activation.hpp"
+#include "kernels/math/classification.hpp"
+#include "kernels/math/corruption.hpp"
 #include "kernels/math/likelihood/all.hpp"
 #include "kernels/math/optimizer.hpp"
 #include "kernels/math/schedule.hpp"
@@ -128,9 +132,20 @@ void require_choice(std::string_view key, const std::string& value,
   reject_value(key, value, want);
 }
 
+template <class Names>
+std::vector<std::string> names_in(const Names& names) {
+  return {names.begin(), names.end()};
+}
+
 template <class List>
 void require_member(std::string_view key, const std::string& value) {
-  require_choice(key, value, {List::names.begin(), List::names.end()});
+  require_choice(key, value, names_in(List::names));
+}
+template <class List>
+void require_member_or_none(std::string_view key, const std::string& value) {
+  std::vector<std::string> names = names_in(List::names);
+  names.emplace_back("none");
+  require_choice(key, value, names);
 }
 
 }  // namespace
@@ -220,16 +235,35 @@ void validate(const Config& c) {
     require_range("hidden", static_cast<double>(width), 1, 1e6, "widths of at least 1");
   require_range("latent-dim", static_cast<double>(c.latent_dim), 1, 1e6, "at least 1");
   require_member<math::Activations>("activation", c.activation);
-  require_member<math::Likelihoods>("likelihood", c.likelihood);
+  require_choice("bottleneck", c.bottleneck, names_in(kBottleneckNames));
+  require_member<math::Activations>("code-activation", c.code_activation);
+  require_member_or_none<math::Likelihoods>("likelihood", c.likelihood);
   require_range("mse-variance", c.mse_variance, 1e-6, 1e6, "between 1e-6 and 1e6");
   require_choice("posterior-variance", c.posterior_variance, {"input", "shared"});
   require_range("samples", static_cast<double>(c.samples), 1, 1e5, "at least 1");
+  require_member_or_none<math::ClassLosses>("classifier", c.classifier);
+  for (const int64_t width : c.classifier_hidden)
+    require_range("classifier-hidden", static_cast<double>(width), 1, 1e6, "widths of at least 1");
+  require_choice("discriminator", c.discriminator, {"none", "data", "code"});
+  for (const int64_t width : c.discriminator_hidden)
+    require_range("discriminator-hidden", static_cast<double>(width), 1, 1e6,
+                  "widths of at least 1");
+  require_member<math::Activations>("discriminator-activation", c.discriminator_activation);
+  require_range("reconstruction-weight", c.reconstruction_weight, 0, 1e6, "at least 0");
   require_range("beta", c.beta, 0, 1e6, "at least 0");
   require_range("kl-warmup-epochs", c.kl_warmup_epochs, 0, kMany, "at least 0");
+  require_range("code-l1", c.code_l1, 0, 1e6, "at least 0");
+  require_range("classifier-weight", c.classifier_weight, 0, 1e6, "at least 0");
+  require_range("adversarial-weight", c.adversarial_weight, 0, 1e6, "at least 0");
+  require_choice("generator-loss", c.generator_loss, {"non-saturating", "saturating", "none"});
+  require_choice("judged", c.judged, {"both", "samples", "reconstructions"});
+  require_range("discriminator-rate", c.discriminator_rate, 1e-6, 1e6, "more than 0");
   require_range("validation-fraction", c.validation_fraction, 0, std::nextafter(1.0, 0.0),
                 "at least 0 and less than 1");
   require_choice("dequantize", c.dequantize, {"uniform", "none"});
   require_choice("binarize", c.binarize, {"auto", "dynamic", "fixed", "none"});
+  require_member<math::Corruptions>("corruption", c.corruption);
+  require_range("corruption-level", c.corruption_level, 0, 1e3, "at least 0");
   require_range("epochs", static_cast<double>(c.epochs), 1, kMany, "at least 1");
   require_range("steps", static_cast<double>(c.steps), 0, 1e15, "at least 0");
   require_range("batch-size", static_cast<double>(c.batch_size), 1, 1e7, "at least 1");
@@ -262,6 +296,7 @@ void validate(const Config& c) {
   require_range("report-epochs", static_cast<double>(c.report_epochs), 0, kMany, "at least 0");
   require_range("picture-count", static_cast<double>(c.picture_count), 0, 4096,
                 "between 0 and 4096");
+  require_fitting_parts(c);
 }
 
 }  // namespace elbo

@@ -14,20 +14,36 @@ struct Config {
   // model
   std::string recipe = "vae";
   std::vector<int64_t> hidden = {512, 256};
-  int64_t latent_dim = 32;
   std::string activation = "relu";
+  std::string bottleneck = "gaussian";
+  int64_t latent_dim = 32;
+  std::string code_activation = "identity";
   std::string likelihood = "gaussian";
   double mse_variance = 1.0;
   std::string posterior_variance = "input";
   int64_t samples = 1;
+  std::string classifier = "none";
+  std::vector<int64_t> classifier_hidden = {};
+  std::string discriminator = "none";
+  std::vector<int64_t> discriminator_hidden = {512, 256};
+  std::string discriminator_activation = "leaky-relu";
   // objective
+  double reconstruction_weight = 1.0;
   double beta = 1.0;
   double kl_warmup_epochs = 0.0;
+  double code_l1 = 0.0;
+  double classifier_weight = 1.0;
+  double adversarial_weight = 1.0;
+  std::string generator_loss = "non-saturating";
+  std::string judged = "both";
+  double discriminator_rate = 1.0;
   // data
   std::string dataset;
   double validation_fraction = 0.1;
   std::string dequantize = "uniform";
   std::string binarize = "auto";
+  std::string corruption = "none";
+  double corruption_level = 0.25;
   int64_t data_window = 0;
   // training
   int64_t epochs = 20;
@@ -65,15 +81,40 @@ template <class C, class Visit>
 void for_each_setting(C& c, Visit&& visit) {
   visit("recipe", c.recipe, "named set of settings to start from (see `elbo list recipes`)");
   visit("hidden", c.hidden, "widths of the encoder's hidden layers; the decoder mirrors them");
-  visit("latent-dim", c.latent_dim, "number of latent variables");
   visit("activation", c.activation, "activation of the hidden layers (`elbo list activations`)");
-  visit("likelihood", c.likelihood, "p(x|z) (`elbo list likelihoods`)");
+  visit("bottleneck", c.bottleneck,
+        "code z: gaussian, drawn from q(z|x); deterministic, a layer; none, the last hidden layer, "
+        "for a classifier alone");
+  visit("latent-dim", c.latent_dim, "elements of z");
+  visit("code-activation", c.code_activation, "activation of a deterministic code");
+  visit("likelihood", c.likelihood, "p(x|z) (`elbo list likelihoods`), or none: no decoder");
   visit("mse-variance", c.mse_variance, "variance of likelihood mse");
   visit("posterior-variance", c.posterior_variance,
         "input: a function of x; shared: one per latent variable");
   visit("samples", c.samples, "Monte Carlo samples of z per input");
+  visit("classifier", c.classifier,
+        "classifies z by the data set's labels: none, or the loss (`elbo list class-losses`)");
+  visit("classifier-hidden", c.classifier_hidden, "widths of the classifier's hidden layers");
+  visit("discriminator", c.discriminator,
+        "tells real from generated: none; data: x from what the decoder makes; code: draws from "
+        "N(0, I) from z");
+  visit("discriminator-hidden", c.discriminator_hidden,
+        "widths of the discriminator's hidden layers");
+  visit("discriminator-activation", c.discriminator_activation, "activation of those layers");
+  visit("reconstruction-weight", c.reconstruction_weight,
+        "weight of -log p(x|z) in the training loss; 0: decode without reconstructing");
   visit("beta", c.beta, "weight of the KL divergence in the training loss");
   visit("kl-warmup-epochs", c.kl_warmup_epochs, "epochs over which beta grows from 0, linearly");
+  visit("code-l1", c.code_l1, "weight of sum |z| in the training loss, for a deterministic code");
+  visit("classifier-weight", c.classifier_weight, "weight of the classifier's loss");
+  visit("adversarial-weight", c.adversarial_weight,
+        "weight of the generator's loss, which makes the discriminator err");
+  visit("generator-loss", c.generator_loss,
+        "non-saturating: -log D; saturating: log(1 - D); none: the discriminator only watches");
+  visit("judged", c.judged,
+        "what discriminator data sees: samples of the prior, reconstructions, or both");
+  visit("discriminator-rate", c.discriminator_rate,
+        "the discriminator's learning rate, as a multiple of learning-rate");
   visit("dataset", c.dataset, "directory or file to train on, where not given as DATASET");
   visit("validation-fraction", c.validation_fraction,
         "part of train held out where there is no validation file; 0 trains on every row");
@@ -83,6 +124,11 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("binarize", c.binarize,
         "auto: dynamic for likelihood bernoulli, else none; dynamic: drawn anew at every step; "
         "fixed: drawn once; none: grey values");
+  visit("corruption", c.corruption,
+        "of what the encoder reads in training, while clean x is reconstructed (`elbo list "
+        "corruptions`)");
+  visit("corruption-level", c.corruption_level,
+        "standard deviation of gaussian corruption, else the probability of an element's");
   visit("data-window", c.data_window,
         "rows on the device at a time, shuffled among themselves while the next as many are copied "
         "there; 0: all, or as many as fit half of a GPU's free memory");
@@ -106,7 +152,7 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("output-init", c.output_init,
         "data: the decoder's output bias starts at the data's mean and variance; zero: at 0");
   visit("early-stopping", c.early_stopping,
-        "stop after this many epochs without a better validation elbo; 0: never");
+        "stop after this many epochs without a better validation score; 0: never");
   visit("seed", c.seed, "of weights, order, noise and validation split");
   visit("noise", c.noise, "philox: drawn in registers; curand: from cuRAND's generator");
   visit("device", c.device, "auto, cpu, cuda or cuda:N");

@@ -1,41 +1,39 @@
 #include "host/model/model.hpp"
 
+#include <algorithm>
 #include <cmath>
 
+#include "host/model/fitting_parts.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
-namespace {
-
-bool wants_unit_interval(const Config& config) {
-  bool wants = false;
-  math::Likelihood{math::Likelihoods::find(config.likelihood)}.visit(
-      [&](auto l) { wants = decltype(l)::range == math::DataRange::unit_interval; });
-  return wants;
-}
-
-}  // namespace
-
 DataView data_view(const Config& config, DType dtype) {
   std::string binarize = config.binarize;
   if (binarize == "auto") binarize = wants_unit_interval(config) ? "dynamic" : "none";
   if (binarize == "dynamic") return DataView::binarized;
   if (binarize == "fixed") return DataView::binarized_fixed;
-  const bool dequantize =
-      dtype == DType::u8 && config.dequantize == "uniform" && !wants_unit_interval(config);
+  const bool dequantize = dtype == DType::u8 && config.dequantize == "uniform" &&
+                          config.likelihood != "none" && !wants_unit_interval(config);
   return dequantize ? DataView::dequantized : DataView::raw;
 }
 
-void require_range(const Config& config, const Dataset& dataset) {
-  const DataView view = data_view(config, dataset.dtype());
-  const bool binarized = view == DataView::binarized || view == DataView::binarized_fixed;
-  if (dataset.dtype() == DType::u8 || (!wants_unit_interval(config) && !binarized)) return;
-  const ValueRange range = dataset.range();
-  if (range.minimum >= 0.0 && range.maximum <= 1.0) return;
-  throw DataError(dataset.path().string() + ": values reach from " + std::to_string(range.minimum) +
-                  " to " + std::to_string(range.maximum) + ", but likelihood " + config.likelihood +
-                  " with binarize " + config.binarize +
-                  " wants them in [0, 1]; scale the data, or use a Gaussian likelihood");
+DataSignature signature_of(const Config& config, const Dataset& dataset) {
+  DataSignature signature{dataset.sample_shape(), dataset.dtype(), 0};
+  if (config.classifier == "none") return signature;
+  const std::vector<int32_t>& labels = dataset.split("train").labels;
+  if (labels.empty())
+    throw DataError(dataset.path().string() + ": there are no labels, which classifier " +
+                    config.classifier +
+                    " needs; add them as train-labels-idx1-ubyte or train_labels.npy, or use "
+                    "classifier none");
+  const auto [least, most] = std::ranges::minmax_element(labels);
+  constexpr int32_t kMostClasses = 1 << 16;
+  if (*least < 0 || *most >= kMostClasses)
+    throw DataError(dataset.path().string() + ": labels reach from " + std::to_string(*least) +
+                    " to " + std::to_string(*most) + "; wanted classes from 0 to at most " +
+                    std::to_string(kMostClasses - 1));
+  signature.classes = *most + 1;
+  return signature;
 }
 
 namespace {
@@ -56,10 +54,11 @@ Model::Model(Config config_in, DataSignature data_in, std::shared_ptr<Device> de
              Purpose purpose)
     : config(std::move(config_in)),
       data(std::move(data_in)),
-      vae((validate(config), config), require_size(data).dim()),
+      architecture((validate(config), config), require_size(data)),
       device(std::move(device_in)),
-      arena(purpose == Purpose::training ? Arena::for_training(device, vae.layout(), precision())
-                                         : Arena::for_inference(device, vae.layout())) {}
+      arena(purpose == Purpose::training
+                ? Arena::for_training(device, architecture.layout(), precision())
+                : Arena::for_inference(device, architecture.layout())) {}
 
 Precision precision_on(const Config& config, DeviceKind device) {
   const bool cuda = device == DeviceKind::cuda;
@@ -77,6 +76,21 @@ Precision precision_on(const Config& config, DeviceKind device) {
 Precision Model::precision() const { return precision_on(config, device->kind()); }
 
 DataView Model::view() const { return data_view(config, data.dtype); }
+
+Value Model::view_batch(GatherBatch& gather, Recorder& recorder, const Value& x,
+                        Inputs inputs) const {
+  gather.view = view();
+  gather.x = x.f32();
+  const bool corrupts = inputs == Inputs::corrupted && config.corruption != "none";
+  if (!corrupts && recorder.factor_format() == Format::f32) return x;
+  if (corrupts) {
+    gather.corruption = {math::Corruptions::find(config.corruption)};
+    gather.corruption_level = static_cast<float>(config.corruption_level);
+  }
+  const Value input = recorder.tensor(x.rows, x.columns, recorder.factor_format());
+  gather.input = input.data;
+  return input;
+}
 
 double Model::bits_per_dim_offset() const {
   if (data.dtype != DType::u8) return 0.0;

@@ -1,28 +1,19 @@
-// A model on a device: the network, its weights, and what it needs to know of its data.
+// A model on a device: its networks, their weights, and what it needs to know of its data.
 #pragma once
 
 #include <memory>
 #include <vector>
 
-#include "host/io/shape.hpp"
-#include "host/model/vae.hpp"
+#include "host/data/dataset.hpp"
+#include "host/model/architecture.hpp"
 #include "kernels/batch.hpp"
 
 namespace elbo {
 
-/// What the model was made for.
-struct DataSignature {
-  Shape sample_shape;
-  DType dtype = DType::f32;
-
-  int64_t dim() const { return element_count(sample_shape); }
-  bool operator==(const DataSignature&) const = default;
-};
-
 struct Model {
   Config config;
   DataSignature data;
-  Vae vae;
+  Architecture architecture;
   std::shared_ptr<Device> device;
   Arena arena;
 
@@ -40,6 +31,12 @@ struct Model {
   /// What training computes in: the settings' precision, or what suits the device.
   Precision precision() const;
 
+  /// What the encoder reads: inputs as the settings corrupt them, or as they are.
+  enum class Inputs { corrupted, clean };
+  /// Has `gather` write what the model sees of a batch to x [batch, dim]; gives what its encoder
+  /// reads.
+  Value view_batch(GatherBatch& gather, Recorder& recorder, const Value& x, Inputs inputs) const;
+
   void set_weights(std::span<const float> weights) { arena.set_weights(weights); }
 };
 
@@ -50,7 +47,8 @@ DataView data_view(const Config& config, DType dtype);
 /// got it.
 Precision precision_on(const Config& config, DeviceKind device);
 
-/// Throws DataError where the likelihood does not accept values in [minimum, maximum].
-void require_range(const Config& config, const Dataset& dataset);
+/// What a model with these settings needs to know of the data set it is trained on. Throws
+/// DataError where there is a classifier and no labels, or labels that are no classes.
+DataSignature signature_of(const Config& config, const Dataset& dataset);
 
 }  // namespace elbo

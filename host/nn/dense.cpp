@@ -35,7 +35,7 @@ Value Dense::forward(Recorder& recorder, const Value& x, Format format) const {
   ELBO_ASSERT(x.columns == in_);
   Value y = recorder.tensor(x.rows, out_, format);
   y.activation = activation_;
-  y.gradient = format;
+  y.gradient = recorder.factor_format();
   Reals preactivation;
   activation_.visit([&](auto activation) {
     using Activation = decltype(activation);
@@ -55,20 +55,23 @@ Value Dense::forward(Recorder& recorder, const Value& x, Format format) const {
                             .preactivation = preactivation,
                             .tf32 = recorder.tf32(),
                             .bias_bf16 = recorder.weight_bf16(bias_)});
+  recorder.on_tape(y, {x}, {weight_},
+                   [this, &recorder, x](const Value& grad_y) { backward(recorder, x, grad_y); });
   return y;
 }
 
-Value Dense::backward(Recorder& recorder, const Value& x, const Value& grad_y,
-                      bool input_gradient) const {
-  recorder.add(DenseBackwardWeights{.rows = x.rows,
-                                    .in = in_,
-                                    .out = out_,
-                                    .grad_y = grad_y.data,
-                                    .x = x.data,
-                                    .grad_weight = recorder.gradient(weight_),
-                                    .grad_bias = recorder.gradient(bias_),
-                                    .tf32 = recorder.tf32()});
-  if (!input_gradient) return {};
+void Dense::backward(Recorder& recorder, const Value& x, const Value& grad_y) const {
+  if (recorder.trains(weight_))
+    recorder.add(DenseBackwardWeights{.rows = x.rows,
+                                      .in = in_,
+                                      .out = out_,
+                                      .grad_y = grad_y.data,
+                                      .x = x.data,
+                                      .grad_weight = recorder.gradient(weight_),
+                                      .grad_bias = recorder.gradient(bias_),
+                                      .tf32 = recorder.tf32(),
+                                      .accumulate = recorder.has_gradient(weight_)});
+  if (!recorder.wants_gradient(x)) return;
   const Value grad_x = recorder.tensor(x.rows, in_, x.gradient);
   recorder.add(DenseBackwardInput{.rows = x.rows,
                                   .in = in_,
@@ -79,7 +82,7 @@ Value Dense::backward(Recorder& recorder, const Value& x, const Value& grad_y,
                                   .saved = x.saved,
                                   .grad_x = grad_x.data,
                                   .tf32 = recorder.tf32()});
-  return grad_x;
+  recorder.add_gradient(x, grad_x);
 }
 
 }  // namespace elbo

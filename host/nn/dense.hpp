@@ -23,14 +23,12 @@ class Dense {
   /// `initialize` of `seed`; zero biases. `weights` is the arena's image on the host.
   void initialize(std::span<float> weights, uint64_t seed) const;
 
-  /// The layer's output, stored as `format` says.
+  /// The layer's output, stored as `format` says. The layer must outlive the recorder's tape.
   Value forward(Recorder& recorder, const Value& x, Format format) const;
-  /// From the gradient at the pre-activation of y: the parameters' gradients, and, if asked for,
-  /// the gradient at the pre-activation of x.
-  Value backward(Recorder& recorder, const Value& x, const Value& grad_y,
-                 bool input_gradient) const;
 
  private:
+  void backward(Recorder& recorder, const Value& x, const Value& grad_y) const;
+
   int32_t in_, out_;
   math::Activation activation_;
   int64_t weight_, bias_;

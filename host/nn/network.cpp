@@ -14,18 +14,11 @@ void Network::initialize(std::span<float> weights, uint64_t seed) const {
   for (const Dense& layer : layers_) layer.initialize(weights, seed);
 }
 
-std::vector<Value> Network::forward(Recorder& recorder, const Value& x) const {
-  std::vector<Value> values = {x};
+Value Network::forward(Recorder& recorder, const Value& x) const {
+  Value value = x;
   for (const Dense& layer : layers_)
-    values.push_back(layer.forward(recorder, values.back(), recorder.factor_format()));
-  return values;
-}
-
-Value Network::backward(Recorder& recorder, std::span<const Value> values, Value grad,
-                        bool input_gradient) const {
-  for (size_t i = layers_.size(); i-- > 0;)
-    grad = layers_[i].backward(recorder, values[i], grad, i > 0 || input_gradient);
-  return grad;
+    value = layer.forward(recorder, value, recorder.factor_format());
+  return value;
 }
 
 }  // namespace elbo

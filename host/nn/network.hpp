@@ -18,12 +18,8 @@ class Network {
   int32_t out() const { return layers_.empty() ? in_ : layers_.back().out(); }
   void initialize(std::span<float> weights, uint64_t seed) const;
 
-  /// Every value from x to the output, in order.
-  std::vector<Value> forward(Recorder& recorder, const Value& x) const;
-  /// From the gradient at the pre-activation of the last value to the one at x's, the latter only
-  /// if `input_gradient`.
-  Value backward(Recorder& recorder, std::span<const Value> values, Value grad,
-                 bool input_gradient) const;
+  /// The last layer's output, as products take it; x where there are no layers.
+  Value forward(Recorder& recorder, const Value& x) const;
 
  private:
   int32_t in_;

@@ -21,6 +21,15 @@ struct Parameter {
   int64_t count() const;
 };
 
+/// The floats [begin, end) of the arena.
+struct ParameterRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  bool contains(int64_t offset) const { return begin <= offset && offset < end; }
+  int64_t size() const { return end - begin; }
+};
+
 /// The table of tensors. Offsets are multiples of 16 floats, so that rows start aligned; the gaps
 /// are zero and stay zero.
 class ParameterLayout {

@@ -1,8 +1,11 @@
 // Recording a program: ops are appended in the order they will run, and the tensors between them
-// are allocated on the way.
+// are allocated on the way. Forward ops leave behind how a gradient passes through them, so that
+// backward() can append the rest.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -10,6 +13,7 @@
 #include "kernels/buffer.hpp"
 #include "kernels/core/precision.hpp"
 #include "kernels/math/activation.hpp"
+#include "kernels/program.hpp"
 
 namespace elbo {
 
@@ -22,7 +26,12 @@ struct Value {
   math::Activation activation = math::Activation::of<math::Identity>();
   ConstReals saved = {};
   Format gradient = Format::f32;  // how its gradient is stored
+  int node = -1;                  // its place on the recorder's tape; -1: no gradient reaches it
 
+  /// The data where they are bfloat16, else null.
+  math::Bfloat16* bf16() const {
+    return data.format == Format::bf16 ? data.as<math::Bfloat16>() : nullptr;
+  }
   float* f32() const {
     ELBO_ASSERT(data.format == Format::f32);
     return data.f32();
@@ -38,21 +47,12 @@ class Recorder {
   void add(Op op) { program_.push_back(std::move(op)); }
 
   /// A fresh tensor on the device, zero at first.
-  Value tensor(Rows rows, int32_t columns, Format format = Format::f32) {
-    const int64_t count = static_cast<int64_t>(rows.capacity()) * columns;
-    return {{floats(format == Format::f32 ? count : (count + 1) / 2), format}, rows, columns};
-  }
-  float* floats(int64_t count) {
-    buffers_.emplace_back(device_, static_cast<size_t>(count), "a batch's activations");
-    return buffers_.back().data();
-  }
-
-  /// One float with this value.
-  const float* constant(float value) {
-    float* place = floats(1);
-    device_->upload(place, &value, sizeof value);
-    return place;
-  }
+  Value tensor(Rows rows, int32_t columns, Format format = Format::f32);
+  float* floats(int64_t count);
+  /// `count` floats with this value.
+  const float* constants(int64_t count, float value);
+  /// `value` as products take their factors: itself, or a copy in bfloat16.
+  Value as_factor(const Value& value);
 
   const Arena& arena() const { return arena_; }
   /// How what enters products is stored.
@@ -60,10 +60,7 @@ class Recorder {
   bool tf32() const { return precision_ == Precision::tf32; }
 
   /// Weights as products take them.
-  ConstReals factor(int64_t offset) const {
-    if (precision_ == Precision::bf16) return weight_bf16(offset);
-    return weight(offset);
-  }
+  ConstReals factor(int64_t offset) const;
   /// The copy of the weights in bfloat16; null where training has none.
   const math::Bfloat16* weight_bf16(int64_t offset) const {
     return precision_ == Precision::bf16 ? arena_.weights_bf16.data() + offset : nullptr;
@@ -71,16 +68,52 @@ class Recorder {
   const float* weight(int64_t offset) const { return arena_.weights.data() + offset; }
   float* gradient(int64_t offset) const { return arena_.gradients.data() + offset; }
 
+  /// Takes the gradient at a value's pre-activation and appends the ops that pass it on.
+  using Backward = std::function<void(const Value& gradient)>;
+
+  /// From here on gradients are those of the parameters in `trained`.
+  void train(ParameterRange trained);
+  /// Puts `value`, computed from `inputs` and from the parameters at `parameters`, on the tape.
+  void on_tape(Value& value, std::initializer_list<Value> inputs,
+               std::initializer_list<int64_t> parameters, Backward backward);
+  /// Whether parameters that are trained stand before `value`.
+  bool wants_gradient(const Value& value) const;
+  bool trains(int64_t parameter) const { return trained_.contains(parameter); }
+  /// Whether another use of this parameter has left its gradient already; the caller leaves or adds
+  /// its own now.
+  bool has_gradient(int64_t parameter) { return !written_.insert(parameter).second; }
+  /// A part of the gradient at a value's pre-activation, of its first columns at least. The memory
+  /// becomes the tape's.
+  void add_gradient(const Value& value, const Value& gradient);
+  /// Where a loss leaves the gradient at `output`: in its place, or in bfloat16 beside it.
+  Value loss_gradient(const Value& output);
+  /// Appends what brings the gradients added so far to the trained parameters.
+  void backward();
+
   const Program& program() const { return program_; }
   /// The tensors' memory; must outlive every run of the program.
   std::vector<Buffer<float>> take_buffers() { return std::move(buffers_); }
 
  private:
+  struct Node {
+    Value value;
+    std::vector<int> inputs;
+    std::vector<int64_t> parameters;
+    Backward backward;
+    std::vector<Value> gradients;
+    bool wanted = false;
+  };
+  bool wants(const Node& node) const;
+  Value total(const Node& node);
+
   std::shared_ptr<Device> device_;
   const Arena& arena_;
   Precision precision_;
   Program program_;
   std::vector<Buffer<float>> buffers_;
+  ParameterRange trained_;
+  std::vector<Node> tape_;
+  std::set<int64_t> written_;
 };
 
 }  // namespace elbo

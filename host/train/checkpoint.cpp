@@ -9,7 +9,7 @@ namespace elbo {
 namespace {
 
 constexpr const char* kFormat = "elbo-checkpoint";
-constexpr const char* kVersion = "1";
+constexpr const char* kVersion = "2";
 
 /// The arena's arrays that a checkpoint holds, with the prefix of their tensors' names.
 struct ArenaPart {
@@ -83,15 +83,21 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
   for (const auto& [value, name] : kDTypes)
     if (dtype == name) header.data.dtype = value, known = true;
   if (!known) fail_file(file.path(), "metadata 'data_dtype' is " + in_quotes(dtype));
+  header.data.classes = number<int32_t>(file, "classes");
+  constexpr int32_t kMostClasses = 1 << 16;
+  const bool classifies = header.config.classifier != "none";
+  if (classifies ? header.data.classes < 1 || header.data.classes > kMostClasses
+                 : header.data.classes != 0)
+    fail_file(file.path(), "metadata 'classes' is " + std::to_string(header.data.classes));
   header.progress = {number<uint64_t>(file, "step"), number<uint64_t>(file, "epoch"),
-                     number<double>(file, "best_elbo"), number<uint64_t>(file, "best_epoch")};
+                     number<double>(file, "best_score"), number<uint64_t>(file, "best_epoch")};
   return header;
 }
 
 /// The part of the arena as it is in the file; gaps are zero.
 std::vector<float> load(const SafetensorsFile& file, const ArenaPart& part, const Model& model) {
-  std::vector<float> image(static_cast<size_t>(model.vae.layout().size()), 0.0f);
-  for (const Parameter& p : model.vae.layout().parameters())
+  std::vector<float> image(static_cast<size_t>(model.architecture.layout().size()), 0.0f);
+  for (const Parameter& p : model.architecture.layout().parameters())
     file.read(
         part.prefix + p.name, p.shape,
         std::span(image).subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.count())));
@@ -106,7 +112,7 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
   std::vector<TensorView> tensors;
   const auto add = [&](const ArenaPart& part) {
     images.push_back((model.arena.*part.buffer).download());
-    for (const Parameter& p : model.vae.layout().parameters())
+    for (const Parameter& p : model.architecture.layout().parameters())
       tensors.push_back({part.prefix + p.name, TensorType::f32, p.shape,
                          std::as_bytes(std::span(images.back())
                                            .subspan(static_cast<size_t>(p.offset),
@@ -134,9 +140,10 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
                      {"config", to_toml(config)},
                      {"data_shape", shape},
                      {"data_dtype", dtype},
+                     {"classes", text_of(model.data.classes)},
                      {"step", text_of(progress.step)},
                      {"epoch", text_of(progress.epoch)},
-                     {"best_elbo", text_of(progress.best_elbo)},
+                     {"best_score", text_of(progress.best_score)},
                      {"best_epoch", text_of(progress.best_epoch)}});
 }
 
@@ -158,6 +165,9 @@ Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> devi
 TrainingProgress restore_training(const std::filesystem::path& path, Model& model) {
   const SafetensorsFile file(path);
   const CheckpointHeader header = header_of(file);
+  if (header.data.classes != model.data.classes)
+    fail_file(path, "made for " + std::to_string(header.data.classes) +
+                        " classes, the data set has " + std::to_string(model.data.classes));
   if (header.data != model.data)
     fail_file(path, "made for samples of shape " + to_string(header.data.sample_shape) +
                         ", the data set's have " + to_string(model.data.sample_shape));

@@ -2,7 +2,7 @@
 //
 // Tensors: every parameter under its name, optimizer.first_moment.<name> and
 // optimizer.second_moment.<name>. Metadata: format, version, config (TOML), data_shape,
-// data_dtype, step, epoch, and the early-stopping memory.
+// data_dtype, classes, step, epoch, and the early-stopping memory.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +16,8 @@ namespace elbo {
 /// How far a training is.
 struct TrainingProgress {
   uint64_t step = 0;
-  uint64_t epoch = 0;                                           // completed
-  double best_elbo = -std::numeric_limits<double>::infinity();  // of validation
+  uint64_t epoch = 0;                                            // completed
+  double best_score = -std::numeric_limits<double>::infinity();  // of validation
   uint64_t best_epoch = 0;
   bool operator==(const TrainingProgress&) const = default;
 };

@@ -27,6 +27,20 @@ std::unique_ptr<DeviceRows> make_device_rows(const std::shared_ptr<Device>& devi
   return std::make_unique<StreamedRows>(device, split, dim, order);
 }
 
+Buffer<int32_t> upload_labels(const std::shared_ptr<Device>& device, const Split& split,
+                              int32_t classes) {
+  if (split.labels.empty()) return {};
+  const auto wrong = std::ranges::find_if(
+      split.labels, [&](int32_t label) { return label < 0 || label >= classes; });
+  if (wrong != split.labels.end())
+    throw DataError(split.source + ": row " + std::to_string(wrong - split.labels.begin()) +
+                    " has label " + std::to_string(*wrong) + "; the model knows classes 0 to " +
+                    std::to_string(classes - 1));
+  Buffer<int32_t> labels(device, split.labels.size(), "the labels of split " + split.name);
+  labels.upload(split.labels);
+  return labels;
+}
+
 uint32_t fitting_window(const Device& device, const Split& split, int64_t dim, int32_t batch_rows) {
   if (device.shares_host_memory()) return 0;
   const size_t row_bytes = static_cast<size_t>(dim) * size_of(split.dtype);

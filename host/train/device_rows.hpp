@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "host/data/dataset.hpp"
+#include "kernels/buffer.hpp"
 #include "kernels/device.hpp"
 
 namespace elbo {
@@ -45,6 +46,11 @@ class DeviceRows {
 std::unique_ptr<DeviceRows> make_device_rows(const std::shared_ptr<Device>& device,
                                              const Split& split, int64_t dim,
                                              const RowOrder& order);
+
+/// The split's labels on the device, one for each of the table's rows; empty where it has none.
+/// Throws DataError where one is not a class below `classes`.
+Buffer<int32_t> upload_labels(const std::shared_ptr<Device>& device, const Split& split,
+                              int32_t classes);
 
 /// The window for a split of rows of `dim` elements: 0 where the device can hold all rows, because
 /// it works in the host's memory or because half of what it has free is enough, and otherwise as

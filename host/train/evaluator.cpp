@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/core/error.hpp"
+
 namespace elbo {
 namespace {
 
@@ -33,7 +35,8 @@ uint32_t window_for(const Model& model, const Split& split, int32_t batch_rows) 
 class RunningMoments {
  public:
   explicit RunningMoments(size_t columns) : mean_(columns), squares_(columns) {}
-  void add(const float* row) {
+  template <class T>
+  void add(const T* row) {
     ++count_;
     for (size_t c = 0; c < mean_.size(); ++c) {
       const double delta = row[c] - mean_[c];
@@ -54,11 +57,65 @@ std::vector<float> download(const Model& model, const float* from, int64_t count
   return values;
 }
 
+/// A row's mean of a term; per_input values each.
+double row_mean(const std::vector<float>& values, int row, int per_input) {
+  double sum = 0.0;
+  for (int i = 0; i < per_input; ++i) sum += values[static_cast<size_t>(row * per_input + i)];
+  return sum / per_input;
+}
+
+double decibels(double mean_squared_error) { return -10.0 * std::log10(mean_squared_error); }
+
+StepTerm record_distance(Recorder& recorder, const Value& x, const Value& y) {
+  float* distance = recorder.tensor(y.rows, 1).f32();
+  recorder.add(SquaredDistance{
+      .rows = y.rows, .columns = y.columns, .x = x.f32(), .y = y.f32(), .distance = distance});
+  return {distance, y.rows.per_input};
+}
+
+void require_part(const Model& model, Part part) {
+  if (model.architecture.has(part)) return;
+  throw ConfigError("recipe " + model.config.recipe + ": this model has no " +
+                    std::string(kPartNames[static_cast<size_t>(part)]));
+}
+
+/// What `record` makes of rows [count, columns], some at a time.
+template <class Record>
+std::vector<float> run_rows(const Model& model, std::span<const float> rows, int32_t columns,
+                            Record&& record) {
+  constexpr int64_t kBatchRows = 256;
+  const int64_t count = static_cast<int64_t>(rows.size()) / columns;
+  std::vector<float> results;
+  if (count == 0) return results;
+  Buffer<StepState> state(model.device, 1, "a batch's state");
+  Recorder recorder(model.device, model.arena);
+  const Value in = recorder.tensor(
+      {state.data(), static_cast<int32_t>(std::min(kBatchRows, count)), 1}, columns);
+  const Value out = record(recorder, in);
+  const std::unique_ptr<Executable> executable = model.device->prepare(recorder.program());
+  for (int64_t first = 0; first < count; first += kBatchRows) {
+    StepState batch;
+    batch.rows = static_cast<int32_t>(std::min(kBatchRows, count - first));
+    state.upload({&batch, 1});
+    const auto part = rows.subspan(static_cast<size_t>(first * columns),
+                                   static_cast<size_t>(batch.rows * columns));
+    model.device->upload(in.f32(), part.data(), part.size_bytes());
+    executable->run();
+    const auto values = download(model, out.f32(), static_cast<int64_t>(batch.rows) * out.columns);
+    results.insert(results.end(), values.begin(), values.end());
+  }
+  return results;
+}
+
+double zero_part(const float* code, int32_t latent) {
+  return static_cast<double>(std::count(code, code + latent, 0.0f)) / latent;
+}
+
 }  // namespace
 
 Evaluator::Evaluator(const Model& model, const Split& split, int64_t batch_rows)
     : model_(model),
-      batch_rows_(batch_rows_for(batch_rows, split.size(), model.vae.samples())),
+      batch_rows_(batch_rows_for(batch_rows, split.size(), model.architecture.samples())),
       rows_(make_device_rows(model.device, split, model.data.dim(),
                              {.batch_rows = batch_rows_,
                               .window = window_for(model, split, batch_rows_),
@@ -66,42 +123,72 @@ Evaluator::Evaluator(const Model& model, const Split& split, int64_t batch_rows)
       state_(model.device, 1, "an evaluation's state"),
       row_ids_(model.device, static_cast<size_t>(batch_rows_), "a batch's row numbers"),
       epsilon_(model.device,
-               static_cast<size_t>(batch_rows_) * static_cast<size_t>(model.vae.latent()),
+               static_cast<size_t>(batch_rows_) * static_cast<size_t>(model.architecture.latent()),
                "a batch's codes") {
-  record();
+  if (model.architecture.has(Part::classifier))
+    labels_ = upload_labels(model.device, split, model.data.classes);
 }
 
-void Evaluator::record() {
-  const Vae& vae = model_.vae;
+Evaluator::Pass& Evaluator::pass(Purpose purpose) {
+  const auto found = passes_.find(purpose);
+  if (found != passes_.end()) return found->second;
+  return passes_.emplace(purpose, record(purpose)).first->second;
+}
+
+Evaluator::Pass Evaluator::record(Purpose purpose) {
+  const Architecture& architecture = model_.architecture;
   const Rows inputs = {state_.data(), batch_rows_, 1};
   Recorder recorder(model_.device, model_.arena);
-
-  x_ = recorder.tensor(inputs, vae.dim());
+  Pass pass;
+  pass.x = recorder.tensor(inputs, architecture.dim());
   GatherBatch gather = rows_->gather();
-  gather.view = model_.view();
   gather.batch = inputs;
-  gather.x = x_.f32();
   gather.row_ids = row_ids_.data();
+  const bool trained_input = purpose == Purpose::evaluate || purpose == Purpose::reconstruct;
+  pass.input = model_.view_batch(gather, recorder, pass.x,
+                                 trained_input ? Model::Inputs::corrupted : Model::Inputs::clean);
   recorder.add(gather);
-  const Vae::Encoding encoding = vae.encode(recorder, x_);
-  posterior_ = encoding.posterior;
-  const Program encoded = recorder.program();
-  encode_ = model_.device->prepare(encoded);
 
-  const Vae::Code code =
-      vae.sample(recorder, encoding, {gather.seed, row_ids_.data(), nullptr}, vae.samples());
-  kl_ = code.kl;
-  const Vae::Decoding decoding = vae.decode(recorder, code.z);
-  nll_ = vae.loss(recorder, x_, decoding, false).nll;
-  evaluate_ = model_.device->prepare(recorder.program());
-  buffers_ = recorder.take_buffers();
+  EpsilonSource epsilon = {gather.seed, row_ids_.data(), nullptr};
+  int32_t samples = architecture.samples();
+  if (purpose != Purpose::evaluate) {
+    epsilon.buffer = epsilon_.data();
+    samples = 1;
+  }
+  BatchPass batch(architecture, model_.config, recorder,
+                  {.x = pass.x,
+                   .input = pass.input,
+                   .epsilon = epsilon,
+                   .labels = labels_.data(),
+                   .samples = samples});
+  const Encoder::Encoding& encoding = batch.encoding();
+  pass.code = encoding.posterior;
+  if (!architecture.encoder().gaussian())
+    pass.code = {encoding.head.f32(), nullptr, architecture.latent(), 0};
 
-  Recorder mean(model_.device, model_.arena);
-  for (const Op& op : encoded) mean.add(op);
-  const Vae::Code center = vae.sample(mean, encoding, {gather.seed, nullptr, epsilon_.data()}, 1);
-  means_ = vae.mean(mean, vae.decode(mean, center.z));
-  reconstruct_ = model_.device->prepare(mean.program());
-  for (Buffer<float>& buffer : mean.take_buffers()) buffers_.push_back(std::move(buffer));
+  switch (purpose) {
+    case Purpose::encode:
+      break;
+    case Purpose::reconstruct:
+      pass.output = batch.mean();
+      break;
+    case Purpose::classify:
+      pass.output = architecture.classifier().logits(recorder, batch.code().z);
+      break;
+    case Purpose::evaluate:
+      batch.add_all(!labels_.empty());
+      pass.terms = batch.terms();
+      if (architecture.has(Part::decoder) && !architecture.encoder().gaussian()) {
+        pass.terms.push_back({"squared_error", record_distance(recorder, pass.x, batch.mean())});
+        if (pass.input.data.data != pass.x.data.data)
+          pass.terms.push_back(
+              {"input_squared_error", record_distance(recorder, pass.x, pass.input)});
+      }
+      break;
+  }
+  pass.executable = model_.device->prepare(recorder.program());
+  for (Buffer<float>& buffer : recorder.take_buffers()) buffers_.push_back(std::move(buffer));
+  return pass;
 }
 
 void Evaluator::for_each_batch(int64_t rows,
@@ -118,52 +205,94 @@ void Evaluator::for_each_batch(int64_t rows,
 }
 
 Evaluation Evaluator::evaluate() {
-  const int32_t latent = model_.vae.latent(), samples = model_.vae.samples();
+  const Architecture& architecture = model_.architecture;
+  const Config& config = model_.config;
+  const int32_t latent = architecture.latent();
+  const Pass& pass = this->pass(Purpose::evaluate);
   RunningMoments codes(static_cast<size_t>(latent));
-  double nll_sum = 0.0, kl_sum = 0.0, elbo_mean = 0.0, elbo_squares = 0.0;
+  RunningMoments bound(1);  // the elbo, row by row
+  std::vector<double> sums(pass.terms.size());
+  double zeros = 0.0;
   int64_t count = 0;
   for_each_batch(rows_->count(), [&](uint32_t, int rows) {
-    evaluate_->run();
-    const auto nll = download(model_, nll_, static_cast<int64_t>(rows) * samples);
-    const auto kl = download(model_, kl_, rows);
-    const auto mu = download(model_, posterior_.mu,
-                             static_cast<int64_t>(rows - 1) * posterior_.mu_stride + latent);
-    for (int r = 0; r < rows; ++r) {
-      double row_nll = 0.0;
-      for (int l = 0; l < samples; ++l) row_nll += nll[static_cast<size_t>(r * samples + l)];
-      row_nll /= samples;
-      const double row_kl = kl[static_cast<size_t>(r)];
-      const double elbo = -row_nll - row_kl;
-      nll_sum += row_nll;
-      kl_sum += row_kl;
-      const double delta = elbo - elbo_mean;
-      elbo_mean += delta / static_cast<double>(++count);
-      elbo_squares += delta * (elbo - elbo_mean);
-      codes.add(mu.data() + static_cast<int64_t>(r) * posterior_.mu_stride);
+    pass.executable->run();
+    std::vector<double> row_bound(static_cast<size_t>(rows));
+    for (size_t t = 0; t < pass.terms.size(); ++t) {
+      const auto& [name, term] = pass.terms[t];
+      const auto values =
+          download(model_, term.values, static_cast<int64_t>(rows) * term.per_input);
+      for (int r = 0; r < rows; ++r) {
+        const double value = row_mean(values, r, term.per_input);
+        sums[t] += value;
+        if (name == "nll" || name == "kl") row_bound[static_cast<size_t>(r)] -= value;
+      }
     }
+    const auto code = download(model_, pass.code.mu,
+                               static_cast<int64_t>(rows - 1) * pass.code.mu_stride + latent);
+    for (int r = 0; r < rows; ++r) {
+      const float* row = code.data() + static_cast<int64_t>(r) * pass.code.mu_stride;
+      codes.add(row);
+      bound.add(&row_bound[static_cast<size_t>(r)]);
+      zeros += zero_part(row, latent);
+    }
+    count += rows;
   });
-  Evaluation result;
   const auto n = static_cast<double>(count);
-  result.count = count;
-  result.reconstruction = -nll_sum / n;
-  result.kl = kl_sum / n;
-  result.elbo = result.reconstruction - result.kl;
-  result.elbo_standard_error = count > 1 ? std::sqrt(elbo_squares / (n - 1.0) / n) : 0.0;
-  result.bits_per_dim =
-      -result.elbo / (model_.vae.dim() * std::log(2.0)) + model_.bits_per_dim_offset();
-  for (int32_t j = 0; j < latent; ++j)
-    result.active_units += codes.variance(static_cast<size_t>(j)) > kActiveVariance ? 1 : 0;
-  return result;
+  std::vector<std::pair<std::string_view, double>> means;
+  for (size_t t = 0; t < sums.size(); ++t) means.emplace_back(pass.terms[t].name, sums[t] / n);
+
+  Evaluation e;
+  e.count = count;
+  const std::pair<const char*, double Evaluation::*> fields[] = {
+      {"elbo", &Evaluation::elbo},
+      {"reconstruction", &Evaluation::reconstruction},
+      {"kl", &Evaluation::kl},
+      {"l1", &Evaluation::l1},
+      {"class_loss", &Evaluation::class_loss},
+      {"accuracy", &Evaluation::accuracy},
+      {"gan_value", &Evaluation::gan_value},
+      {"d_real", &Evaluation::d_real},
+      {"d_generated", &Evaluation::d_generated}};
+  for (const Metric& metric : metrics_of(means))
+    for (const auto& [name, field] : fields)
+      if (metric.name == name) e.*field = metric.value;
+  for (const auto& [name, value] : means) {
+    if (name == "squared_error") e.squared_error = value;
+    if (name == "input_squared_error") e.input_psnr = decibels(value / architecture.dim());
+  }
+  if (!std::isnan(e.squared_error)) e.psnr = decibels(e.squared_error / architecture.dim());
+  if (!std::isnan(e.elbo)) {
+    e.elbo_standard_error = count > 1 ? std::sqrt(bound.variance(0) / (n - 1.0)) : 0.0;
+    e.bits_per_dim = -e.elbo / (architecture.dim() * std::log(2.0)) + model_.bits_per_dim_offset();
+    for (int32_t j = 0; j < latent; ++j)
+      e.active_units += codes.variance(static_cast<size_t>(j)) > kActiveVariance ? 1 : 0;
+  }
+  if (architecture.encoder().bottleneck() == Bottleneck::deterministic &&
+      config.code_activation == "relu")
+    e.zero_codes = zeros / n;
+
+  const auto part = [](double weight, double value) {
+    return std::isnan(value) || weight == 0.0 ? 0.0 : weight * value;
+  };
+  const bool reconstructs = config.reconstruction_weight > 0.0 && !std::isnan(e.reconstruction);
+  if (reconstructs || !std::isnan(e.class_loss))
+    e.score = part(config.reconstruction_weight, e.reconstruction) - part(1.0, e.kl) -
+              part(config.code_l1, e.l1) - part(config.classifier_weight, e.class_loss);
+  return e;
 }
 
 std::vector<float> Evaluator::encode(bool log_variances) {
-  const int32_t latent = model_.vae.latent();
+  if (log_variances && !model_.architecture.encoder().gaussian())
+    throw ConfigError("log-variances: a code with bottleneck " + model_.config.bottleneck +
+                      " has none; want bottleneck gaussian");
+  const int32_t latent = model_.architecture.latent();
+  const Pass& pass = this->pass(Purpose::encode);
+  const PosteriorView& p = pass.code;
   std::vector<float> codes;
   codes.reserve(static_cast<size_t>(rows_->count()) * static_cast<size_t>(latent) *
                 (log_variances ? 2 : 1));
   for_each_batch(rows_->count(), [&](uint32_t, int rows) {
-    encode_->run();
-    const PosteriorView& p = posterior_;
+    pass.executable->run();
     const auto mu = download(model_, p.mu, static_cast<int64_t>(rows - 1) * p.mu_stride + latent);
     std::vector<float> logvar;
     if (log_variances)
@@ -181,47 +310,77 @@ std::vector<float> Evaluator::encode(bool log_variances) {
 }
 
 Evaluator::Reconstructions Evaluator::reconstruct(int64_t rows) {
+  require_part(model_, Part::decoder);
+  const Pass& pass = this->pass(Purpose::reconstruct);
   Reconstructions result;
   for_each_batch(std::min<int64_t>(rows, rows_->count()), [&](uint32_t, int batch) {
-    reconstruct_->run();
-    const int64_t count = static_cast<int64_t>(batch) * model_.vae.dim();
-    const auto inputs = download(model_, x_.f32(), count);
-    const auto means = download(model_, means_.f32(), count);
-    result.inputs.insert(result.inputs.end(), inputs.begin(), inputs.end());
-    result.means.insert(result.means.end(), means.begin(), means.end());
+    pass.executable->run();
+    const int64_t count = static_cast<int64_t>(batch) * model_.architecture.dim();
+    const auto append = [&](std::vector<float>& to, const Value& from) {
+      const auto values = download(model_, from.f32(), count);
+      to.insert(to.end(), values.begin(), values.end());
+    };
+    append(result.inputs, pass.x);
+    if (pass.input.data.data != pass.x.data.data) append(result.corrupted, pass.input);
+    append(result.means, pass.output);
   });
   return result;
 }
 
+std::vector<float> Evaluator::classify() {
+  require_part(model_, Part::classifier);
+  const Pass& pass = this->pass(Purpose::classify);
+  const auto classes = static_cast<size_t>(model_.data.classes);
+  std::vector<float> probabilities;
+  for_each_batch(rows_->count(), [&](uint32_t, int rows) {
+    pass.executable->run();
+    auto logits =
+        download(model_, pass.output.f32(), static_cast<int64_t>(rows) * model_.data.classes);
+    for (size_t first = 0; first < logits.size(); first += classes) {
+      const std::span<float> row = std::span(logits).subspan(first, classes);
+      const float largest = *std::ranges::max_element(row);
+      double sum = 0.0;
+      for (float& v : row) sum += v = std::exp(v - largest);
+      for (float& v : row) v = static_cast<float>(v / sum);
+    }
+    probabilities.insert(probabilities.end(), logits.begin(), logits.end());
+  });
+  return probabilities;
+}
+
 std::vector<float> decode(const Model& model, std::span<const float> z) {
-  constexpr int64_t kBatchRows = 256;
-  const auto latent = static_cast<int64_t>(model.vae.latent());
-  const int64_t count = static_cast<int64_t>(z.size()) / latent;
-  std::vector<float> means;
-  if (count == 0) return means;
-  Buffer<StepState> state(model.device, 1, "a decoding's state");
-  Recorder recorder(model.device, model.arena);
-  const Rows rows = {state.data(), static_cast<int32_t>(std::min(kBatchRows, count)), 1};
-  const Value code = recorder.tensor(rows, model.vae.latent());
-  const Value mean = model.vae.mean(recorder, model.vae.decode(recorder, code));
-  const std::unique_ptr<Executable> executable = model.device->prepare(recorder.program());
-  for (int64_t first = 0; first < count; first += kBatchRows) {
-    StepState batch;
-    batch.rows = static_cast<int32_t>(std::min(kBatchRows, count - first));
-    state.upload({&batch, 1});
-    const auto codes =
-        z.subspan(static_cast<size_t>(first * latent), static_cast<size_t>(batch.rows * latent));
-    model.device->upload(code.f32(), codes.data(), codes.size_bytes());
-    executable->run();
-    const auto rows_out =
-        download(model, mean.f32(), static_cast<int64_t>(batch.rows) * model.vae.dim());
-    means.insert(means.end(), rows_out.begin(), rows_out.end());
-  }
-  return means;
+  require_part(model, Part::decoder);
+  const Decoder& decoder = model.architecture.decoder();
+  return run_rows(model, z, model.architecture.latent(),
+                  [&](Recorder& recorder, const Value& code) {
+                    return decoder.mean(recorder, decoder.decode(recorder, code));
+                  });
+}
+
+std::vector<float> discriminate(const Model& model, std::span<const float> rows) {
+  require_part(model, Part::discriminator);
+  const Architecture& architecture = model.architecture;
+  const bool codes = architecture.judged() == Judged::code;
+  return run_rows(model, rows, codes ? architecture.latent() : architecture.dim(),
+                  [&](Recorder& recorder, const Value& row) {
+                    return architecture.discriminator().probability(recorder, row);
+                  });
+}
+
+bool has_prior(const Config& config) {
+  return config.likelihood != "none" &&
+         (config.bottleneck == "gaussian" || config.discriminator == "code" ||
+          (config.discriminator == "data" && config.judged != "reconstructions"));
 }
 
 std::vector<float> sample(const Model& model, int64_t count, uint64_t seed) {
-  const int64_t numbers = count * model.vae.latent();
+  require_part(model, Part::decoder);
+  if (!has_prior(model.config))
+    throw ConfigError("sample: with bottleneck " + model.config.bottleneck + " and discriminator " +
+                      model.config.discriminator +
+                      " nothing makes codes look like a prior; want bottleneck gaussian or "
+                      "discriminator code");
+  const int64_t numbers = count * model.architecture.latent();
   Buffer<float> z(model.device, static_cast<size_t>(numbers), "samples of the prior");
   if (numbers > 0)
     model.device->run(

@@ -16,13 +16,15 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 Json json_of(const Evaluation& e) {
-  return {{"elbo", e.elbo},
-          {"reconstruction", e.reconstruction},
-          {"kl", e.kl},
-          {"bits_per_dim", e.bits_per_dim},
-          {"active_units", e.active_units},
-          {"count", e.count},
-          {"elbo_standard_error", e.elbo_standard_error}};
+  Json json;
+  for_each_metric(e, [&](const std::string& name, double value) {
+    if (name == "active_units")
+      json[name] = static_cast<int64_t>(value);
+    else
+      json[name] = value;
+  });
+  json["count"] = e.count;
+  return json;
 }
 
 void make_directory(const fs::path& path) {
@@ -78,16 +80,12 @@ void RunDirectory::append_metrics(const std::string& line) {
 
 void RunDirectory::on_metrics(const TrainingMetrics& m) {
   last_ = m;
-  const Json line = {{"split", "train"},
-                     {"step", m.step},
-                     {"epoch", m.epoch},
-                     {"elbo", m.elbo},
-                     {"reconstruction", m.reconstruction},
-                     {"kl", m.kl},
-                     {"learning_rate", m.learning_rate},
-                     {"beta", m.beta},
-                     {"seconds", m.seconds},
-                     {"samples_per_second", m.samples_per_second}};
+  Json line = {{"split", "train"}, {"step", m.step}, {"epoch", m.epoch}};
+  for (const Metric& metric : m.values) line[metric.name] = metric.value;
+  line["learning_rate"] = m.learning_rate;
+  line["beta"] = m.beta;
+  line["seconds"] = m.seconds;
+  line["samples_per_second"] = m.samples_per_second;
   append_metrics(line.dump());
 }
 
@@ -119,33 +117,33 @@ std::string RunDirectory::how_to_go_on() const {
 void RunDirectory::draw(const Trainer& trainer) {
   const Model& model = trainer.model();
   const int64_t count = model.config.picture_count;
-  if (count == 0) return;
+  if (count == 0 || !model.architecture.has(Part::decoder)) return;
   const uint64_t epoch = trainer.progress().epoch;
   if (!pictured_) {
     const Dataset& data = trainer.dataset();
     const char* split = data.has("validation") ? "validation" : data.has("test") ? "test" : "train";
     pictured_ = std::make_shared<Evaluator>(model, data.split(split), count);
   }
-  samples_ = epoch_file(path_ / "samples", epoch);
-  write_png(samples_, tile_grid(sample(model, count, static_cast<uint64_t>(model.config.seed)),
-                                model.data.sample_shape));
+  if (has_prior(model.config)) {
+    samples_ = epoch_file(path_ / "samples", epoch);
+    write_png(samples_, tile_grid(sample(model, count, static_cast<uint64_t>(model.config.seed)),
+                                  model.data.sample_shape));
+  }
   reconstructions_ = epoch_file(path_ / "reconstructions", epoch);
   write_reconstructions(reconstructions_, pictured_->reconstruct(count), model.data.sample_shape);
 }
 
 void RunDirectory::write_summary(const Trainer& trainer, const std::optional<Evaluation>& test) {
   const TrainingProgress& progress = trainer.progress();
-  Json summary = {
-      {"step", progress.step},
-      {"epoch", progress.epoch},
-      {"stopped_early", trainer.stopped_early()},
-      {"parameters", trainer.model().vae.layout().parameter_count()},
-      {"device", trainer.model().device->describe()},
-      {"seconds", last_.seconds},
-      {"train",
-       {{"elbo", last_.elbo}, {"reconstruction", last_.reconstruction}, {"kl", last_.kl}}}};
-  if (std::isfinite(progress.best_elbo))
-    summary["best_validation"] = {{"elbo", progress.best_elbo}, {"epoch", progress.best_epoch}};
+  Json summary = {{"step", progress.step},
+                  {"epoch", progress.epoch},
+                  {"stopped_early", trainer.stopped_early()},
+                  {"parameters", trainer.model().architecture.layout().parameter_count()},
+                  {"device", trainer.model().device->describe()},
+                  {"seconds", last_.seconds}};
+  for (const Metric& metric : last_.values) summary["train"][metric.name] = metric.value;
+  if (std::isfinite(progress.best_score))
+    summary["best_validation"] = {{"score", progress.best_score}, {"epoch", progress.best_epoch}};
   if (test) summary["test"] = json_of(*test);
   write_file_atomically(path_ / "summary.json", summary.dump(2) + '\n');
 }
@@ -177,9 +175,11 @@ void write_reconstructions(const fs::path& path, const Evaluator::Reconstruction
   const int64_t count = static_cast<int64_t>(pairs.inputs.size()) / dim;
   const auto root = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(2 * count))));
   const int64_t columns = std::max<int64_t>(1, std::min(count, (root + 1) / 2 * 2));
+  std::vector<const std::vector<float>*> parts = {&pairs.inputs, &pairs.means};
+  if (!pairs.corrupted.empty()) parts.insert(parts.begin() + 1, &pairs.corrupted);
   std::vector<float> rows;
   for (int64_t first = 0; first < count; first += columns)
-    for (const std::vector<float>* part : {&pairs.inputs, &pairs.means}) {
+    for (const std::vector<float>* part : parts) {
       const int64_t last = std::min(first + columns, count);
       rows.insert(rows.end(), part->begin() + first * dim, part->begin() + last * dim);
       // A short row is filled up, so that the next one starts at the left.

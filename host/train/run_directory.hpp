@@ -3,9 +3,12 @@
 //   config.toml                    every setting, resolved
 //   metrics.jsonl                  a line per report, training and validation
 //   checkpoints/last.safetensors   after every report (report_epochs epochs, and the end)
-//   checkpoints/best.safetensors   the best validation elbo (the last where there is no validation)
-//   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every time
-//   reconstructions/epoch-0001.png rows of inputs, below each their reconstructions
+//   checkpoints/best.safetensors   the best validation score (the last where there is no
+//   validation) samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws
+//   every time,
+//                                  where the model has a prior
+//   reconstructions/epoch-0001.png rows of inputs, below each (corrupted inputs and) their
+//                                  reconstructions, where the model has a decoder
 //   summary.json                   the end result
 //   plan.txt                       what a GPU chose for the training step, and how fast that was
 #pragma once
@@ -57,7 +60,8 @@ Config read_run_config(const std::filesystem::path& run);
 /// ("best" or "last"). Throws DataError naming what is missing.
 std::filesystem::path find_checkpoint(const std::filesystem::path& path, std::string_view which);
 
-/// Rows of up to `columns` inputs, each above the row of its reconstructions, as one picture.
+/// Rows of inputs, each above the row of its reconstructions, as one picture; between them the row
+/// of what the encoder read, where that was corrupted.
 void write_reconstructions(const std::filesystem::path& path,
                            const Evaluator::Reconstructions& pairs, const Shape& sample_shape);
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "host/model/fitting_parts.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -17,26 +19,27 @@ double seconds_since(Clock::time_point start) {
 /// Sums step records into the means of a report.
 class MetricsWindow {
  public:
-  MetricsWindow() { clear(); }
+  explicit MetricsWindow(const std::vector<ReportedTerm>& terms) : terms_(terms) { clear(); }
 
   void add(const StepRecord& record) {
     const double rows = record.rows;
     rows_ += rows;
-    nll_ += rows * record.nll;
-    kl_ += rows * record.kl;
+    for (size_t i = 0; i < terms_.size(); ++i) sums_[i] += rows * record.terms[i];
     last_ = record;
   }
+  bool empty() const { return rows_ == 0.0; }
   void clear() {
     start_ = Clock::now();
-    rows_ = nll_ = kl_ = 0.0;
+    rows_ = 0.0;
+    sums_.assign(terms_.size(), 0.0);
   }
   TrainingMetrics report(double training_seconds) const {
     TrainingMetrics m;
     m.step = last_.step;
     m.epoch = last_.epoch + 1;
-    m.reconstruction = -nll_ / rows_;
-    m.kl = kl_ / rows_;
-    m.elbo = m.reconstruction - m.kl;
+    std::vector<std::pair<std::string_view, double>> means;
+    for (size_t i = 0; i < terms_.size(); ++i) means.emplace_back(terms_[i].name, sums_[i] / rows_);
+    m.values = metrics_of(means);
     m.learning_rate = last_.learning_rate;
     m.beta = last_.beta;
     m.seconds = training_seconds;
@@ -45,8 +48,10 @@ class MetricsWindow {
   }
 
  private:
+  const std::vector<ReportedTerm>& terms_;
   Clock::time_point start_;
-  double rows_, nll_, kl_;
+  double rows_;
+  std::vector<double> sums_;
   StepRecord last_;
 };
 
@@ -74,18 +79,15 @@ uint32_t choose_window(Model& model, const Split& train, const StepPlan& plan) {
 }  // namespace
 
 Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
-    : dataset_((validate(config), require_range(config, dataset), std::move(dataset))),
-      model_(std::move(config), {dataset_.sample_shape(), dataset_.dtype()}, std::move(device),
-             Model::Purpose::training) {
+    : dataset_((validate(config), require_fitting_data(config, dataset), std::move(dataset))),
+      model_(config, signature_of(config, dataset_), std::move(device), Model::Purpose::training) {
   const Split& train = dataset_.split("train");
   const Config& settings = model_.config;
   const auto seed = static_cast<uint64_t>(settings.seed);
-  if (settings.output_init == "data") {
-    const ColumnStatistics statistics = viewed_statistics(model_, train);
-    model_.set_weights(model_.vae.initial_weights(seed, &statistics));
-  } else {
-    model_.set_weights(model_.vae.initial_weights(seed, nullptr));
-  }
+  std::optional<ColumnStatistics> statistics;
+  if (settings.output_init == "data") statistics = viewed_statistics(model_, train);
+  model_.set_weights(
+      model_.architecture.initial_weights(seed, statistics ? &*statistics : nullptr));
   const bool curand = settings.noise == "curand";
   const StepPlan plan = step_plan(settings, train.size());
   pass_ = std::make_unique<TrainingPass>(
@@ -129,11 +131,16 @@ void Trainer::run_steps(uint64_t steps) {
   progress_.step = pass_->step();
 }
 
-void Trainer::check(const StepRecord& record) {
-  if (std::isfinite(record.nll) && std::isfinite(record.kl)) return;
-  throw DivergenceError("training diverged at step " + std::to_string(record.step) +
-                        ": reconstruction " + std::to_string(-record.nll) + ", kl " +
-                        std::to_string(record.kl) +
+void Trainer::check(const StepRecord& record) const {
+  if (std::ranges::all_of(record.terms, [](float v) { return std::isfinite(v); })) return;
+  std::vector<std::pair<std::string_view, double>> terms;
+  for (size_t i = 0; i < pass_->terms().size(); ++i)
+    terms.emplace_back(pass_->terms()[i].name, record.terms[i]);
+  std::string values;
+  for (const Metric& metric : metrics_of(terms))
+    if (metric.name != "elbo")
+      values += (values.empty() ? "" : ", ") + metric.name + " " + std::to_string(metric.value);
+  throw DivergenceError("training diverged at step " + std::to_string(record.step) + ": " + values +
                         "; a smaller --learning-rate or --clip-norm helps");
 }
 
@@ -145,19 +152,17 @@ void Trainer::train(TrainingObserver* observer) {
   const auto interval = static_cast<uint64_t>(model_.config.metrics_interval);
   const uint64_t per_report = steps_per_report();
   const auto start = Clock::now();
-  MetricsWindow progress, metrics, report;
+  MetricsWindow progress(pass_->terms()), metrics(pass_->terms()), report(pass_->terms());
   uint64_t chunk = 1;  // grows until running it takes as long as a look at the progress bar
   // The device works on the next chunk while the host reads what the last one reported.
-  std::optional<TrainingPass::PendingRecords> pending;
+  TrainingPass::PendingRecords pending;
   const auto read_pending = [&] {
-    if (!pending) return;
-    for (const StepRecord& record : pending->wait()) {
+    if (pending.empty()) return;
+    for (const StepRecord& record : pending.wait()) {
       check(record);
       for (MetricsWindow* window : {&progress, &metrics, &report}) window->add(record);
     }
-    pending.reset();
-    hear.on_progress(progress.report(seconds_since(start)), total_steps_);
-    progress.clear();
+    pending = {};
   };
 
   while (progress_.step < total_steps_ && !stopped_early_) {
@@ -173,6 +178,10 @@ void Trainer::train(TrainingObserver* observer) {
     const bool ends_report = progress_.step == report_end;
     const bool ends_metrics = ends_report || progress_.step == metrics_end;
     if (ends_metrics) read_pending();
+    if (!progress.empty()) {
+      hear.on_progress(progress.report(seconds_since(start)), total_steps_);
+      progress.clear();
+    }
     const double took = seconds_since(chunk_start);
     if (count == chunk && took < kProgressSeconds / 2)
       chunk = std::min(2 * chunk, kMostStepsAtOnce);
@@ -190,15 +199,23 @@ void Trainer::train(TrainingObserver* observer) {
   }
 }
 
+double TrainingMetrics::operator[](std::string_view name) const {
+  for (const Metric& metric : values)
+    if (metric.name == name) return metric.value;
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
 TrainingReport Trainer::end_report(const TrainingMetrics& metrics) {
   TrainingReport report;
   report.training = metrics;
   progress_.epoch = metrics.epoch;
   if (validation_) {
     report.validation = validation_->evaluate();
-    report.best = report.validation->elbo > progress_.best_elbo;
+    // Without a score there is no choosing: the last is the best there is.
+    const double score = report.validation->score;
+    report.best = std::isnan(score) || score > progress_.best_score;
     if (report.best) {
-      progress_.best_elbo = report.validation->elbo;
+      if (!std::isnan(score)) progress_.best_score = score;
       progress_.best_epoch = progress_.epoch;
     }
     const auto patience = static_cast<uint64_t>(model_.config.early_stopping);

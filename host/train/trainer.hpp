@@ -11,23 +11,24 @@
 
 namespace elbo {
 
-/// Means over the steps since the last report, in nats per input.
+/// Means over the steps since the last report.
 struct TrainingMetrics {
-  uint64_t step = 0;   // steps completed
-  uint64_t epoch = 0;  // the epoch these steps belong to, from 1
-  double elbo = 0.0;
-  double reconstruction = 0.0;
-  double kl = 0.0;
+  uint64_t step = 0;           // steps completed
+  uint64_t epoch = 0;          // the epoch these steps belong to, from 1
+  std::vector<Metric> values;  // what the model has of metrics_of()'s
   double learning_rate = 0.0;
   double beta = 0.0;
   double seconds = 0.0;  // of this process's training so far
   double samples_per_second = 0.0;
+
+  /// The value called `name`; NaN where there is none.
+  double operator[](std::string_view name) const;
 };
 
 struct TrainingReport {
   TrainingMetrics training;              // since the last report
   std::optional<Evaluation> validation;  // where there is a validation split
-  bool best = false;                     // the best validation elbo so far
+  bool best = false;                     // the best validation score so far
 };
 
 class Trainer;
@@ -66,6 +67,7 @@ class Trainer {
   void save(const std::filesystem::path& path) const { save_checkpoint(path, model_, progress_); }
 
   const Model& model() const { return model_; }
+  Model& model() { return model_; }
   const Dataset& dataset() const { return dataset_; }
   const TrainingProgress& progress() const { return progress_; }
   const TrainingPass& pass() const { return *pass_; }
@@ -75,7 +77,7 @@ class Trainer {
  private:
   uint64_t steps_per_report() const;
   void run_steps(uint64_t steps);
-  static void check(const StepRecord& record);
+  void check(const StepRecord& record) const;
   TrainingReport end_report(const TrainingMetrics& metrics);
 
   Dataset dataset_;

@@ -19,8 +19,11 @@ TrainingPass::TrainingPass(Model& model, const Split& split, const Options& opti
       scratch_(model.device, 1, "the training's state"),
       row_ids_(model.device, static_cast<size_t>(options.plan.batch_rows),
                "a batch's row numbers") {
-  const auto codes = static_cast<size_t>(options.plan.batch_rows) *
-                     static_cast<size_t>(model.vae.samples() * model.vae.latent());
+  const auto codes =
+      static_cast<size_t>(options.plan.batch_rows) *
+      static_cast<size_t>(model.architecture.samples() * model.architecture.latent());
+  if (model.architecture.has(Part::classifier))
+    labels_ = upload_labels(device_, split, model.data.classes);
   // Even, because cuRAND makes normals in pairs.
   if (options.external_epsilon) epsilon_ = {model.device, codes + codes % 2, "epsilon"};
   record(model);
@@ -29,65 +32,72 @@ TrainingPass::TrainingPass(Model& model, const Split& split, const Options& opti
 }
 
 void TrainingPass::record(Model& model) {
-  const Vae& vae = model.vae;
-  const Config& config = model.config;
+  const Architecture& architecture = model.architecture;
   const Rows inputs = {state_.data(), options_.plan.batch_rows, 1};
-  const int64_t arena_size = vae.layout().size();
   Recorder recorder(model.device, model.arena, model.precision());
 
-  const Value x = recorder.tensor(inputs, vae.dim());
-  Value factor = x;  // x as the first layer takes it
   GatherBatch gather = rows_->gather();
-  gather.view = model.view();
+  const Value x = recorder.tensor(inputs, architecture.dim());
+  const Value input = model.view_batch(gather, recorder, x, Model::Inputs::corrupted);
   gather.batch = inputs;
-  gather.x = x.f32();
-  if (recorder.factor_format() == Format::bf16) {
-    factor = recorder.tensor(inputs, vae.dim(), Format::bf16);
-    gather.x_bf16 = factor.data.as<math::Bfloat16>();
-  }
   gather.row_ids = row_ids_.data();
   recorder.add(gather);
 
-  const EpsilonSource epsilon = {gather.seed, row_ids_.data(), epsilon_.data()};
-  const Vae::Encoding encoding = vae.encode(recorder, factor);
-  const Vae::Code code = vae.sample(recorder, encoding, epsilon, vae.samples());
-  const Vae::Decoding decoding = vae.decode(recorder, code.z);
-  const Vae::Loss loss = vae.loss(recorder, x, decoding, true);
-  vae.backward(recorder, encoding, code, epsilon, decoding, loss);
-
-  const auto clip_norm = static_cast<float>(config.clip_norm);
-  if (clip_norm > 0.0f) {
-    squared_norm_ = {model.device, static_cast<size_t>(arena_chunks(arena_size)),
-                     "the gradient's norm"};
-    recorder.add(SquaredNorm{
-        .count = arena_size, .x = model.arena.gradients.data(), .partial = squared_norm_.data()});
+  BatchPass batch(architecture, model.config, recorder,
+                  {.x = x,
+                   .input = input,
+                   .epsilon = {gather.seed, row_ids_.data(), epsilon_.data()},
+                   .labels = labels_.data(),
+                   .samples = architecture.samples()});
+  const std::vector<Phase> phases = phases_of(model.config);
+  for (const Phase& phase : phases) {
+    const ParameterRange range = batch.add(phase);
+    StepEnd end;
+    if (&phase == &phases.back()) {
+      end = {.plan = options_.plan,
+             .inputs = inputs,
+             .ring = ring_.data(),
+             .ring_size = options_.ring_size,
+             .scratch = scratch_.data()};
+      terms_ = batch.terms();
+      ELBO_ASSERT(terms_.size() <= kMostStepTerms);
+      for (size_t i = 0; i < terms_.size(); ++i) end.terms[i] = terms_[i].term;
+    }
+    add_update(recorder, model, range, phase.rate, end);
   }
-  recorder.add(
-      OptimizerUpdate{.optimizer = {math::Optimizers::find(config.optimizer)},
-                      .settings = {.momentum = static_cast<float>(config.momentum),
-                                   .beta1 = static_cast<float>(config.beta1),
-                                   .beta2 = static_cast<float>(config.beta2),
-                                   .epsilon = static_cast<float>(config.epsilon),
-                                   .weight_decay = static_cast<float>(config.weight_decay)},
-                      .state = state_.data(),
-                      .count = arena_size,
-                      .weight = model.arena.weights.data(),
-                      .grad = model.arena.gradients.data(),
-                      .first_moment = model.arena.first_moments.data(),
-                      .second_moment = model.arena.second_moments.data(),
-                      .clip_norm = clip_norm,
-                      .squared_norm = squared_norm_.data(),
-                      .weight_bf16 = model.arena.weights_bf16.data(),
-                      .end = {.plan = options_.plan,
-                              .inputs = inputs,
-                              .samples = vae.samples(),
-                              .nll = loss.nll,
-                              .kl = code.kl,
-                              .ring = ring_.data(),
-                              .ring_size = options_.ring_size,
-                              .scratch = scratch_.data()}});
   program_ = recorder.program();
   buffers_ = recorder.take_buffers();
+}
+
+void TrainingPass::add_update(Recorder& recorder, Model& model, ParameterRange range, double rate,
+                              const StepEnd& end) {
+  const Config& config = model.config;
+  const Arena& arena = model.arena;  // of whose buffers the contents change
+  const auto clip_norm = static_cast<float>(config.clip_norm);
+  float* squared_norm = nullptr;
+  if (clip_norm > 0.0f) {
+    squared_norm = recorder.floats(arena_chunks(range.size()));
+    recorder.add(SquaredNorm{
+        .count = range.size(), .x = arena.gradients.data() + range.begin, .partial = squared_norm});
+  }
+  recorder.add(OptimizerUpdate{
+      .optimizer = {math::Optimizers::find(config.optimizer)},
+      .settings = {.momentum = static_cast<float>(config.momentum),
+                   .beta1 = static_cast<float>(config.beta1),
+                   .beta2 = static_cast<float>(config.beta2),
+                   .epsilon = static_cast<float>(config.epsilon),
+                   .weight_decay = static_cast<float>(config.weight_decay)},
+      .rate = static_cast<float>(rate),
+      .state = state_.data(),
+      .count = range.size(),
+      .weight = arena.weights.data() + range.begin,
+      .grad = arena.gradients.data() + range.begin,
+      .first_moment = arena.first_moments.data() + range.begin,
+      .second_moment = arena.second_moments.data() + range.begin,
+      .clip_norm = clip_norm,
+      .squared_norm = squared_norm,
+      .weight_bf16 = arena.weights_bf16.empty() ? nullptr : arena.weights_bf16.data() + range.begin,
+      .end = end});
 }
 
 void TrainingPass::seek(uint64_t step) {

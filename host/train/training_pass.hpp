@@ -1,10 +1,11 @@
-// A training step, recorded: gather ▸ encoder ▸ latent ▸ decoder ▸ likelihood ▸ backward ▸
-// optimizer ▸ next step. Running it n times is n steps of training, without the host.
+// A training step, recorded: gather, then for each phase forward ▸ losses ▸ backward ▸ optimizer,
+// then on to the next step. Running it n times is n steps of training, without the host.
 #pragma once
 
 #include <memory>
 #include <optional>
 
+#include "host/model/batch_pass.hpp"
 #include "host/model/model.hpp"
 #include "host/train/device_rows.hpp"
 #include "kernels/buffer.hpp"
@@ -39,6 +40,8 @@ class TrainingPass {
   /// The records of some steps, on their way from the device.
   class PendingRecords {
    public:
+    /// Whether there are none to wait for.
+    bool empty() const { return ring_ == nullptr; }
     /// Waits for the steps to be done. Oldest first.
     std::vector<StepRecord> wait() const;
 
@@ -51,6 +54,9 @@ class TrainingPass {
   PendingRecords start_records(uint64_t steps) const;
   std::vector<StepRecord> records(uint64_t steps) const { return start_records(steps).wait(); }
 
+  /// What a record's terms are, in their order.
+  const std::vector<ReportedTerm>& terms() const { return terms_; }
+
   /// What was chosen for the device, line by line.
   std::vector<std::string> notes() const;
 
@@ -59,6 +65,8 @@ class TrainingPass {
 
  private:
   void record(Model& model);
+  void add_update(Recorder& recorder, Model& model, ParameterRange range, double rate,
+                  const StepEnd& end);
 
   Options options_;
   std::shared_ptr<Device> device_;
@@ -68,7 +76,8 @@ class TrainingPass {
   Buffer<StepScratch> scratch_;
   Buffer<uint32_t> row_ids_;
   Buffer<float> epsilon_;
-  Buffer<float> squared_norm_;
+  Buffer<int32_t> labels_;
+  std::vector<ReportedTerm> terms_;
   std::vector<Buffer<float>> buffers_;
   Program program_;
   std::unique_ptr<Executable> executable_;

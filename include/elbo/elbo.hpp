@@ -7,6 +7,9 @@
 //   double elbo = trainer.evaluate("test").elbo;  // nats per sample
 #pragma once
 
+#include "host/analysis/analysis.hpp"
+#include "host/analysis/discrete.hpp"
+#include "host/analysis/gaussian.hpp"
 #include "host/data/dataset.hpp"
 #include "host/model/recipe.hpp"
 #include "host/train/run_directory.hpp"

@@ -38,6 +38,29 @@ void view_noisy(const GatherBatch& op, const Stored* in, uint32_t row, uint64_t 
   }
 }
 
+/// What the network reads of one row x.
+void corrupt(const GatherBatch& op, uint32_t row, uint64_t step, const float* x, float* input) {
+  op.corruption.visit([&](auto corruption) {
+    using Corruption = decltype(corruption);
+    const uint64_t subsequence = math::noise_subsequence(math::NoiseStream::corrupt, step);
+    for (int first = 0; first < op.columns; first += kNoiseColumns) {
+      const int columns = std::min(kNoiseColumns, op.columns - first);
+      const uint64_t group = math::noise_group(row, static_cast<uint32_t>(first) / 4);
+      alignas(64) float noise[kNoiseColumns] = {};
+      if constexpr (Corruption::noise == math::CorruptionNoise::normal)
+        normals(op.seed, subsequence, group, groups_for(columns), noise);
+      if constexpr (Corruption::noise == math::CorruptionNoise::uniform) {
+        alignas(64) uint32_t drawn[kNoiseColumns];
+        bits(op.seed, subsequence, group, groups_for(columns), drawn);
+        for (int c = 0; c < columns; ++c) noise[c] = math::uniform(drawn[c]);
+      }
+#pragma omp simd
+      for (int c = 0; c < columns; ++c)
+        input[first + c] = Corruption::corrupt(x[first + c], noise[c], op.corruption_level);
+    }
+  });
+}
+
 template <class Stored>
 void gather_rows(const GatherBatch& op, Range range) {
   const StepState& state = *op.batch.state;
@@ -52,6 +75,7 @@ void gather_rows(const GatherBatch& op, Range range) {
       view_raw(in, op.columns, x);
     else
       view_noisy(op, in, row.id, state.step, x);
+    if (op.input) corrupt(op, row.id, state.step, x, op.input.f32() + i * op.columns);
   }
 }
 
@@ -74,6 +98,9 @@ void run(const GatherBatch& op, int task) {
       break;
   }
   std::fill(op.x + active.end * op.columns, op.x + all.end * op.columns, 0.0f);
+  if (op.input)
+    std::fill(op.input.f32() + active.end * op.columns, op.input.f32() + all.end * op.columns,
+              0.0f);
   std::fill(op.row_ids + active.end, op.row_ids + all.end, 0u);
 }
 

@@ -70,10 +70,10 @@ void run(const DenseBackwardWeights& op, int task) {
   const int64_t columns = range.end - range.begin;
   const int rows = op.rows.active();
   const float* grad_y = op.grad_y.f32() + range.begin;
-  dnnl_sgemm('T', 'N', columns, op.in, rows, 1.0f, grad_y, op.out, op.x.f32(), op.in, 0.0f,
-             op.grad_weight + range.begin * op.in, op.in);
+  dnnl_sgemm('T', 'N', columns, op.in, rows, 1.0f, grad_y, op.out, op.x.f32(), op.in,
+             op.accumulate ? 1.0f : 0.0f, op.grad_weight + range.begin * op.in, op.in);
   float* grad_bias = op.grad_bias + range.begin;
-  std::fill(grad_bias, grad_bias + columns, 0.0f);
+  if (!op.accumulate) std::fill(grad_bias, grad_bias + columns, 0.0f);
   for (int r = 0; r < rows; ++r) {
     const float* grad_row = grad_y + static_cast<int64_t>(r) * op.out;
 #pragma omp simd

@@ -46,7 +46,11 @@ int tasks(const LatentForward&);
 int tasks(const LatentBackward&);
 int tasks(const LikelihoodTerms&);
 int tasks(const LikelihoodMean&);
+int tasks(const CategoricalTerms&);
+int tasks(const L1Terms&);
+int tasks(const GradientSum&);
 int tasks(const ColumnSum&);
+int tasks(const SquaredDistance&);
 int tasks(const SquaredNorm&);
 int tasks(const OptimizerUpdate&);
 
@@ -60,7 +64,11 @@ void run(const LatentForward&, int task);
 void run(const LatentBackward&, int task);
 void run(const LikelihoodTerms&, int task);
 void run(const LikelihoodMean&, int task);
+void run(const CategoricalTerms&, int task);
+void run(const L1Terms&, int task);
+void run(const GradientSum&, int task);
 void run(const ColumnSum&, int task);
+void run(const SquaredDistance&, int task);
 void run(const SquaredNorm&, int task);
 void run(const OptimizerUpdate&, int task);
 

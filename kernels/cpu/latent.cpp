@@ -24,7 +24,7 @@ const float* epsilon(const LatentOp& op, int64_t input, int sample, int first, i
     return source.buffer + (input * op.samples + sample) * op.latent + first;
   const uint32_t quads = static_cast<uint32_t>(groups_for(op.latent));
   const uint32_t quad = static_cast<uint32_t>(sample) * quads + static_cast<uint32_t>(first) / 4;
-  normals(source.seed, math::noise_subsequence(math::NoiseStream::epsilon, op.inputs.state->step),
+  normals(source.seed, math::noise_subsequence(source.stream, op.inputs.state->step),
           math::noise_group(source.row_ids[input], quad), groups_for(columns), block);
   return block;
 }
@@ -49,6 +49,7 @@ void run(const LatentForward& op, int task) {
           z[first + c] = math::reparameterize(mu[first + c], logvar[first + c], eps[c]);
       }
     }
+    if (op.kl == nullptr) continue;
     float kl = 0.0f;
 #pragma omp simd reduction(+ : kl)
     for (int c = 0; c < op.latent; ++c) kl += math::gaussian_kl(mu[c], logvar[c]);

@@ -43,7 +43,7 @@ int tasks(const LikelihoodTerms& op) { return partition(op).tasks(); }
 void run(const LikelihoodTerms& op, int task) {
   const int64_t active = static_cast<int64_t>(op.inputs.active()) * op.samples;
   const Range range = partition(op).range(task, active);
-  const float scale = 1.0f / static_cast<float>(active);
+  const float scale = op.weight / static_cast<float>(active);
   op.likelihood.visit([&](auto likelihood) {
     using L = decltype(likelihood);
     for (int64_t row = range.begin; row < range.end; ++row) {
@@ -65,11 +65,7 @@ void run(const LikelihoodMean& op, int task) {
       const float* output = op.output + row * L::parameters * op.columns;
       float* mean = op.mean + row * op.columns;
 #pragma omp simd
-      for (int32_t c = 0; c < op.columns; ++c) {
-        float parameter[L::parameters];
-        for (int p = 0; p < L::parameters; ++p) parameter[p] = output[p * op.columns + c];
-        mean[c] = L::mean(parameter);
-      }
+      for (int32_t c = 0; c < op.columns; ++c) mean[c] = L::Mean::value(output[c]);
     }
   });
 }

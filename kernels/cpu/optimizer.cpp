@@ -26,13 +26,16 @@ float gradient_scale(const OptimizerUpdate& op) {
 void end_step(const OptimizerUpdate& op) {
   const StepEnd& end = op.end;
   const StepState& state = *op.state;
-  const int64_t rows = end.inputs.active(), samples = rows * end.samples;
+  const int64_t rows = end.inputs.active();
   StepRecord record;
   record.step = state.step + 1;
   record.epoch = state.epoch;
-  record.nll = static_cast<float>(total(end.nll, samples) / static_cast<double>(samples));
-  if (end.kl != nullptr)
-    record.kl = static_cast<float>(total(end.kl, rows) / static_cast<double>(rows));
+  for (int i = 0; i < kMostStepTerms; ++i) {
+    const StepTerm& term = end.terms[i];
+    if (term.values == nullptr) continue;
+    const int64_t values = rows * term.per_input;
+    record.terms[i] = static_cast<float>(total(term.values, values) / static_cast<double>(values));
+  }
   record.learning_rate = state.learning_rate;
   record.beta = state.beta;
   if (op.squared_norm != nullptr)
@@ -60,7 +63,7 @@ void run(const OptimizerUpdate& op, int task) {
   const Range range = partition(op).range(task);
   const float scale = gradient_scale(op);
   const math::OptimizerSettings settings = op.settings;
-  const math::OptimizerStep step = {op.state->learning_rate, op.state->correction1,
+  const math::OptimizerStep step = {op.rate * op.state->learning_rate, op.state->correction1,
                                     op.state->correction2};
   op.optimizer.visit([&](auto optimizer) {
     using Rule = decltype(optimizer);

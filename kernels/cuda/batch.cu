@@ -26,6 +26,29 @@ ELBO_DEVICE math::Float4 view_of(const GatherBatch& op, math::Float4 stored, flo
   return x;
 }
 
+/// What the network reads of a quad of a row.
+ELBO_DEVICE math::Float4 input_of(const GatherBatch& op, const math::Float4& x, uint32_t row,
+                                  uint32_t quad, uint64_t step) {
+  math::Float4 input = x;
+  op.corruption.visit([&](auto corruption) {
+    using Corruption = decltype(corruption);
+    const uint64_t subsequence = math::noise_subsequence(math::NoiseStream::corrupt, step);
+    const uint64_t group = math::noise_group(row, quad);
+    math::Float4 noise = {};
+    if constexpr (Corruption::noise == math::CorruptionNoise::normal)
+      noise = math::normal4(op.seed, subsequence, group);
+    if constexpr (Corruption::noise == math::CorruptionNoise::uniform) {
+      const math::Bits4 bits = math::philox4x32(op.seed, subsequence, group);
+      ELBO_UNROLL
+      for (int i = 0; i < kQuad; ++i) noise.value[i] = math::uniform(bits.value[i]);
+    }
+    ELBO_UNROLL
+    for (int i = 0; i < kQuad; ++i)
+      input.value[i] = Corruption::corrupt(x.value[i], noise.value[i], op.corruption_level);
+  });
+  return input;
+}
+
 /// A row per block.
 template <class Stored, bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) gather_batch_kernel(GatherBatch op) {
@@ -40,19 +63,20 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) gather_batch_kernel(GatherBatch
   float* x = op.x + int64_t{i} * op.columns;
   for (int32_t c = kQuad * threadIdx.x; c < op.columns; c += kQuad * blockDim.x) {
     const int32_t left = op.columns - c;
-    math::Float4 quad = {};
+    const auto quad = static_cast<uint32_t>(c) / kQuad;
+    math::Float4 seen = {}, input = {};
     if (active)
-      quad = view_of(op, load_quad<kVector>(in + c, left), kUnit, row.id,
-                     static_cast<uint32_t>(c) / kQuad, state.step);
-    store_quad<kVector>(x + c, left, quad);
-    if (op.x_bf16 != nullptr)
-      store_quad<kVector>(op.x_bf16 + int64_t{i} * op.columns + c, left, quad);
+      seen = view_of(op, load_quad<kVector>(in + c, left), kUnit, row.id, quad, state.step);
+    store_quad<kVector>(x + c, left, seen);
+    if (!op.input) continue;
+    if (active) input = input_of(op, seen, row.id, quad, state.step);
+    store_quad<kVector>(op.input, int64_t{i} * op.columns + c, left, input);
   }
 }
 
 template <class Stored>
 void launch_gather_batch(const GatherBatch& op, const Queue& queue) {
-  with_vector_access({op.rows, op.x, op.x_bf16}, {op.columns}, [&](auto vector) {
+  with_vector_access({op.rows, op.x, op.input.data}, {op.columns}, [&](auto vector) {
     launch_rows(gather_batch_kernel<Stored, decltype(vector)::value>, op.batch.capacity(),
                 op.columns, queue.stream, op);
   });

@@ -119,6 +119,7 @@ struct Problem {
   bool left_transposed, right_transposed;
   Reals result;
   bool tf32;
+  bool accumulate = false;  // added to what the result holds
 };
 
 Problem problem_of(const DenseForward& op) {
@@ -131,8 +132,8 @@ Problem problem_of(const DenseBackwardInput& op) {
           false, op.grad_x,          op.tf32};
 }
 Problem problem_of(const DenseBackwardWeights& op) {
-  return {op.in, op.out, op.rows.capacity(),    op.x,   op.grad_y, op.in, op.out, op.in,
-          false, true,   Reals(op.grad_weight), op.tf32};
+  return {op.in, op.out, op.rows.capacity(),    op.x,    op.grad_y,    op.in, op.out, op.in,
+          false, true,   Reals(op.grad_weight), op.tf32, op.accumulate};
 }
 
 /// The signs of a ReLU layer's inputs, a bit each, as RELU_AUX_BIAS leaves them.
@@ -208,9 +209,9 @@ class LtProduct : public LibraryProduct {
   }
 
   void enqueue(Stream stream) override {
-    const float one = 1.0f, zero = 0.0f;
+    const float one = 1.0f, kept = problem_.accumulate ? 1.0f : 0.0f;
     lt_.check(lt_.cublasLtMatmul(handle_, description_.get(), &one, problem_.left.data, left_.get(),
-                                 problem_.right.data, right_.get(), &zero, problem_.result.data,
+                                 problem_.right.data, right_.get(), &kept, problem_.result.data,
                                  result_.get(), problem_.result.data, result_.get(), &algorithm_,
                                  workspace_->get(), workspace_bytes_, stream.handle),
               "multiply matrices");
@@ -309,6 +310,8 @@ class CublasLt : public ProductLibrary {
     return list;
   }
   std::vector<Epilogue> epilogues(const DenseBackwardWeights& op) {
+    // BGRADB overwrites the bias gradients and cannot add to them.
+    if (op.accumulate) return {{}};
     return {
         {},
         {.kind = CUBLASLT_EPILOGUE_BGRADB, .name = "BGRADB", .bias = op.grad_bias, .whole = true}};

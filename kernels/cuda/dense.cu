@@ -69,11 +69,17 @@ struct Product<DenseBackwardWeights> {
 
   template <bool kVector>
   ELBO_DEVICE static void finish(const DenseBackwardWeights& op, int row, int column, int left,
-                                 const math::Float4& grad) {
-    store_quad<kVector>(op.grad_weight + int64_t{row} * op.in + column, left, grad);
+                                 math::Float4 grad) {
+    float* place = op.grad_weight + int64_t{row} * op.in + column;
+    if (op.accumulate) {
+      const math::Float4 before = load_quad<kVector>(place, left);
+      ELBO_UNROLL
+      for (int i = 0; i < kQuad; ++i) grad.value[i] += before.value[i];
+    }
+    store_quad<kVector>(place, left, grad);
   }
   ELBO_DEVICE static void finish_sum(const DenseBackwardWeights& op, int row, float sum) {
-    op.grad_bias[row] = sum;
+    op.grad_bias[row] = op.accumulate ? op.grad_bias[row] + sum : sum;
   }
 };
 
@@ -149,7 +155,7 @@ void finish_library_product(const DenseBackwardInput& op, Stream stream) {
               product_args(op));
 }
 void finish_library_product(const DenseBackwardWeights& op, Stream stream) {
-  launch_column_sum<float>(ColumnSum{op.rows, op.out, op.grad_y, op.grad_bias}, stream);
+  launch_column_sum<float>({{op.rows, op.out, op.grad_y, op.grad_bias}, op.accumulate}, stream);
 }
 
 }  // namespace elbo::cuda

@@ -24,7 +24,11 @@ void launch_op(const LatentForward&, const Queue&);
 void launch_op(const LatentBackward&, const Queue&);
 void launch_op(const LikelihoodTerms&, const Queue&);
 void launch_op(const LikelihoodMean&, const Queue&);
+void launch_op(const CategoricalTerms&, const Queue&);
+void launch_op(const L1Terms&, const Queue&);
+void launch_op(const GradientSum&, const Queue&);
 void launch_op(const ColumnSum&, const Queue&);
+void launch_op(const SquaredDistance&, const Queue&);
 void launch_op(const SquaredNorm&, const Queue&);
 void launch_op(const OptimizerUpdate&, const Queue&);
 

@@ -28,7 +28,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(Likelih
   const int32_t active_rows = op.inputs.active() * op.samples;
   const bool active = row < active_rows;
   if (!kGradients && !active) return;
-  const float scale = 1.0f / static_cast<float>(active_rows);
+  const float scale = op.weight / static_cast<float>(active_rows);
   const float log_variance = op.log_variance == nullptr ? 0.0f : *op.log_variance;
   const float* x_row = op.x + int64_t{row / op.samples} * op.columns;
   const int64_t first_output = int64_t{row} * L::parameters * op.columns;
@@ -90,14 +90,10 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_mean_kernel(Likeliho
   const float* output = op.output + int64_t{row} * L::parameters * op.columns;
   float* mean_row = op.mean + int64_t{row} * op.columns;
   for (int32_t c = kQuad * threadIdx.x; c < op.columns; c += kQuad * blockDim.x) {
-    const ParameterQuads<L, kVector> parameters(output, c, op.columns);
+    const math::Float4 first = load_quad<kVector>(output + c, op.columns - c);
     math::Float4 mean;
     ELBO_UNROLL
-    for (int i = 0; i < kQuad; ++i) {
-      float parameter[L::parameters];
-      parameters.get(i, parameter);
-      mean.value[i] = L::mean(parameter);
-    }
+    for (int i = 0; i < kQuad; ++i) mean.value[i] = L::Mean::value(first.value[i]);
     store_quad<kVector>(mean_row + c, op.columns - c, mean);
   }
 }

@@ -18,23 +18,26 @@ inline constexpr int kUpdateQuads = 4;
 ELBO_DEVICE void prepare_end(const OptimizerUpdate& op) {
   const StepEnd& end = op.end;
   const StepState state = *op.state;
-  const int64_t rows = end.inputs.active(), samples = rows * end.samples;
-  const double nll = block_sum<double>(end.nll, samples);
-  const double kl = end.kl == nullptr ? 0.0 : block_sum<double>(end.kl, rows);
+  const int64_t rows = end.inputs.active();
+  StepRecord& record = end.ring[state.step % static_cast<uint64_t>(end.ring_size)];
+  for (int i = 0; i < kMostStepTerms; ++i) {
+    const StepTerm& term = end.terms[i];
+    const int64_t values = rows * term.per_input;
+    const double sum = term.values == nullptr ? 0.0 : block_sum<double>(term.values, values);
+    if (threadIdx.x == 0)
+      record.terms[i] =
+          term.values == nullptr ? 0.0f : static_cast<float>(sum / static_cast<double>(values));
+  }
   const double squared_norm =
       op.squared_norm == nullptr ? 1.0 : block_sum<double>(op.squared_norm, arena_chunks(op.count));
   if (threadIdx.x != 0) return;
-  StepRecord record;
   record.step = state.step + 1;
   record.epoch = state.epoch;
-  record.nll = static_cast<float>(nll / static_cast<double>(samples));
-  record.kl = static_cast<float>(kl / static_cast<double>(rows));
   record.learning_rate = state.learning_rate;
   record.beta = state.beta;
-  if (op.squared_norm != nullptr)
-    record.gradient_norm = static_cast<float>(math::sqrt(squared_norm));
+  record.gradient_norm =
+      op.squared_norm == nullptr ? -1.0f : static_cast<float>(math::sqrt(squared_norm));
   record.rows = static_cast<int32_t>(rows);
-  end.ring[state.step % static_cast<uint64_t>(end.ring_size)] = record;
   end.scratch->next = end.plan.at(state.step + 1);
 }
 
@@ -50,7 +53,7 @@ ELBO_DEVICE void end_step(const OptimizerUpdate& op) {
 template <class Rule, bool kVector>
 ELBO_DEVICE void update_quads(const OptimizerUpdate& op) {
   const float scale = gradient_scale(op);
-  const math::OptimizerStep step = {op.state->learning_rate, op.state->correction1,
+  const math::OptimizerStep step = {op.rate * op.state->learning_rate, op.state->correction1,
                                     op.state->correction2};
   for (int q = 0; q < kUpdateQuads; ++q) {
     const int64_t i =

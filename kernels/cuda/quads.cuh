@@ -14,6 +14,9 @@ namespace elbo::cuda {
 
 inline constexpr int kQuad = 4;
 
+/// Quads of a row, the last of which may be broken.
+inline int64_t quads_in(int64_t columns) { return (columns + kQuad - 1) / kQuad; }
+
 /// `word`'s lowest bits, as many as T has.
 template <class T>
 ELBO_DEVICE float quad_element(uint64_t word, int i) {
@@ -100,8 +103,7 @@ template <class Args>
 void launch_rows(void (*kernel)(Args), int64_t rows, int64_t columns, Stream stream,
                  const std::type_identity_t<Args>& args) {
   if (rows == 0) return;
-  const int64_t quads = (columns + kQuad - 1) / kQuad;
-  const int64_t warps = (quads + kWarpSize - 1) / kWarpSize;
+  const int64_t warps = (quads_in(columns) + kWarpSize - 1) / kWarpSize;
   const auto threads =
       static_cast<unsigned>(std::clamp<int64_t>(warps * kWarpSize, kWarpSize, kRowThreads));
   launch(kernel, static_cast<unsigned>(rows), threads, 0, stream, args);

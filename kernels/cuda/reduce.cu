@@ -2,11 +2,40 @@
 #include "kernels/cuda/column_sum.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
+#include "kernels/cuda/row_groups.cuh"
 
 namespace elbo::cuda {
 
 void launch_op(const ColumnSum& op, const Queue& queue) {
-  launch_column_sum<double>(op, queue.stream);
+  launch_column_sum<double>({op}, queue.stream);
+}
+
+/// A row per group of lanes.
+template <bool kVector>
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
+    squared_distance_kernel(RowGroupArgs<SquaredDistance> args) {
+  wait_for_previous_kernel();
+  const SquaredDistance& op = args.op;
+  const GroupPlace place(args.lanes);
+  const bool active = place.row < op.rows.active();
+  const float* x = op.x + place.row / op.rows.per_input * op.columns;
+  const float* y = op.y + place.row * op.columns;
+  float sum = 0.0f;
+  for (int32_t c = kQuad * place.lane; active && c < op.columns; c += kQuad * args.lanes) {
+    const int32_t left = op.columns - c;
+    const math::Float4 a = load_quad<kVector>(x + c, left), b = load_quad<kVector>(y + c, left);
+    ELBO_UNROLL
+    for (int i = 0; i < kQuad; ++i) sum += (a.value[i] - b.value[i]) * (a.value[i] - b.value[i]);
+  }
+  sum = group_sum(sum, args.lanes);
+  if (place.lane == 0 && active) op.distance[place.row] = sum;
+}
+
+void launch_op(const SquaredDistance& op, const Queue& queue) {
+  with_vector_access({op.x, op.y}, {op.columns}, [&](auto vector) {
+    launch_row_groups(squared_distance_kernel<decltype(vector)::value>, op.rows.capacity(),
+                      quads_in(op.columns), op, queue.stream);
+  });
 }
 
 /// A chunk of the arena per block.

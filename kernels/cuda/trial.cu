@@ -56,6 +56,7 @@ class Trial {
   struct Output {
     Reals data;
     int64_t count;
+    const void* start = nullptr;  // what it holds before every run, null: NaN
   };
 
   Trial(const Op& op, ProductLibrary& library, cudaStream_t stream)
@@ -74,7 +75,7 @@ class Trial {
     const auto kernel = [&](size_t, Stream stream) {
       std::visit([&](const auto& o) { launch_op(o, Queue{stream}); }, op_);
     };
-    poison();
+    prepare_outputs();
     launch_once(kernel);
     for (size_t i = 0; i < outputs_.size(); ++i)
       check(cudaMemcpyAsync(wanted_[i], outputs_[i].data.data, bytes(outputs_[i]),
@@ -119,9 +120,16 @@ class Trial {
     return data;
   }
   Reals output(int64_t count, Format format) {
-    outputs_.push_back({reals(count, format), count});
+    outputs_.push_back({.data = reals(count, format), .count = count});
     wanted_.push_back(reals(count, format).data);
     return outputs_.back().data;
+  }
+
+  /// An output that the op adds to.
+  Reals accumulator(int64_t count) {
+    const Reals out = output(count, Format::f32);
+    outputs_.back().start = input(count, Format::f32).data;
+    return out;
   }
 
   /// All rows active, whatever the program's state is by now.
@@ -157,8 +165,11 @@ class Trial {
     const int64_t rows = full_batch(op.rows);
     op.grad_y = input(rows * op.out, op.grad_y.format);
     op.x = input(rows * op.in, op.x.format);
-    op.grad_weight = output(int64_t{op.in} * op.out, Format::f32).f32();
-    op.grad_bias = output(op.out, Format::f32).f32();
+    const auto result = [&](int64_t count) {
+      return (op.accumulate ? accumulator(count) : output(count, Format::f32)).f32();
+    };
+    op.grad_weight = result(int64_t{op.in} * op.out);
+    op.grad_bias = result(op.out);
   }
   template <class O>
   void take_over(O&) {}
@@ -208,7 +219,7 @@ class Trial {
       if (!product.whole()) finish(stream);
     };
     try {
-      poison();
+      prepare_outputs();
       launch_once(launch);
       if (!agrees()) return std::nullopt;
       return microseconds(launch);
@@ -217,9 +228,14 @@ class Trial {
     }
   }
 
-  void poison() {
+  void prepare_outputs() {
     for (const Output& out : outputs_)
-      check(cudaMemsetAsync(out.data.data, 0xff, bytes(out), stream_), "clear memory");
+      if (out.start == nullptr)
+        check(cudaMemsetAsync(out.data.data, 0xff, bytes(out), stream_), "clear memory");
+      else
+        check(cudaMemcpyAsync(out.data.data, out.start, bytes(out), cudaMemcpyDeviceToDevice,
+                              stream_),
+              "copy memory");
   }
   void launch_once(const LaunchOp& launch) {
     launch(0, Stream{stream_});

@@ -27,7 +27,8 @@ std::string key_of(const DenseBackwardInput& op) {
              op.tf32, op.grad_y, op.grad_x);
 }
 std::string key_of(const DenseBackwardWeights& op) {
-  return key(op.name, op.rows, op.in, op.out, "bias", op.tf32, op.x, Reals(op.grad_weight));
+  return key(op.name, op.rows, op.in, op.out, op.accumulate ? "added" : "bias", op.tf32, op.x,
+             Reals(op.grad_weight));
 }
 template <class O>
 std::string key_of(const O&) {

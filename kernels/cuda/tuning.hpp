@@ -41,7 +41,8 @@ class TuningFile {
   std::map<std::string, Measurement> measurements_;
 };
 
-/// A dense op's kind, shape, activation and formats, which together decide how fast it is.
+/// A dense op's kind, shape, activation (or whether it adds to its result) and formats, which
+/// together decide how fast it is.
 std::string tuning_key(const Op& op);
 
 /// The implementation chosen for each op of a program: by name, empty for the kernel. A backward

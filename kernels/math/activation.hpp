@@ -125,7 +125,22 @@ struct Softplus {
   }  // sigmoid(x) = 1 - e^-softplus(x)
 };
 
-using Activations = List<Identity, Relu, LeakyRelu, Tanh, Sigmoid, Elu, Silu, Softplus>;
+/// The mean of counts and rates from their logarithm.
+struct Exponential {
+  static constexpr std::string_view name = "exponential";
+  static constexpr bool derivative_from_input = false;
+  template <class T>
+  ELBO_HD static T value(T x) {
+    return exp(x);
+  }
+  template <class T>
+  ELBO_HD static T derivative(T y) {
+    return y;
+  }
+};
+
+using Activations =
+    List<Identity, Relu, LeakyRelu, Tanh, Sigmoid, Elu, Silu, Softplus, Exponential>;
 using Activation = Choice<Activations>;
 
 /// φ(x) and φ' for an activation chosen at run time.

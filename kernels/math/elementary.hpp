@@ -16,6 +16,11 @@ template <class T>
 ELBO_HD T abs(T x) {
   return x < T(0) ? -x : x;
 }
+/// -1, 0 or 1; NaN for NaN.
+template <class T>
+ELBO_HD T sign(T x) {
+  return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;
+}
 template <class T>
 ELBO_HD T max(T a, T b) {
   return a < b ? b : a;

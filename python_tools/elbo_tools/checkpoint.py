@@ -15,7 +15,7 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 FORMAT = "elbo-checkpoint"
-VERSION = "1"
+VERSION = "2"
 OPTIMIZER_PREFIX = "optimizer."
 
 
@@ -80,6 +80,11 @@ def to_torch(path: str | PathLike):
 
     checkpoint = load_checkpoint(path)
     config = checkpoint.config
+    parts = {key: config[key] for key in ("bottleneck", "likelihood", "classifier", "discriminator")}
+    if parts["bottleneck"] != "gaussian" or parts["likelihood"] == "none":
+        raise ValueError(f"{path}: not a variational autoencoder, but {parts}")
+    if parts["classifier"] != "none" or parts["discriminator"] != "none":
+        raise ValueError(f"{path}: a variational autoencoder with more parts than that: {parts}")
     model = VAE(
         VAEConfig(
             dim=checkpoint.dim,

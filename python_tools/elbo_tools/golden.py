@@ -21,6 +21,8 @@ conditioned, and `check_conditioning` refuses one that is not:
     1e-3 at every step, or exactly 0, as in a dead unit, whose gradient is 0 in any arithmetic.
 *   The kink of ReLU and leaky ReLU: no pre-activation ever comes within 2e-5 of 0, so that no
     rounding moves a unit to the other side.
+*   The exponential makes its argument's absolute error its value's relative one: no pre-activation
+    ever exceeds 2.
 *   Clipping, where a case has it, is active at every step. The factor is PyTorch's,
     clip_norm / (norm + 1e-6).
 *   Log-variances stay inside their clamp; the points files have the places outside it.
@@ -42,6 +44,7 @@ STEPS = 20
 ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8
 SMALLEST_ADAM_DENOMINATOR = 1e-3
 SMALLEST_KINK_DISTANCE = 2e-5
+LARGEST_EXPONENT = 2.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ CASES = (
     ),
     Case("bernoulli_identity", model("bernoulli", "identity", (9, 6), samples=3), seed=3),
     Case("bernoulli_sigmoid", model("bernoulli", "sigmoid", (7,), samples=2, beta=0.5), seed=21),
+    Case("bernoulli_exponential", model("bernoulli", "exponential", (7,)), seed=400),
     Case("bernoulli_linear", model("bernoulli", "identity", ()), seed=1),
     Case(
         "sgd_momentum",
@@ -173,7 +177,8 @@ def run_case(case: Case, dtype: torch.dtype = torch.float64) -> dict[str, np.nda
     initial = {name: torch.from_numpy(inputs[f"initial.{name}"]) for name in vae.state_dict()}
     vae.load_state_dict(initial)
     optimizer = make_optimizer(case, vae)
-    kink_distance = watch_kink(vae)
+    kink_distance = watch_hidden(vae, ("relu", "leaky-relu"), lambda z: z.abs().min())
+    exponent = watch_hidden(vae, ("exponential",), lambda z: z.max())
 
     outputs, losses = {}, []
     for step in range(STEPS):
@@ -190,6 +195,8 @@ def run_case(case: Case, dtype: torch.dtype = torch.float64) -> dict[str, np.nda
             norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), case.clip_norm)
             require(case, norm > 1.1 * case.clip_norm, f"clipping inactive, norm {norm:.3g}")
         optimizer.step()
+        largest = max(exponent, default=0.0)
+        require(case, largest < LARGEST_EXPONENT, f"exponent {largest:.3g}")
         check_conditioning(case, evidence, optimizer, min(kink_distance, default=math.inf))
     outputs["losses"] = torch.stack(losses)
     for name, parameter in vae.named_parameters():
@@ -197,15 +204,16 @@ def run_case(case: Case, dtype: torch.dtype = torch.float64) -> dict[str, np.nda
     return inputs | {name: tensor.detach().numpy() for name, tensor in outputs.items()}
 
 
-def watch_kink(vae: twin.VAE) -> list[float]:
-    """A list that grows, as the model runs, by each hidden layer's closest approach to the kink."""
-    distances = []
-    if vae.config.activation in ("relu", "leaky-relu"):
+def watch_hidden(vae: twin.VAE, activations: tuple[str, ...], measure) -> list[float]:
+    """A list that grows, as the model runs, by what `measure` says of each hidden layer's
+    pre-activations, in models with one of the activations."""
+    measured = []
+    if vae.config.activation in activations:
         for layer in (*vae.encoder, *vae.decoder):
             layer.register_forward_hook(
-                lambda layer, args, output: distances.append(output.abs().min().item())
+                lambda layer, args, output: measured.append(measure(output).item())
             )
-    return distances
+    return measured
 
 
 def check_conditioning(
@@ -272,7 +280,8 @@ def likelihood_points() -> dict[str, np.ndarray]:
 def activation_points() -> dict[str, np.ndarray]:
     table = {}
     for name, function in twin.ACTIVATIONS.items():
-        (z,) = points((-1e4, -90, -40, -17, -3, -1, -1e-4, 0, 1e-4, 1, 3, 17, 40, 90, 1e4))
+        far = () if name == "exponential" else (90, 1e4)  # beyond a float's range
+        (z,) = points((-1e4, -90, -40, -17, -3, -1, -1e-4, 0, 1e-4, 1, 3, 17, 40, *far))
         table |= tabulate(name, {"z": z}, "value", function(z))
     return table
 

@@ -18,6 +18,12 @@ PANELS = (
     ("elbo", "Evidence lower bound (nats)"),
     ("reconstruction", "Reconstruction, E log p(x|z) (nats)"),
     ("kl", "KL(q(z|x) || p(z)) (nats)"),
+    ("l1", "Code, sum |z|"),
+    ("class_loss", "Classification loss"),
+    ("accuracy", "Accuracy"),
+    ("gan_value", "V(D, G) (nats)"),
+    ("d_real", "Mean D of what is real"),
+    ("d_generated", "Mean D of what is generated"),
     ("learning_rate", "Learning rate"),
 )
 TRAIN_STYLE = {"color": "#4477aa", "linewidth": 0.9, "label": "train"}
@@ -47,9 +53,18 @@ def plot_curves(run: str | PathLike, out: str | PathLike | None = None) -> Path:
     splits = read_metrics(run / "metrics.jsonl")
     if not any(splits.values()):
         raise ValueError(f"{run / 'metrics.jsonl'}: no metrics yet")
-    figure = Figure(figsize=(10, 6.5), layout="constrained")
-    axes = figure.subplots(2, 2, sharex=True)
-    for ax, (field, title) in zip(axes.flat, PANELS, strict=True):
+    panels = [
+        (field, title)
+        for field, title in PANELS
+        if any(row.get(field) is not None for rows in splits.values() for row in rows)
+    ]
+    height = (len(panels) + 1) // 2
+    figure = Figure(figsize=(10, 3.25 * height), layout="constrained")
+    axes = figure.subplots(height, 2, sharex=True, squeeze=False)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+        axes[-2, 1].tick_params(labelbottom=True)
+    for ax, (field, title) in zip(axes.flat, panels, strict=False):
         for split, style in (("train", TRAIN_STYLE), ("validation", VALIDATION_STYLE)):
             rows = [row for row in splits[split] if row.get(field) is not None]
             if rows and not (field == "learning_rate" and split == "validation"):
@@ -57,11 +72,12 @@ def plot_curves(run: str | PathLike, out: str | PathLike | None = None) -> Path:
         ax.set_title(title, loc="left", fontsize=11)
         decorate(ax)
         focus(ax)
-    for ax in axes[1]:
+        if field == "learning_rate":
+            ax.set_ylim(bottom=0)
+    for ax in axes[-1]:
         ax.set_xlabel("Step")
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10]))
-    axes[1, 1].set_ylim(bottom=0)
     lines = axes[0, 0].get_lines()
     figure.legend(handles=lines, frameon=False, loc="upper right", ncols=2)
     figure.suptitle(run.resolve().name, x=0.01, ha="left", fontweight="bold")

@@ -31,6 +31,7 @@ ACTIVATIONS = {
     "elu": F.elu,  # alpha 1
     "silu": F.silu,
     "softplus": softplus,
+    "exponential": torch.exp,
 }
 
 

@@ -11,10 +11,13 @@ recipe = "vae"
 hidden = {hidden}
 latent-dim = 2
 activation = "tanh"
+bottleneck = "gaussian"
 likelihood = "gaussian-shared"
 samples = 1
 beta = 1.0
 posterior-variance = "input"
+classifier = "none"
+discriminator = "none"
 mse-variance = 1.0
 """
 SHAPES = {
@@ -46,9 +49,10 @@ def write_checkpoint(path, hidden='"5,4"', **metadata):
     tensors |= {f"optimizer.second_moment.{name}": value for name, value in second.items()}
     metadata = {
         "format": "elbo-checkpoint",
-        "version": "1",
+        "version": "2",
         "config": CONFIG.format(hidden=hidden),
         "data_shape": "3,4",
+        "classes": "0",
         "step": "120",
         "epoch": "7",
     } | metadata
@@ -93,7 +97,7 @@ def test_to_torch_computes_with_the_weights(tmp_path):
     np.testing.assert_allclose(log_variance.detach(), out[:, 2:], atol=1e-5)
 
 
-@pytest.mark.parametrize("metadata", [{"format": "other"}, {"version": "2"}])
+@pytest.mark.parametrize("metadata", [{"format": "other"}, {"version": "1"}])
 def test_another_format_is_refused(tmp_path, metadata):
     write_checkpoint(tmp_path / "x.safetensors", **metadata)
     with pytest.raises(ValueError, match="x.safetensors: got format .* want .*elbo-checkpoint"):
@@ -104,3 +108,18 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="x.safetensors: not a safetensors file"):
         load_checkpoint(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("part", ["bottleneck", "likelihood", "classifier", "discriminator"])
+def test_to_torch_refuses_what_is_no_vae(tmp_path, part):
+    pytest.importorskip("torch")
+    from elbo_tools.checkpoint import to_torch
+
+    values = {"bottleneck": "deterministic", "likelihood": "none"}
+    config = "\n".join(
+        f'{part} = "{values.get(part, "data")}"' if line.startswith(part) else line
+        for line in CONFIG.format(hidden='"5,4"').splitlines()
+    )
+    write_checkpoint(tmp_path / "model.safetensors", config=config)
+    with pytest.raises(ValueError, match=f"variational autoencoder.*'{part}'"):
+        to_torch(tmp_path / "model.safetensors")

@@ -49,7 +49,7 @@ TEST(Likelihood, TrainsAndComesBackFromACheckpoint) {
   const TemporaryDirectory directory;
   trainer.save(directory / "model.safetensors");
   const Model model = load_model(directory / "model.safetensors", make_cpu_device(1));
-  EXPECT_EQ(model.vae.likelihood().name(), "poisson");
+  EXPECT_EQ(model.architecture.decoder().likelihood().name(), "poisson");
   EXPECT_EQ(Evaluator(model, trainer.dataset().split("train")).evaluate().elbo, after.elbo);
   double mean = 0.0;
   const std::vector<float> samples = sample(model, 64, 1);

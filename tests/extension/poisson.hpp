@@ -12,6 +12,7 @@ struct Poisson {
   static constexpr int parameters = 1;
   static constexpr VarianceRole variance = VarianceRole::none;
   static constexpr DataRange range = DataRange::real;
+  using Mean = Exponential;
 
   template <class T>
   ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], T) {
@@ -19,8 +20,6 @@ struct Poisson {
     const T rate = exp(log_rate);
     return {rate - x * log_rate + std::lgamma(x + T(1)), {rate - x}, T(0)};
   }
-  template <class T>
-  ELBO_HD static T mean(const T (&output)[1]) { return exp(output[0]); }
 };
 
 }  // namespace elbo::math

@@ -14,6 +14,7 @@ struct Bernoulli {
   static constexpr int parameters = 1;
   static constexpr VarianceRole variance = VarianceRole::none;
   static constexpr DataRange range = DataRange::unit_interval;
+  using Mean = Sigmoid;
 
   template <class T>
   ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], T) {
@@ -22,10 +23,6 @@ struct Bernoulli {
     const T q = T(1) / (T(1) + e);
     const T probability = logit < T(0) ? e * q : q;
     return {max(logit, T(0)) - x * logit + log1p_unit(e), {probability - x}, T(0)};
-  }
-  template <class T>
-  ELBO_HD static T mean(const T (&output)[1]) {
-    return sigmoid(output[0]);
   }
 };
 

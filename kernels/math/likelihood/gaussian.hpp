@@ -21,6 +21,7 @@ struct Gaussian {
   static constexpr int parameters = 2;
   static constexpr VarianceRole variance = VarianceRole::none;
   static constexpr DataRange range = DataRange::real;
+  using Mean = Identity;
 
   template <class T>
   ELBO_HD static Terms<T, 2> terms(T x, const T (&output)[2], T) {
@@ -32,10 +33,6 @@ struct Gaussian {
     return {
         gaussian_nll(square, lv.value), {scaled, lv.derivative * T(0.5) * (T(1) - square)}, T(0)};
   }
-  template <class T>
-  ELBO_HD static T mean(const T (&output)[2]) {
-    return output[0];
-  }
 };
 
 /// The decoder gives the mean; one log-variance is learned for all elements.
@@ -46,6 +43,7 @@ struct GaussianShared {
   static constexpr int parameters = 1;
   static constexpr VarianceRole variance = VarianceRole::learned;
   static constexpr DataRange range = DataRange::real;
+  using Mean = Identity;
 
   template <class T>
   ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], T log_variance) {
@@ -54,10 +52,6 @@ struct GaussianShared {
     const T scaled = error * exp(-lv.value);
     const T square = error * scaled;
     return {gaussian_nll(square, lv.value), {scaled}, lv.derivative * T(0.5) * (T(1) - square)};
-  }
-  template <class T>
-  ELBO_HD static T mean(const T (&output)[1]) {
-    return output[0];
   }
 };
 
@@ -68,14 +62,11 @@ struct Mse {
   static constexpr int parameters = 1;
   static constexpr VarianceRole variance = VarianceRole::fixed;
   static constexpr DataRange range = DataRange::real;
+  using Mean = Identity;
 
   template <class T>
   ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], T log_variance) {
     return GaussianShared::terms(x, output, log_variance);
-  }
-  template <class T>
-  ELBO_HD static T mean(const T (&output)[1]) {
-    return output[0];
   }
 };
 

@@ -1,9 +1,11 @@
-// What every likelihood provides, as a concept. See all.hpp for the list of them.
+// What every likelihood provides, as a concept: beside the terms below `Mean`, the activation that
+// makes E[x] of an element's first parameter. See all.hpp for the list of them.
 #pragma once
 
 #include <concepts>
 #include <string_view>
 
+#include "kernels/math/activation.hpp"
 #include "kernels/math/elementary.hpp"
 
 namespace elbo::math {
@@ -24,13 +26,13 @@ enum class VarianceRole { none, learned, fixed };
 enum class DataRange { real, unit_interval };
 
 template <class L>
-concept LikelihoodFormula = requires(float x, const float (&output)[L::parameters]) {
+concept LikelihoodFormula = ActivationFormula<typename L::Mean> &&
+    requires(float x, const float (&output)[L::parameters]) {
   { L::name } -> std::convertible_to<std::string_view>;
   { L::summary } -> std::convertible_to<std::string_view>;
   { L::variance } -> std::convertible_to<VarianceRole>;
   { L::range } -> std::convertible_to<DataRange>;
   { L::terms(x, output, x) } -> std::same_as<Terms<float, L::parameters>>;
-  { L::mean(output) } -> std::same_as<float>;
 };
 
 }  // namespace elbo::math

@@ -1,0 +1,91 @@
+// Rows of the losses: likelihoods, a classifier's, the penalty on a code.
+#include "bench/op_rows.hpp"
+
+namespace elbo::bench {
+
+template <>
+void add_rows<LikelihoodTerms>(Rows& rows) {
+  math::Likelihoods::for_each([&](auto member) {
+    using L = decltype(member);
+    for (const int32_t batch : kBatches)
+      add(rows, int64_t{batch} * kColumns,
+          memory_row(LikelihoodTerms::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
+            const int64_t elements = int64_t{batch} * kColumns;
+            const bool shared = L::variance != math::VarianceRole::none;
+            const bool learned = L::variance == math::VarianceRole::learned;
+            return LikelihoodTerms{.likelihood = math::Likelihood::of<L>(),
+                                   .inputs = {w.state(batch), batch},
+                                   .columns = kColumns,
+                                   .x = w.uniforms(elements, 0.0f, 1.0f),
+                                   .output = w.uniforms(L::parameters * elements, -2.0f, 2.0f),
+                                   .log_variance = shared ? w.uniforms(1, -1.0f, 1.0f) : nullptr,
+                                   .nll = w.zeros(batch),
+                                   .grad_log_variance = learned ? w.zeros(batch) : nullptr};
+          }));
+  });
+}
+
+template <>
+void add_rows<LikelihoodMean>(Rows& rows) {
+  math::Likelihoods::for_each([&](auto member) {
+    using L = decltype(member);
+    for (const int32_t batch : kBatches)
+      add(rows, int64_t{batch} * kColumns,
+          memory_row(LikelihoodMean::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
+            const int64_t elements = int64_t{batch} * kColumns;
+            return LikelihoodMean{.likelihood = math::Likelihood::of<L>(),
+                                  .rows = {w.state(batch), batch},
+                                  .columns = kColumns,
+                                  .output = w.uniforms(L::parameters * elements, -4.0f, 4.0f),
+                                  .mean = w.zeros(elements)};
+          }));
+  });
+}
+
+namespace {
+
+constexpr int32_t kClasses = 10;
+
+}  // namespace
+
+template <>
+void add_rows<CategoricalTerms>(Rows& rows) {
+  math::ClassLosses::for_each([&](auto member) {
+    using L = decltype(member);
+    for (const int32_t batch : {128, static_cast<int32_t>(kLarge / 16)})
+      add(rows, int64_t{batch} * kClasses,
+          memory_row(CategoricalTerms::name, L::name, sizes(batch, kClasses),
+                     [batch](Workspace& w) {
+                       return CategoricalTerms{
+                           .loss_kind = math::ClassLoss::of<L>(),
+                           .rows = {w.state(batch), batch},
+                           .classes = kClasses,
+                           .labels = w.labels(batch, kClasses),
+                           .row_ids = w.counting(batch),
+                           .logits = w.uniforms(int64_t{batch} * kClasses, -4.0f, 4.0f),
+                           .loss = w.zeros(batch),
+                           .correct = w.zeros(batch)};
+                     }));
+  });
+}
+
+/// On the code of a sparse autoencoder, which a ReLU made.
+template <>
+void add_rows<L1Terms>(Rows& rows) {
+  for (const int32_t batch : kBatches)
+    add(rows, int64_t{batch} * kColumns,
+        memory_row(L1Terms::name, "relu", sizes(batch, kColumns), [batch](Workspace& w) {
+          const int64_t elements = int64_t{batch} * kColumns;
+          const float* code = w.uniforms(elements, -0.5f, 0.5f);
+          return L1Terms{.rows = {w.state(batch), batch},
+                         .columns = kColumns,
+                         .weight = 0.1f,
+                         .activation = math::Activation::of<math::Relu>(),
+                         .x = code,
+                         .saved = code,
+                         .norm = w.zeros(batch),
+                         .grad_x = w.zeros(elements)};
+        }));
+}
+
+}  // namespace elbo::bench

@@ -1,0 +1,184 @@
+#include "host/analysis/analysis.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "host/analysis/checks.hpp"
+#include "host/analysis/discrete.hpp"
+#include "host/analysis/gaussian.hpp"
+#include "host/train/evaluator.hpp"
+#include "kernels/math/philox.hpp"
+#include "kernels/math/posterior.hpp"
+
+namespace elbo {
+namespace {
+
+/// q(z|x) of every row.
+struct Posteriors {
+  std::vector<double> mean, log_variance;  // [rows, latent]
+};
+
+Posteriors posteriors_of(Evaluator& evaluator, size_t latent) {
+  const std::vector<float> both = evaluator.encode(true);
+  Posteriors result;
+  result.mean.reserve(both.size() / 2);
+  result.log_variance.reserve(both.size() / 2);
+  for (size_t i = 0; i < both.size(); ++i) {
+    if (i / latent % 2 == 0)
+      result.mean.push_back(both[i]);
+    else
+      result.log_variance.push_back(math::clamp_log_variance<double>(both[i]).value);
+  }
+  require_rows("means of q(z|x)", result.mean, latent);
+  require_rows("log-variances of q(z|x)", result.log_variance, latent);
+  return result;
+}
+
+PosteriorAnalysis analyze_posteriors(const Posteriors& q, size_t latent) {
+  const auto rows = static_cast<double>(q.mean.size() / latent);
+  PosteriorAnalysis result;
+  result.kl.resize(latent);
+  for (size_t i = 0; i < q.mean.size(); ++i)
+    result.kl[i % latent] += standard_normal_kl(q.mean[i], q.log_variance[i]) / rows;
+  for (const double kl : result.kl) result.total_kl += kl;
+  result.entropy = entropy(DiagonalGaussian{q.mean, q.log_variance}) / rows;  // of all rows' codes
+  return result;
+}
+
+/// One code from each row's q(z|x), always the same: noise of a step no training or evaluation
+/// reaches, addressed by row and dimension.
+std::vector<double> draw(const Posteriors& q, size_t latent) {
+  constexpr uint64_t kSeed = 1, kStep = (uint64_t{1} << 55) + 1;
+  const uint64_t subsequence = math::noise_subsequence(math::NoiseStream::epsilon, kStep);
+  std::vector<double> z(q.mean.size());
+  for (size_t i = 0; i < z.size(); ++i) {
+    const size_t row = i / latent, column = i % latent;
+    const math::Float4 noise = math::normal4(
+        kSeed, subsequence,
+        math::noise_group(static_cast<uint32_t>(row), static_cast<uint32_t>(column / 4)));
+    z[i] = math::reparameterize<double>(q.mean[i], q.log_variance[i], noise.value[column % 4]);
+  }
+  return z;
+}
+
+/// Moments of the mixture of all rows' q(z|x).
+Moments aggregate_moments(const Posteriors& q, size_t latent) {
+  Moments result = moments(q.mean, latent);
+  const auto rows = static_cast<double>(q.mean.size() / latent);
+  for (size_t i = 0; i < q.log_variance.size(); ++i)
+    result.covariance[i % latent * (latent + 1)] += std::exp(q.log_variance[i]) / rows;
+  return result;
+}
+
+double divergence_from_standard(const Moments& moments) {
+  const size_t latent = moments.mean.size();
+  // A distribution on a plane has no density that a divergence from N(0, I) could integrate.
+  if (!is_positive_definite(moments.covariance, latent))
+    return std::numeric_limits<double>::infinity();
+  const std::vector<double> zero(latent);
+  std::vector<double> identity(latent * latent);
+  for (size_t i = 0; i < latent; ++i) identity[i * (latent + 1)] = 1.0;
+  return kl_divergence(FullGaussian{moments.mean, moments.covariance},
+                       FullGaussian{zero, identity});
+}
+
+/// `samples`: rows of codes, drawn where they are random.
+CodeAnalysis analyze_codes(Moments moments, const std::vector<double>& samples) {
+  CodeAnalysis result;
+  const size_t latent = moments.mean.size();
+  for (size_t i = 0; i < latent; ++i) {
+    if (const double mean = std::abs(moments.mean[i]); mean > result.largest_mean)
+      result.largest_mean = mean, result.mean_dimension = i;
+    for (size_t j = 0; j <= i; ++j) {
+      const double deviation = std::abs(moments.covariance[i * latent + j] - (i == j ? 1.0 : 0.0));
+      if (deviation > result.largest_covariance) {
+        result.largest_covariance = deviation;
+        result.covariance_row = i, result.covariance_column = j;
+      }
+    }
+  }
+  result.moment_kl = divergence_from_standard(moments);
+  result.moments = std::move(moments);
+  result.ks = kolmogorov_smirnov(samples, latent);
+  const auto largest = std::ranges::max_element(result.ks, {}, &KolmogorovSmirnov::statistic);
+  result.ks_dimension = static_cast<size_t>(largest - result.ks.begin());
+  result.ks_p_value = bonferroni(largest->p_value, latent);
+  return result;
+}
+
+CodeAnalysis analyze_deterministic_codes(Evaluator& evaluator, size_t latent) {
+  const std::vector<float> codes = evaluator.encode(false);
+  const std::vector<double> z(codes.begin(), codes.end());
+  require_rows("codes", z, latent);
+  CodeAnalysis result = analyze_codes(moments(z, latent), z);
+  result.zeros = static_cast<double>(std::ranges::count(z, 0.0)) / static_cast<double>(z.size());
+  return result;
+}
+
+/// How often each label (rows) meets each likeliest class (columns).
+std::vector<int64_t> count_confusion(const Split& split, std::span<const float> probabilities,
+                                     size_t classes) {
+  std::vector<int64_t> confusion(classes * classes);
+  for (size_t i = 0; i < probabilities.size() / classes; ++i) {
+    const auto row = probabilities.subspan(i * classes, classes);
+    const auto likeliest = static_cast<size_t>(std::ranges::max_element(row) - row.begin());
+    const auto label = static_cast<size_t>(split.labels[split.index.empty() ? i : split.index[i]]);
+    ++confusion[label * classes + likeliest];
+  }
+  return confusion;
+}
+
+ClassAnalysis::Labels analyze_labels(std::vector<int64_t> confusion, size_t classes, double count) {
+  ClassAnalysis::Labels result;
+  std::vector<double> joint(confusion.size()), labels(classes);
+  for (size_t i = 0; i < confusion.size(); ++i) {
+    joint[i] = static_cast<double>(confusion[i]) / count;
+    labels[i / classes] += joint[i];
+  }
+  result.entropy = entropy(labels);
+  result.mutual_information = mutual_information(joint, classes);
+  result.confusion = std::move(confusion);
+  return result;
+}
+
+ClassAnalysis analyze_classes(Evaluator& evaluator, const Split& split, int32_t classes) {
+  const std::vector<float> predictions = evaluator.classify();
+  const std::vector<double> probabilities(predictions.begin(), predictions.end());
+  const auto columns = static_cast<size_t>(classes);
+  const auto count = static_cast<double>(split.size());
+  ClassAnalysis result;
+  result.classes = classes;
+  for (size_t first = 0; first < probabilities.size(); first += columns)
+    result.prediction_entropy += entropy(std::span(probabilities).subspan(first, columns)) / count;
+  if (!split.labels.empty())
+    result.labels = analyze_labels(count_confusion(split, predictions, columns), columns, count);
+  return result;
+}
+
+}  // namespace
+
+Analysis analyze(const Model& model, const Split& split) {
+  Evaluator evaluator(model, split);
+  const auto latent = static_cast<size_t>(model.architecture.latent());
+  Analysis result;
+  result.count = split.size();
+  switch (model.architecture.encoder().bottleneck()) {
+    case Bottleneck::gaussian: {
+      const Posteriors q = posteriors_of(evaluator, latent);
+      result.posterior = analyze_posteriors(q, latent);
+      result.codes = analyze_codes(aggregate_moments(q, latent), draw(q, latent));
+      break;
+    }
+    case Bottleneck::deterministic:
+      result.codes = analyze_deterministic_codes(evaluator, latent);
+      break;
+    case Bottleneck::none:  // hidden units, which nothing asks to look like a prior
+      break;
+  }
+  if (model.architecture.has(Part::classifier))
+    result.classes = analyze_classes(evaluator, split, model.data.classes);
+  return result;
+}
+
+}  // namespace elbo

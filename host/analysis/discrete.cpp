@@ -1,0 +1,68 @@
+#include "host/analysis/discrete.hpp"
+
+#include <limits>
+#include <vector>
+
+#include "host/analysis/checks.hpp"
+
+namespace elbo {
+namespace {
+
+void require_probabilities(std::string_view what, std::span<const double> p) {
+  require_numbers(what, p, p.size());
+  double sum = 0.0;
+  for (size_t i = 0; i < p.size(); ++i) {
+    if (p[i] < 0.0)
+      throw DataError(std::string(what) + ": probability " + std::to_string(i) + " is " +
+                      std::to_string(p[i]) + ", want at least 0");
+    sum += p[i];
+  }
+  // Rounding each of them to a float moves the sum by at most half of this.
+  constexpr double kTolerance = std::numeric_limits<float>::epsilon();
+  if (!(std::abs(sum - 1.0) <= kTolerance))
+    throw DataError(std::string(what) + ": the probabilities' sum is " + std::to_string(sum) +
+                    ", want 1");
+}
+
+/// p log(p / q), where a quotient of small probabilities may overflow or vanish.
+double divergence_term(double p, double q) {
+  if (p == 0.0) return 0.0;
+  if (q == 0.0) return std::numeric_limits<double>::infinity();
+  return p * (std::log(p) - std::log(q));
+}
+
+}  // namespace
+
+double entropy(std::span<const double> p) {
+  require_probabilities("p", p);
+  double sum = 0.0;
+  for (const double each : p) sum -= each == 0.0 ? 0.0 : each * std::log(each);
+  return sum;
+}
+
+double kl_divergence(std::span<const double> p, std::span<const double> q) {
+  if (p.size() != q.size())
+    throw DataError("q: got " + std::to_string(q.size()) + " probabilities, want " +
+                    std::to_string(p.size()) + ", as many as p has");
+  require_probabilities("p", p);
+  require_probabilities("q", q);
+  double sum = 0.0;
+  for (size_t i = 0; i < p.size(); ++i) sum += divergence_term(p[i], q[i]);
+  return sum;
+}
+
+double mutual_information(std::span<const double> joint, size_t columns) {
+  const size_t rows = require_rows("joint", joint, columns);
+  require_probabilities("joint", joint);
+  std::vector<double> x(rows), y(columns);
+  for (size_t i = 0; i < joint.size(); ++i) x[i / columns] += joint[i], y[i % columns] += joint[i];
+  // A joint probability is at most either marginal, so where it is not 0 neither are they; their
+  // product could still vanish, their logarithms cannot.
+  double sum = 0.0;
+  for (size_t i = 0; i < joint.size(); ++i)
+    if (joint[i] > 0.0)
+      sum += joint[i] * (std::log(joint[i]) - std::log(x[i / columns]) - std::log(y[i % columns]));
+  return sum;
+}
+
+}  // namespace elbo

@@ -1,0 +1,82 @@
+#include "host/model/architecture.hpp"
+
+namespace elbo {
+namespace {
+
+constexpr std::string_view kNone = "none";
+
+std::string joined(const std::vector<int64_t>& widths, bool reversed = false) {
+  std::string text;
+  for (size_t i = 0; i < widths.size(); ++i)
+    text += std::to_string(widths[reversed ? widths.size() - 1 - i : i]) + " ▸ ";
+  return text;
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+}  // namespace
+
+template <class T, class Make>
+std::optional<T> Architecture::add_part(Part part, bool wanted, Make&& make) {
+  std::optional<T> added;
+  const int64_t begin = layout_.size();
+  if (wanted) added.emplace(make());
+  ranges_[static_cast<size_t>(part)] = {begin, layout_.size()};
+  return added;
+}
+
+Architecture::Architecture(const Config& config, const DataSignature& data)
+    : dim_(static_cast<int32_t>(data.dim())),
+      samples_(static_cast<int32_t>(config.samples)),
+      judged_(config.discriminator == "code" ? Judged::code : Judged::data),
+      encoder_(
+          *add_part<Encoder>(Part::encoder, true, [&] { return Encoder(layout_, config, dim_); })),
+      decoder_(add_part<Decoder>(Part::decoder, config.likelihood != kNone,
+                                 [&] { return Decoder(layout_, config, latent(), dim_); })),
+      classifier_(add_part<Classifier>(
+          Part::classifier, config.classifier != kNone,
+          [&] { return Classifier(layout_, config, latent(), data.classes); })),
+      discriminator_(
+          add_part<Discriminator>(Part::discriminator, config.discriminator != kNone, [&] {
+            return Discriminator(layout_, config, judged_ == Judged::code ? latent() : dim_);
+          })) {}
+
+std::vector<float> Architecture::initial_weights(uint64_t seed,
+                                                 const ColumnStatistics* statistics) const {
+  std::vector<float> weights(static_cast<size_t>(layout_.size()), 0.0f);
+  encoder_.initialize(weights, seed);
+  if (decoder_) decoder_->initialize(weights, seed, statistics);
+  if (classifier_) classifier_->initialize(weights, seed);
+  if (discriminator_) discriminator_->initialize(weights, seed);
+  return weights;
+}
+
+std::vector<std::string> describe_composition(const Config& c) {
+  std::string main = "x ▸ ";
+  if (c.corruption != kNone)
+    main += c.corruption + " corruption (" + number(c.corruption_level) + ") ▸ ";
+  main += joined(c.hidden);
+  if (c.bottleneck == kNone)
+    main += "code";
+  else
+    main += c.bottleneck + " z (" + std::to_string(c.latent_dim) + ")";
+  if (c.likelihood != kNone) main += " ▸ " + joined(c.hidden, true) + c.likelihood;
+  std::vector<std::string> lines = {main};
+  if (c.classifier != kNone)
+    lines.push_back("z ▸ " + joined(c.classifier_hidden) + "classes, " + c.classifier);
+  if (c.discriminator == "code")
+    lines.push_back("z, or a draw from N(0, I) ▸ " + joined(c.discriminator_hidden) + "D");
+  if (c.discriminator == "data")
+    lines.push_back("x, or what the decoder makes of " +
+                    std::string(c.judged == "both"      ? "z and of draws from N(0, I)"
+                                : c.judged == "samples" ? "draws from N(0, I)"
+                                                        : "z") +
+                    " ▸ " + joined(c.discriminator_hidden) + "D");
+  return lines;
+}
+
+}  // namespace elbo

@@ -1,0 +1,46 @@
+// The decoder: a network from a code z to the parameters of the likelihood p(x|z).
+//
+// Parameters: decoder.N.{weight,bias}, likelihood.{weight,bias} (a block of outputs per parameter
+// of the likelihood), and likelihood.log_variance where one variance is learned for all elements.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "host/data/statistics.hpp"
+#include "host/model/config.hpp"
+#include "host/nn/network.hpp"
+
+namespace elbo {
+
+class Decoder {
+ public:
+  /// From `latent`-dimensional codes to `dim`-dimensional x.
+  Decoder(ParameterLayout& layout, const Config& config, int32_t latent, int32_t dim);
+
+  math::Likelihood likelihood() const { return likelihood_; }
+  /// With `statistics` (of the data as the model sees it), the output starts at the data's mean and
+  /// variance.
+  void initialize(std::span<float> weights, uint64_t seed,
+                  const ColumnStatistics* statistics) const;
+
+  /// The likelihood's parameters [rows, parameters * dim].
+  Value decode(Recorder& recorder, const Value& z) const;
+  /// E[x | z] of every row; has to be asked for before the loss.
+  Value mean(Recorder& recorder, const Value& output) const;
+  /// -log p(x | z) of every row, in nats, x one row per input. Where a gradient is wanted, that of
+  /// weight * its mean is added to output, whose memory it takes.
+  float* loss(Recorder& recorder, const Value& x, const Value& output, float weight) const;
+
+ private:
+  math::VarianceRole variance_role() const;
+
+  int32_t dim_;
+  math::Likelihood likelihood_;
+  float mse_log_variance_;
+  Network network_;
+  Dense output_;
+  std::optional<int64_t> log_variance_;
+};
+
+}  // namespace elbo

@@ -1,0 +1,63 @@
+#include "host/model/discriminator.hpp"
+
+#include "host/model/choices.hpp"
+
+namespace elbo {
+namespace {
+
+constexpr math::Likelihood kBernoulli = math::Likelihood::of<math::Bernoulli>();
+
+}  // namespace
+
+Discriminator::Discriminator(ParameterLayout& layout, const Config& config, int32_t in)
+    : network_(layout, "discriminator", in, config.discriminator_hidden,
+               activation_of(config.discriminator_activation)),
+      output_(layout, "discriminator.output", network_.out(), 1,
+              math::Activation::of<math::Identity>()) {}
+
+void Discriminator::initialize(std::span<float> weights, uint64_t seed) const {
+  network_.initialize(weights, seed);
+  output_.initialize(weights, seed);
+}
+
+Value Discriminator::logit(Recorder& recorder, const Value& x) const {
+  return output_.forward(recorder, network_.forward(recorder, recorder.as_factor(x)), Format::f32);
+}
+
+Value Discriminator::probability_of(Recorder& recorder, const Value& logit) const {
+  const Value probability = recorder.tensor(logit.rows, 1);
+  recorder.add(LikelihoodMean{.likelihood = kBernoulli,
+                              .rows = logit.rows,
+                              .columns = 1,
+                              .output = logit.f32(),
+                              .mean = probability.f32()});
+  return probability;
+}
+
+Value Discriminator::probability(Recorder& recorder, const Value& x) const {
+  return probability_of(recorder, logit(recorder, x));
+}
+
+Discriminator::Terms Discriminator::judge(Recorder& recorder, const Value& x, Verdict verdict,
+                                          float weight) const {
+  const Value logit = this->logit(recorder, x);
+  const Rows rows = logit.rows;
+  const bool gradients = recorder.wants_gradient(logit);
+  const Terms terms = {recorder.tensor(rows, 1).f32(), probability_of(recorder, logit).f32()};
+  const Value grad = gradients ? recorder.loss_gradient(logit) : Value();
+  recorder.add(
+      LikelihoodTerms{.likelihood = kBernoulli,
+                      .gradients = gradients,
+                      .weight = weight,
+                      .inputs = {rows.state, rows.inputs, 1},
+                      .samples = rows.per_input,
+                      .columns = 1,
+                      .x = recorder.constants(rows.inputs, verdict == Verdict::real ? 1.0f : 0.0f),
+                      .output = logit.f32(),
+                      .nll = terms.nll,
+                      .grad_output = grad.bf16()});
+  if (gradients) recorder.add_gradient(logit, grad);
+  return terms;
+}
+
+}  // namespace elbo

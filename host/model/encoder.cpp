@@ -1,0 +1,114 @@
+#include "host/model/encoder.hpp"
+
+#include <algorithm>
+
+#include "host/model/choices.hpp"
+
+namespace elbo {
+namespace {
+
+constexpr math::Activation kIdentity = math::Activation::of<math::Identity>();
+
+Bottleneck bottleneck_of(const Config& config) {
+  return static_cast<Bottleneck>(index_in(kBottleneckNames, config.bottleneck));
+}
+
+}  // namespace
+
+Encoder::Encoder(ParameterLayout& layout, const Config& config, int32_t dim)
+    : bottleneck_(bottleneck_of(config)),
+      network_(layout, "encoder", dim, config.hidden, activation_of(config.activation)),
+      latent_(bottleneck_ == Bottleneck::none ? network_.out()
+                                              : static_cast<int32_t>(config.latent_dim)) {
+  const bool shared = config.posterior_variance == "shared";
+  switch (bottleneck_) {
+    case Bottleneck::gaussian:
+      head_.emplace(layout, "posterior", network_.out(), shared ? latent_ : 2 * latent_, kIdentity);
+      if (shared) log_variance_ = layout.add("posterior.log_variance", {latent_});
+      break;
+    case Bottleneck::deterministic:
+      head_.emplace(layout, "code", network_.out(), latent_, activation_of(config.code_activation));
+      break;
+    case Bottleneck::none:
+      break;
+  }
+}
+
+void Encoder::initialize(std::span<float> weights, uint64_t seed) const {
+  network_.initialize(weights, seed);
+  if (head_) head_->initialize(weights, seed);
+}
+
+Encoder::Encoding Encoder::encode(Recorder& recorder, const Value& x) const {
+  const Value hidden = network_.forward(recorder, x);
+  if (!head_) return {hidden, {}};
+  if (!gaussian()) return {head_->forward(recorder, hidden, recorder.factor_format()), {}};
+  const Value head = head_->forward(recorder, hidden, Format::f32);
+  if (shares_variance()) return {head, {head.f32(), recorder.weight(*log_variance_), latent_, 0}};
+  return {head, {head.f32(), head.f32() + latent_, 2 * latent_, 2 * latent_}};
+}
+
+Encoder::Code Encoder::sample(Recorder& recorder, const Encoding& encoding,
+                              const EpsilonSource& epsilon, int32_t samples) const {
+  if (!gaussian()) return {encoding.head, nullptr};
+  const Rows inputs = encoding.head.rows;
+  Code code;
+  code.z =
+      recorder.tensor({inputs.state, inputs.inputs, samples}, latent_, recorder.factor_format());
+  code.kl = recorder.tensor(inputs, 1).f32();
+  recorder.add(LatentForward{.inputs = inputs,
+                             .samples = samples,
+                             .latent = latent_,
+                             .posterior = encoding.posterior,
+                             .epsilon = epsilon,
+                             .z = code.z.data,
+                             .kl = code.kl});
+  const Value z = code.z;
+  recorder.on_tape(code.z, {encoding.head}, {log_variance_.value_or(-1)},
+                   [this, &recorder, encoding, epsilon, z](const Value& grad_z) {
+                     backward(recorder, encoding, epsilon, z, grad_z);
+                   });
+  return code;
+}
+
+void Encoder::backward(Recorder& recorder, const Encoding& encoding, const EpsilonSource& epsilon,
+                       const Value& z, const Value& grad_z) const {
+  const Value& head = encoding.head;
+  const Value grad_head = recorder.tensor(head.rows, head.columns, recorder.factor_format());
+  LatentBackward op{.inputs = head.rows,
+                    .samples = z.rows.per_input,
+                    .latent = latent_,
+                    .posterior = encoding.posterior,
+                    .epsilon = epsilon,
+                    .grad_z = grad_z.f32(),
+                    .grad_mu = grad_head.data,
+                    .grad_logvar = grad_head.data.from(latent_),
+                    .grad_mu_stride = head.columns,
+                    .grad_logvar_stride = head.columns};
+  if (shares_variance()) {
+    op.grad_logvar = recorder.tensor(head.rows, latent_).data;
+    op.grad_logvar_stride = latent_;
+  }
+  recorder.add(op);
+  if (shares_variance())
+    recorder.add(ColumnSum{.rows = head.rows,
+                           .columns = latent_,
+                           .x = op.grad_logvar,
+                           .out = recorder.gradient(*log_variance_)});
+  if (recorder.wants_gradient(head)) recorder.add_gradient(head, grad_head);
+}
+
+Value Encoder::prior(Recorder& recorder, Rows inputs, EpsilonSource epsilon) const {
+  const Value z = recorder.tensor(inputs, latent_, recorder.factor_format());
+  const float* zeros = recorder.constants(latent_, 0.0f);
+  epsilon.buffer = nullptr;
+  epsilon.stream = math::NoiseStream::prior;
+  recorder.add(LatentForward{.inputs = inputs,
+                             .latent = latent_,
+                             .posterior = {zeros, zeros, 0, 0},
+                             .epsilon = epsilon,
+                             .z = z.data});
+  return z;
+}
+
+}  // namespace elbo

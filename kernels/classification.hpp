@@ -1,0 +1,47 @@
+// Contract: a classifier's loss, its gradient and its hits, in one pass.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/core/access.hpp"
+#include "kernels/core/rows.hpp"
+#include "kernels/math/classification.hpp"
+
+namespace elbo {
+
+/// loss[r] of p = softmax(logits[r, :]) and the label of the input that row r belongs to, and
+/// correct[r] = 1 where the first of the largest logits is the label's, else 0.
+///
+/// With `gradients`, logits are overwritten by the gradient of weight * sum(loss) / active rows, or
+/// that goes to grad_logits in bfloat16 where there is one. Labels have to be in [0, classes).
+struct CategoricalTerms {
+  static constexpr std::string_view name = "categorical_terms";
+  math::ClassLoss loss_kind;
+  bool gradients = true;
+  float weight = 1.0f;  // of this loss among others
+  Rows rows;
+  int32_t classes = 0;
+  const int32_t* labels = nullptr;        // [rows of the data set]
+  const uint32_t* row_ids = nullptr;      // [inputs] the data set's rows in this batch
+  float* logits = nullptr;                // [rows, classes]
+  float* loss = nullptr;                  // [rows]
+  float* correct = nullptr;               // [rows]
+  math::Bfloat16* grad_logits = nullptr;  // as logits, or null
+
+  AccessList accesses() const {
+    const int64_t r = rows.capacity(), scores = r * classes;
+    AccessList list;
+    list.reads(rows.state, 1)
+        .reads(row_ids, rows.inputs)
+        .reads(labels, rows.inputs)
+        .reads(logits, scores)
+        .writes(loss, r)
+        .writes(correct, r)
+        .writes(grad_logits, scores);
+    if (gradients && grad_logits == nullptr) list.writes(logits, scores);
+    return list;
+  }
+  double flops() const { return 0.0; }
+};
+
+}  // namespace elbo

@@ -1,0 +1,51 @@
+// Rows by groups of neighbouring lanes of a warp: as many lanes as a row has items of work, at most
+// a warp, so that short rows leave no lane idle.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+
+#include "kernels/cuda/port.cuh"
+
+namespace elbo::cuda {
+
+/// An op, and how many lanes work on one of its rows together.
+template <class Op>
+struct RowGroupArgs {
+  Op op;
+  int32_t lanes;  // a power of two, at most a warp
+};
+
+inline constexpr unsigned kGroupThreads = 128;
+
+/// Which row this thread's group of lanes works on, and its place in the group.
+struct GroupPlace {
+  int64_t row;
+  int32_t lane;
+
+  ELBO_DEVICE explicit GroupPlace(int32_t lanes)
+      : row((int64_t{blockIdx.x} * kGroupThreads + threadIdx.x) / static_cast<unsigned>(lanes)),
+        lane(static_cast<int32_t>(threadIdx.x) % lanes) {}
+};
+
+/// Sum over a group of lanes, in each of them; the whole warp must call.
+ELBO_DEVICE float group_sum(float value, int32_t lanes) {
+  for (int32_t offset = lanes / 2; offset > 0; offset /= 2)
+    value += __shfl_xor_sync(kFullWarp, value, offset);
+  return value;
+}
+
+/// Runs `kernel` with a group of lanes for each row, which has `items` items of work. There may be
+/// groups beyond the last row.
+template <class Op>
+void launch_row_groups(void (*kernel)(RowGroupArgs<Op>), int64_t rows, int64_t items, const Op& op,
+                       Stream stream) {
+  const auto lanes = std::bit_ceil(
+      static_cast<unsigned>(std::clamp<int64_t>(items, 1, static_cast<int64_t>(kWarpSize))));
+  const int64_t threads = rows * lanes;
+  if (threads == 0) return;
+  launch(kernel, static_cast<unsigned>((threads + kGroupThreads - 1) / kGroupThreads),
+         kGroupThreads, 0, stream, {op, static_cast<int32_t>(lanes)});
+}
+
+}  // namespace elbo::cuda

@@ -1,0 +1,36 @@
+// Contract: where gradients meet.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/core/access.hpp"
+#include "kernels/core/rows.hpp"
+
+namespace elbo {
+
+/// out[r, c] = sum of the terms' [r, c], in the terms' order: the gradient at a value that was used
+/// several times. A term with fewer columns than out says nothing of those beyond. `out` may be a
+/// term's memory if that term is as wide and of the same format.
+struct GradientSum {
+  static constexpr std::string_view name = "gradient_sum";
+  static constexpr int kMostTerms = 4;
+  struct Term {
+    ConstReals data;  // [rows, columns], or null
+    int32_t columns = 0;
+  };
+  Rows rows;
+  int32_t columns = 0;
+  Term terms[kMostTerms] = {};
+  Reals out;  // [rows, columns]
+
+  AccessList accesses() const {
+    const int64_t r = rows.capacity();
+    AccessList list;
+    list.reads(rows.state, 1);
+    for (const Term& term : terms) list.reads(term.data, r * term.columns);
+    return list.writes(out, r * columns);
+  }
+  double flops() const { return 0.0; }
+};
+
+}  // namespace elbo

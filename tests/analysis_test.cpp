@@ -1,0 +1,175 @@
+// Analyses of models whose weights were chosen so that every number is known.
+#include "host/analysis/analysis.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "host/train/evaluator.hpp"
+#include "tests/small_training.hpp"
+#include "tests/tables.hpp"
+
+namespace elbo {
+namespace {
+
+constexpr size_t kLatent = 6;  // draws come by four: a whole group and part of one
+constexpr size_t kRows = 400;
+
+/// A model that ignores its input: all weights zero but these biases.
+Model constant_model(Config config, const std::string& biases = "",
+                     const std::vector<float>& values = {}, int32_t classes = 0) {
+  config.hidden = {};
+  config.latent_dim = kLatent;
+  Model model(config, {{kSmallDim}, DType::f32, classes}, make_cpu_device(1),
+              Model::Purpose::inference);
+  if (biases.empty()) return model;
+  std::vector<float> weights(static_cast<size_t>(model.architecture.layout().size()));
+  const auto at = model.architecture.layout().find(biases)->offset;
+  std::ranges::copy(values, weights.begin() + at);
+  model.set_weights(weights);
+  return model;
+}
+
+/// A Gaussian bottleneck whose q(z|x) has these parameters for every x.
+Model constant_posterior(float mean, float log_variance) {
+  std::vector<float> biases(2 * kLatent, mean);
+  std::fill(biases.begin() + kLatent, biases.end(), log_variance);
+  return constant_model(small_config(), "posterior.bias", biases);
+}
+
+double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+
+TEST(Analysis, APosteriorThatIsThePriorTellsNothing) {
+  const Dataset data = small_data(kRows);
+  const Analysis got = analyze(constant_posterior(0.0f, 0.0f), data.split("train"));
+  EXPECT_EQ(got.count, static_cast<int64_t>(kRows));
+  EXPECT_EQ(got.posterior.value().total_kl, 0.0);
+  EXPECT_EQ(got.posterior->kl, std::vector<double>(kLatent));
+  expect_equal(got.posterior->entropy, 0.5 * kLatent * (1.0 + std::log(2.0 * std::numbers::pi)),
+               kLatent * kRows, 16.0);
+  const CodeAnalysis& codes = got.codes.value();
+  EXPECT_EQ(codes.largest_mean, 0.0);
+  expect_equal(codes.largest_covariance, 0.0, kRows, 1.0);
+  expect_equal(codes.moment_kl, 0.0, kRows * kLatent, 1.0);
+  EXPECT_GT(codes.ks_p_value, 1e-3);
+  EXPECT_FALSE(codes.zeros.has_value());
+  EXPECT_FALSE(got.classes.has_value());
+}
+
+TEST(Analysis, AConstantPosteriorIsTheAggregate) {
+  const Dataset data = small_data(kRows);
+  const auto log_variance = static_cast<float>(2.0 * std::log(2.0));
+  const double variance = std::exp(static_cast<double>(log_variance));
+  const Analysis got = analyze(constant_posterior(3.0f, log_variance), data.split("train"));
+  // (3^2 + v - 1 - log v) / 2 for each dimension, of rows and of all of them together.
+  const double kl = 0.5 * kLatent * (8.0 + variance - log_variance);
+  expect_equal(got.posterior.value().total_kl, kl, kLatent * kRows, kl);
+  const CodeAnalysis& codes = got.codes.value();
+  expect_equal(codes.moment_kl, kl, kLatent * kRows, kl);
+  expect_equal(codes.largest_mean, 3.0, kRows, 3.0);
+  expect_equal(codes.largest_covariance, variance - 1.0, kRows, 4.0);
+  EXPECT_EQ(codes.covariance_row, codes.covariance_column);
+  // Draws of N(3, v) are as far from N(0, 1) as that is, give or take sup |F_n - F|, which passes
+  // 2.5 / sqrt(n) once in 10^5.
+  double distance = 0.0;
+  for (double x = -4.0; x < 12.0; x += 1e-3)
+    distance = std::max(distance, normal_cdf(x) - normal_cdf((x - 3.0) / std::sqrt(variance)));
+  std::vector<double> statistics;
+  for (const KolmogorovSmirnov& ks : codes.ks) {
+    EXPECT_NEAR(ks.statistic, distance, 2.5 / std::sqrt(kRows));
+    EXPECT_LT(ks.p_value, 1e-6);
+    statistics.push_back(ks.statistic);
+  }
+  // Dimensions have noise of their own.
+  std::ranges::sort(statistics);
+  EXPECT_EQ(std::ranges::adjacent_find(statistics), statistics.end());
+}
+
+// The engine clamps log-variances to ±16, and an analysis says what the engine does.
+TEST(Analysis, LogVariancesActClamped) {
+  const Dataset data = small_data(8);
+  for (const float log_variance : {-30.0f, 20.0f}) {
+    const Model model = constant_posterior(0.0f, log_variance);
+    const double kl = Evaluator(model, data.split("train")).evaluate().kl;
+    const Analysis got = analyze(model, data.split("train"));
+    EXPECT_NEAR(got.posterior.value().total_kl, kl, 1e-6 * kl);
+    EXPECT_NEAR(got.codes.value().moment_kl, kl, 1e-6 * kl);
+  }
+}
+
+TEST(Analysis, CodesThatAreNoNumbersAreRefused) {
+  const Dataset data = small_data(8);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  expect_data_error([&] { analyze(constant_posterior(nan, 0.0f), data.split("train")); },
+                    "means of q(z|x): number 0 is nan");
+  expect_data_error([&] { analyze(constant_posterior(0.0f, nan), data.split("train")); },
+                    "log-variances of q(z|x): number 0 is nan");
+}
+
+TEST(Analysis, CodesThatAreZeroHaveNoDensity) {
+  Config config = small_config();
+  config.bottleneck = "deterministic";
+  config.likelihood = "mse";
+  config.samples = 1;
+  const Dataset data = small_data(20);
+  const Analysis got = analyze(constant_model(config), data.split("train"));
+  EXPECT_FALSE(got.posterior.has_value());
+  const CodeAnalysis& codes = got.codes.value();
+  EXPECT_EQ(codes.zeros, 1.0);
+  EXPECT_EQ(codes.moment_kl, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(codes.largest_covariance, 1.0);
+  EXPECT_EQ(codes.ks.front().statistic, 0.5);
+}
+
+Config classifier_config() {
+  Config config = small_config();
+  config.bottleneck = "none";
+  config.likelihood = "none";
+  config.classifier = "cross-entropy";
+  config.samples = 1;
+  return config;
+}
+
+/// Eight rows with labels 0 0 0 0 1 1 2 2.
+Dataset labelled_data() {
+  return Dataset::from_rows(uniform_floats(8 * kSmallDim, 0.0f, 1.0f, 1), {kSmallDim},
+                            {.validation_fraction = 0.0}, {0, 0, 0, 0, 1, 1, 2, 2});
+}
+
+TEST(Analysis, AConstantClassTellsNothingOfTheLabel) {
+  const Dataset data = labelled_data();
+  constexpr double e = std::numbers::e;
+  const auto p = [](double odds) { return odds / (1.0 + e + 1.0); };
+  const Model model =
+      constant_model(classifier_config(), "classifier.output.bias", {0.0f, 1.0f, 0.0f}, 3);
+  const Analysis got = analyze(model, data.split("train"));
+  EXPECT_FALSE(got.posterior.has_value());
+  EXPECT_FALSE(got.codes.has_value());
+  const ClassAnalysis& classes = got.classes.value();
+  // Class 1, with odds e against 1 and 1; probabilities are floats.
+  const double entropy = -2.0 * p(1.0) * std::log(p(1.0)) - p(e) * std::log(p(e));
+  EXPECT_NEAR(classes.prediction_entropy, entropy, 1e-6);
+  const ClassAnalysis::Labels& labels = classes.labels.value();
+  EXPECT_EQ(labels.confusion, (std::vector<int64_t>{0, 4, 0, 0, 2, 0, 0, 2, 0}));
+  // 1/2 log 2 + 2 * 1/4 log 4.
+  expect_equal(labels.entropy, 1.5 * std::log(2.0), 3, 2.0);
+  expect_equal(labels.mutual_information, 0.0, 9, 2.0);
+}
+
+TEST(Analysis, LabelsAreThoseOfTheSplitsRows) {
+  const Dataset data = labelled_data();
+  Split split = data.split("train");
+  split.index = {3, 4, 6, 7};
+  const Model model = constant_model(classifier_config(), "", {}, 3);
+  const Analysis some = analyze(model, split);
+  EXPECT_EQ(some.count, 4);
+  EXPECT_EQ(some.classes.value().labels.value().confusion,
+            (std::vector<int64_t>{1, 0, 0, 1, 0, 0, 2, 0, 0}));
+
+  split.labels = {};
+  EXPECT_FALSE(analyze(model, split).classes.value().labels.has_value());
+  split.labels = {0, 1, 2, 3, 0, 0, 0, 0};
+  expect_data_error([&] { analyze(model, split); }, "label 3");
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,134 @@
+// Every recipe from the command line: it trains, and each command then works or says in one line
+// what the model has not got.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "host/io/npy.hpp"
+#include "host/model/recipe.hpp"
+#include "host/train/evaluator.hpp"
+#include "tests/program.hpp"
+
+namespace elbo {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CliRecipes : public testing::TestWithParam<std::string> {
+ protected:
+  /// Trains the recipe, made small.
+  std::string train() {
+    expect_done({"train", data_, "--out", run_, "--recipe", GetParam(), "--steps", "6",
+                 "--latent-dim", "2", "--discriminator-hidden", "4", "--batch-size", "8",
+                 "--threads", "1", "--report-epochs", "1", "--quiet"});
+    return run_;
+  }
+  Config config() const { return config_for_recipe(GetParam()); }
+
+  TemporaryDirectory directory_;
+  std::string data_ = make_dataset(directory_, "data");
+  std::string run_ = (directory_ / "run").string();
+};
+
+INSTANTIATE_TEST_SUITE_P(All, CliRecipes, testing::ValuesIn([] {
+                           std::vector<std::string> names;
+                           for (const Recipe& recipe : recipes()) names.emplace_back(recipe.name);
+                           return names;
+                         }()),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST_P(CliRecipes, TrainsAndIsEvaluated) {
+  train();
+  const auto result =
+      nlohmann::json::parse(run_elbo({"evaluate", run_, data_, "--json", "--threads", "1"}).out);
+  const bool decodes = config().likelihood != "none";
+  EXPECT_EQ(result.contains("elbo"), config().bottleneck == "gaussian");
+  EXPECT_EQ(result.contains("reconstruction"), decodes);
+  EXPECT_EQ(result.contains("squared_error"), decodes && config().bottleneck != "gaussian");
+  EXPECT_EQ(result.contains("input_psnr"), config().corruption != "none");
+  EXPECT_EQ(result.contains("accuracy"), config().classifier != "none");
+  EXPECT_EQ(result.contains("gan_value"), config().discriminator != "none");
+  for (const auto& [name, value] : result.items()) EXPECT_TRUE(value.is_number()) << name;
+
+  const Outcome shown = run_elbo({"inspect", run_});
+  EXPECT_EQ(shown.code, 0) << shown.err;
+  for (const Phase& phase : phases_of(config()))
+    EXPECT_NE(shown.out.find(describe(phase)), std::string::npos) << shown.out;
+}
+
+TEST_P(CliRecipes, IsUsedAsFarAsItGoes) {
+  train();
+  const auto expect = [&](bool works, std::vector<std::string> command, const char* file,
+                          const char* complaint) {
+    command.insert(command.end(), {"--out", (directory_ / file).string()});
+    if (works)
+      expect_done(command);
+    else
+      expect_complaint(command, 2, {complaint});
+    EXPECT_EQ(fs::exists(directory_ / file), works) << command[0];
+  };
+  const bool decodes = config().likelihood != "none";
+  expect(true, {"encode", run_, data_}, "z.npy", "");
+  expect(config().bottleneck == "gaussian", {"encode", run_, data_, "--with-logvar"}, "both.npy",
+         "want bottleneck gaussian");
+  expect(decodes, {"reconstruct", run_, data_}, "pairs.png", "no decoder");
+  expect(decodes, {"decode", run_, (directory_ / "z.npy").string()}, "x.npy", "no decoder");
+  expect(has_prior(config()), {"sample", run_, "--count", "3"}, "samples.npy",
+         decodes ? "want bottleneck gaussian" : "no decoder");
+  expect(config().classifier != "none", {"classify", run_, data_}, "classes.npy", "no classifier");
+  EXPECT_EQ(fs::exists(fs::path(run_) / "reconstructions" / "epoch-0001.png"), decodes);
+  EXPECT_EQ(fs::exists(fs::path(run_) / "samples" / "epoch-0001.png"), has_prior(config()));
+}
+
+TEST(CliRecipesList, ShowsEveryRecipesComposition) {
+  const Outcome list = run_elbo({"list", "recipes"});
+  EXPECT_EQ(list.code, 0);
+  for (const Recipe& recipe : recipes()) {
+    EXPECT_NE(list.out.find("  " + std::string(recipe.name) + ": "), std::string::npos);
+    for (const std::string& line : describe_composition(config_for_recipe(recipe.name)))
+      EXPECT_NE(list.out.find(line), std::string::npos) << line;
+  }
+}
+
+TEST(CliRecipesErrors, NameTwoSettingsInOneLineAndMakeNothing) {
+  const TemporaryDirectory directory;
+  const std::string data = make_dataset(directory, "data");
+  const std::string unlabelled =
+      directory.write("rows.npy", read_bytes(data + "/train.npy")).string();
+  std::vector<float> wide(24);
+  for (size_t i = 0; i < wide.size(); ++i) wide[i] = static_cast<float>(i) - 7.0f;
+  write_npy(directory / "wide.npy", {4, 6}, wide);
+  const std::string real = (directory / "wide.npy").string();
+  const struct {
+    std::vector<std::string> flags;
+    int code;
+    std::vector<std::string> words;
+  } cases[] = {
+      {{data, "--recipe", "vae", "--code-l1", "0.01"}, 2, {"code-l1 0.01", "bottleneck gaussian"}},
+      {{data, "--recipe", "mlp-classifier", "--likelihood", "mse"},
+       2,
+       {"bottleneck none", "likelihood mse"}},
+      {{unlabelled, "--recipe", "mlp-classifier"}, 3, {"no labels", "classifier cross-entropy"}},
+      {{real, "--recipe", "gan-autoencoder"}, 3, {"likelihood bernoulli", "Gaussian likelihood"}},
+      {{real, "--recipe", "denoising-autoencoder", "--corruption", "salt-and-pepper"},
+       3,
+       {"corruption salt-and-pepper", "corruption gaussian or masking"}},
+      {{data, "--recipe", "denoising-autoencoder", "--corruption-level", "2"},
+       2,
+       {"corruption-level 2", "corruption masking"}},
+      {{data, "--recipe", "pca", "--samples", "3"}, 2, {"samples 3", "bottleneck deterministic"}},
+  };
+  for (const auto& [flags, code, words] : cases) {
+    std::vector<std::string> command = {"train", "--out", (directory / "run").string()};
+    command.insert(command.end(), flags.begin(), flags.end());
+    expect_complaint(command, code, words);
+    EXPECT_FALSE(fs::exists(directory / "run"));
+  }
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,317 @@
+// Models of all kinds of parts: in every phase of a step the gradient that reaches the parameters
+// is the slope of that phase's losses, taken from what the recorded ops left behind; and what a
+// step reports is what its parts are defined to be.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "host/model/fitting_parts.hpp"
+#include "host/model/recipe.hpp"
+#include "tests/compositions.hpp"
+
+namespace elbo {
+namespace {
+
+/// A step that can be run again and again from the same state, at other weights.
+class Composition {
+ public:
+  explicit Composition(const Composed& parts)
+      : config_(composed_config(parts)),
+        training_(config_, labelled_data(), false),
+        phases_(phases_of(config_)) {
+    weights_ = training_.weights();
+    const std::vector<float> shift = uniform_floats(weights_.size(), -0.2f, 0.2f, 3);
+    for (const Parameter& p : architecture().layout().parameters())
+      for (int64_t i = p.offset; i < p.offset + p.count(); ++i)
+        weights_[static_cast<size_t>(i)] += shift[static_cast<size_t>(i)];
+    // |silu(x)| has a kink at 0; differences keep clear of it.
+    if (config_.code_activation == "silu") {
+      const Parameter* bias = architecture().layout().find("code.bias");
+      for (int64_t i = 0; i < bias->count(); ++i)
+        weights_[static_cast<size_t>(bias->offset + i)] += 4.0f;
+    }
+  }
+
+  const Architecture& architecture() const { return training_.model.architecture; }
+  const std::vector<Phase>& phases() const { return phases_; }
+  const std::vector<float>& weights() const { return weights_; }
+  const Config& config() const { return config_; }
+
+  StepRecord run(const std::vector<float>& weights) {
+    training_.model.set_weights(weights);
+    training_.pass.seek(0);
+    return training_.step();
+  }
+  std::vector<float> gradient() {
+    run(weights_);
+    return training_.gradients();
+  }
+  double term(const StepRecord& record, std::string_view name) const {
+    const std::vector<ReportedTerm>& terms = training_.pass.terms();
+    for (size_t i = 0; i < terms.size(); ++i)
+      if (terms[i].name == name) return record.terms[i];
+    ADD_FAILURE() << name << " is not reported";
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+
+  /// What phase `index` minimises, from the ops that belong to it.
+  double loss(size_t index, const std::vector<float>& weights) {
+    run(weights);
+    double sum = 0.0;
+    size_t phase = 0;
+    for (const Op& op : training_.pass.program()) {
+      if (const auto* terms = std::get_if<LikelihoodTerms>(&op); terms && terms->gradients)
+        sum += phase == index
+                   ? terms->weight * mean(terms->nll, terms->inputs.inputs * terms->samples)
+                   : 0.0;
+      if (const auto* terms = std::get_if<CategoricalTerms>(&op); terms && phase == index)
+        sum += terms->weight * mean(terms->loss, terms->rows.capacity());
+      if (const auto* terms = std::get_if<L1Terms>(&op); terms && phase == index)
+        sum += terms->weight * mean(terms->norm, terms->rows.capacity());
+      // Drawn once for all phases; its divergence belongs to the one that trains the encoder.
+      if (const auto* latent = std::get_if<LatentForward>(&op); latent && latent->kl)
+        if (std::ranges::count(phases_[index].parts, Part::encoder) > 0)
+          sum += config_.beta * mean(latent->kl, latent->inputs.capacity());
+      if (std::holds_alternative<OptimizerUpdate>(op)) ++phase;
+    }
+    return sum;
+  }
+
+ private:
+  double mean(const float* values, int64_t count) const {
+    const std::vector<float> read = training_.read(values, count);
+    return std::accumulate(read.begin(), read.end(), 0.0) / static_cast<double>(count);
+  }
+
+  Config config_;
+  SmallTraining training_;
+  std::vector<Phase> phases_;
+  std::vector<float> weights_;
+};
+
+class CompositionGradient : public testing::TestWithParam<Composed> {};
+
+TEST_P(CompositionGradient, IsTheSlopeOfItsPhasesLosses) {
+  Composition model(GetParam());
+  const std::vector<float> gradient = model.gradient();
+  size_t tensors = 0;
+  for (size_t index = 0; index < model.phases().size(); ++index) {
+    const ParameterRange range = range_of(model.phases()[index], model.architecture());
+    for (const Parameter& p : model.architecture().layout().parameters()) {
+      if (!range.contains(p.offset)) continue;
+      ++tensors;
+      // Half along the gradient, so that the slope is never small; half in a random direction.
+      std::vector<double> direction(gradient.size());
+      const std::vector<float> random =
+          uniform_floats(static_cast<size_t>(p.count()), -1.0f, 1.0f, 5);
+      double norm = 0.0, length = 0.0, expected = 0.0;
+      for (int64_t i = p.offset; i < p.offset + p.count(); ++i)
+        norm += std::pow(gradient[static_cast<size_t>(i)], 2.0);
+      norm = std::sqrt(norm);
+      ASSERT_GT(norm, 1e-4) << p.name << " has no gradient";
+      for (int64_t i = 0; i < p.count(); ++i) {
+        const auto at = static_cast<size_t>(p.offset + i);
+        direction[at] = gradient[at] / norm +
+                        random[static_cast<size_t>(i)] / std::sqrt(static_cast<double>(p.count()));
+        length += direction[at] * direction[at];
+      }
+      for (size_t i = 0; i < direction.size(); ++i) {
+        direction[i] /= std::sqrt(length);
+        expected += direction[i] * gradient[i];
+      }
+      constexpr double kStep = 0.02;
+      double largest = 0.0;
+      const auto loss = [&](double step) {
+        std::vector<float> moved = model.weights();
+        for (size_t i = 0; i < moved.size(); ++i)
+          moved[i] += static_cast<float>(step * direction[i]);
+        const double value = model.loss(index, moved);
+        largest = std::max(largest, std::abs(value));
+        return value;
+      };
+      // Five points and hence an error of order h^4, which the coarser quotient bounds.
+      const auto quotient = [&](double h) {
+        return (8.0 * (loss(h) - loss(-h)) - (loss(2.0 * h) - loss(-2.0 * h))) / (12.0 * h);
+      };
+      const double slope = quotient(kStep), coarse = quotient(2.0 * kStep);
+      // The losses are sums of some hundred roundings in float: 16 epsilons of them.
+      const double rounding =
+          16.0 * std::numeric_limits<float>::epsilon() * (largest + 1.0) / kStep;
+      const double error = std::abs(coarse - slope) + rounding;
+      EXPECT_NEAR(expected, slope, error) << model.phases()[index].name << ", " << p.name;
+      EXPECT_LT(error, 0.03 * norm + 1e-3) << p.name << ": no proof";
+    }
+  }
+  EXPECT_EQ(tensors, model.architecture().layout().parameters().size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, CompositionGradient, testing::ValuesIn(kCompositions),
+                         [](const auto& tested) { return std::string(tested.param.name); });
+
+TEST(Composition, OfSamplesAloneLeavesTheEncoderAlone) {
+  // A pure GAN: nothing but the decoder's samples is judged, and nothing is reconstructed.
+  Composition model(
+      {"gan", {{"discriminator", "data"}, {"judged", "samples"}, {"reconstruction-weight", "0"}}});
+  const std::vector<float> gradient = model.gradient();
+  const auto largest = [&](Part part) {
+    const ParameterRange range = model.architecture().range(part);
+    float most = 0.0f;
+    for (int64_t i = range.begin; i < range.end; ++i)
+      most = std::max(most, std::abs(gradient[static_cast<size_t>(i)]));
+    return most;
+  };
+  EXPECT_EQ(largest(Part::encoder), 0.0f);
+  EXPECT_GT(largest(Part::decoder), 0.0f);
+  EXPECT_GT(largest(Part::discriminator), 0.0f);
+}
+
+TEST(Composition, WatchingDiscriminatorLeavesTheModelAlone) {
+  const std::vector<std::pair<const char*, const char*>> vae = {{"likelihood", "bernoulli"}};
+  auto watched = vae;
+  watched.insert(watched.end(), {{"discriminator", "data"}, {"generator-loss", "none"}});
+  Composition alone({"vae", vae}), both({"watched", watched});
+  EXPECT_EQ(both.phases().size(), 2u);
+  const std::vector<float> want = alone.gradient(), all = both.gradient();
+  const ParameterRange range = both.architecture().range(Part::discriminator);
+  EXPECT_EQ(std::vector(all.begin(), all.begin() + range.begin), want);
+}
+
+/// V(D, G) of the record, from D's probabilities.
+TEST(Composition, ReportsTheGanValue) {
+  Composition model({"gan", {{"discriminator", "data"}, {"likelihood", "bernoulli"}}});
+  // A discriminator whose last layer is 0 but for its bias says the same of everything.
+  std::vector<float> weights = model.weights();
+  const auto fill = [&](const char* name, float value) {
+    const Parameter* p = model.architecture().layout().find(name);
+    ASSERT_NE(p, nullptr);
+    std::fill_n(weights.begin() + p->offset, p->count(), value);
+  };
+  fill("discriminator.output.weight", 0.0f);
+  fill("discriminator.output.bias", 0.75f);
+  const StepRecord record = model.run(weights);
+  const double d = 1.0 / (1.0 + std::exp(-0.75));
+  EXPECT_NEAR(model.term(record, "d_real"), d, 1e-6);
+  EXPECT_NEAR(model.term(record, "d_generated"), d, 1e-6);
+  std::vector<std::pair<std::string_view, double>> terms;
+  for (const char* name : {"nll_real", "nll_generated"})
+    terms.emplace_back(name, model.term(record, name));
+  terms.emplace_back("d_real", d);
+  terms.emplace_back("d_generated", d);
+  EXPECT_NEAR(metrics_of(terms).front().value, std::log(d) + std::log(1.0 - d), 1e-6);
+}
+
+TEST(Composition, DiscriminatorRateMultipliesItsSteps) {
+  const auto moved = [](const char* rate) {
+    Config config =
+        composed_config({"gan", {{"discriminator", "data"}, {"discriminator-rate", rate}}});
+    config.learning_rate = 1e-3;
+    SmallTraining training(config, labelled_data(), false);
+    const std::vector<float> before = training.weights();
+    training.step();
+    const std::vector<float> after = training.weights();
+    std::array<double, 2> distance = {};
+    const ParameterRange range = training.model.architecture.range(Part::discriminator);
+    for (size_t i = 0; i < after.size(); ++i)
+      distance[range.contains(static_cast<int64_t>(i)) ? 1 : 0] += std::abs(after[i] - before[i]);
+    return distance;
+  };
+  const auto plain = moved("1"), half = moved("0.5");
+  // Adam's first step is the learning rate in every element with a gradient. The generator's then
+  // meets another discriminator, but moves as far.
+  EXPECT_NEAR(half[1], 0.5 * plain[1], 1e-3 * plain[1]);
+  EXPECT_NEAR(half[0], plain[0], 0.05 * plain[0]);
+}
+
+/// Two phases with clipping: each phase's gradient is clipped by its own norm.
+TEST(Composition, ClipsPhaseByPhase) {
+  Config config = composed_config({"gan", {{"discriminator", "data"}, {"clip-norm", "0.1"}}});
+  config.optimizer = "sgd";
+  config.momentum = 0.0;
+  config.learning_rate = 1.0;
+  SmallTraining training(config, labelled_data(), false);
+  const std::vector<float> before = training.weights();
+  training.step();
+  const std::vector<float> after = training.weights();
+  for (const Phase& phase : phases_of(config)) {
+    const ParameterRange range = range_of(phase, training.model.architecture);
+    double square = 0.0;
+    for (int64_t i = range.begin; i < range.end; ++i)
+      square += std::pow(after[static_cast<size_t>(i)] - before[static_cast<size_t>(i)], 2.0);
+    EXPECT_NEAR(std::sqrt(square), 0.1, 1e-4) << phase.name;
+  }
+}
+
+TEST(Recipes, AreValidAndHaveAComposition) {
+  for (const Recipe& recipe : recipes()) {
+    const Config config = config_for_recipe(recipe.name);
+    EXPECT_NO_THROW(validate(config)) << recipe.name;
+    EXPECT_FALSE(describe_composition(config).empty());
+    for (const Phase& phase : phases_of(config)) EXPECT_FALSE(phase.losses.empty()) << recipe.name;
+  }
+}
+
+TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
+  const struct {
+    std::vector<std::pair<const char*, const char*>> settings;
+    std::vector<const char*> words;
+  } cases[] = {
+      {{{"code-l1", "0.01"}}, {"code-l1 0.01", "bottleneck gaussian", "use bottleneck determ"}},
+      {{{"likelihood", "none"}}, {"likelihood none", "classifier none", "give it a likelihood"}},
+      {{{"bottleneck", "none"}}, {"bottleneck none", "likelihood mse", "likelihood none"}},
+      {{{"likelihood", "none"}, {"classifier", "cross-entropy"}},
+       {"bottleneck gaussian", "likelihood none", "use bottleneck none"}},
+      {{{"likelihood", "none"},
+        {"bottleneck", "none"},
+        {"classifier", "cross-entropy"},
+        {"discriminator", "code"}},
+       {"discriminator code", "likelihood none", "discriminator none"}},
+      {{{"bottleneck", "deterministic"}, {"samples", "2"}},
+       {"samples 2", "bottleneck deterministic", "samples 1"}},
+      {{{"bottleneck", "deterministic"}, {"posterior-variance", "shared"}},
+       {"posterior-variance shared", "bottleneck deterministic", "use bottleneck gaussian"}},
+      {{{"bottleneck", "deterministic"}, {"kl-warmup-epochs", "3"}},
+       {"kl-warmup-epochs 3", "bottleneck deterministic", "kl-warmup-epochs 0"}},
+      {{{"bottleneck", "deterministic"}, {"noise", "curand"}},
+       {"noise curand", "bottleneck deterministic", "noise philox"}},
+      {{{"corruption", "masking"}, {"corruption-level", "1.5"}},
+       {"corruption-level 1.5", "corruption masking", "between 0 and 1"}},
+      {{{"reconstruction-weight", "0"}},
+       {"reconstruction-weight 0", "discriminator none", "above 0"}},
+  };
+  for (const auto& [settings, words] : cases) {
+    Config config = small_config();
+    config.likelihood = "mse";
+    config.samples = 1;
+    for (const auto& [key, value] : settings) apply_setting(config, key, value);
+    try {
+      validate(config);
+      ADD_FAILURE() << words.front() << " was accepted";
+    } catch (const ConfigError& error) {
+      const std::string text = error.what();
+      EXPECT_EQ(text.find('\n'), std::string::npos);
+      for (const char* word : words) EXPECT_NE(text.find(word), std::string::npos) << text;
+    }
+  }
+}
+
+TEST(FittingParts, WantLabelsAndValuesInRange) {
+  Config config = small_config();
+  config.samples = 1;
+  config.classifier = "cross-entropy";
+  EXPECT_THROW(signature_of(config, small_data(8)), DataError);
+  EXPECT_EQ(signature_of(config, labelled_data()).classes, kClasses);
+  config.classifier = "none";
+  config.corruption = "salt-and-pepper";
+  EXPECT_NO_THROW(require_fitting_data(config, small_data(8)));
+  const Dataset wide = Dataset::from_rows(uniform_floats(8 * kSmallDim, -2.0f, 2.0f, 1),
+                                          {kSmallDim}, {.validation_fraction = 0.0});
+  EXPECT_THROW(require_fitting_data(config, wide), DataError);
+  config.corruption = "gaussian";
+  EXPECT_NO_THROW(require_fitting_data(config, wide));
+}
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,96 @@
+// Models of all kinds of parts train on CUDA as on the CPU: every quantity of every step, within
+// what a training differs from itself after a rounding.
+#include <cmath>
+
+#include "tests/compare.hpp"
+#include "tests/compositions.hpp"
+#include "tests/cuda_backends.hpp"
+
+namespace elbo {
+namespace {
+
+constexpr int kSteps = 12;
+
+struct History {
+  std::vector<std::vector<double>> terms;  // [steps, terms]
+  std::vector<float> weights;
+};
+
+/// `shake` times the rounding of a float is added to each weight before the first step, with a sign
+/// that depends on `seed`.
+History train(const std::shared_ptr<Device>& device, const Config& config, double shake,
+              unsigned seed) {
+  SmallTraining training(config, labelled_data(21), device);  // batches of 8, 8 and 5
+  std::vector<float> weights = training.weights();
+  const std::vector<float> signs = uniform_floats(weights.size(), -1.0f, 1.0f, seed);
+  for (size_t i = 0; i < weights.size(); ++i)
+    weights[i] += static_cast<float>(std::copysign(shake * 0x1p-24, signs[i]) * weights[i]);
+  training.model.set_weights(weights);
+  History run;
+  const size_t count = training.pass.terms().size();
+  for (int i = 0; i < kSteps; ++i) {
+    const StepRecord record = training.step();
+    run.terms.emplace_back(record.terms, record.terms + count);
+  }
+  run.weights = training.weights();
+  return run;
+}
+
+class CompositionCuda : public testing::TestWithParam<Composed> {
+ protected:
+  Config config(const char* precision) const {
+    Config config = composed_config(GetParam());
+    config.precision = precision;
+    config.optimizer = "sgd";  // Adam turns the rounding of a tiny gradient into a whole step
+    config.learning_rate = 0.01;
+    return config;
+  }
+};
+
+TEST_P(CompositionCuda, AgreesWithTheCpu) {
+  const std::shared_ptr<Device> cuda = device_under_test(), cpu = make_cpu_device(1);
+  const History got = train(cuda, config("fp32"), 0.0, 1),
+                want = train(cpu, config("fp32"), 0.0, 1);
+  constexpr double kShake = 8.0;  // units in the last place
+  std::vector<double> drift(want.terms.front().size());
+  for (const unsigned seed : {2u, 3u, 4u}) {
+    const History shaken = train(cpu, config("fp32"), kShake, seed);
+    for (size_t i = 0; i < kSteps; ++i)
+      for (size_t t = 0; t < drift.size(); ++t)
+        drift[t] = std::max(drift[t], std::abs(shaken.terms[i][t] - want.terms[i][t]));
+  }
+  for (size_t i = 0; i < kSteps; ++i)
+    for (size_t t = 0; t < drift.size(); ++t)
+      ASSERT_LE(
+          std::abs(got.terms[i][t] - want.terms[i][t]),
+          static_cast<double>(i + 1) * drift[t] + 0x1p-22 * (std::abs(want.terms[i][t]) + 1.0))
+          << "step " << i + 1 << ", term " << t;
+  double moved = 0.0;
+  for (size_t t = 0; t < drift.size(); ++t)
+    moved = std::max(moved, std::abs(want.terms.front()[t] - want.terms[3][t]));
+  EXPECT_GT(moved, 1e-3) << "the comparison above shows nothing";
+}
+
+TEST_P(CompositionCuda, TrainsInEveryPrecision) {
+  const std::shared_ptr<Device> cuda = device_under_test(), cpu = make_cpu_device(1);
+  const History want = train(cpu, config("fp32"), 0.0, 1);
+  for (const char* precision : {"tf32", "bf16"}) {
+    SCOPED_TRACE(precision);
+    const History one = train(cuda, config(precision), 0.0, 1);
+    // The first step: at most eight layers, each of which rounds by 2^-9 of what passes through it.
+    for (size_t t = 0; t < want.terms.front().size(); ++t) {
+      const double exact = want.terms[0][t];
+      const bool counted = exact == std::round(8.0 * exact) / 8.0;  // hits of eight rows
+      if (!counted) {
+        EXPECT_NEAR(one.terms[0][t], exact, 8.0 * 0x1p-8 * (std::abs(exact) + 1.0)) << t;
+      }
+    }
+    EXPECT_TRUE(same_bits(one.weights, train(cuda, config(precision), 0.0, 1).weights));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, CompositionCuda, testing::ValuesIn(kCompositions),
+                         [](const auto& tested) { return std::string(tested.param.name); });
+
+}  // namespace
+}  // namespace elbo

@@ -1,0 +1,201 @@
+// What the CPU execution of small ops does is what their contracts say: each against the contract
+// read out loud, element by element in double.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "kernels/program.hpp"
+#include "tests/batch_shapes.hpp"
+
+namespace elbo {
+namespace {
+
+constexpr BatchShape kShape = {7, 5, 301, 3, 0};
+constexpr double kRounding = 0x1p-24;
+
+std::shared_ptr<Device> device() { return make_cpu_device(2); }
+
+TEST(L1Terms, IsItsContract) {
+  std::vector<float> x = uniform_floats(kShape.elements(), -1.0f, 1.0f, 1);
+  for (size_t i = 0; i < x.size(); i += 7) x[i] = 0.0f;
+  const std::vector<float> saved = uniform_floats(kShape.elements(), 0.1f, 0.9f, 2);
+  for (const bool activated : {true, false}) {
+    Workspace w(device());
+    L1Terms op;
+    op.rows = kShape.put_rows(w);
+    op.columns = kShape.columns;
+    op.weight = 0.7f;
+    op.activation = math::Activation::of<math::Sigmoid>();
+    op.x = w.put(x);
+    if (activated) op.saved = w.put(saved);
+    op.norm = w.output<float>(kShape.rows());
+    op.grad_x = w.output<float>(kShape.elements());
+    w.run({op});
+    const auto norm = w.get(op.norm, kShape.active_rows());
+    const auto grad = w.get(op.grad_x.f32(), kShape.active_elements());
+    for (size_t r = 0; r < kShape.active_rows(); ++r) {
+      double sum = 0.0;
+      for (size_t c = 0; c < kShape.width(); ++c) {
+        const size_t i = r * kShape.width() + c;
+        sum += std::abs(x[i]);
+        double want = 0.7 / static_cast<double>(kShape.active_rows());
+        if (activated) want *= static_cast<double>(saved[i]) * (1.0 - saved[i]);
+        if (x[i] <= 0.0f) want = x[i] == 0.0f ? 0.0 : -want;
+        // The weight's own rounding, the quotient's, two of the derivative and two products'.
+        ASSERT_NEAR(grad[i], want, 6.0 * kRounding * std::abs(want)) << i;
+      }
+      ASSERT_NEAR(norm[r], sum, sum_bound(kShape.columns, sum));
+    }
+  }
+}
+
+TEST(L1Terms, LetsNanThrough) {
+  std::vector<float> x(8, 1.0f);
+  x[3] = std::numeric_limits<float>::quiet_NaN();
+  Workspace w(device());
+  L1Terms op;
+  op.rows = {w.put(std::vector{StepState{.rows = 1}}), 1, 1};
+  op.columns = 8;
+  op.x = w.put(x);
+  op.norm = w.output<float>(1);
+  op.grad_x = w.output<float>(8);
+  w.run({op});
+  EXPECT_TRUE(std::isnan(w.get(op.norm, 1)[0]));
+  EXPECT_TRUE(std::isnan(w.get(op.grad_x.f32(), 8)[3]));
+}
+
+// Small whole numbers, whose sums are exact.
+TEST(GradientSum, IsItsContract) {
+  const std::vector<float> wide(kShape.elements(), 1.0f), far(kShape.elements(), 100.0f);
+  const std::vector<float> narrow(kShape.rows() * 10, 10.0f);
+  for (const bool in_place : {false, true}) {
+    Workspace w(device());
+    GradientSum op;
+    op.rows = kShape.put_rows(w);
+    op.columns = kShape.columns;
+    float* last = w.put(far);
+    op.terms[0] = {w.put(wide), kShape.columns};
+    op.terms[1] = {w.put(narrow), 10};
+    op.terms[3] = {last, kShape.columns};
+    op.out = in_place ? last : w.output<float>(kShape.elements());
+    w.run({op});
+    const auto out = w.get(op.out.f32(), kShape.active_elements());
+    for (size_t i = 0; i < out.size(); ++i)
+      ASSERT_EQ(out[i], i % kShape.width() < 10 ? 111.0f : 101.0f) << i;
+  }
+}
+
+TEST(SquaredDistance, IsItsContract) {
+  const std::vector<float> x = uniform_floats(kShape.inputs() * kShape.width(), -1.0f, 1.0f, 1);
+  const std::vector<float> y = uniform_floats(kShape.elements(), -1.0f, 1.0f, 2);
+  Workspace w(device());
+  auto* distance = w.output<float>(kShape.rows());
+  w.run({SquaredDistance{kShape.put_rows(w), kShape.columns, w.put(x), w.put(y), distance}});
+  const auto got = w.get(distance, kShape.active_rows());
+  for (size_t r = 0; r < got.size(); ++r) {
+    double want = 0.0;
+    for (size_t c = 0; c < kShape.width(); ++c)
+      want += std::pow(
+          static_cast<double>(x[r / 3 * kShape.width() + c]) - y[r * kShape.width() + c], 2.0);
+    // A difference rounds once and its square once more.
+    EXPECT_NEAR(got[r], want, sum_bound(kShape.columns, want) + 4.0 * kRounding * want);
+  }
+}
+
+// Sums of products of eighths, exact in float.
+TEST(DenseBackwardWeights, AddsToWhatIsThere) {
+  constexpr int32_t kIn = 13, kOut = 37, kRows = 9, kActive = 6;
+  const std::vector<float> grad = odd_eighths(kRows * kOut, 1), x = odd_eighths(kRows * kIn, 2);
+  const std::vector<float> weight = odd_eighths(kIn * kOut, 3), bias = odd_eighths(kOut, 4);
+  for (const bool accumulate : {false, true}) {
+    Workspace w(device());
+    DenseBackwardWeights op;
+    op.rows = {w.put(std::vector{StepState{.rows = kActive}}), kRows, 1};
+    op.in = kIn;
+    op.out = kOut;
+    op.grad_y = w.put(grad);
+    op.x = w.put(x);
+    op.grad_weight = w.put(weight);
+    op.grad_bias = w.put(bias);
+    op.accumulate = accumulate;
+    w.run({op});
+    std::vector<float> want_weight = weight, want_bias = bias;
+    if (!accumulate) {
+      want_weight.assign(weight.size(), 0.0f);
+      want_bias.assign(bias.size(), 0.0f);
+    }
+    for (size_t r = 0; r < kActive; ++r)
+      for (size_t o = 0; o < kOut; ++o) {
+        want_bias[o] += grad[r * kOut + o];
+        for (size_t i = 0; i < kIn; ++i)
+          want_weight[o * kIn + i] += grad[r * kOut + o] * x[r * kIn + i];
+      }
+    EXPECT_TRUE(same_bits(w.get(op.grad_weight, weight.size()), want_weight)) << accumulate;
+    EXPECT_TRUE(same_bits(w.get(op.grad_bias, bias.size()), want_bias)) << accumulate;
+  }
+}
+
+// mu = logvar = 0 for every input: z is epsilon, that of the stream asked for.
+TEST(LatentForward, DrawsFromThePrior) {
+  const auto draw = [](math::NoiseStream stream) {
+    Workspace w(device());
+    const float* zeros = w.put(std::vector<float>(kShape.width()));
+    std::vector<uint32_t> ids;
+    for (uint32_t i = 0; i < kShape.inputs(); ++i) ids.push_back(40 - 2 * i);
+    LatentForward op;
+    op.inputs = kShape.put_rows(w, false);
+    op.samples = kShape.samples;
+    op.latent = kShape.columns;
+    op.posterior = {zeros, zeros, 0, 0};
+    op.epsilon = {.seed = 9, .row_ids = w.put(ids), .stream = stream};
+    op.z = w.output<float>(kShape.elements());
+    w.run({op});
+    return w.get(op.z.f32(), kShape.active_elements());
+  };
+  std::vector<float> want;
+  for (uint32_t r = 0; r < kShape.active_rows(); ++r)
+    for (uint32_t c = 0; c < kShape.width(); ++c) {
+      const uint32_t quads = 76;  // of 301 columns
+      want.push_back(math::normal4(9, math::noise_subsequence(math::NoiseStream::prior, 7),
+                                   math::noise_group(40 - r / 3 * 2, r % 3 * quads + c / 4))
+                         .value[c % 4]);
+    }
+  EXPECT_TRUE(same_bits(draw(math::NoiseStream::prior), want));
+  EXPECT_FALSE(same_bits(draw(math::NoiseStream::epsilon), want));
+}
+
+// Of a power of two, with which every gradient scales exactly; the nll itself has no weight.
+TEST(LikelihoodTerms, WeighsItsGradientsAlone) {
+  struct Result {
+    std::vector<float> grad, grad_log_variance, nll;
+  };
+  const auto run = [](float weight) {
+    Workspace w(device());
+    LikelihoodTerms op;
+    op.likelihood = math::Likelihood::of<math::GaussianShared>();
+    op.weight = weight;
+    op.inputs = kShape.put_rows(w, false);
+    op.samples = kShape.samples;
+    op.columns = kShape.columns;
+    op.x = w.put(uniform_floats(kShape.inputs() * kShape.width(), 0.0f, 1.0f, 1));
+    op.output = w.put(uniform_floats(kShape.elements(), -1.0f, 1.0f, 2));
+    op.log_variance = w.put(std::vector{-0.5f});
+    op.nll = w.output<float>(kShape.rows());
+    op.grad_log_variance = w.output<float>(kShape.rows());
+    w.run({op});
+    return Result{w.get(op.output, kShape.active_elements()),
+                  w.get(op.grad_log_variance, kShape.active_rows()),
+                  w.get(op.nll, kShape.active_rows())};
+  };
+  const Result whole = run(1.0f);
+  Result quarter = run(0.25f);
+  EXPECT_TRUE(same_bits(quarter.nll, whole.nll));
+  for (std::vector<float>* gradients : {&quarter.grad, &quarter.grad_log_variance})
+    for (float& gradient : *gradients) gradient *= 4.0f;
+  EXPECT_TRUE(same_bits(quarter.grad, whole.grad));
+  EXPECT_TRUE(same_bits(quarter.grad_log_variance, whole.grad_log_variance));
+}
+
+}  // namespace
+}  // namespace elbo
