@@ -81,7 +81,8 @@ def prove(bench, name):
     return {
         "seconds": seconds,
         "passed": all(check.passed for check in checks),
-        "checks": [{"what": check.what, "measured": check.measured, "relation": check.relation,
+        "checks": [{"what": check.what, "measured": float(check.measured),
+                    "relation": check.relation,
                     "bound": check.bound if check.relation else None} for check in checks],
         "commands": bench.commands[commands:],
     }
