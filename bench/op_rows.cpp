@@ -131,6 +131,16 @@ struct LatentSize {
 constexpr LatentSize kLatentSizes[] = {
     {128, 1, 20}, {20, 50, 50}, {kLarge / 32, 1, 32}, {kHuge / 32, 1, 32}};
 
+/// Draws from posteriors.
+LatentForward draws(Workspace& w, const LatentSize& s) {
+  return {.inputs = {w.state(s.inputs), s.inputs},
+          .samples = s.samples,
+          .latent = s.latent,
+          .posterior = posterior(w, s.inputs, s.latent),
+          .epsilon = {.seed = 1, .row_ids = w.counting(s.inputs)},
+          .z = w.zeros(s.elements())};
+}
+
 /// Draws from the prior: one mu and logvar of zeros for all, and no divergence.
 LatentForward prior(Workspace& w, const LatentSize& s) {
   const float* zeros = w.zeros(s.latent);
@@ -149,17 +159,20 @@ template <>
 void add_rows<LatentForward>(Rows& rows) {
   for (const LatentSize& s : kLatentSizes)
     add(rows, s.elements(), memory_row(LatentForward::name, "", s.text(), [s](Workspace& w) {
-          return LatentForward{.inputs = {w.state(s.inputs), s.inputs},
-                               .samples = s.samples,
-                               .latent = s.latent,
-                               .posterior = posterior(w, s.inputs, s.latent),
-                               .epsilon = {.seed = 1, .row_ids = w.counting(s.inputs)},
-                               .z = w.zeros(s.elements()),
-                               .kl = w.zeros(s.inputs)};
+          LatentForward op = draws(w, s);
+          op.kl = w.zeros(s.inputs);
+          return op;
         }));
   for (const LatentSize& s : kLatentSizes)
     add(rows, s.elements(), memory_row(LatentForward::name, "prior", s.text(), [s](Workspace& w) {
           return prior(w, s);
+        }));
+  for (const LatentSize& s : kLatentSizes)
+    add(rows, s.elements(),
+        memory_row(LatentForward::name, "importance", s.text(), [s](Workspace& w) {
+          LatentForward op = draws(w, s);
+          op.log_ratio = w.zeros(int64_t{s.inputs} * s.samples);
+          return op;
         }));
 }
 

@@ -154,7 +154,8 @@ double epsilon(const LatentOp& op, int64_t input, int64_t sample, int64_t column
   const EpsilonSource& source = op.epsilon;
   if (source.buffer != nullptr)
     return source.buffer[(input * op.samples + sample) * op.latent + column];
-  const int64_t quad = sample * ((op.latent + 3) / 4) + column / 4;
+  const auto first = static_cast<int64_t>(op.inputs.state->first_sample);
+  const int64_t quad = (first + sample) * ((op.latent + 3) / 4) + column / 4;
   return normal(source.seed, math::noise_subsequence(source.stream, op.inputs.state->step),
                 math::noise_group(source.row_ids[input], static_cast<uint32_t>(quad)), column % 4);
 }
@@ -172,12 +173,24 @@ void run_op(const LatentForward& op) {
       kl += math::gaussian_kl(mu, logvar);
     }
     if (op.kl != nullptr) op.kl[b] = as_float(kl);
+    for (int64_t l = 0; op.log_ratio != nullptr && l < op.samples; ++l) {
+      double log_ratio = 0.0;
+      for (int64_t c = 0; c < op.latent; ++c) {
+        const double mu = op.posterior.mu[b * op.posterior.mu_stride + c];
+        const double logvar = op.posterior.logvar[b * op.posterior.logvar_stride + c];
+        const double noise = epsilon(op, b, l, c);
+        log_ratio += math::log_prior_ratio(math::reparameterize(mu, logvar, noise), logvar, noise);
+      }
+      op.log_ratio[b * op.samples + l] = as_float(log_ratio);
+    }
   }
 }
 std::vector<Output> outputs_of(const LatentForward& op) {
   const int64_t inputs = op.inputs.active();
   std::vector<Output> outputs = {output("z", op.z, inputs * op.samples * op.latent, kElementwise)};
   if (op.kl != nullptr) outputs.push_back({"kl", op.kl, inputs, sum_of(op.latent)});
+  if (op.log_ratio != nullptr)
+    outputs.push_back({"log_ratio", op.log_ratio, inputs * op.samples, sum_of(op.latent)});
   return outputs;
 }
 

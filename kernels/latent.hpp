@@ -11,12 +11,20 @@ namespace elbo {
 
 /// Where a latent op's epsilon comes from: drawn in registers, addressed by (stream; row of the
 /// data set, sample, element, step), or read from a buffer (cuRAND's generator, golden tests).
+/// Samples are numbered from StepState::first_sample, so that a sample's noise does not depend on
+/// how an input's samples are cut into runs. An address holds 2^32 groups of four elements of a
+/// row: more samples than most_samples() would draw the first ones' noise again.
 struct EpsilonSource {
   uint64_t seed = 0;
   const uint32_t* row_ids = nullptr;  // [inputs] the data set's rows in this batch
   const float* buffer = nullptr;      // [inputs * samples, latent], or null: draw
   math::NoiseStream stream = math::NoiseStream::epsilon;
 };
+
+/// How many samples of a row have noise of their own.
+constexpr int64_t most_samples(int32_t latent) {
+  return (int64_t{1} << 32) / ((int64_t{latent} + 3) / 4);
+}
 
 /// The posterior's parameters: mu and logvar of input b start at b * stride from the pointers.
 /// A stride of 0 shares one row among all inputs.
@@ -27,8 +35,10 @@ struct PosteriorView {
   int32_t logvar_stride = 0;
 };
 
-/// z[b*samples + l, :] = mu[b, :] + exp(logvar[b, :] / 2) * epsilon, and kl[b] in nats (unless kl
-/// is null). With the prior as posterior, mu = logvar = 0, z are draws from it.
+/// z[b*samples + l, :] = mu[b, :] + exp(logvar[b, :] / 2) * epsilon; kl[b] in nats (unless kl is
+/// null); and log_ratio[b*samples + l] = log p(z) - log q(z|x) in nats (unless it is null), of z
+/// before it is rounded to its format. With the prior as posterior, mu = logvar = 0, z are draws
+/// from it.
 struct LatentForward {
   static constexpr std::string_view name = "latent_forward";
   Rows inputs;
@@ -36,8 +46,9 @@ struct LatentForward {
   int32_t latent = 0;
   PosteriorView posterior;
   EpsilonSource epsilon;
-  Reals z;              // [inputs * samples, latent]
-  float* kl = nullptr;  // [inputs], or null
+  Reals z;                     // [inputs * samples, latent]
+  float* kl = nullptr;         // [inputs], or null
+  float* log_ratio = nullptr;  // [inputs * samples], or null
 
   AccessList accesses() const {
     const int64_t b = inputs.capacity();
@@ -48,7 +59,8 @@ struct LatentForward {
         .reads(epsilon.row_ids, b)
         .reads(epsilon.buffer, b * samples * latent)
         .writes(z, b * samples * latent)
-        .writes(kl, b);
+        .writes(kl, b)
+        .writes(log_ratio, b * samples);
   }
   double flops() const { return 0.0; }
 };

@@ -246,6 +246,8 @@ TEST_F(CliErrors, ARunDirectoryIsNeverOverwritten) {
 TEST_F(CliErrors, DataOfAnotherKind) {
   const std::string wider = make_dataset(directory_, "wider", 4);
   expect_complaint({"evaluate", run_, wider}, kData, {wider, "2x4", "2x3"});
+  expect_complaint({"evaluate", run_, wider, "--importance-samples", "5"}, kData,
+                   {wider, "2x4", "2x3"});
   expect_complaint({"encode", run_, wider, "--out", path("out.npy")}, kData, {wider, "2x4"});
   expect_complaint({"reconstruct", run_, wider, "--out", path("out.png")}, kData, {wider, "2x4"});
   const std::string images = path("images");
@@ -302,6 +304,15 @@ TEST_F(CliErrors, WhatIsAskedOfAModel) {
   expect_complaint({"sample", run_, "--count", "-5", "--out", path("out.png")}, kUsage, {"count"});
   expect_complaint({"evaluate", run_, data_, "--samples", "0"}, kUsage, {"samples"});
   expect_complaint({"evaluate", run_, data_, "--samples", "two"}, kUsage, {"samples", "two"});
+  for (const char* samples : {"0", "-1"})
+    expect_complaint({"evaluate", run_, data_, "--importance-samples", samples}, kUsage,
+                     {"importance-samples", samples, "at least 1"});
+  expect_complaint({"evaluate", run_, data_, "--importance-samples", "1e3"}, kUsage,
+                   {"importance-samples", "1e3"});
+  expect_complaint({"evaluate", run_, data_, "--importance-samples", "4294967297"}, kUsage,
+                   {"importance-samples", "at most 4294967296"});
+  expect_complaint({"evaluate", run_, data_, "--importance-samples", "5", "--split", "tset"}, kData,
+                   {"'tset'", "validation"});
   expect_complaint({"evaluate", run_, data_, "--checkpoint", "worst"}, kUsage, {"worst", "best"});
   expect_complaint({"evaluate", run_, data_, "--threads", "-1"}, kUsage, {"threads"});
   expect_complaint({"sample", run_, "--out", path("no/such/place.png")}, kData, {"place.png"});

@@ -80,6 +80,11 @@ TEST_P(CliRecipes, IsUsedAsFarAsItGoes) {
   expect(has_prior(config()), {"sample", run_, "--count", "3"}, "samples.npy",
          decodes ? "want bottleneck gaussian" : "no decoder");
   expect(config().classifier != "none", {"classify", run_, data_}, "classes.npy", "no classifier");
+  const std::vector<std::string> weighed = {"evaluate", run_, data_, "--importance-samples", "3"};
+  if (config().bottleneck == "gaussian" && decodes)
+    expect_done(weighed);
+  else
+    expect_complaint(weighed, 2, {"recipe " + GetParam(), "want bottleneck gaussian"});
   EXPECT_EQ(fs::exists(fs::path(run_) / "reconstructions" / "epoch-0001.png"), decodes);
   EXPECT_EQ(fs::exists(fs::path(run_) / "samples" / "epoch-0001.png"), has_prior(config()));
 }

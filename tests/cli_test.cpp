@@ -118,6 +118,33 @@ TEST_F(Cli, EvaluatePrintsOneObject) {
   EXPECT_TRUE(contains(expect_done({"evaluate", run_, data_}), "test: elbo"));
 }
 
+TEST_F(Cli, EvaluateBoundsTheLikelihoodWhereAsked) {
+  const std::vector<std::string> evaluate = {"evaluate", run_, data_, "--threads", "1"};
+  const Json plain = Json::parse(expect_done(evaluate + std::vector<std::string>{"--json"}));
+  for (const char* name : {"nll", "nll_standard_error", "nll_bits_per_dim", "importance_samples"})
+    EXPECT_FALSE(plain.contains(name)) << name;
+
+  const std::vector<std::string> weighed =
+      evaluate + std::vector<std::string>{"--importance-samples", "500"};
+  const std::vector<std::string> as_json = weighed + std::vector<std::string>{"--json"};
+  Json result = Json::parse(expect_done(as_json));
+  EXPECT_EQ(result.at("importance_samples"), 500);
+  EXPECT_TRUE(result["importance_samples"].is_number_integer());
+  const double nll = result.at("nll");
+  EXPECT_GT(result.at("nll_standard_error").get<double>(), 0.0);
+  EXPECT_NEAR(result.at("nll_bits_per_dim").get<double>(), nll / (6 * std::log(2.0)), 1e-9);
+  EXPECT_EQ(Json::parse(expect_done(as_json)), result) << "other bits the second time";
+  for (const char* name : {"nll", "nll_standard_error", "nll_bits_per_dim", "importance_samples"})
+    result.erase(name);
+  EXPECT_EQ(result, plain) << "the option changed what has nothing to do with it";
+
+  const std::string text = expect_done(weighed);
+  EXPECT_TRUE(contains(text, "test: elbo")) << text;
+  EXPECT_TRUE(contains(text, "-log p(x)") && contains(text, "500 importance samples")) << text;
+  EXPECT_FALSE(contains(expect_done(evaluate), "log p(x)"));
+  EXPECT_TRUE(contains(expect_done({"evaluate", "--help"}), "--importance-samples K"));
+}
+
 TEST_F(Cli, EvaluateOfLastIsNotThatOfAnotherFile) {
   const std::string file = (fs::path(run_) / "checkpoints/last.safetensors").string();
   EXPECT_EQ(expect_done({"evaluate", run_, data_, "--json", "--checkpoint", "last"}),

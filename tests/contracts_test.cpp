@@ -165,6 +165,119 @@ TEST(LatentForward, DrawsFromThePrior) {
   EXPECT_FALSE(same_bits(draw(math::NoiseStream::epsilon), want));
 }
 
+struct Draws {
+  std::vector<float> z, log_ratio;
+};
+
+/// `samples` draws for each of kShape's inputs, numbered from `first`.
+Draws draw(int32_t samples, uint64_t first) {
+  Workspace w(device());
+  StepState state = kShape.state();
+  state.first_sample = first;
+  LatentForward op;
+  op.inputs = {w.put(std::vector{state}), kShape.capacity, 1};
+  op.samples = samples;
+  op.latent = kShape.columns;
+  const size_t codes = kShape.inputs() * kShape.width();
+  std::vector<float> logvar = uniform_floats(codes, -3.0f, 2.0f, 2);
+  logvar.front() = -20.0f;  // beyond the clamp
+  op.posterior = {w.put(uniform_floats(codes, -2.0f, 2.0f, 1)), w.put(logvar), kShape.columns,
+                  kShape.columns};
+  std::vector<uint32_t> ids;
+  for (uint32_t i = 0; i < kShape.inputs(); ++i) ids.push_back(40 - 2 * i);
+  op.epsilon = {.seed = 9, .row_ids = w.put(ids)};
+  const size_t rows = kShape.inputs() * static_cast<size_t>(samples);
+  op.z = w.output<float>(rows * kShape.width());
+  op.log_ratio = w.output<float>(rows);
+  w.run({op});
+  const size_t active = static_cast<size_t>(kShape.active * samples);
+  return {w.get(op.z.f32(), active * kShape.width()), w.get(op.log_ratio, active)};
+}
+
+// Float against the densities in double, at the noise of each sample's number: those of a row fill
+// 76 groups each, and the last that most_samples() allows has the last groups of all.
+TEST(LatentForward, LogRatioIsPriorOverPosterior) {
+  const size_t codes = kShape.inputs() * kShape.width();
+  const std::vector<float> mu = uniform_floats(codes, -2.0f, 2.0f, 1);
+  std::vector<float> logvar = uniform_floats(codes, -3.0f, 2.0f, 2);
+  logvar.front() = -16.0f;
+  constexpr int32_t kSamples = 3;
+  for (const int64_t first_sample : {int64_t{0}, int64_t{5}, most_samples(301) - kSamples}) {
+    const Draws got = draw(kSamples, static_cast<uint64_t>(first_sample));
+    for (size_t r = 0; r < got.log_ratio.size(); ++r) {
+      const size_t b = r / kSamples;
+      const auto sample = static_cast<uint64_t>(first_sample) + r % kSamples;
+      double ratio = 0.0, magnitude = 0.0;
+      for (size_t c = 0; c < kShape.width(); ++c) {
+        const uint64_t quad = sample * 76 + c / 4;
+        ASSERT_LT(quad, uint64_t{1} << 32);
+        const double epsilon =
+            math::normal4(
+                9, math::noise_subsequence(math::NoiseStream::epsilon, 7),
+                math::noise_group(40 - 2 * static_cast<uint32_t>(b), static_cast<uint32_t>(quad)))
+                .value[c % 4];
+        const size_t i = b * kShape.width() + c;
+        const double deviation = std::exp(0.5 * logvar[i]), z = mu[i] + deviation * epsilon;
+        EXPECT_NEAR(got.z[r * kShape.width() + c], z, 8.0 * kRounding * (2.0 + std::abs(z)));
+        ratio += -0.5 * z * z + 0.5 * std::pow((z - mu[i]) / deviation, 2.0) + std::log(deviation);
+        magnitude += 0.5 * (z * z + epsilon * epsilon + std::abs(logvar[i]));
+      }
+      // z is off by up to five roundings, its square by twice that, the product by three more.
+      EXPECT_NEAR(got.log_ratio[r], ratio,
+                  sum_bound(kShape.columns, magnitude) + 16.0 * kRounding * magnitude)
+          << first_sample << ' ' << r;
+    }
+  }
+}
+
+TEST(LatentForward, ASampleIsTheSameInWhicheverRun) {
+  const Draws whole = draw(7, 20);
+  for (const auto& [first, samples] : {std::pair{0, 3}, std::pair{3, 3}, std::pair{6, 1}}) {
+    const Draws part = draw(samples, 20 + static_cast<uint64_t>(first));
+    for (int b = 0; b < kShape.active; ++b)
+      for (int l = 0; l < samples; ++l) {
+        const auto one = static_cast<size_t>(b * samples + l);
+        const auto other = static_cast<size_t>(b * 7 + first + l);
+        EXPECT_EQ(part.log_ratio[one], whole.log_ratio[other]) << b << ' ' << first + l;
+        EXPECT_EQ(part.z[one * kShape.width() + 300], whole.z[other * kShape.width() + 300]);
+      }
+  }
+}
+
+// The gradient at logvar = 0 is z's own noise where that of z is 1, and the divergence's is 0.
+TEST(LatentBackward, DrawsTheForwardPasssSamples) {
+  Workspace w(device());
+  StepState state = kShape.state();
+  state.first_sample = 13;
+  const Rows inputs = {w.put(std::vector{state}), kShape.capacity, 1};
+  const float* zeros = w.put(std::vector<float>(kShape.width()));
+  std::vector<uint32_t> ids(kShape.inputs(), 8);
+  const EpsilonSource epsilon = {.seed = 9, .row_ids = w.put(ids)};
+  auto* z = w.output<float>(kShape.inputs() * kShape.width());
+  auto* grad_mu = w.output<float>(kShape.inputs() * kShape.width());
+  auto* grad_logvar = w.output<float>(kShape.inputs() * kShape.width());
+  const float* ones = w.put(std::vector<float>(kShape.inputs() * kShape.width(), 1.0f));
+  const PosteriorView prior = {zeros, zeros, 0, 0};
+  w.run({LatentForward{.inputs = inputs,
+                       .latent = kShape.columns,
+                       .posterior = prior,
+                       .epsilon = epsilon,
+                       .z = z},
+         LatentBackward{.inputs = inputs,
+                        .latent = kShape.columns,
+                        .posterior = prior,
+                        .epsilon = epsilon,
+                        .grad_z = ones,
+                        .grad_mu = grad_mu,
+                        .grad_logvar = grad_logvar,
+                        .grad_mu_stride = kShape.columns,
+                        .grad_logvar_stride = kShape.columns}});
+  const size_t active = static_cast<size_t>(kShape.active) * kShape.width();
+  std::vector<float> half = w.get(z, active);
+  for (float& value : half) value *= 0.5f;
+  EXPECT_TRUE(same_bits(w.get(grad_logvar, active), half));
+}
+
 // Of a power of two, with which every gradient scales exactly; the nll itself has no weight.
 TEST(LikelihoodTerms, WeighsItsGradientsAlone) {
   struct Result {

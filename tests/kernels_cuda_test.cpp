@@ -55,7 +55,9 @@ struct LatentInputs {
 
   LatentInputs(Workspace& w, const BatchShape& s, Posterior kind, bool external_epsilon) {
     const size_t codes = s.inputs() * s.width();
-    inputs = {w.put(std::vector{s.state()}), s.capacity, 1};
+    StepState state = s.state();
+    state.first_sample = 11;
+    inputs = {w.put(std::vector{state}), s.capacity, 1};
     std::vector<float> values = uniform_floats(2 * codes, -2.0f, 2.0f, 3);
     values.front() = 20.0f;  // beyond the clamp, where it is a log-variance
     values.back() = -20.0f;
@@ -80,7 +82,7 @@ struct LatentInputs {
 
 TEST_P(CudaKernels, LatentForward) {
   struct Result {
-    std::vector<float> z, kl;
+    std::vector<float> z, kl, log_ratio;
   };
   for (const BatchShape& shape : batch_shapes(kSizes))
     for (const Posterior kind : kPosteriors)
@@ -89,13 +91,15 @@ TEST_P(CudaKernels, LatentForward) {
         const auto run = [&](const std::shared_ptr<Device>& device) {
           Workspace w(device, shape.shifted);
           const LatentInputs in(w, shape, kind, external_epsilon);
-          // Draws from the prior have no divergence that anyone wants.
+          // Draws from the prior have no divergence that anyone wants; one kind asks for no ratios.
           auto* z = w.output<float>(codes);
           float* kl = kind == Posterior::prior ? nullptr : w.output<float>(shape.inputs());
+          float* log_ratio = kind == Posterior::separate ? nullptr : w.output<float>(shape.rows());
           w.run({LatentForward{in.inputs, shape.samples, shape.columns, in.posterior, in.epsilon, z,
-                               kl}});
-          Result result = {w.get(z, codes), {}};
+                               kl, log_ratio}});
+          Result result = {w.get(z, codes), {}, {}};
           if (kl != nullptr) result.kl = w.get(kl, static_cast<size_t>(shape.active));
+          if (log_ratio != nullptr) result.log_ratio = w.get(log_ratio, shape.active_rows());
           return result;
         };
         const Result got = run(cuda_), want = run(cpu_);
@@ -108,6 +112,16 @@ TEST_P(CudaKernels, LatentForward) {
         for (const float kl : want.kl)
           bound.push_back(sum_bound(shape.columns, std::abs(kl) + 1.0));
         EXPECT_TRUE(within(got.kl, want.kl, bound)) << shape;
+        // A ratio's terms are at most (z^2 + epsilon^2 + |logvar|) / 2, with |epsilon| < 7 and
+        // log-variances within 2 but for one, at the clamp.
+        bound.clear();
+        for (size_t row = 0; row < want.log_ratio.size(); ++row) {
+          double magnitude = 0.5 * 16.0;
+          for (size_t c = 0; c < shape.width(); ++c)
+            magnitude += 0.5 * (std::pow(want.z[row * shape.width() + c], 2.0) + 49.0 + 2.0);
+          bound.push_back(sum_bound(shape.columns, magnitude));
+        }
+        EXPECT_TRUE(within(got.log_ratio, want.log_ratio, bound)) << shape;
       }
 }
 

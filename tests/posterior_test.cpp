@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <span>
 
@@ -30,6 +31,24 @@ TEST(Posterior, DivergenceIsTheIntegral) {
 }
 
 TEST(Posterior, DivergenceFromThePriorToItselfIsZero) { EXPECT_EQ(gaussian_kl(0.0f, 0.0f), 0.0f); }
+
+TEST(Posterior, LogRatioIsThatOfTheDensities) {
+  const auto log_normal = [](double x, double mean, double variance) {
+    return -0.5 * (kLogTwoPi + ::log(variance) + (x - mean) * (x - mean) / variance);
+  };
+  for (const double mu : {-1.5, 0.0, 0.7})
+    for (const double logvar : {-20.0, -3.0, 0.0, 1.0, 20.0})
+      for (const double epsilon : {-2.5, 0.0, 0.3, 6.7}) {
+        const double variance = ::exp(std::clamp(logvar, -16.0, 16.0));
+        const double z = mu + ::sqrt(variance) * epsilon;
+        const double want = log_normal(z, 0.0, 1.0) - log_normal(z, mu, variance);
+        EXPECT_NEAR(log_prior_ratio(z, logvar, epsilon), want, 1e-11 * (1.0 + z * z))
+            << mu << ' ' << logvar << ' ' << epsilon;
+      }
+  // A posterior that is the prior has weights of exactly 1.
+  for (const float epsilon : {-2.5f, 0.3f, 6.7f})
+    EXPECT_EQ(log_prior_ratio(reparameterize(0.0f, 0.0f, epsilon), 0.0f, epsilon), 0.0f);
+}
 
 /// A loss through z, w . z for L samples, plus the weighted divergence: what training adds up.
 struct Loss {
@@ -122,6 +141,8 @@ TEST(Posterior, NanIsNeverHidden) {
   EXPECT_TRUE(std::isnan(gaussian_kl(nan, 0.0f)));
   EXPECT_TRUE(std::isnan(gaussian_kl(0.0f, nan)));
   EXPECT_TRUE(std::isnan(reparameterize(0.0f, nan, 1.0f)));
+  EXPECT_TRUE(std::isnan(log_prior_ratio(nan, 0.0f, 1.0f)));
+  EXPECT_TRUE(std::isnan(log_prior_ratio(0.0f, nan, 1.0f)));
 }
 
 }  // namespace

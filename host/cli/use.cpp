@@ -102,6 +102,12 @@ std::string describe(const Evaluation& e) {
         e.elbo_standard_error, e.reconstruction, e.kl);
     start();
     add("%.4f bits/dim, %lld active units", e.bits_per_dim, static_cast<long long>(e.active_units));
+    if (!std::isnan(e.nll)) {
+      start();
+      add("nll %.3f ± %.3f nats per sample, %.4f bits/dim (-log p(x) by %lld importance samples)",
+          e.nll, e.nll_standard_error, e.nll_bits_per_dim,
+          static_cast<long long>(e.importance_samples));
+    }
   } else if (!std::isnan(e.reconstruction)) {
     start();
     add("reconstruction %.3f nats per sample, squared error %.4f, PSNR %.2f dB", e.reconstruction,
@@ -130,7 +136,7 @@ void add_evaluate(CLI::App& app) {
   struct Flags {
     ModelFlags model;
     DataFlags data;
-    std::optional<int64_t> samples;
+    std::optional<int64_t> samples, importance_samples;
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
@@ -142,11 +148,19 @@ void add_evaluate(CLI::App& app) {
       ->add_option("--samples", flags->samples,
                    "Monte Carlo samples per row (default: as in training)")
       ->type_name("N");
+  command
+      ->add_option("--importance-samples", flags->importance_samples,
+                   "also estimate -log p(x) from this many weighted samples per row (nll), from "
+                   "above: the more, the closer; papers take 5000")
+      ->type_name("K");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] {
+    if (flags->importance_samples)
+      require_positive("importance-samples", *flags->importance_samples);
     const Model model = flags->model.load(flags->samples);
     const Dataset data = flags->data.open(model);
-    const Evaluation result = Evaluator(model, data.split(flags->data.split)).evaluate();
+    const Evaluation result = Evaluator(model, data.split(flags->data.split))
+                                  .evaluate({.samples = flags->importance_samples.value_or(0)});
     if (flags->json)
       std::printf("%s\n", to_json(result).c_str());
     else

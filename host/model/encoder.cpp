@@ -98,6 +98,23 @@ void Encoder::backward(Recorder& recorder, const Encoding& encoding, const Epsil
   if (recorder.wants_gradient(head)) recorder.add_gradient(head, grad_head);
 }
 
+Encoder::WeighedCode Encoder::sample_weighed(Recorder& recorder, const Rows& inputs,
+                                             const PosteriorView& posterior,
+                                             const EpsilonSource& epsilon, int32_t samples) const {
+  ELBO_ASSERT(gaussian());
+  const Rows rows = {inputs.state, inputs.inputs, samples};
+  WeighedCode code = {recorder.tensor(rows, latent_, recorder.factor_format()),
+                      recorder.tensor(rows, 1).f32()};
+  recorder.add(LatentForward{.inputs = inputs,
+                             .samples = samples,
+                             .latent = latent_,
+                             .posterior = posterior,
+                             .epsilon = epsilon,
+                             .z = code.z.data,
+                             .log_ratio = code.log_ratio});
+  return code;
+}
+
 Value Encoder::prior(Recorder& recorder, Rows inputs, EpsilonSource epsilon) const {
   const Value z = recorder.tensor(inputs, latent_, recorder.factor_format());
   const float* zeros = recorder.constants(latent_, 0.0f);

@@ -46,6 +46,13 @@ class Encoder {
   /// z: `samples` draws from a Gaussian posterior; what it is otherwise.
   Code sample(Recorder& recorder, const Encoding& encoding, const EpsilonSource& epsilon,
               int32_t samples) const;
+  struct WeighedCode {
+    Value z;                     // [inputs * samples, latent]
+    float* log_ratio = nullptr;  // [inputs * samples], log p(z) - log q(z|x)
+  };
+  /// `samples` draws from each Gaussian posterior of `inputs`; no gradient passes through them.
+  WeighedCode sample_weighed(Recorder& recorder, const Rows& inputs, const PosteriorView& posterior,
+                             const EpsilonSource& epsilon, int32_t samples) const;
   /// Draws from N(0, I), one for each input.
   Value prior(Recorder& recorder, Rows inputs, EpsilonSource epsilon) const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/train/running_moments.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -30,26 +31,6 @@ uint32_t window_for(const Model& model, const Split& split, int32_t batch_rows) 
   const int64_t batches = std::max<int64_t>(1, kWindowBytes / row_bytes / batch_rows);
   return static_cast<uint32_t>(std::min<int64_t>(fitting, batches * batch_rows));
 }
-
-/// Mean and variance of each column of rows seen one by one (Welford 1962).
-class RunningMoments {
- public:
-  explicit RunningMoments(size_t columns) : mean_(columns), squares_(columns) {}
-  template <class T>
-  void add(const T* row) {
-    ++count_;
-    for (size_t c = 0; c < mean_.size(); ++c) {
-      const double delta = row[c] - mean_[c];
-      mean_[c] += delta / static_cast<double>(count_);
-      squares_[c] += delta * (row[c] - mean_[c]);
-    }
-  }
-  double variance(size_t column) const { return squares_[column] / static_cast<double>(count_); }
-
- private:
-  int64_t count_ = 0;
-  std::vector<double> mean_, squares_;
-};
 
 std::vector<float> download(const Model& model, const float* from, int64_t count) {
   std::vector<float> values(static_cast<size_t>(count));
@@ -144,7 +125,8 @@ Evaluator::Pass Evaluator::record(Purpose purpose) {
   GatherBatch gather = rows_->gather();
   gather.batch = inputs;
   gather.row_ids = row_ids_.data();
-  const bool trained_input = purpose == Purpose::evaluate || purpose == Purpose::reconstruct;
+  const bool trained_input = purpose == Purpose::evaluate || purpose == Purpose::likelihood ||
+                             purpose == Purpose::reconstruct;
   pass.input = model_.view_batch(gather, recorder, pass.x,
                                  trained_input ? Model::Inputs::corrupted : Model::Inputs::clean);
   recorder.add(gather);
@@ -167,6 +149,7 @@ Evaluator::Pass Evaluator::record(Purpose purpose) {
     pass.code = {encoding.head.f32(), nullptr, architecture.latent(), 0};
 
   switch (purpose) {
+    case Purpose::likelihood:
     case Purpose::encode:
       break;
     case Purpose::reconstruct:
@@ -204,7 +187,27 @@ void Evaluator::for_each_batch(int64_t rows,
   }
 }
 
-Evaluation Evaluator::evaluate() {
+std::vector<double> Evaluator::log_likelihoods(const ImportanceSampling& importance) {
+  require_importance_sampling(model_, importance);
+  const Pass& pass = this->pass(Purpose::likelihood);
+  ImportanceSampler sampler(model_,
+                            {.x = pass.x,
+                             .posterior = pass.code,
+                             .epsilon = {rows_->gather().seed, row_ids_.data(), nullptr}},
+                            importance);
+  std::vector<double> results;
+  for_each_batch(rows_->count(), [&](uint32_t, int rows) {
+    pass.executable->run();
+    const std::vector<double> batch = sampler.log_likelihoods(kEvaluationStep, rows);
+    results.insert(results.end(), batch.begin(), batch.end());
+  });
+  return results;
+}
+
+Evaluation Evaluator::evaluate(const ImportanceSampling& importance) {
+  RunningMoments likelihoods(1);
+  if (importance.samples != 0)
+    for (const double value : log_likelihoods(importance)) likelihoods.add(&value);
   const Architecture& architecture = model_.architecture;
   const Config& config = model_.config;
   const int32_t latent = architecture.latent();
@@ -238,6 +241,9 @@ Evaluation Evaluator::evaluate() {
     count += rows;
   });
   const auto n = static_cast<double>(count);
+  const auto bits_per_dim = [&](double nats) {
+    return nats / (architecture.dim() * std::log(2.0)) + model_.bits_per_dim_offset();
+  };
   std::vector<std::pair<std::string_view, double>> means;
   for (size_t t = 0; t < sums.size(); ++t) means.emplace_back(pass.terms[t].name, sums[t] / n);
 
@@ -262,10 +268,16 @@ Evaluation Evaluator::evaluate() {
   }
   if (!std::isnan(e.squared_error)) e.psnr = decibels(e.squared_error / architecture.dim());
   if (!std::isnan(e.elbo)) {
-    e.elbo_standard_error = count > 1 ? std::sqrt(bound.variance(0) / (n - 1.0)) : 0.0;
-    e.bits_per_dim = -e.elbo / (architecture.dim() * std::log(2.0)) + model_.bits_per_dim_offset();
+    e.elbo_standard_error = bound.standard_error(0);
+    e.bits_per_dim = bits_per_dim(-e.elbo);
     for (int32_t j = 0; j < latent; ++j)
       e.active_units += codes.variance(static_cast<size_t>(j)) > kActiveVariance ? 1 : 0;
+  }
+  if (importance.samples != 0) {
+    e.nll = -likelihoods.mean(0);
+    e.nll_standard_error = likelihoods.standard_error(0);
+    e.nll_bits_per_dim = bits_per_dim(e.nll);
+    e.importance_samples = importance.samples;
   }
   if (architecture.encoder().bottleneck() == Bottleneck::deterministic &&
       config.code_activation == "relu")

@@ -5,67 +5,17 @@
 // data set, so batch size, threads and device change results by rounding at most.
 #pragma once
 
-#include <cmath>
 #include <functional>
-#include <limits>
 #include <map>
 
 #include "host/model/batch_pass.hpp"
 #include "host/model/model.hpp"
 #include "host/train/device_rows.hpp"
+#include "host/train/evaluation.hpp"
+#include "host/train/importance_sampling.hpp"
 #include "kernels/buffer.hpp"
 
 namespace elbo {
-
-/// Means over the rows; NaN for what the model has not got. Sums are over a row's elements.
-struct Evaluation {
-  int64_t count = 0;                   // rows
-  double elbo = kNone;                 // reconstruction - kl, in nats
-  double elbo_standard_error = kNone;  // of the mean over rows
-  double reconstruction = kNone;       // E_q log p(x|z) in nats, one Monte Carlo draw per sample
-  double kl = kNone;                   // KL(q(z|x) || N(0, I)) in nats
-  double bits_per_dim = kNone;         // -elbo in bits per dimension of the stored values
-  int64_t active_units = 0;            // latents with Var_x[mu(x)] > 0.01 (Burda et al. 2016)
-  double squared_error = kNone;        // sum (x - E[x|z])^2, of deterministic codes
-  double psnr = kNone;        // of E[x|z], in dB: -10 log10 of the mean squared error of an element
-  double input_psnr = kNone;  // of the corrupted input, in dB
-  double l1 = kNone;          // sum |z|
-  double zero_codes = kNone;  // the part of z's elements that is exactly 0
-  double class_loss = kNone;  // the classifier's, cross-entropy in nats
-  double accuracy = kNone;    // the part of rows whose likeliest class is their label
-  double gan_value = kNone;   // V(D, G) = E log D(real) + E log(1 - D(generated)), in nats
-  double d_real = kNone;      // E D(real)
-  double d_generated = kNone;  // E D(generated)
-  /// What selects a training's best checkpoint: minus the training loss with beta 1, without the
-  /// adversarial terms. NaN where nothing remains.
-  double score = kNone;
-
-  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-};
-
-/// Calls visit(name, value) for every quantity of an evaluation that the model has got, in order.
-template <class Visit>
-void for_each_metric(const Evaluation& e, Visit&& visit) {
-  const auto see = [&](const char* name, double value) {
-    if (!std::isnan(value)) visit(name, value);
-  };
-  see("elbo", e.elbo);
-  see("elbo_standard_error", e.elbo_standard_error);
-  see("reconstruction", e.reconstruction);
-  see("kl", e.kl);
-  see("bits_per_dim", e.bits_per_dim);
-  if (!std::isnan(e.elbo)) see("active_units", static_cast<double>(e.active_units));
-  see("squared_error", e.squared_error);
-  see("psnr", e.psnr);
-  see("input_psnr", e.input_psnr);
-  see("l1", e.l1);
-  see("zero_codes", e.zero_codes);
-  see("class_loss", e.class_loss);
-  see("accuracy", e.accuracy);
-  see("gan_value", e.gan_value);
-  see("d_real", e.d_real);
-  see("d_generated", e.d_generated);
-}
 
 /// Runs a model over one split. The model must outlive it.
 class Evaluator {
@@ -74,7 +24,13 @@ class Evaluator {
   /// where a label is none of the model's classes.
   Evaluator(const Model& model, const Split& split, int64_t batch_rows = 0);
 
-  Evaluation evaluate();
+  /// Means over the rows, of the likelihood only where `importance` has samples. Throws ConfigError
+  /// where the model has no likelihoods.
+  Evaluation evaluate(const ImportanceSampling& importance = {});
+
+  /// The importance-sampled log p(x) of every row, in nats. The first sample is the one that
+  /// evaluate() takes. Throws ConfigError where the model has no likelihoods.
+  std::vector<double> log_likelihoods(const ImportanceSampling& importance);
 
   /// Codes [count, latent]: posterior means, or z where it is deterministic. With `log_variances` a
   /// row is mu, then logvar; throws ConfigError where there are none.
@@ -101,7 +57,7 @@ class Evaluator {
     Value output;  // means, or logits
     std::vector<ReportedTerm> terms;
   };
-  enum class Purpose { evaluate, encode, reconstruct, classify };
+  enum class Purpose { evaluate, likelihood, encode, reconstruct, classify };
   Pass& pass(Purpose purpose);
   Pass record(Purpose purpose);
   void for_each_batch(int64_t rows, const std::function<void(uint32_t first, int rows)>& use);

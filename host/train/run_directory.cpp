@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 Json json_of(const Evaluation& e) {
   Json json;
   for_each_metric(e, [&](const std::string& name, double value) {
-    if (name == "active_units")
+    if (name == "active_units" || name == "importance_samples")
       json[name] = static_cast<int64_t>(value);
     else
       json[name] = value;

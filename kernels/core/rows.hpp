@@ -19,6 +19,9 @@ struct StepState {
   float beta = 1.0f;         // weight of the KL term
   float correction1 = 1.0f;  // math::OptimizerStep's
   float correction2 = 1.0f;
+  /// The number of the first of the samples that latent ops draw for each input: where more are
+  /// wanted than a program has room for, it runs several times. No training ever changes it.
+  uint64_t first_sample = 0;
 };
 
 /// Rows of a tensor that has `per_input` rows for each input of the batch.

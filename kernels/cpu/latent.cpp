@@ -23,7 +23,9 @@ const float* epsilon(const LatentOp& op, int64_t input, int sample, int first, i
   if (source.buffer != nullptr)
     return source.buffer + (input * op.samples + sample) * op.latent + first;
   const uint32_t quads = static_cast<uint32_t>(groups_for(op.latent));
-  const uint32_t quad = static_cast<uint32_t>(sample) * quads + static_cast<uint32_t>(first) / 4;
+  const uint32_t number =
+      static_cast<uint32_t>(op.inputs.state->first_sample) + static_cast<uint32_t>(sample);
+  const uint32_t quad = number * quads + static_cast<uint32_t>(first) / 4;
   normals(source.seed, math::noise_subsequence(source.stream, op.inputs.state->step),
           math::noise_group(source.row_ids[input], quad), groups_for(columns), block);
   return block;
@@ -35,18 +37,26 @@ int tasks(const LatentForward& op) { return partition(op).tasks(); }
 
 void run(const LatentForward& op, int task) {
   const Range range = partition(op).range(task, op.inputs.active());
-  alignas(64) float block[kNoiseColumns];
+  alignas(64) float block[kNoiseColumns], deviation[kNoiseColumns];
   for (int64_t b = range.begin; b < range.end; ++b) {
     const float* mu = op.posterior.mu + b * op.posterior.mu_stride;
     const float* logvar = op.posterior.logvar + b * op.posterior.logvar_stride;
-    for (int l = 0; l < op.samples; ++l) {
-      float* z = op.z.f32() + (b * op.samples + l) * op.latent;
-      for (int first = 0; first < op.latent; first += kNoiseColumns) {
-        const int columns = std::min(kNoiseColumns, op.latent - first);
+    for (int first = 0; first < op.latent; first += kNoiseColumns) {
+      const int columns = std::min(kNoiseColumns, op.latent - first);
+#pragma omp simd
+      for (int c = 0; c < columns; ++c) deviation[c] = math::posterior_deviation(logvar[first + c]);
+      for (int l = 0; l < op.samples; ++l) {
+        float* z = op.z.f32() + (b * op.samples + l) * op.latent + first;
         const float* eps = epsilon(op, b, l, first, columns, block);
 #pragma omp simd
+        for (int c = 0; c < columns; ++c) z[c] = math::fma(deviation[c], eps[c], mu[first + c]);
+        if (op.log_ratio == nullptr) continue;
+        float log_ratio = 0.0f;
+#pragma omp simd reduction(+ : log_ratio)
         for (int c = 0; c < columns; ++c)
-          z[first + c] = math::reparameterize(mu[first + c], logvar[first + c], eps[c]);
+          log_ratio += math::log_prior_ratio(z[c], logvar[first + c], eps[c]);
+        float& sum = op.log_ratio[b * op.samples + l];
+        sum = first == 0 ? log_ratio : sum + log_ratio;
       }
     }
     if (op.kl == nullptr) continue;

@@ -14,12 +14,15 @@ ELBO_DEVICE math::Float4 epsilon_quad(const LatentOp& op, int32_t input, int32_t
     return load_quad<kVector>(
         source.buffer + (int64_t{input} * op.samples + sample) * op.latent + c, op.latent - c);
   const uint32_t quads = static_cast<uint32_t>((op.latent + kQuad - 1) / kQuad);
-  const uint32_t quad = static_cast<uint32_t>(sample) * quads + static_cast<uint32_t>(c) / kQuad;
-  return math::normal4(source.seed, math::noise_subsequence(source.stream, op.inputs.state->step),
+  const StepState& state = *op.inputs.state;
+  const uint32_t number = static_cast<uint32_t>(state.first_sample) + static_cast<uint32_t>(sample);
+  const uint32_t quad = number * quads + static_cast<uint32_t>(c) / kQuad;
+  return math::normal4(source.seed, math::noise_subsequence(source.stream, state.step),
                        math::noise_group(source.row_ids[input], quad));
 }
 
-/// A sample of an input per group of lanes; the first sample's also sums the divergence.
+/// A sample of an input per group of lanes, which sums the sample's log-ratio; the first sample's
+/// also sums the divergence.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
     latent_forward_kernel(RowGroupArgs<LatentForward> args) {
@@ -29,7 +32,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
   const auto b = static_cast<int32_t>(place.row / op.samples);
   const auto l = static_cast<int32_t>(place.row % op.samples);
   const bool exists = b < op.inputs.capacity(), active = b < op.inputs.active();
-  float kl = 0.0f;
+  float kl = 0.0f, log_ratio = 0.0f;
   for (int32_t c = kQuad * place.lane; exists && c < op.latent; c += kQuad * args.lanes) {
     const int32_t left = op.latent - c;
     math::Float4 z = {};
@@ -43,9 +46,15 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
       for (int i = 0; i < kQuad; ++i) {
         z.value[i] = math::reparameterize(mu.value[i], logvar.value[i], epsilon.value[i]);
         if (i < left) kl += math::gaussian_kl(mu.value[i], logvar.value[i]);
+        if (i < left && op.log_ratio != nullptr)
+          log_ratio += math::log_prior_ratio(z.value[i], logvar.value[i], epsilon.value[i]);
       }
     }
     store_quad<kVector>(op.z, place.row * op.latent + c, left, z);
+  }
+  if (op.log_ratio != nullptr) {
+    log_ratio = group_sum(log_ratio, args.lanes);
+    if (place.lane == 0 && active) op.log_ratio[place.row] = log_ratio;
   }
   if (op.kl == nullptr) return;
   kl = group_sum(kl, args.lanes);

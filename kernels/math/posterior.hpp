@@ -26,10 +26,16 @@ ELBO_HD ClampedLogVariance<T> clamp_log_variance(T raw) {
   return {low > T(kMaxLogVariance) ? T(kMaxLogVariance) : low, inside ? T(1) : T(0)};
 }
 
+/// exp(logvar / 2)
+template <class T>
+ELBO_HD T posterior_deviation(T logvar) {
+  return exp(T(0.5) * clamp_log_variance(logvar).value);
+}
+
 /// z = mu + exp(logvar / 2) * epsilon
 template <class T>
 ELBO_HD T reparameterize(T mu, T logvar, T epsilon) {
-  return fma(exp(T(0.5) * clamp_log_variance(logvar).value), epsilon, mu);
+  return fma(posterior_deviation(logvar), epsilon, mu);
 }
 
 /// KL(N(mu, e^logvar) || N(0, 1)) in nats.
@@ -37,6 +43,14 @@ template <class T>
 ELBO_HD T gaussian_kl(T mu, T logvar) {
   const T lv = clamp_log_variance(logvar).value;
   return T(0.5) * (fma(mu, mu, exp(lv)) - T(1) - lv);
+}
+
+/// log N(z; 0, 1) - log N(z; mu, e^logvar) in nats at z = mu + exp(logvar / 2) * epsilon:
+/// (epsilon^2 + logvar - z^2) / 2, since epsilon is z's distance from mu in deviations. As a
+/// product, the difference of squares keeps its digits where the posterior is almost the prior.
+template <class T>
+ELBO_HD T log_prior_ratio(T z, T logvar, T epsilon) {
+  return T(0.5) * fma(epsilon - z, epsilon + z, clamp_log_variance(logvar).value);
 }
 
 template <class T>
