@@ -11,6 +11,7 @@
 #include "host/model/fitting_parts.hpp"
 #include "host/model/recipe.hpp"
 #include "tests/compositions.hpp"
+#include "tests/slope.hpp"
 
 namespace elbo {
 namespace {
@@ -103,44 +104,12 @@ TEST_P(CompositionGradient, IsTheSlopeOfItsPhasesLosses) {
     for (const Parameter& p : model.architecture().layout().parameters()) {
       if (!range.contains(p.offset)) continue;
       ++tensors;
-      // Half along the gradient, so that the slope is never small; half in a random direction.
-      std::vector<double> direction(gradient.size());
-      const std::vector<float> random =
-          uniform_floats(static_cast<size_t>(p.count()), -1.0f, 1.0f, 5);
-      double norm = 0.0, length = 0.0, expected = 0.0;
-      for (int64_t i = p.offset; i < p.offset + p.count(); ++i)
-        norm += std::pow(gradient[static_cast<size_t>(i)], 2.0);
-      norm = std::sqrt(norm);
+      const double norm = gradient_norm(gradient, p);
       ASSERT_GT(norm, 1e-4) << p.name << " has no gradient";
-      for (int64_t i = 0; i < p.count(); ++i) {
-        const auto at = static_cast<size_t>(p.offset + i);
-        direction[at] = gradient[at] / norm +
-                        random[static_cast<size_t>(i)] / std::sqrt(static_cast<double>(p.count()));
-        length += direction[at] * direction[at];
-      }
-      for (size_t i = 0; i < direction.size(); ++i) {
-        direction[i] /= std::sqrt(length);
-        expected += direction[i] * gradient[i];
-      }
-      constexpr double kStep = 0.02;
-      double largest = 0.0;
-      const auto loss = [&](double step) {
-        std::vector<float> moved = model.weights();
-        for (size_t i = 0; i < moved.size(); ++i)
-          moved[i] += static_cast<float>(step * direction[i]);
-        const double value = model.loss(index, moved);
-        largest = std::max(largest, std::abs(value));
-        return value;
-      };
-      // Five points and hence an error of order h^4, which the coarser quotient bounds.
-      const auto quotient = [&](double h) {
-        return (8.0 * (loss(h) - loss(-h)) - (loss(2.0 * h) - loss(-2.0 * h))) / (12.0 * h);
-      };
-      const double slope = quotient(kStep), coarse = quotient(2.0 * kStep);
-      // The losses are sums of some hundred roundings in float: 16 epsilons of them.
-      const double rounding =
-          16.0 * std::numeric_limits<float>::epsilon() * (largest + 1.0) / kStep;
-      const double error = std::abs(coarse - slope) + rounding;
+      const auto [direction, expected] = probe_direction(gradient, p, 5);
+      const auto [slope, error] = slope_along(model.weights(), direction, [&](const auto& weights) {
+        return model.loss(index, weights);
+      });
       EXPECT_NEAR(expected, slope, error) << model.phases()[index].name << ", " << p.name;
       EXPECT_LT(error, 0.03 * norm + 1e-3) << p.name << ": no proof";
     }

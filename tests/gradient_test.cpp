@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tests/slope.hpp"
 #include "tests/small_training.hpp"
 
 namespace elbo {
@@ -33,25 +34,8 @@ class Slope {
     return training_.gradients();
   }
 
-  /// Along `direction`: the quotient, with five points and hence an error of order h^4, and how far
-  /// rounding and that error may carry it.
-  std::pair<double, double> along(const std::vector<double>& direction) {
-    constexpr double kStep = 0.02;
-    double largest = 0.0;
-    const auto loss = [&](double step) {
-      std::vector<float> moved = weights_;
-      for (size_t i = 0; i < moved.size(); ++i) moved[i] += static_cast<float>(step * direction[i]);
-      const double value = loss_at(moved);
-      largest = std::max(largest, std::abs(value));
-      return value;
-    };
-    const auto quotient = [&](double h) {
-      return (8.0 * (loss(h) - loss(-h)) - (loss(2.0 * h) - loss(-2.0 * h))) / (12.0 * h);
-    };
-    const double value = quotient(kStep), coarse = quotient(2.0 * kStep);
-    // The loss of the batch is a sum of some hundred roundings, in float: 16 epsilons of it.
-    const double rounding = 16.0 * std::numeric_limits<float>::epsilon() * (largest + 1.0) / kStep;
-    return {value, std::abs(coarse - value) + rounding};
+  FiniteDifference along(const std::vector<double>& direction) {
+    return slope_along(weights_, direction, [&](const auto& weights) { return loss_at(weights); });
   }
 
  private:
@@ -81,27 +65,10 @@ TEST_P(Gradient, IsTheSlopeOfTheLossInEveryTensor) {
   Slope slope(std::get<0>(GetParam()), std::get<1>(GetParam()));
   const std::vector<float> gradient = slope.gradient();
   for (const Parameter& p : slope.parameters()) {
-    double norm = 0.0;
-    for (int64_t i = p.offset; i < p.offset + p.count(); ++i)
-      norm += std::pow(gradient[static_cast<size_t>(i)], 2.0);
-    norm = std::sqrt(norm);
+    const double norm = gradient_norm(gradient, p);
     EXPECT_GT(norm, 1e-3) << p.name << " has no gradient";
     for (unsigned seed = 0; seed < 3; ++seed) {
-      // Half along the gradient, so that the slope is never small; half in a random direction.
-      std::vector<double> direction(gradient.size());
-      const std::vector<float> random =
-          uniform_floats(static_cast<size_t>(p.count()), -1.0f, 1.0f, seed);
-      double length = 0.0, expected = 0.0;
-      for (int64_t i = 0; i < p.count(); ++i) {
-        const auto at = static_cast<size_t>(p.offset + i);
-        direction[at] = gradient[at] / norm +
-                        random[static_cast<size_t>(i)] / std::sqrt(static_cast<double>(p.count()));
-        length += direction[at] * direction[at];
-      }
-      for (size_t i = 0; i < direction.size(); ++i) {
-        direction[i] /= std::sqrt(length);
-        expected += direction[i] * gradient[i];
-      }
+      const auto [direction, expected] = probe_direction(gradient, p, seed);
       const auto [got, error] = slope.along(direction);
       EXPECT_NEAR(expected, got, error) << p.name;
       EXPECT_LT(error, 0.02 * norm + 1e-3) << p.name << ": no proof";
