@@ -115,13 +115,18 @@ TEST_F(Cli, EvaluatePrintsOneObject) {
     // Values that were given as real numbers: nats over the 6 dimensions, in bits.
     EXPECT_NEAR(result.at("bits_per_dim").get<double>(), -elbo / (6 * std::log(2.0)), 1e-9);
   }
-  EXPECT_TRUE(contains(expect_done({"evaluate", run_, data_}), "test: elbo"));
+  const std::string text = expect_done({"evaluate", run_, data_});
+  EXPECT_TRUE(text.starts_with("test: 6 rows\n")) << text;
+  for (const char* word : {"nats per sample", "bits/dim", "\n  elbo ", "\n  reconstruction ",
+                           "\n  kl ", " ± ", "active units\n"})
+    EXPECT_TRUE(contains(text, word)) << word << " in\n" << text;
 }
 
 TEST_F(Cli, EvaluateBoundsTheLikelihoodWhereAsked) {
   const std::vector<std::string> evaluate = {"evaluate", run_, data_, "--threads", "1"};
   const Json plain = Json::parse(expect_done(evaluate + std::vector<std::string>{"--json"}));
-  for (const char* name : {"nll", "nll_standard_error", "nll_bits_per_dim", "importance_samples"})
+  for (const char* name : {"nll", "nll_standard_error", "nll_bits_per_dim",
+                           "nll_bits_per_dim_standard_error", "importance_samples"})
     EXPECT_FALSE(plain.contains(name)) << name;
 
   const std::vector<std::string> weighed =
@@ -134,15 +139,30 @@ TEST_F(Cli, EvaluateBoundsTheLikelihoodWhereAsked) {
   EXPECT_GT(result.at("nll_standard_error").get<double>(), 0.0);
   EXPECT_NEAR(result.at("nll_bits_per_dim").get<double>(), nll / (6 * std::log(2.0)), 1e-9);
   EXPECT_EQ(Json::parse(expect_done(as_json)), result) << "other bits the second time";
-  for (const char* name : {"nll", "nll_standard_error", "nll_bits_per_dim", "importance_samples"})
+  for (const char* name : {"nll", "nll_standard_error", "nll_bits_per_dim",
+                           "nll_bits_per_dim_standard_error", "importance_samples"})
     result.erase(name);
   EXPECT_EQ(result, plain) << "the option changed what has nothing to do with it";
 
   const std::string text = expect_done(weighed);
-  EXPECT_TRUE(contains(text, "test: elbo")) << text;
+  EXPECT_TRUE(contains(text, "\n  nll ")) << text;
   EXPECT_TRUE(contains(text, "-log p(x)") && contains(text, "500 importance samples")) << text;
   EXPECT_FALSE(contains(expect_done(evaluate), "log p(x)"));
   EXPECT_TRUE(contains(expect_done({"evaluate", "--help"}), "--importance-samples K"));
+}
+
+TEST_F(Cli, GreyTargetsAreNamed) {
+  const std::string run = path("grey");
+  std::vector<std::string> training = tiny_training(data_, run);
+  training.insert(training.end(), {"--likelihood", "bernoulli", "--binarize", "none"});
+  const std::string told = expect_done(training);
+  EXPECT_TRUE(contains(told, "note: grey targets") && contains(told, "; floor ")) << told;
+  const std::string text = expect_done({"evaluate", run, data_, "--importance-samples", "5"});
+  EXPECT_TRUE(contains(text, "a cross-entropy, not a likelihood; floor ")) << text;
+  const Json result = Json::parse(expect_done({"evaluate", run, data_, "--json"}));
+  const double floor = result.at("cross_entropy_floor");
+  EXPECT_GT(floor, 0.0);
+  EXPECT_GT(-result.at("reconstruction").get<double>(), floor);
 }
 
 TEST_F(Cli, EvaluateOfLastIsNotThatOfAnotherFile) {
@@ -219,7 +239,7 @@ TEST_F(Cli, QuietPrintsNothing) {
 TEST_F(Cli, TrainEndsWithItsPicturesAndNumbers) {
   const std::string told = expect_done(tiny_training(data_, path("told")));
   EXPECT_TRUE(contains(told, "\n    2        6 ")) << told;
-  EXPECT_TRUE(contains(told, "test: elbo")) << told;
+  EXPECT_TRUE(contains(told, "\n  elbo ")) << told;
   EXPECT_TRUE(contains(told, path("told") + "/samples/epoch-0002.png")) << told;
   EXPECT_FALSE(contains(told, "\r")) << "a bar where there is no terminal";
 }

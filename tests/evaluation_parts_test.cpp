@@ -50,6 +50,7 @@ TEST(EvaluationParts, OfAnAutoencoder) {
   // likelihood mse with variance 1/2
   EXPECT_NEAR(e.reconstruction, -error - 0.5 * kSmallDim * std::log(2.0 * M_PI * 0.5), 1e-4);
   EXPECT_NEAR(e.score, e.reconstruction, 1e-12);
+  EXPECT_GT(e.reconstruction.standard_error, 0.0);
 
   const std::vector<float> codes = model.evaluator().encode(false);
   double l1 = 0.0, zeros = 0.0;
@@ -60,7 +61,8 @@ TEST(EvaluationParts, OfAnAutoencoder) {
   const std::vector<float> decoded = decode(model.model, codes);
   for (size_t i = 0; i < decoded.size(); ++i) EXPECT_NEAR(decoded[i], pairs.means[i], 1e-6);
 
-  for (const double none : {e.elbo, e.kl, e.bits_per_dim, e.accuracy, e.gan_value, e.input_psnr})
+  for (const double none : {e.elbo.value, e.kl.value, e.elbo.bits_per_dim,
+                            e.reconstruction.bits_per_dim, e.accuracy, e.gan_value, e.input_psnr})
     EXPECT_TRUE(std::isnan(none));
   expect_error<ConfigError>([&] { model.evaluator().encode(true); }, {"bottleneck deterministic"});
   expect_error<ConfigError>([&] { model.evaluator().classify(); }, {"no classifier"});

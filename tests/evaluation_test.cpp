@@ -60,19 +60,24 @@ TEST(Evaluation, IsAMeanOverRows) {
   const Model model = small_model(small_config());
   const Evaluation whole = Evaluator(model, data.split("train")).evaluate();
   Split one = data.split("train");
-  double elbo = 0.0, squares = 0.0, kl = 0.0;
+  std::vector<Evaluation> singles;
   for (uint32_t row = 0; row < 12; ++row) {
     one.index = {row};
-    const Evaluation single = Evaluator(model, one).evaluate();
-    EXPECT_EQ(single.count, 1);
-    elbo += single.elbo / 12.0;
-    squares += single.elbo * single.elbo / 12.0;
-    kl += single.kl / 12.0;
+    singles.push_back(Evaluator(model, one).evaluate());
+    EXPECT_EQ(singles.back().count, 1);
+    EXPECT_EQ(singles.back().elbo.standard_error, 0.0);
   }
-  EXPECT_NEAR(whole.elbo, elbo, 16.0 * kEpsilon * std::abs(elbo));
-  EXPECT_NEAR(whole.kl, kl, 16.0 * kEpsilon * (kl + 3.0));
-  const double error = std::sqrt((squares - elbo * elbo) / 11.0);
-  EXPECT_NEAR(whole.elbo_standard_error, error, 1e-3 * error);
+  for (const auto estimate : {&Evaluation::elbo, &Evaluation::reconstruction, &Evaluation::kl}) {
+    double mean = 0.0, squares = 0.0;
+    for (const Evaluation& single : singles) mean += (single.*estimate).value / 12.0;
+    for (const Evaluation& single : singles)
+      squares += std::pow((single.*estimate).value - mean, 2.0) / 12.0;
+    const Estimate& got = whole.*estimate;
+    EXPECT_NEAR(got, mean, 16.0 * kEpsilon * (std::abs(mean) + 3.0));
+    const double error = std::sqrt(squares / 11.0);
+    EXPECT_NEAR(got.standard_error, error, 1e-3 * error);
+  }
+  EXPECT_NE(whole.kl.standard_error, whole.reconstruction.standard_error);
 }
 
 TEST(Evaluation, IsTheSameEveryTimeAndOtherwiseForAnotherSeed) {
@@ -136,14 +141,15 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
     nats += 0.5 * (std::log(2.0 * std::acos(-1.0) * 0.25) + std::pow(v / 255.0, 2) / 0.25) / 4.0;
   const Evaluation raw = Evaluator(blank_model(config, DType::u8), data.split("train")).evaluate();
   EXPECT_NEAR(raw.elbo, -nats, 16.0 * kEpsilon * nats);
-  EXPECT_EQ(raw.kl, 0.0);
-  EXPECT_NEAR(raw.bits_per_dim, nats / kSmallDim / std::log(2.0) + std::log2(255.0), 1e-6);
+  EXPECT_EQ(raw.kl.value, 0.0);
+  EXPECT_NEAR(raw.elbo.bits_per_dim, nats / kSmallDim / std::log(2.0) + std::log2(255.0), 1e-6);
+  EXPECT_EQ(raw.kl.bits_per_dim, 0.0) << "the unit of the values enters no divergence";
 
   // Dequantised: x = (v + u)/256, whose square is on average that of v + 1/2 and 1/12 more.
   config.dequantize = "uniform";
   const Evaluation noisy =
       Evaluator(blank_model(config, DType::u8), data.split("train")).evaluate();
-  EXPECT_NEAR(noisy.bits_per_dim, -noisy.elbo / kSmallDim / std::log(2.0) + 8.0, 1e-9);
+  EXPECT_NEAR(noisy.elbo.bits_per_dim, -noisy.elbo / kSmallDim / std::log(2.0) + 8.0, 1e-9);
   EXPECT_NEAR(noisy.elbo, -nats, 0.05);
   EXPECT_NE(noisy.elbo, raw.elbo);
 
@@ -151,7 +157,78 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   const Dataset floats = small_data(4);
   const Evaluation real =
       Evaluator(blank_model(config, DType::f32), floats.split("train")).evaluate();
-  EXPECT_NEAR(real.bits_per_dim, -real.elbo / kSmallDim / std::log(2.0), 1e-9);
+  EXPECT_NEAR(real.elbo.bits_per_dim, -real.elbo / kSmallDim / std::log(2.0), 1e-9);
+}
+
+TEST(Evaluation, BitsOfReconstructionAndDivergenceAreTheBounds) {
+  std::vector<uint8_t> bytes;
+  for (int i = 0; i < 4 * kSmallDim; ++i) bytes.push_back(static_cast<uint8_t>(13 * i % 256));
+  const Dataset data = Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.0});
+  const Evaluation e =
+      Evaluator(small_model(small_config(), DType::u8), data.split("train")).evaluate();
+  const double nats_per_bit = kSmallDim * std::log(2.0);
+  EXPECT_GT(e.kl.bits_per_dim, 0.0);
+  EXPECT_NEAR(e.kl.bits_per_dim, e.kl / nats_per_bit, 1e-12);
+  EXPECT_NEAR(e.reconstruction.bits_per_dim + e.kl.bits_per_dim, e.elbo.bits_per_dim, 1e-9);
+  for (const Estimate& estimate : {e.elbo, e.reconstruction, e.kl})
+    EXPECT_NEAR(estimate.bits_per_dim_standard_error, estimate.standard_error / nats_per_bit,
+                1e-12);
+  std::set<std::string> names;
+  for_each_metric(e, [&](const char* name, double) { names.insert(name); });
+  for (const char* name : {"elbo", "reconstruction", "kl"})
+    for (const char* ending :
+         {"", "_standard_error", "_bits_per_dim", "_bits_per_dim_standard_error"}) {
+      std::string wanted = std::string(name) + ending;
+      if (wanted.starts_with("elbo_bits")) wanted = wanted.substr(5);
+      EXPECT_EQ(names.count(wanted), 1u) << wanted;
+    }
+}
+
+// A cross-entropy against grey values is at least their own entropy, and equal to it where the
+// model's probabilities are the values.
+TEST(Evaluation, GreyTargetsHaveAFloor) {
+  Config config = small_config();
+  config.likelihood = "bernoulli";
+  const auto floor_of = [&](const Dataset& data, const Config& how) {
+    return Evaluator(blank_model(how, data.dtype()), data.split("train"))
+        .evaluate()
+        .cross_entropy_floor;
+  };
+  std::vector<uint8_t> bytes;
+  for (int i = 0; i < 7 * kSmallDim; ++i) bytes.push_back(static_cast<uint8_t>(i * i % 256));
+  std::vector<float> floats;
+  double want = 0.0;
+  for (const uint8_t v : bytes) {
+    const double p = v / 255.0;
+    floats.push_back(static_cast<float>(p));
+    if (v > 0 && v < 255) want -= (p * std::log(p) + (1.0 - p) * std::log(1.0 - p)) / 7.0;
+  }
+  const DatasetOptions all = {.validation_fraction = 0.0};
+  const Dataset grey = Dataset::from_rows(bytes, {kSmallDim}, all);
+  EXPECT_NEAR(floor_of(grey, config), want, 1e-12 * want);
+  EXPECT_NEAR(floor_of(Dataset::from_rows(floats, {kSmallDim}, all), config), want,
+              16.0 * kEpsilon * want);
+  for (const char* binarize : {"dynamic", "fixed"}) {
+    Config drawn = config;
+    drawn.binarize = binarize;
+    EXPECT_TRUE(std::isnan(floor_of(grey, drawn))) << binarize;
+  }
+  EXPECT_TRUE(std::isnan(floor_of(grey, small_config())));
+  for (uint8_t& v : bytes) v = v < 99 ? 0 : 255;
+  EXPECT_TRUE(std::isnan(floor_of(Dataset::from_rows(bytes, {kSmallDim}, all), config)));
+
+  // One value everywhere, and a model whose output is its logit.
+  const Dataset flat =
+      Dataset::from_rows(std::vector<float>(3 * kSmallDim, 0.25f), {kSmallDim}, all);
+  Model model = blank_model(config, DType::f32);
+  const ParameterLayout& layout = model.architecture.layout();
+  std::vector<float> weights(static_cast<size_t>(layout.size()));
+  const auto bias = weights.begin() + layout.find("likelihood.bias")->offset;
+  std::fill(bias, bias + kSmallDim, static_cast<float>(-std::log(3.0)));
+  model.set_weights(weights);
+  const Evaluation e = Evaluator(model, flat.split("train")).evaluate({.samples = 3});
+  EXPECT_NEAR(-e.reconstruction, e.cross_entropy_floor, 16.0 * kEpsilon * e.cross_entropy_floor);
+  EXPECT_NEAR(e.nll, e.cross_entropy_floor, 16.0 * kEpsilon * e.cross_entropy_floor);
 }
 
 TEST(Evaluation, BernoulliOfABlankModelIsOneBitAnElement) {
@@ -161,7 +238,7 @@ TEST(Evaluation, BernoulliOfABlankModelIsOneBitAnElement) {
   const Dataset data = small_data(9);
   const Evaluation got = Evaluator(blank_model(config, DType::f32), data.split("train")).evaluate();
   EXPECT_NEAR(got.elbo, -kSmallDim * std::log(2.0), 16.0 * kEpsilon * kSmallDim);
-  EXPECT_NEAR(got.bits_per_dim, 1.0, 16.0 * kEpsilon);
+  EXPECT_NEAR(got.elbo.bits_per_dim, 1.0, 16.0 * kEpsilon);
 }
 
 TEST(Evaluation, CountsActiveUnits) {

@@ -403,7 +403,7 @@ TEST(Evaluation, StreamsASplitThatDoesNotFit) {
     std::vector<float> values = evaluator.encode(true);
     for (int i = 0; i < 2; ++i) {
       const Evaluation result = evaluator.evaluate();
-      for (const double value : {result.elbo, result.kl, result.elbo_standard_error})
+      for (const double value : {result.elbo.value, result.kl.value, result.elbo.standard_error})
         values.push_back(static_cast<float>(value));
     }
     const Evaluator::Reconstructions pairs = evaluator.reconstruct(40);

@@ -52,7 +52,7 @@ struct DataFlags {
   Dataset open(const Model& model);
 };
 
-/// "elbo -103.2 ± 0.1 nats per sample (reconstruction …, kl …)" and lines for what else there is.
-std::string describe(const Evaluation& evaluation);
+/// A table of the estimates in nats and bits per dimension, and lines for what else there is.
+std::string describe(std::string_view split, const Evaluation& evaluation);
 
 }  // namespace elbo::cli

@@ -63,6 +63,17 @@ std::string bar(double done, int width) {
   return text;
 }
 
+void erase_line() { std::fputs("\r\033[K", stderr); }
+
+/// The bar, as far as there is room, and `numbers` beside it.
+void draw_line(double done, const std::string& numbers) {
+  const int width = terminal_width();
+  const int room = width - static_cast<int>(numbers.size()) - 1;
+  const std::string drawn = room >= 4 ? bar(done, std::min(room, 30)) : "";
+  std::fprintf(stderr, "\r%s%.*s\033[K", drawn.c_str(), std::max(10, width - 1), numbers.c_str());
+  std::fflush(stderr);
+}
+
 }  // namespace
 
 ProgressDisplay::ProgressDisplay(bool quiet)
@@ -71,7 +82,7 @@ ProgressDisplay::ProgressDisplay(bool quiet)
 ProgressDisplay::~ProgressDisplay() { clear_bar(); }
 
 void ProgressDisplay::clear_bar() {
-  if (bar_drawn_) std::fputs("\r\033[K", stderr);
+  if (bar_drawn_) erase_line();
   bar_drawn_ = false;
 }
 
@@ -97,10 +108,7 @@ void ProgressDisplay::on_progress(const TrainingMetrics& m, uint64_t total_steps
     const std::string more = "  " + name + " " + short_number(metric.value);
     if (static_cast<int>(numbers.size() + more.size()) < width) numbers += more;
   }
-  const int room = width - static_cast<int>(numbers.size()) - 1;
-  const std::string drawn = room >= 4 ? bar(done, std::min(room, 30)) : "";
-  std::fprintf(stderr, "\r%s%.*s\033[K", drawn.c_str(), std::max(10, width - 1), numbers.c_str());
-  std::fflush(stderr);
+  draw_line(done, numbers);
   bar_drawn_ = true;
 }
 
@@ -128,6 +136,36 @@ void ProgressDisplay::on_report(const TrainingReport& report, const Trainer&) {
                 report.best ? " *" : "");
   std::printf("\n");
   std::fflush(stdout);
+}
+
+WorkDisplay::WorkDisplay(std::string unit, int64_t total, bool quiet)
+    : unit_(std::move(unit)),
+      total_(total),
+      silent_(quiet || isatty(STDERR_FILENO) == 0),
+      start_(std::chrono::steady_clock::now()),
+      last_drawn_(start_) {}
+
+WorkDisplay::~WorkDisplay() {
+  if (bar_drawn_) erase_line();
+}
+
+void WorkDisplay::add(int64_t done) {
+  done_ += done;
+  if (silent_ || done_ == 0) return;
+  const auto now = std::chrono::steady_clock::now();
+  const auto seconds = [](auto duration) {
+    return std::chrono::duration<double>(duration).count();
+  };
+  if (seconds(now - last_drawn_) < 0.1) return;
+  last_drawn_ = now;
+  const double part = static_cast<double>(done_) / static_cast<double>(total_);
+  const double passed = seconds(now - start_);
+  char numbers[128];
+  std::snprintf(numbers, sizeof numbers, " %3.0f%%  %s %s/s  ETA %s", 100.0 * part,
+                short_count(static_cast<double>(done_) / passed).c_str(), unit_.c_str(),
+                short_time(passed * (1.0 / part - 1.0)).c_str());
+  draw_line(part, numbers);
+  bar_drawn_ = true;
 }
 
 }  // namespace elbo::cli

@@ -1,7 +1,8 @@
 // Training as seen from a terminal: one bar that moves, or one line per epoch where output goes to
-// a file.
+// a file; and other work that takes its time.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,24 @@ class ProgressDisplay : public TrainingObserver {
   double last_drawn_ = -1.0;
   uint64_t first_step_ = 0;
   bool started_ = false;
+};
+
+/// One long computation of which it is known how much there is: a bar on a terminal, nothing where
+/// output goes elsewhere.
+class WorkDisplay {
+ public:
+  /// `unit` is what is counted, as in "samples".
+  WorkDisplay(std::string unit, int64_t total, bool quiet);
+  ~WorkDisplay();
+
+  void add(int64_t done);
+
+ private:
+  std::string unit_;
+  int64_t total_, done_ = 0;
+  bool silent_;
+  bool bar_drawn_ = false;
+  std::chrono::steady_clock::time_point start_, last_drawn_;
 };
 
 /// Passes everything on to several observers, in order.

@@ -3,6 +3,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/progress.hpp"
+#include "host/data/statistics.hpp"
 #include "host/model/recipe.hpp"
 #include "host/train/run_directory.hpp"
 #include "kernels/core/error.hpp"
@@ -91,11 +92,13 @@ void announce(const Trainer& trainer, const std::string& dataset) {
               model.device->describe().c_str());
   for (const std::string& line : describe_composition(model.config))
     std::printf("  %s\n", line.c_str());
-  if (model.config.likelihood == "bernoulli" && model.view() == DataView::raw &&
-      data.dtype() == DType::u8)
+  if (const double floor =
+          model.takes_grey_targets() ? mean_entropy(data.split("train"), data.dim()) : 0.0;
+      floor > 0.0)
     std::printf(
-        "note: grey targets under likelihood bernoulli give a cross-entropy, not a "
-        "likelihood; --binarize dynamic gives one\n");
+        "note: grey targets under likelihood %s: a cross-entropy, not a likelihood; floor %.2f "
+        "nats; --binarize dynamic gives a likelihood\n",
+        model.config.likelihood.c_str(), floor);
   std::fflush(stdout);
 }
 
@@ -130,7 +133,7 @@ void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
   if (trainer.stopped_early())
     std::printf("stopped early: no better validation score since epoch %llu\n",
                 static_cast<unsigned long long>(trainer.progress().best_epoch));
-  if (test) std::printf("test: %s\n", describe(*test).c_str());
+  if (test) std::printf("%s\n", describe("test", *test).c_str());
   if (!run.samples_picture().empty())
     std::printf("samples:         %s\n", run.samples_picture().c_str());
   if (!run.reconstructions_picture().empty())

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/progress.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/npy.hpp"
 #include "host/io/png.hpp"
@@ -87,48 +88,41 @@ Dataset DataFlags::open(const Model& model) {
   return data;
 }
 
-std::string describe(const Evaluation& e) {
-  std::string text;
+std::string describe(std::string_view split, const Evaluation& e) {
+  std::string text(split);
   const auto add = [&](const char* format, auto... values) {
-    char part[160];
+    char part[200];
     std::snprintf(part, sizeof part, format, values...);
     text += part;
   };
-  const char* separator = "";
-  const auto start = [&] { text += separator, separator = "\n  "; };
-  if (!std::isnan(e.elbo)) {
-    start();
-    add("elbo %.3f ± %.3f nats per sample (reconstruction %.3f, kl %.3f)", e.elbo,
-        e.elbo_standard_error, e.reconstruction, e.kl);
-    start();
-    add("%.4f bits/dim, %lld active units", e.bits_per_dim, static_cast<long long>(e.active_units));
-    if (!std::isnan(e.nll)) {
-      start();
-      add("nll %.3f ± %.3f nats per sample, %.4f bits/dim (-log p(x) by %lld importance samples)",
-          e.nll, e.nll_standard_error, e.nll_bits_per_dim,
-          static_cast<long long>(e.importance_samples));
-    }
-  } else if (!std::isnan(e.reconstruction)) {
-    start();
-    add("reconstruction %.3f nats per sample, squared error %.4f, PSNR %.2f dB", e.reconstruction,
-        e.squared_error, e.psnr);
-  }
+  add(": %lld rows", static_cast<long long>(e.count));
+  bool headed = false;
+  for_each_estimate(e, [&](const char* name, const Estimate& estimate, Measure) {
+    if (std::isnan(estimate)) return;
+    const bool bits = !std::isnan(estimate.bits_per_dim);
+    if (!headed) add("\n  %-14s %21s%s", "", "nats per sample", bits ? "            bits/dim" : "");
+    headed = true;
+    add("\n  %-14s %11.3f ± %7.3f", name, estimate.value, estimate.standard_error);
+    if (bits) add("   %8.4f ± %.4f", estimate.bits_per_dim, estimate.bits_per_dim_standard_error);
+    if (name == std::string_view("nll"))
+      add("  -log p(x) by %lld importance samples", static_cast<long long>(e.importance_samples));
+  });
+  if (!std::isnan(e.cross_entropy_floor))
+    add("\n  targets are grey: a cross-entropy, not a likelihood; floor %.2f nats",
+        e.cross_entropy_floor);
+  if (!std::isnan(e.elbo)) add("\n  %lld active units", static_cast<long long>(e.active_units));
+  if (!std::isnan(e.squared_error))
+    add("\n  squared error %.4f, PSNR %.2f dB", e.squared_error, e.psnr);
   if (!std::isnan(e.input_psnr)) add(", of the corrupted input %.2f dB", e.input_psnr);
   if (!std::isnan(e.l1)) {
-    start();
-    add("code: sum |z| %.3f", e.l1);
+    add("\n  code: sum |z| %.3f", e.l1);
     if (!std::isnan(e.zero_codes)) add(", %.1f %% zeros", 100.0 * e.zero_codes);
   }
-  if (!std::isnan(e.accuracy)) {
-    start();
-    add("accuracy %.2f %%, classification loss %.4f", 100.0 * e.accuracy, e.class_loss);
-  }
-  if (!std::isnan(e.gan_value)) {
-    start();
-    add("V(D, G) %.4f (log 1/4 is -1.3863), mean D %.3f of real, %.3f of generated", e.gan_value,
-        e.d_real, e.d_generated);
-  }
-  add(", %lld rows", static_cast<long long>(e.count));
+  if (!std::isnan(e.accuracy))
+    add("\n  accuracy %.2f %%, classification loss %.4f", 100.0 * e.accuracy, e.class_loss);
+  if (!std::isnan(e.gan_value))
+    add("\n  V(D, G) %.4f (log 1/4 is -1.3863), mean D %.3f of real, %.3f of generated",
+        e.gan_value, e.d_real, e.d_generated);
   return text;
 }
 
@@ -137,7 +131,7 @@ void add_evaluate(CLI::App& app) {
     ModelFlags model;
     DataFlags data;
     std::optional<int64_t> samples, importance_samples;
-    bool json = false;
+    bool json = false, quiet = false;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
@@ -154,17 +148,24 @@ void add_evaluate(CLI::App& app) {
                    "above: the more, the closer; papers take 5000")
       ->type_name("K");
   command->add_flag("--json", flags->json, "print one JSON object");
+  command->add_flag("--quiet", flags->quiet, "show no progress, not on a terminal either");
   command->callback([flags] {
     if (flags->importance_samples)
       require_positive("importance-samples", *flags->importance_samples);
     const Model model = flags->model.load(flags->samples);
     const Dataset data = flags->data.open(model);
-    const Evaluation result = Evaluator(model, data.split(flags->data.split))
-                                  .evaluate({.samples = flags->importance_samples.value_or(0)});
+    const Split& split = data.split(flags->data.split);
+    ImportanceSampling importance = {.samples = flags->importance_samples.value_or(0)};
+    Evaluation result;
+    {
+      WorkDisplay display("samples", split.size() * importance.samples, flags->quiet);
+      importance.on_progress = [&](int64_t weighed) { display.add(weighed); };
+      result = Evaluator(model, split).evaluate(importance);
+    }
     if (flags->json)
       std::printf("%s\n", to_json(result).c_str());
     else
-      std::printf("%s: %s\n", flags->data.split.c_str(), describe(result).c_str());
+      std::printf("%s\n", describe(flags->data.split, result).c_str());
   });
 }
 

@@ -1,4 +1,5 @@
-// Mean and variance of each element over a split, for initialising a decoder's output.
+// Mean and variance of each element over a split, for initialising a decoder's output, and the
+// entropy of grey values.
 #pragma once
 
 #include <vector>
@@ -14,5 +15,9 @@ struct ColumnStatistics {
 
 /// Over at most `limit` rows, evenly spaced. 8-bit values count as v / 255.
 ColumnStatistics column_statistics(const Split& split, int64_t dim, int64_t limit = 65536);
+
+/// The mean over rows of sum H(v), v being the probability of a 1: in nats, what a cross-entropy
+/// against these values cannot go below. Values are in [0, 1]; rows are chosen as above.
+double mean_entropy(const Split& split, int64_t dim, int64_t limit = 65536);
 
 }  // namespace elbo

@@ -104,4 +104,8 @@ double Model::bits_per_dim_offset() const {
   }
 }
 
+bool Model::takes_grey_targets() const {
+  return wants_unit_interval(config) && view() == DataView::raw;
+}
+
 }  // namespace elbo

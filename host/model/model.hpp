@@ -27,6 +27,9 @@ struct Model {
   /// What to add to -elbo / (dim * log 2) so that bits per dimension refer to the values as they
   /// are stored: 8 for dequantised 8-bit data, log2 255 for v / 255, else 0.
   double bits_per_dim_offset() const;
+  /// Whether grey values are targets as they are where the likelihood is one of bits: it is a
+  /// cross-entropy then.
+  bool takes_grey_targets() const;
 
   /// What training computes in: the settings' precision, or what suits the device.
   Precision precision() const;

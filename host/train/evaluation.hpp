@@ -4,23 +4,38 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 
 namespace elbo {
 
+/// A mean over rows, in nats, and the same as the length of a code in bits per dimension of the
+/// stored values. Reads as its value.
+struct Estimate {
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+  double value = kNone;
+  double standard_error = kNone;  // of the mean over rows
+  double bits_per_dim = kNone;    // of -log p: log-likelihoods with their sign turned
+  double bits_per_dim_standard_error = kNone;
+
+  operator double() const { return value; }
+};
+
 /// Means over the rows; NaN for what the model has not got. Sums are over a row's elements.
 struct Evaluation {
-  int64_t count = 0;                   // rows
-  double elbo = kNone;                 // reconstruction - kl, in nats
-  double elbo_standard_error = kNone;  // of the mean over rows
-  double reconstruction = kNone;       // E_q log p(x|z) in nats, one Monte Carlo draw per sample
-  double kl = kNone;                   // KL(q(z|x) || N(0, I)) in nats
-  double bits_per_dim = kNone;         // -elbo in bits per dimension of the stored values
-  double nll = kNone;                  // -log p(x) in nats, importance-sampled: an upper bound
-  double nll_standard_error = kNone;   // of the mean over rows
-  double nll_bits_per_dim = kNone;     // nll as bits_per_dim has -elbo
-  int64_t importance_samples = 0;      // of each row, that nll is made of
-  int64_t active_units = 0;            // latents with Var_x[mu(x)] > 0.01 (Burda et al. 2016)
-  double squared_error = kNone;        // sum (x - E[x|z])^2, of deterministic codes
+  static constexpr double kNone = Estimate::kNone;
+
+  int64_t count = 0;               // rows
+  Estimate elbo;                   // reconstruction - kl
+  Estimate reconstruction;         // E_q log p(x|z), one Monte Carlo draw per sample
+  Estimate kl;                     // KL(q(z|x) || N(0, I))
+  Estimate nll;                    // -log p(x), importance-sampled: an upper bound
+  int64_t importance_samples = 0;  // of each row, that nll is made of
+  int64_t active_units = 0;        // latents with Var_x[mu(x)] > 0.01 (Burda et al. 2016)
+  /// Where targets of likelihood bernoulli are grey: their entropy in nats. No -reconstruction,
+  /// -elbo or nll can be below, for they are cross-entropies then, not likelihoods.
+  double cross_entropy_floor = kNone;
+  double squared_error = kNone;  // sum (x - E[x|z])^2, of deterministic codes
   double psnr = kNone;        // of E[x|z], in dB: -10 log10 of the mean squared error of an element
   double input_psnr = kNone;  // of the corrupted input, in dB
   double l1 = kNone;          // sum |z|
@@ -33,9 +48,21 @@ struct Evaluation {
   /// What selects a training's best checkpoint: minus the training loss with beta 1, without the
   /// adversarial terms. NaN where nothing remains.
   double score = kNone;
-
-  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 };
+
+/// What an estimate says of codes: the length of one for x, that length with its sign turned, or a
+/// difference of lengths, which the unit of x does not enter.
+enum class Measure { code_length, log_likelihood, divergence };
+
+/// Calls visit(name, estimate, measure) for every estimate, in order: what has a standard error and
+/// a value in bits.
+template <class E, class Visit>
+void for_each_estimate(E& e, Visit&& visit) {
+  visit("elbo", e.elbo, Measure::log_likelihood);
+  visit("reconstruction", e.reconstruction, Measure::log_likelihood);
+  visit("kl", e.kl, Measure::divergence);
+  visit("nll", e.nll, Measure::code_length);
+}
 
 /// Calls visit(name, value) for every quantity of an evaluation that the model has got, in order.
 template <class Visit>
@@ -43,17 +70,18 @@ void for_each_metric(const Evaluation& e, Visit&& visit) {
   const auto see = [&](const char* name, double value) {
     if (!std::isnan(value)) visit(name, value);
   };
-  see("elbo", e.elbo);
-  see("elbo_standard_error", e.elbo_standard_error);
-  see("reconstruction", e.reconstruction);
-  see("kl", e.kl);
-  see("bits_per_dim", e.bits_per_dim);
-  if (!std::isnan(e.elbo)) see("active_units", static_cast<double>(e.active_units));
-  see("nll", e.nll);
-  see("nll_standard_error", e.nll_standard_error);
-  see("nll_bits_per_dim", e.nll_bits_per_dim);
+  for_each_estimate(e, [&](const std::string& name, const Estimate& estimate, Measure) {
+    // The bits of -elbo have no other name.
+    const std::string bits = name == "elbo" ? "bits_per_dim" : name + "_bits_per_dim";
+    see(name.c_str(), estimate.value);
+    see((name + "_standard_error").c_str(), estimate.standard_error);
+    see(bits.c_str(), estimate.bits_per_dim);
+    see((bits + "_standard_error").c_str(), estimate.bits_per_dim_standard_error);
+  });
   if (e.importance_samples > 0)
     see("importance_samples", static_cast<double>(e.importance_samples));
+  if (!std::isnan(e.elbo)) see("active_units", static_cast<double>(e.active_units));
+  see("cross_entropy_floor", e.cross_entropy_floor);
   see("squared_error", e.squared_error);
   see("psnr", e.psnr);
   see("input_psnr", e.input_psnr);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/data/statistics.hpp"
 #include "host/train/running_moments.hpp"
 #include "kernels/core/error.hpp"
 
@@ -43,6 +44,53 @@ double row_mean(const std::vector<float>& values, int row, int per_input) {
   double sum = 0.0;
   for (int i = 0; i < per_input; ++i) sum += values[static_cast<size_t>(row * per_input + i)];
   return sum / per_input;
+}
+
+/// A pass's terms row by row: their means, and how far off those are.
+class MetricMoments {
+ public:
+  explicit MetricMoments(const std::vector<ReportedTerm>& terms)
+      : terms_(terms), sums_(terms.size()) {}
+
+  /// Row `row` of a batch's `values`, those of every term.
+  void add(const std::vector<std::vector<float>>& values, int row) {
+    std::vector<std::pair<std::string_view, double>> of_row;
+    for (size_t t = 0; t < terms_.size(); ++t) {
+      of_row.emplace_back(terms_[t].name, row_mean(values[t], row, terms_[t].term.per_input));
+      sums_[t] += of_row.back().second;
+    }
+    std::vector<double> metrics;
+    for (const Metric& metric : metrics_of(of_row)) metrics.push_back(metric.value);
+    if (!moments_) moments_.emplace(metrics.size());
+    moments_->add(metrics.data());
+    ++count_;
+  }
+  std::vector<std::pair<std::string_view, double>> means() const {
+    std::vector<std::pair<std::string_view, double>> means;
+    for (size_t t = 0; t < terms_.size(); ++t)
+      means.emplace_back(terms_[t].name, sums_[t] / static_cast<double>(count_));
+    return means;
+  }
+  /// Of the mean of number `m` of metrics_of(means()).
+  double standard_error(size_t m) const { return moments_->standard_error(m); }
+
+ private:
+  const std::vector<ReportedTerm>& terms_;
+  std::vector<double> sums_;
+  std::optional<RunningMoments> moments_;
+  int64_t count_ = 0;
+};
+
+/// What every estimate is in bits.
+void add_bits(Evaluation& e, const Model& model) {
+  const double nats_per_bit = model.architecture.dim() * std::log(2.0);
+  for_each_estimate(e, [&](const char*, Estimate& estimate, Measure measure) {
+    const double length =
+        (measure == Measure::log_likelihood ? -estimate.value : estimate.value) / nats_per_bit;
+    estimate.bits_per_dim =
+        measure == Measure::divergence ? length : length + model.bits_per_dim_offset();
+    estimate.bits_per_dim_standard_error = estimate.standard_error / nats_per_bit;
+  });
 }
 
 double decibels(double mean_squared_error) { return -10.0 * std::log10(mean_squared_error); }
@@ -96,6 +144,7 @@ double zero_part(const float* code, int32_t latent) {
 
 Evaluator::Evaluator(const Model& model, const Split& split, int64_t batch_rows)
     : model_(model),
+      split_(split),
       batch_rows_(batch_rows_for(batch_rows, split.size(), model.architecture.samples())),
       rows_(make_device_rows(model.device, split, model.data.dim(),
                              {.batch_rows = batch_rows_,
@@ -213,71 +262,62 @@ Evaluation Evaluator::evaluate(const ImportanceSampling& importance) {
   const int32_t latent = architecture.latent();
   const Pass& pass = this->pass(Purpose::evaluate);
   RunningMoments codes(static_cast<size_t>(latent));
-  RunningMoments bound(1);  // the elbo, row by row
-  std::vector<double> sums(pass.terms.size());
+  MetricMoments moments(pass.terms);
   double zeros = 0.0;
   int64_t count = 0;
   for_each_batch(rows_->count(), [&](uint32_t, int rows) {
     pass.executable->run();
-    std::vector<double> row_bound(static_cast<size_t>(rows));
-    for (size_t t = 0; t < pass.terms.size(); ++t) {
-      const auto& [name, term] = pass.terms[t];
-      const auto values =
-          download(model_, term.values, static_cast<int64_t>(rows) * term.per_input);
-      for (int r = 0; r < rows; ++r) {
-        const double value = row_mean(values, r, term.per_input);
-        sums[t] += value;
-        if (name == "nll" || name == "kl") row_bound[static_cast<size_t>(r)] -= value;
-      }
-    }
+    std::vector<std::vector<float>> values;
+    for (const auto& [name, term] : pass.terms)
+      values.push_back(download(model_, term.values, static_cast<int64_t>(rows) * term.per_input));
     const auto code = download(model_, pass.code.mu,
                                static_cast<int64_t>(rows - 1) * pass.code.mu_stride + latent);
     for (int r = 0; r < rows; ++r) {
+      moments.add(values, r);
       const float* row = code.data() + static_cast<int64_t>(r) * pass.code.mu_stride;
       codes.add(row);
-      bound.add(&row_bound[static_cast<size_t>(r)]);
       zeros += zero_part(row, latent);
     }
     count += rows;
   });
   const auto n = static_cast<double>(count);
-  const auto bits_per_dim = [&](double nats) {
-    return nats / (architecture.dim() * std::log(2.0)) + model_.bits_per_dim_offset();
-  };
-  std::vector<std::pair<std::string_view, double>> means;
-  for (size_t t = 0; t < sums.size(); ++t) means.emplace_back(pass.terms[t].name, sums[t] / n);
+  const std::vector<std::pair<std::string_view, double>> means = moments.means();
 
   Evaluation e;
   e.count = count;
   const std::pair<const char*, double Evaluation::*> fields[] = {
-      {"elbo", &Evaluation::elbo},
-      {"reconstruction", &Evaluation::reconstruction},
-      {"kl", &Evaluation::kl},
       {"l1", &Evaluation::l1},
       {"class_loss", &Evaluation::class_loss},
       {"accuracy", &Evaluation::accuracy},
       {"gan_value", &Evaluation::gan_value},
       {"d_real", &Evaluation::d_real},
       {"d_generated", &Evaluation::d_generated}};
-  for (const Metric& metric : metrics_of(means))
+  const std::vector<Metric> metrics = metrics_of(means);
+  for (size_t m = 0; m < metrics.size(); ++m) {
     for (const auto& [name, field] : fields)
-      if (metric.name == name) e.*field = metric.value;
+      if (metrics[m].name == name) e.*field = metrics[m].value;
+    for_each_estimate(e, [&](std::string_view name, Estimate& estimate, Measure) {
+      if (metrics[m].name == name)
+        estimate = {.value = metrics[m].value, .standard_error = moments.standard_error(m)};
+    });
+  }
   for (const auto& [name, value] : means) {
     if (name == "squared_error") e.squared_error = value;
     if (name == "input_squared_error") e.input_psnr = decibels(value / architecture.dim());
   }
   if (!std::isnan(e.squared_error)) e.psnr = decibels(e.squared_error / architecture.dim());
+  if (importance.samples != 0) {
+    e.nll = {.value = -likelihoods.mean(0), .standard_error = likelihoods.standard_error(0)};
+    e.importance_samples = importance.samples;
+  }
   if (!std::isnan(e.elbo)) {
-    e.elbo_standard_error = bound.standard_error(0);
-    e.bits_per_dim = bits_per_dim(-e.elbo);
+    add_bits(e, model_);
     for (int32_t j = 0; j < latent; ++j)
       e.active_units += codes.variance(static_cast<size_t>(j)) > kActiveVariance ? 1 : 0;
   }
-  if (importance.samples != 0) {
-    e.nll = -likelihoods.mean(0);
-    e.nll_standard_error = likelihoods.standard_error(0);
-    e.nll_bits_per_dim = bits_per_dim(e.nll);
-    e.importance_samples = importance.samples;
+  if (model_.takes_grey_targets()) {
+    if (std::isnan(entropy_)) entropy_ = mean_entropy(split_, architecture.dim(), split_.size());
+    if (entropy_ > 0.0) e.cross_entropy_floor = entropy_;
   }
   if (architecture.encoder().bottleneck() == Bottleneck::deterministic &&
       config.code_activation == "relu")

@@ -63,6 +63,8 @@ class Evaluator {
   void for_each_batch(int64_t rows, const std::function<void(uint32_t first, int rows)>& use);
 
   const Model& model_;
+  Split split_;
+  double entropy_ = Evaluation::kNone;  // of its rows as targets, where asked for
   int32_t batch_rows_;
   std::unique_ptr<DeviceRows> rows_;
   Buffer<int32_t> labels_;

@@ -33,7 +33,10 @@ void require_importance_sampling(const Model& model, const ImportanceSampling& s
 
 ImportanceSampler::ImportanceSampler(const Model& model, const Batch& batch,
                                      const ImportanceSampling& sampling)
-    : model_(model), samples_(sampling.samples), state_(model.device, 1, "a run's state") {
+    : model_(model),
+      samples_(sampling.samples),
+      on_progress_(sampling.on_progress),
+      state_(model.device, 1, "a run's state") {
   require_importance_sampling(model, sampling);
   chunk_ = chunk_for(sampling, batch.x.rows.inputs);
   Value x = batch.x;
@@ -65,6 +68,7 @@ std::vector<double> ImportanceSampler::log_likelihoods(uint64_t step, int32_t ro
     for (size_t r = 0; r < means.size(); ++r)
       for (size_t l = r * static_cast<size_t>(chunk_), end = l + wanted; l < end; ++l)
         means[r].add(static_cast<double>(log_ratio[l]) - nll[l]);
+    if (on_progress_) on_progress_(rows * static_cast<int64_t>(wanted));
   }
   std::vector<double> result;
   for (const LogMeanExp& mean : means) result.push_back(mean.value());

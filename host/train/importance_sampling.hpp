@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "host/model/model.hpp"
@@ -18,6 +19,8 @@ namespace elbo {
 struct ImportanceSampling {
   int64_t samples = 0;          // K of every row; 0: no likelihoods are wanted
   int64_t decoder_rows = 4096;  // codes decoded at a time, where a batch has at most as many rows
+  /// Hears how many samples have been weighed since the last call, of rows * samples in all.
+  std::function<void(int64_t weighed)> on_progress = nullptr;
 };
 
 /// Throws ConfigError where there are fewer samples than one, or more than have noise of their own,
@@ -64,6 +67,7 @@ class ImportanceSampler {
   const Model& model_;
   int64_t samples_;
   int32_t chunk_;  // samples per row and run
+  std::function<void(int64_t)> on_progress_;
   Buffer<StepState> state_;
   const float* log_ratio_ = nullptr;  // [inputs * chunk] log p(z) - log q(z|x)
   const float* nll_ = nullptr;        // [inputs * chunk] -log p(x|z)
