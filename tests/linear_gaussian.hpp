@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -58,30 +59,50 @@ inline double dot(const Vector& x, const Vector& y) {
 /// Its weights are floats, as the engine has them; what follows from them is computed in double.
 class LinearGaussian {
  public:
-  static constexpr size_t kDim = kSmallDim, kLatents = 3;
+  static constexpr size_t kLatents = 3;  // of those made here
 
-  /// W is [kDim, kLatents]. q(z|x) has the posterior's mean plus `shift`, and the variances that a
-  /// q without correlations fits best with (Bishop 2006, section 10.1.2) times `inflation`.
+  /// W is [kSmallDim, kLatents]. q(z|x) has the posterior's mean plus `shift`, and the variances
+  /// that a q without correlations fits best with (Bishop 2006, section 10.1.2) times `inflation`.
   LinearGaussian(std::vector<float> w, double variance, double shift, double inflation)
-      : w_(std::move(w)),
-        log_variance_(static_cast<float>(std::log(variance))),
-        q_weight_(kLatents * kDim),
-        q_mean_(kLatents),
-        q_log_variance_(kLatents) {
+      : LinearGaussian(kSmallDim, kLatents) {
+    w_ = std::move(w);
+    log_variance_ = static_cast<float>(std::log(variance));
     const Cholesky precision(this->precision());
-    for (size_t c = 0; c < kDim; ++c) {
-      b_.push_back(0.4f + 0.05f * static_cast<float>(c));
+    for (size_t c = 0; c < dim_; ++c) {
+      b_[c] = 0.4f + 0.05f * static_cast<float>(c);
       Vector column;  // of W^T / s^2
-      for (size_t j = 0; j < kLatents; ++j) column.push_back(at(c, j) / this->variance());
+      for (size_t j = 0; j < latents_; ++j) column.push_back(at(c, j) / this->variance());
       column = precision.solve(column);
-      for (size_t j = 0; j < kLatents; ++j) q_weight_[j * kDim + c] = static_cast<float>(column[j]);
+      for (size_t j = 0; j < latents_; ++j) q_weight_[j * dim_ + c] = static_cast<float>(column[j]);
     }
-    for (size_t j = 0; j < kLatents; ++j) {
+    for (size_t j = 0; j < latents_; ++j) {
       double mean = shift;
-      for (size_t c = 0; c < kDim; ++c) mean -= double{q_weight_[j * kDim + c]} * b_[c];
+      for (size_t c = 0; c < dim_; ++c) mean -= double{q_weight_[j * dim_ + c]} * b_[c];
       q_mean_[j] = static_cast<float>(mean);
       q_log_variance_[j] = static_cast<float>(std::log(inflation / this->precision()[j][j]));
     }
+  }
+
+  /// What the weights of a linear model with one log-variance for each latent mean.
+  static LinearGaussian of(const Model& model) {
+    const ParameterLayout& layout = model.architecture.layout();
+    const std::vector<float> weights =
+        model.arena.weights.download(0, static_cast<size_t>(layout.size()));
+    LinearGaussian truth(static_cast<size_t>(model.architecture.dim()),
+                         static_cast<size_t>(model.architecture.latent()));
+    const auto get = [&](const char* name, std::vector<float>& to) {
+      const auto from = weights.begin() + layout.find(name)->offset;
+      std::copy(from, from + static_cast<std::ptrdiff_t>(to.size()), to.begin());
+    };
+    get("posterior.weight", truth.q_weight_);
+    get("posterior.bias", truth.q_mean_);
+    get("posterior.log_variance", truth.q_log_variance_);
+    get("likelihood.weight", truth.w_);
+    get("likelihood.bias", truth.b_);
+    std::vector<float> log_variance(1);
+    get("likelihood.log_variance", log_variance);
+    truth.log_variance_ = log_variance[0];
+    return truth;
   }
 
   static Config config() {
@@ -92,7 +113,7 @@ class LinearGaussian {
     return config;
   }
   Model model(const Config& config = LinearGaussian::config()) const {
-    Model model(config, {{kDim}, DType::f32}, make_cpu_device(1), Model::Purpose::inference);
+    Model model(config, {{kSmallDim}, DType::f32}, make_cpu_device(1), Model::Purpose::inference);
     const ParameterLayout& layout = model.architecture.layout();
     std::vector<float> weights(static_cast<size_t>(layout.size()));
     const auto set = [&](const char* name, const std::vector<float>& values, size_t from = 0) {
@@ -111,15 +132,18 @@ class LinearGaussian {
 
   /// log N(x; b, W W^T + s^2 I)
   double log_likelihood(const float* x) const {
-    SquareMatrix covariance(kDim, Vector(kDim));
-    for (size_t c = 0; c < kDim; ++c) {
-      covariance[c][c] = variance();
-      for (size_t d = 0; d < kDim; ++d)
-        for (size_t j = 0; j < kLatents; ++j) covariance[c][d] += at(c, j) * at(d, j);
+    if (!covariance_) {
+      SquareMatrix covariance(dim_, Vector(dim_));
+      for (size_t c = 0; c < dim_; ++c) {
+        covariance[c][c] = variance();
+        for (size_t d = 0; d < dim_; ++d)
+          for (size_t j = 0; j < latents_; ++j) covariance[c][d] += at(c, j) * at(d, j);
+      }
+      covariance_.emplace(covariance);
     }
-    const Cholesky factor(covariance);
-    const Vector r = residual(x, Vector(kLatents));
-    return -0.5 * (kDim * kLogTwoPi + factor.log_determinant() + dot(r, factor.solve(r)));
+    const Vector r = residual(x, Vector(latents_));
+    return -0.5 * (static_cast<double>(dim_) * kLogTwoPi + covariance_->log_determinant() +
+                   dot(r, covariance_->solve(r)));
   }
 
   /// Of q(z|x) where the encoder has read `input`.
@@ -127,12 +151,41 @@ class LinearGaussian {
     const Vector mean = q_mean(input);
     const Vector r = residual(x, mean);
     double squares = dot(r, r), kl = 0.0;
-    for (size_t j = 0; j < kLatents; ++j) {
-      for (size_t c = 0; c < kDim; ++c)
+    for (size_t j = 0; j < latents_; ++j) {
+      for (size_t c = 0; c < dim_; ++c)
         squares += std::exp(q_log_variance_[j]) * at(c, j) * at(c, j);
       kl += standard_normal_kl(mean[j], q_log_variance_[j]);
     }
-    return -0.5 * (kDim * (kLogTwoPi + log_variance_) + squares / variance()) - kl;
+    return -0.5 * (static_cast<double>(dim_) * (kLogTwoPi + log_variance_) + squares / variance()) -
+           kl;
+  }
+
+  /// Of log p(x|z) for z ~ q(z|x). With z's noise n it is g n - n M n / 2 and a constant: its
+  /// variance is |g|^2 + tr(M^2) / 2.
+  double reconstruction_variance(const float* x, const float* input) const {
+    const Vector r = residual(x, q_mean(input));
+    SquareMatrix p = precision();
+    double sum = 0.0;
+    for (size_t j = 0; j < latents_; ++j) {
+      double g = 0.0;
+      for (size_t c = 0; c < dim_; ++c) g += at(c, j) * r[c] / variance();
+      sum += g * g * std::exp(q_log_variance_[j]);
+      p[j][j] -= 1.0;
+      for (size_t i = 0; i < latents_; ++i)
+        sum += 0.5 * p[j][i] * p[j][i] *
+               std::exp(double{q_log_variance_[j]} + double{q_log_variance_[i]});
+    }
+    return sum;
+  }
+
+  /// The sum of the sizes of the terms that log p(x|z) p(z) / q(z|x) is made of, at q's mean.
+  double magnitude(const float* x) const {
+    const Vector mean = q_mean(x), r = residual(x, mean);
+    double sum = 0.5 * (static_cast<double>(dim_) * (kLogTwoPi + std::abs(log_variance_)) +
+                        dot(r, r) / variance());
+    for (size_t j = 0; j < latents_; ++j)
+      sum += 0.5 * (mean[j] * mean[j] + std::abs(q_log_variance_[j])) + 1.0;
+    return sum;
   }
 
   /// Var(w) / p(x)^2 of weights w = p(x, z) / q(z), z ~ q: the integral of p(z|x)^2 / q(z), less 1.
@@ -142,17 +195,17 @@ class LinearGaussian {
     const SquareMatrix p = precision();
     SquareMatrix n = p;
     const Cholesky factor(p);
-    Vector pull(kLatents);  // W^T (x - b) / s^2
-    const Vector r = residual(x, Vector(kLatents));
-    for (size_t j = 0; j < kLatents; ++j)
-      for (size_t c = 0; c < kDim; ++c) pull[j] += at(c, j) * r[c] / variance();
+    Vector pull(latents_);  // W^T (x - b) / s^2
+    const Vector r = residual(x, Vector(latents_));
+    for (size_t j = 0; j < latents_; ++j)
+      for (size_t c = 0; c < dim_; ++c) pull[j] += at(c, j) * r[c] / variance();
     const Vector mean = factor.solve(pull), q = q_mean(input);
     double log_q = 0.0;
     Vector distance, weighed;
-    for (size_t j = 0; j < kLatents; ++j) {
+    for (size_t j = 0; j < latents_; ++j) {
       const double precision = std::exp(-double{q_log_variance_[j]});
       log_q -= q_log_variance_[j];
-      for (size_t i = 0; i < kLatents; ++i) n[j][i] *= 2.0;
+      for (size_t i = 0; i < latents_; ++i) n[j][i] *= 2.0;
       n[j][j] -= precision;
       distance.push_back(q[j] - mean[j]);
       weighed.push_back(precision * distance[j]);
@@ -164,39 +217,50 @@ class LinearGaussian {
   }
 
  private:
+  LinearGaussian(size_t dim, size_t latents)
+      : dim_(dim),
+        latents_(latents),
+        w_(dim * latents),
+        b_(dim),
+        q_weight_(latents * dim),
+        q_mean_(latents),
+        q_log_variance_(latents) {}
+
   static constexpr double kLogTwoPi = 1.83787706640934548356;
 
-  double at(size_t c, size_t j) const { return w_[c * kLatents + j]; }
+  double at(size_t c, size_t j) const { return w_[c * latents_ + j]; }
   double variance() const { return std::exp(double{log_variance_}); }
   SquareMatrix precision() const {  // of p(z|x): I + W^T W / s^2
-    SquareMatrix p(kLatents, Vector(kLatents));
-    for (size_t j = 0; j < kLatents; ++j) {
+    SquareMatrix p(latents_, Vector(latents_));
+    for (size_t j = 0; j < latents_; ++j) {
       p[j][j] = 1.0;
-      for (size_t i = 0; i < kLatents; ++i)
-        for (size_t c = 0; c < kDim; ++c) p[j][i] += at(c, j) * at(c, i) / variance();
+      for (size_t i = 0; i < latents_; ++i)
+        for (size_t c = 0; c < dim_; ++c) p[j][i] += at(c, j) * at(c, i) / variance();
     }
     return p;
   }
   Vector residual(const float* x, const Vector& z) const {  // x - b - W z
     Vector r;
-    for (size_t c = 0; c < kDim; ++c) {
+    for (size_t c = 0; c < dim_; ++c) {
       r.push_back(double{x[c]} - b_[c]);
-      for (size_t j = 0; j < kLatents; ++j) r[c] -= at(c, j) * z[j];
+      for (size_t j = 0; j < latents_; ++j) r[c] -= at(c, j) * z[j];
     }
     return r;
   }
   Vector q_mean(const float* input) const {
     Vector mean;
-    for (size_t j = 0; j < kLatents; ++j) {
+    for (size_t j = 0; j < latents_; ++j) {
       mean.push_back(q_mean_[j]);
-      for (size_t c = 0; c < kDim; ++c) mean[j] += double{q_weight_[j * kDim + c]} * input[c];
+      for (size_t c = 0; c < dim_; ++c) mean[j] += double{q_weight_[j * dim_ + c]} * input[c];
     }
     return mean;
   }
 
-  std::vector<float> w_, b_;
-  float log_variance_;
+  size_t dim_, latents_;
+  std::vector<float> w_, b_;  // W is [dim, latents]
+  float log_variance_ = 0.0f;
   std::vector<float> q_weight_, q_mean_, q_log_variance_;
+  mutable std::optional<Cholesky> covariance_;  // of x, made when first asked for
 };
 
 }  // namespace elbo

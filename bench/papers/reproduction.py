@@ -201,9 +201,10 @@ class Driver:
         key = f"{evaluation.metric} {evaluation.split}"
         if key in self.state["evaluations"]:
             return
-        text = self.elbo("evaluate", "evaluate", self.run, self.arguments.data, "--checkpoint",
-                         self.reproduction.checkpoint, "--split", evaluation.split, *flags(evaluation.flags),
-                         *self.devices(), "--json", capture=True)
+        text = self.elbo("evaluate", "evaluate", self.run, self.arguments.data, "--json",
+                         "--checkpoint", self.reproduction.checkpoint,
+                         "--split", evaluation.split, *flags(evaluation.flags), *self.devices(),
+                         capture=True)
         self.state["evaluations"][key] = json.loads(text)
         self.save()
 
