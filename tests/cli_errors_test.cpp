@@ -313,6 +313,10 @@ TEST_F(CliErrors, WhatIsAskedOfAModel) {
                    {"importance-samples", "at most 4294967296"});
   expect_complaint({"evaluate", run_, data_, "--importance-samples", "5", "--split", "tset"}, kData,
                    {"'tset'", "validation"});
+  expect_complaint({"evaluate", run_, data_, "--importance-samples", "99999999999999999999"},
+                   kUsage, {"importance-samples", "at most 4294967296"});
+  expect_complaint({"evaluate", run_, data_, "--importance-samples", "5", "--checkpoint", "worst"},
+                   kUsage, {"worst", "best"});
   expect_complaint({"evaluate", run_, data_, "--checkpoint", "worst"}, kUsage, {"worst", "best"});
   expect_complaint({"evaluate", run_, data_, "--threads", "-1"}, kUsage, {"threads"});
   expect_complaint({"sample", run_, "--out", path("no/such/place.png")}, kData, {"place.png"});
@@ -325,6 +329,21 @@ TEST_F(CliErrors, WhatIsAskedOfAModel) {
                    {"none.npy"});
   for (const char* name : {"out", "out.jpg", "out.png", "out.npy"})
     EXPECT_FALSE(fs::exists(path(name))) << name;
+}
+
+TEST_F(CliErrors, LikelihoodsOfModelsWithoutOne) {
+  const auto trained = [&](const char* recipe) {
+    const std::string run = path(recipe);
+    expect_done(tiny_training(data_, run, "1") + Words{"--recipe", recipe, "--quiet"});
+    return run;
+  };
+  for (const char* recipe : {"autoencoder", "mlp-classifier"}) {
+    const std::string run = trained(recipe);
+    expect_complaint({"evaluate", run, data_, "--importance-samples", "5"}, kUsage,
+                     {"importance-samples", recipe, "want bottleneck gaussian"});
+    expect_complaint({"evaluate", run, data_, "--importance-samples", "0"}, kUsage,
+                     {"importance-samples: got '0'", "at least 1"});
+  }
 }
 
 TEST_F(CliErrors, GeneratedDataSets) {

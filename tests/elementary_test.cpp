@@ -74,6 +74,13 @@ TEST(Elementary, Log1pOfAUnitIsWithinTwoUlps) {
   EXPECT_LE(worst(kTiny, 1.0f, log1p_unit, ::log1p), 2.0);
 }
 
+// As log, whose argument has rounded by half an ulp: by 2^-24 below 2, where the result's ulp is
+// 2^-25.
+TEST(Elementary, Log1pOfAPositiveIsWithinFourUlps) {
+  EXPECT_LE(worst(kTiny, 1e38f, log1p_positive, ::log1p), 4.0);
+  EXPECT_EQ(log1p_positive(0.0f), 0.0f);
+}
+
 // exp's two ulps at an error of e/(1+e) <= 1/2 of them, then log1p's two and the sum's half.
 TEST(Elementary, SoftplusIsWithinFourUlps) {
   const auto reference = [](double x) { return std::max(x, 0.0) + ::log1p(::exp(-std::abs(x))); };

@@ -9,6 +9,7 @@
 
 #include "tests/finite_difference.hpp"
 #include "tests/golden.hpp"
+#include "tests/workspace.hpp"
 
 namespace elbo::math {
 namespace {
@@ -199,6 +200,57 @@ TEST(Likelihood, FixedVarianceEqualsTheTwin) {
       expect_near(got.nll, nll[i], 2.0 * (std::abs(nll[i]) + 3.0), where);
       expect_near(got.grad_output[0], grad_mean[i], std::abs(grad_mean[i]), where);
     }
+  }
+}
+
+/// -log p of rows [1, columns] by the CPU, without gradients.
+template <class L>
+float nll_of_row(const std::vector<float>& x, const std::vector<float>& output) {
+  Workspace w(make_cpu_device(1));
+  StepState state;
+  state.rows = 1;
+  LikelihoodTerms op;
+  op.likelihood = Likelihood::of<L>();
+  op.gradients = false;
+  op.inputs = {w.put(std::vector{state}), 1, 1};
+  op.samples = 1;
+  op.columns = static_cast<int32_t>(x.size());
+  op.x = w.put(x);
+  op.output = w.put(output);
+  op.nll = w.output<float>(1);
+  w.run({op});
+  return w.get(op.nll, 1).front();
+}
+
+// Without gradients several elements share a logarithm. Each of an element's factors rounds the
+// product by an ulp or two of what log p is then short of; logits of 20 leave 2e-9 of an element,
+// which must not be lost.
+TEST(Likelihood, BernoulliSumsOfElementsAreThoseOfTheirTerms) {
+  for (const size_t columns : {1, 15, 16, 127, 128, 129, 255, 560, 784, 1999})
+    for (const float size : {0.01f, 3.0f, 20.0f, 80.0f}) {
+      SCOPED_TRACE(testing::Message() << columns << " columns, logits of " << size);
+      std::vector<float> x, output = uniform_floats(columns, -size, size, 5);
+      for (float& logit : output) {
+        if (size == 20.0f) logit = logit < 0.0f ? -size : size;
+        x.push_back(logit > 0.0f ? 1.0f : 0.0f);
+      }
+      if (size == 3.0f) x = uniform_floats(columns, 0.0f, 1.0f, 6);
+      double want = 0.0, magnitude = 0.0;
+      for (size_t c = 0; c < columns; ++c) {
+        const double logit[] = {output[c]};
+        want += Bernoulli::terms<double>(x[c], logit, 0.0).nll;
+        magnitude += std::log1p(std::exp(-std::abs(logit[0]))) +
+                     std::abs(x[c] * logit[0]) * (x[c] < 1.0f ? 2.0 : 0.0);
+      }
+      // e has two ulps, 16 roundings make a product of 8, 4 its logarithm, and sums of up to 16
+      // blocks and 16 lanes the rest.
+      EXPECT_NEAR(nll_of_row<Bernoulli>(x, output), want, (2 + 16 + 4 + 32) * kEpsilon * magnitude);
+    }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const size_t place : {0, 130}) {
+    std::vector<float> output(131, 0.5f);
+    output[place] = nan;
+    EXPECT_TRUE(std::isnan(nll_of_row<Bernoulli>(std::vector<float>(131), output))) << place;
   }
 }
 

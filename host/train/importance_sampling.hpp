@@ -17,8 +17,10 @@
 namespace elbo {
 
 struct ImportanceSampling {
-  int64_t samples = 0;          // K of every row; 0: no likelihoods are wanted
-  int64_t decoder_rows = 4096;  // codes decoded at a time, where a batch has at most as many rows
+  int64_t samples = 0;  // K of every row; 0: no likelihoods are wanted
+  /// Codes decoded at a time, where a batch has at most as many rows; 0: as many as suit the
+  /// device.
+  int64_t decoder_rows = 0;
   /// Hears how many samples have been weighed since the last call, of rows * samples in all.
   std::function<void(int64_t weighed)> on_progress = nullptr;
 };

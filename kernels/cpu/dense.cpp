@@ -30,11 +30,15 @@ void run(const DenseForward& op, int task) {
              op.weight.f32(), op.in, 0.0f, y, op.out);
   op.activation.visit([&](auto activation) {
     using Activation = decltype(activation);
-    float* pre = op.preactivation ? op.preactivation.f32() + range.begin * op.out : y;
+    const float* bias = op.bias;
     for (int64_t r = 0; r < rows; ++r) {
-      const float* bias = op.bias;
       float* y_row = y + r * op.out;
-      float* pre_row = pre + r * op.out;
+      if (!op.preactivation) {
+#pragma omp simd
+        for (int32_t c = 0; c < op.out; ++c) y_row[c] = Activation::value(y_row[c] + bias[c]);
+        continue;
+      }
+      float* pre_row = op.preactivation.f32() + (range.begin + r) * op.out;
 #pragma omp simd
       for (int32_t c = 0; c < op.out; ++c) {
         const float value = y_row[c] + bias[c];

@@ -86,6 +86,18 @@ ELBO_HD float log1p_unit(float x) {
 }
 ELBO_HD double log1p_unit(double x) { return ::log1p(x); }
 
+/// log(1 + x) for x from 0 to 1e38, accurate for tiny x; of NaN it makes a number.
+ELBO_HD float log1p_positive(float x) {
+  constexpr uint32_t kSqrtHalf = 0x3f3504f3u;
+  const uint32_t offset = as_bits(1.0f + x) - kSqrtHalf;
+  const float k = static_cast<float>(static_cast<int32_t>(offset) >> 23);
+  const float m = as_float((offset & 0x007fffffu) + kSqrtHalf);
+  const float f = offset < 0x00800000u ? x : m - 1.0f;  // what 1 + x has rounded away matters there
+  const float tail = fma(k, 1.42860682030941723212e-6f, log1p_reduced(f));
+  return fma(k, 0.693145751953125f, tail);
+}
+ELBO_HD double log1p_positive(double x) { return ::log1p(x); }
+
 /// log(1 + e^x), without overflow.
 template <class T>
 ELBO_HD T softplus(T x) {

@@ -24,6 +24,22 @@ struct Bernoulli {
     const T probability = logit < T(0) ? e * q : q;
     return {max(logit, T(0)) - x * logit + log1p_unit(e), {probability - x}, T(0)};
   }
+
+  /// The nll of several elements with one logarithm: that of the product of their 1 + e, kept less
+  /// 1 so that small e are not lost. Of at most 100 elements in float, since e is at most 1.
+  template <class T>
+  struct Sum {
+    T linear = T(0);
+    T product = T(0);  // less 1
+
+    ELBO_HD void add(T x, const T (&output)[1]) {
+      const T logit = output[0];
+      const T e = exp(-abs(logit));
+      linear += max(logit, T(0)) - x * logit;
+      product = fma(product, e, product) + e;
+    }
+    ELBO_HD T nll() const { return linear + log1p_positive(product); }
+  };
 };
 
 }  // namespace elbo::math
