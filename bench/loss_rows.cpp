@@ -88,4 +88,21 @@ void add_rows<L1Terms>(Rows& rows) {
         }));
 }
 
+/// Of as many samples as IWAE's largest experiment takes.
+template <>
+void add_rows<ImportanceWeights>(Rows& rows) {
+  constexpr int32_t kSamples = 50;
+  for (const int32_t batch : kBatches)
+    add(rows, int64_t{batch} * kSamples,
+        memory_row(ImportanceWeights::name, "", sizes(batch, kSamples), [batch](Workspace& w) {
+          const int64_t samples = int64_t{batch} * kSamples;
+          return ImportanceWeights{.inputs = {w.state(batch), batch},
+                                   .samples = kSamples,
+                                   .nll = w.uniforms(samples, 80.0f, 90.0f),
+                                   .log_ratio = w.uniforms(samples, -30.0f, -20.0f),
+                                   .bound = w.zeros(batch),
+                                   .weight = w.zeros(samples)};
+        }));
+}
+
 }  // namespace elbo::bench

@@ -97,6 +97,10 @@ void add_options(CLI::App& command, StepCommand& options) {
   command.add_option("--seed", options.seed)->capture_default_str();
   command.add_option("--precision", options.precision, "fp32, tf32, bf16, or auto as in training")
       ->capture_default_str();
+  command
+      .add_option("--iwae", options.iwae, "samples of an importance-weighted bound; 0: the elbo")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command.add_option("--data", options.data, "a data set of the model's size; else random bytes");
   command.add_option("--write-initial-weights", options.initial_weights,
                      "write the weights training starts from to this file, and stop");

@@ -177,21 +177,40 @@ void add_rows<LatentForward>(Rows& rows) {
 }
 
 template <>
-void add_rows<LatentBackward>(Rows& rows) {
+void add_rows<KlWeights>(Rows& rows) {
   for (const LatentSize& s : kLatentSizes)
-    add(rows, s.elements(), memory_row(LatentBackward::name, "", s.text(), [s](Workspace& w) {
-          float* grad_head = w.zeros(2 * int64_t{s.inputs} * s.latent);
-          return LatentBackward{.inputs = {w.state(s.inputs), s.inputs},
-                                .samples = s.samples,
-                                .latent = s.latent,
-                                .posterior = posterior(w, s.inputs, s.latent),
-                                .epsilon = {.seed = 1, .row_ids = w.counting(s.inputs)},
-                                .grad_z = w.uniforms(s.elements(), -1.0f, 1.0f),
-                                .grad_mu = grad_head,
-                                .grad_logvar = grad_head + s.latent,
-                                .grad_mu_stride = 2 * s.latent,
-                                .grad_logvar_stride = 2 * s.latent};
+    add(rows, int64_t{s.inputs} * s.latent,
+        memory_row(KlWeights::name, "", sizes(s.inputs, s.latent), [s](Workspace& w) {
+          return KlWeights{.inputs = {w.state(s.inputs), s.inputs},
+                           .latent = s.latent,
+                           .posterior = posterior(w, s.inputs, s.latent),
+                           .free_bits = 0.5f,
+                           .weight = w.zeros(s.latent)};
         }));
+}
+
+template <>
+void add_rows<LatentBackward>(Rows& rows) {
+  for (const bool importance : {false, true})
+    for (const LatentSize& s : kLatentSizes)
+      add(rows, s.elements(),
+          memory_row(LatentBackward::name, importance ? "importance" : "", s.text(),
+                     [s, importance](Workspace& w) {
+                       float* grad_head = w.zeros(2 * int64_t{s.inputs} * s.latent);
+                       const int64_t samples = int64_t{s.inputs} * s.samples;
+                       return LatentBackward{
+                           .inputs = {w.state(s.inputs), s.inputs},
+                           .samples = s.samples,
+                           .latent = s.latent,
+                           .posterior = posterior(w, s.inputs, s.latent),
+                           .epsilon = {.seed = 1, .row_ids = w.counting(s.inputs)},
+                           .importance = importance ? w.uniforms(samples, 0.0f, 2.0f) : nullptr,
+                           .grad_z = w.uniforms(s.elements(), -1.0f, 1.0f),
+                           .grad_mu = grad_head,
+                           .grad_logvar = grad_head + s.latent,
+                           .grad_mu_stride = 2 * s.latent,
+                           .grad_logvar_stride = 2 * s.latent};
+                     }));
 }
 
 template <>

@@ -28,6 +28,10 @@ std::string shape_of(const GatherBatch& op) { return shape({op.batch.capacity(),
 std::string shape_of(const LatentForward& op) {
   return shape({int64_t{op.inputs.capacity()} * op.samples, op.latent});
 }
+std::string shape_of(const KlWeights& op) { return shape({op.inputs.capacity(), op.latent}); }
+std::string shape_of(const ImportanceWeights& op) {
+  return shape({op.inputs.capacity(), op.samples});
+}
 std::string shape_of(const LatentBackward& op) {
   return shape({int64_t{op.inputs.capacity()} * op.samples, op.latent});
 }

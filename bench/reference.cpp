@@ -194,21 +194,48 @@ std::vector<Output> outputs_of(const LatentForward& op) {
   return outputs;
 }
 
+void run_op(const KlWeights& op) {
+  const StepState& state = *op.inputs.state;
+  double total = 0.0;
+  for (int64_t c = 0; c < op.latent; ++c) {
+    double kl = 0.0;
+    for (int64_t b = 0; b < op.inputs.active(); ++b)
+      kl += math::gaussian_kl<double>(op.posterior.mu[b * op.posterior.mu_stride + c],
+                                      op.posterior.logvar[b * op.posterior.logvar_stride + c]) /
+            state.rows;
+    total += kl;
+    op.weight[c] = math::free_bits_weight(kl, op.free_bits, state.beta);
+  }
+  if (op.capacity)
+    std::fill_n(op.weight, op.latent, math::capacity_weight(total, state.capacity, state.beta));
+}
+std::vector<Output> outputs_of(const KlWeights& op) { return {{"weight", op.weight, op.latent}}; }
+
 void run_op(const LatentBackward& op) {
-  const double kl_weight = static_cast<double>(op.inputs.state->beta) / op.inputs.state->rows;
+  const double beta = static_cast<double>(op.inputs.state->beta) / op.inputs.state->rows;
 #pragma omp parallel for
   for (int64_t b = 0; b < op.inputs.active(); ++b)
     for (int64_t c = 0; c < op.latent; ++c) {
+      const double mu = op.posterior.mu[b * op.posterior.mu_stride + c];
+      const double logvar = op.posterior.logvar[b * op.posterior.logvar_stride + c];
       double grad_z = 0.0, grad_z_epsilon = 0.0;
       for (int64_t l = 0; l < op.samples; ++l) {
-        const double grad = op.grad_z[(b * op.samples + l) * op.latent + c];
+        const int64_t row = b * op.samples + l;
+        const double noise = epsilon(op, b, l, c);
+        double grad = op.grad_z[row * op.latent + c];
+        if (op.importance != nullptr)
+          grad += math::importance_gradient_z(math::reparameterize(mu, logvar, noise),
+                                              beta * op.importance[row] / op.samples);
         grad_z += grad;
-        grad_z_epsilon += grad * epsilon(op, b, l, c);
+        grad_z_epsilon += grad * noise;
       }
+      const double kl_weight = op.kl_weight == nullptr
+                                   ? beta
+                                   : static_cast<double>(op.kl_weight[c]) / op.inputs.state->rows;
       const auto grad =
-          math::posterior_gradient<double>(op.posterior.mu[b * op.posterior.mu_stride + c],
-                                           op.posterior.logvar[b * op.posterior.logvar_stride + c],
-                                           grad_z, grad_z_epsilon, kl_weight);
+          op.importance != nullptr
+              ? math::importance_gradient(logvar, grad_z, grad_z_epsilon, beta)
+              : math::posterior_gradient(mu, logvar, grad_z, grad_z_epsilon, kl_weight);
       put(op.grad_mu, b * op.grad_mu_stride + c, grad.mu);
       put(op.grad_logvar, b * op.grad_logvar_stride + c, grad.logvar);
     }

@@ -1,5 +1,6 @@
 // The losses: likelihoods, a classifier's, the penalty on a code.
 #include <algorithm>
+#include <limits>
 
 #include "bench/reference_ops.hpp"
 
@@ -9,12 +10,13 @@ namespace {
 template <class L>
 void terms(const LikelihoodTerms& op) {
   const int64_t rows = static_cast<int64_t>(op.inputs.active()) * op.samples;
-  const double scale = op.weight / static_cast<double>(rows);
+  const double mean = op.weight / static_cast<double>(rows);
   const double log_variance = op.log_variance == nullptr ? 0.0 : *op.log_variance;
   const Reals grad_output = op.grad_output == nullptr ? Reals(op.output) : Reals(op.grad_output);
 #pragma omp parallel for
   for (int64_t row = 0; row < rows; ++row) {
     double nll = 0.0, grad_log_variance = 0.0;
+    const double scale = op.row_weight == nullptr ? mean : mean * op.row_weight[row];
     const int64_t first = row * L::parameters * op.columns;
     for (int64_t c = 0; c < op.columns; ++c) {
       double parameter[L::parameters];
@@ -113,6 +115,36 @@ std::vector<Output> outputs_of(const CategoricalTerms& op) {
     outputs.push_back(output(op.grad_logits == nullptr ? "logits" : "grad_logits",
                              op.grad_logits == nullptr ? Reals(op.logits) : Reals(op.grad_logits),
                              scores, sum_of(op.classes)));
+  return outputs;
+}
+
+void run_op(const ImportanceWeights& op) {
+  const double beta = op.inputs.state->beta;
+#pragma omp parallel for
+  for (int64_t b = 0; b < op.inputs.active(); ++b) {
+    const int64_t first = b * op.samples, end = first + op.samples;
+    const auto log_mean_exp = [&](double with) {
+      double largest = -std::numeric_limits<double>::infinity(), sum = 0.0;
+      for (int64_t l = first; l < end; ++l)
+        largest = std::max(largest, with * op.log_ratio[l] - op.nll[l]);
+      for (int64_t l = first; l < end; ++l)
+        sum += std::exp(with * op.log_ratio[l] - op.nll[l] - largest);
+      return largest + std::log(sum / op.samples);
+    };
+    op.bound[b] = as_float(log_mean_exp(1.0));
+    if (op.weight == nullptr) continue;
+    const double tempered = log_mean_exp(beta);
+    for (int64_t l = first; l < end; ++l)
+      op.weight[l] = as_float(std::exp(beta * op.log_ratio[l] - op.nll[l] - tempered));
+  }
+}
+std::vector<Output> outputs_of(const ImportanceWeights& op) {
+  const int64_t inputs = op.inputs.active();
+  // Exponents of about a hundred, whose roundings are the exponentials' relative errors.
+  constexpr double kExponent = 256.0;
+  std::vector<Output> outputs = {{"bound", op.bound, inputs, sum_of(op.samples)}};
+  if (op.weight != nullptr)
+    outputs.push_back({"weight", op.weight, inputs * op.samples, sum_of(op.samples) + kExponent});
   return outputs;
 }
 

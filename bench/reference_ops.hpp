@@ -44,6 +44,7 @@ void run_op(const LikelihoodTerms& op);
 void run_op(const LikelihoodMean& op);
 void run_op(const CategoricalTerms& op);
 void run_op(const L1Terms& op);
+void run_op(const ImportanceWeights& op);
 void run_op(const OptimizerUpdate& op);
 std::vector<Output> outputs_of(const DenseForward& op);
 std::vector<Output> outputs_of(const DenseBackwardInput& op);
@@ -52,6 +53,7 @@ std::vector<Output> outputs_of(const LikelihoodTerms& op);
 std::vector<Output> outputs_of(const LikelihoodMean& op);
 std::vector<Output> outputs_of(const CategoricalTerms& op);
 std::vector<Output> outputs_of(const L1Terms& op);
+std::vector<Output> outputs_of(const ImportanceWeights& op);
 std::vector<Output> outputs_of(const OptimizerUpdate& op);
 
 }  // namespace elbo::reference

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstddef>
 
 #include "bench/reference_ops.hpp"
 
@@ -18,6 +19,11 @@ void update(math::Sgd, Slot& s, double grad, const math::OptimizerSettings& o, c
   s.first_moment = o.momentum * s.first_moment + grad + o.weight_decay * s.weight;
   s.weight -= t.learning_rate * s.first_moment;
 }
+void update(math::Adagrad, Slot& s, double grad, const math::OptimizerSettings& o, const Step& t) {
+  grad += o.weight_decay * s.weight;
+  s.first_moment += grad * grad;
+  s.weight -= t.learning_rate * grad / (std::sqrt(s.first_moment) + o.epsilon);
+}
 void update(math::Adam, Slot& s, double grad, const math::OptimizerSettings& o, const Step& t) {
   grad += o.weight_decay * s.weight;
   s.first_moment = o.beta1 * s.first_moment + (1.0 - o.beta1) * grad;
@@ -32,6 +38,15 @@ void update(math::AdamW, Slot& s, double grad, const math::OptimizerSettings& o,
   update(math::Adam{}, s, grad, without_decay, t);
 }
 
+void update(math::AdamEpsilonHat, Slot& s, double grad, const math::OptimizerSettings& o,
+            const Step& t) {
+  grad += o.weight_decay * s.weight;
+  s.first_moment = o.beta1 * s.first_moment + (1.0 - o.beta1) * grad;
+  s.second_moment = o.beta2 * s.second_moment + (1.0 - o.beta2) * grad * grad;
+  s.weight -= t.learning_rate * t.correction1 / t.correction2 * s.first_moment /
+              (std::sqrt(s.second_moment) + o.epsilon);
+}
+
 double sum(const float* values, int64_t count) {
   double total = 0.0;
   for (int64_t i = 0; i < count; ++i) total += values[i];
@@ -40,6 +55,13 @@ double sum(const float* values, int64_t count) {
 
 StepRecord& record_of(const OptimizerUpdate& op, uint64_t step) {
   return op.end.ring[step % static_cast<uint64_t>(op.end.ring_size)];
+}
+
+/// From `grad` to the gradient that is asked for, before clipping.
+double reduction(const OptimizerUpdate& op) { return op.summed ? op.state->rows : 1.0; }
+
+double gradient_norm(const OptimizerUpdate& op) {
+  return reduction(op) * std::sqrt(sum(op.squared_norm, arena_chunks(op.count)));
 }
 
 void end_step(const OptimizerUpdate& op) {
@@ -55,8 +77,7 @@ void end_step(const OptimizerUpdate& op) {
   }
   record.learning_rate = op.state->learning_rate;
   record.beta = op.state->beta;
-  if (op.squared_norm != nullptr)
-    record.gradient_norm = as_float(std::sqrt(sum(op.squared_norm, arena_chunks(op.count))));
+  if (op.squared_norm != nullptr) record.gradient_norm = as_float(gradient_norm(op));
   record.rows = static_cast<int32_t>(rows);
   *op.state = end.plan.at(op.state->step + 1);
 }
@@ -64,12 +85,9 @@ void end_step(const OptimizerUpdate& op) {
 }  // namespace
 
 void run_op(const OptimizerUpdate& op) {
-  double scale = 1.0;
-  if (op.clip_norm > 0.0f) {
-    double square = 0.0;
-    for (int64_t k = 0; k < arena_chunks(op.count); ++k) square += op.squared_norm[k];
-    scale = std::min(1.0, op.clip_norm / (std::sqrt(square) + kClipEpsilon));
-  }
+  double scale = reduction(op);
+  if (op.clip_norm > 0.0f)
+    scale *= std::min(1.0, op.clip_norm / (gradient_norm(op) + kClipEpsilon));
   const Step step = {static_cast<double>(op.rate) * op.state->learning_rate, op.state->correction1,
                      op.state->correction2};
   op.optimizer.visit([&](auto optimizer) {
@@ -98,7 +116,7 @@ std::vector<Output> outputs_of(const OptimizerUpdate& op) {
     outputs.push_back(output("weight_bf16", op.weight_bf16, op.count, kElementwise));
   if (op.end.ring == nullptr) return outputs;
   StepRecord& record = record_of(op, op.state->step);
-  for (const Output& part : {Output{"state", op.state, sizeof(StepState) / 4},
+  for (const Output& part : {Output{"state", op.state, offsetof(StepState, correction2) / 4 + 1},
                              {"record.terms", record.terms, kMostStepTerms, 2.0},
                              {"record.step", &record.step, 4},
                              {"record.learning_rate", &record.learning_rate, 2},

@@ -46,9 +46,12 @@ void run_step_command(const StepCommand& command, const std::string& device_name
     throw ConfigError("steps: got " + std::to_string(command.steps) + ", want " +
                       std::to_string(timing.least_steps) + " or more");
   const StepModel& model = step_model(command.model);
-  TrainingStep training(
-      model, open_data(model, command.data),
-      {.batch = command.batch, .seed = command.seed, .precision = command.precision}, device);
+  TrainingStep training(model, open_data(model, command.data),
+                        {.batch = command.batch,
+                         .seed = command.seed,
+                         .precision = command.precision,
+                         .iwae = command.iwae},
+                        device);
   if (!command.initial_weights.empty()) {
     save_checkpoint(command.initial_weights, training.model, {});
     return;
@@ -71,7 +74,8 @@ void run_step_command(const StepCommand& command, const std::string& device_name
     milliseconds.push_back(took.count() / static_cast<double>(timing.block));
     if (4 * (i + 1) <= 3 * blocks) continue;
     for (const StepRecord& record : training.pass.records(block))
-      losses.push_back(record.terms[0] + record.beta * record.terms[1]);
+      losses.push_back(command.iwae > 0 ? -record.terms[0]
+                                        : record.terms[0] + record.beta * record.terms[1]);
   }
   const int64_t steps = blocks * timing.block;
   losses.erase(losses.begin(), losses.end() - steps / 4);
@@ -80,6 +84,7 @@ void run_step_command(const StepCommand& command, const std::string& device_name
                                  {"model", command.model},
                                  {"batch", command.batch},
                                  {"precision", name_of(training.model.precision())},
+                                 {"iwae", command.iwae},
                                  {"steps", steps},
                                  {"seed", command.seed},
                                  {"step_ms", median(milliseconds)},

@@ -12,6 +12,7 @@ struct StepCommand {
   int64_t steps = 1000;
   int64_t seed = 1;
   std::string precision = "auto";
+  int64_t iwae = 0;             // samples of an importance-weighted bound; 0: the elbo
   std::string data;             // a data set; empty: random bytes
   std::string initial_weights;  // where to write them, and nothing else is done
 };

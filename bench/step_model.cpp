@@ -14,6 +14,10 @@ constexpr uint64_t kWeightSeed = 1;
 Config config_of(const StepModel& step_model, const StepOptions& options) {
   Config config = step_config(step_model, options.batch, options.precision);
   config.seed = options.seed;
+  if (options.iwae > 0) {
+    config.objective = "iwae";
+    config.samples = options.iwae;
+  }
   return config;
 }
 

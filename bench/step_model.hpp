@@ -35,6 +35,7 @@ struct StepOptions {
   int64_t batch = 128;
   int64_t seed = 1;                     // of order and noise
   std::string_view precision = "auto";  // as in Config
+  int64_t iwae = 0;                     // samples of an importance-weighted bound; 0: the elbo
 };
 
 /// A model about to be trained. Throws ConfigError where the data are not the model's.

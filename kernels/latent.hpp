@@ -65,8 +65,41 @@ struct LatentForward {
   double flops() const { return 0.0; }
 };
 
+/// The weight of each latent dimension's KL, where that depends on the batch. With KL_j the mean
+/// over the batch of KL(q(z_j|x) || N(0, 1)), LatentBackward with these weights is the gradient of
+///
+///   beta * sum_j max(free_bits, KL_j)        D. P. Kingma et al., "Improved Variational Inference
+///                                            with Inverse Autoregressive Flow", 2016, equation 15
+///   beta * |sum_j KL_j - capacity|           with `capacity`, that of the step's state: C. P.
+///   Burgess
+///                                            et al., "Understanding disentangling in beta-VAE",
+///                                            2018, equation 8
+struct KlWeights {
+  static constexpr std::string_view name = "kl_weights";
+  Rows inputs;
+  int32_t latent = 0;
+  PosteriorView posterior;
+  float free_bits = 0.0f;  // nats
+  bool capacity = false;
+  float* weight = nullptr;  // [latent]
+
+  AccessList accesses() const {
+    const int64_t b = inputs.capacity();
+    return AccessList()
+        .reads(inputs.state, 1)
+        .reads_rows(posterior.mu, b, latent, posterior.mu_stride)
+        .reads_rows(posterior.logvar, b, latent, posterior.logvar_stride)
+        .writes(weight, latent);
+  }
+  double flops() const { return 0.0; }
+};
+
 /// Gradient of sum(grad_z * z) + (beta / active rows) * sum(kl) at mu and logvar:
 /// grad_mu (=) and grad_logvar (=), both per input even where logvar is shared.
+///
+/// kl_weight[j] takes the place of beta for dimension j. With `importance`, the weights of
+/// importance-weighted training, the KL's place is taken by its samples, -sum_l importance[l] *
+/// log_ratio[l] / samples for each input, log_ratio being LatentForward's.
 struct LatentBackward {
   static constexpr std::string_view name = "latent_backward";
   Rows inputs;
@@ -74,9 +107,11 @@ struct LatentBackward {
   int32_t latent = 0;
   PosteriorView posterior;
   EpsilonSource epsilon;
-  const float* grad_z = nullptr;  // [inputs * samples, latent]
-  Reals grad_mu;                  // [inputs, latent], rows grad_mu_stride apart
-  Reals grad_logvar;              // [inputs, latent], rows grad_logvar_stride apart
+  const float* kl_weight = nullptr;   // [latent], or null
+  const float* importance = nullptr;  // [inputs * samples], 1 on average, or null
+  const float* grad_z = nullptr;      // [inputs * samples, latent]
+  Reals grad_mu;                      // [inputs, latent], rows grad_mu_stride apart
+  Reals grad_logvar;                  // [inputs, latent], rows grad_logvar_stride apart
   int32_t grad_mu_stride = 0;
   int32_t grad_logvar_stride = 0;
 
@@ -88,6 +123,8 @@ struct LatentBackward {
         .reads_rows(posterior.logvar, b, latent, posterior.logvar_stride)
         .reads(epsilon.row_ids, b)
         .reads(epsilon.buffer, b * samples * latent)
+        .reads(kl_weight, latent)
+        .reads(importance, b * samples)
         .reads(grad_z, b * samples * latent)
         .writes_rows(grad_mu, b, latent, grad_mu_stride)
         .writes_rows(grad_logvar, b, latent, grad_logvar_stride);

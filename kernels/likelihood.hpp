@@ -11,10 +11,10 @@ namespace elbo {
 
 /// nll[r] = -log p(x[r / samples, :] | output[r, :]) in nats, summed over the columns.
 ///
-/// With `gradients`, output is overwritten by the gradient of weight * sum(nll) / (active rows *
-/// samples), or that goes to grad_output in bfloat16 where there is one, and grad_log_variance[r]
-/// holds row r's share of the shared log-variance's (if there is one). output[r, :] holds the
-/// likelihood's parameters in blocks: all means, then all log-variances.
+/// With `gradients`, output is overwritten by the gradient of weight * sum(row_weight * nll) /
+/// (active rows * samples), or that goes to grad_output in bfloat16 where there is one, and
+/// grad_log_variance[r] holds row r's share of the shared log-variance's (if there is one).
+/// output[r, :] holds the likelihood's parameters in blocks: all means, then all log-variances.
 struct LikelihoodTerms {
   static constexpr std::string_view name = "likelihood_terms";
   math::Likelihood likelihood;
@@ -26,6 +26,7 @@ struct LikelihoodTerms {
   const float* x = nullptr;               // [inputs, columns]
   float* output = nullptr;                // [inputs * samples, parameters * columns]
   const float* log_variance = nullptr;    // [1], or null
+  const float* row_weight = nullptr;      // [inputs * samples], or null: 1
   float* nll = nullptr;                   // [inputs * samples]
   float* grad_log_variance = nullptr;     // [inputs * samples], or null
   math::Bfloat16* grad_output = nullptr;  // as output, or null
@@ -43,6 +44,7 @@ struct LikelihoodTerms {
         .reads(x, b * columns)
         .reads(output, outputs)
         .reads(log_variance, 1)
+        .reads(row_weight, rows)
         .writes(nll, rows)
         .writes(grad_log_variance, rows)
         .writes(grad_output, outputs);

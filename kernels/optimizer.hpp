@@ -33,6 +33,7 @@ struct StepPlan {
   int32_t batch_rows = 0;
   math::Schedule learning_rate;
   math::Schedule beta;
+  math::Schedule capacity;
   double beta1 = 0.9;  // Adam's, for the bias corrections
   double beta2 = 0.999;
 
@@ -49,6 +50,7 @@ struct StepPlan {
     s.rows = left < static_cast<uint32_t>(batch_rows) ? static_cast<int32_t>(left) : batch_rows;
     s.learning_rate = learning_rate.at(step);
     s.beta = beta.at(step);
+    s.capacity = capacity.at(step);
     s.correction1 = static_cast<float>(1.0 / (1.0 - power(beta1, step + 1)));
     s.correction2 = static_cast<float>(1.0 / math::sqrt(1.0 - power(beta2, step + 1)));
     return s;
@@ -87,15 +89,17 @@ struct StepEnd {
   StepScratch* scratch = nullptr;  // [1], zero before the first run
 };
 
-/// One update of parameters that lie side by side. With clip_norm > 0 the gradient is first scaled
-/// by min(1, clip_norm / (norm + kClipEpsilon)), the norm from SquaredNorm's partials. With an
-/// `end`, whichever part of the work is done last ends the step: nothing may read the state after
-/// it.
+/// One update of parameters that lie side by side. `grad` is that of a mean over the batch's
+/// inputs; with `summed` the gradient of the sum is taken, active rows times as large. With
+/// clip_norm > 0 it is then scaled by min(1, clip_norm / (norm + kClipEpsilon)), from SquaredNorm's
+/// partials of `grad`. With an `end`, whichever part of the work is done last ends the step:
+/// nothing may read the state after it.
 struct OptimizerUpdate {
   static constexpr std::string_view name = "optimizer_update";
   math::Optimizer optimizer;
   math::OptimizerSettings settings;
   float rate = 1.0f;  // what the state's learning rate is multiplied by
+  bool summed = false;
   StepState* state = nullptr;
   int64_t count = 0;
   float* weight = nullptr;         // [count]

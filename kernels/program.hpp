@@ -11,6 +11,7 @@
 #include "kernels/classification.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/gradient_sum.hpp"
+#include "kernels/importance.hpp"
 #include "kernels/latent.hpp"
 #include "kernels/likelihood.hpp"
 #include "kernels/optimizer.hpp"
@@ -20,10 +21,11 @@
 
 namespace elbo {
 
-using Op = std::variant<RandomFill, PermutationFill, GatherBatch, DenseForward, DenseBackwardInput,
-                        DenseBackwardWeights, LatentForward, LatentBackward, LikelihoodTerms,
-                        LikelihoodMean, CategoricalTerms, L1Terms, GradientSum, ColumnSum,
-                        SquaredDistance, SquaredNorm, OptimizerUpdate>;
+using Op =
+    std::variant<RandomFill, PermutationFill, GatherBatch, DenseForward, DenseBackwardInput,
+                 DenseBackwardWeights, LatentForward, KlWeights, LatentBackward, LikelihoodTerms,
+                 ImportanceWeights, LikelihoodMean, CategoricalTerms, L1Terms, GradientSum,
+                 ColumnSum, SquaredDistance, SquaredNorm, OptimizerUpdate>;
 
 using Program = std::vector<Op>;
 

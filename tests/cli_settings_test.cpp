@@ -28,9 +28,16 @@ const std::map<std::string, std::string>& other_values() {
       {"discriminator", "code"},
       {"discriminator-hidden", "4,3"},
       {"discriminator-activation", "tanh"},
+      {"objective", "iwae"},
       {"reconstruction-weight", "0.5"},
       {"beta", "0.5"},
       {"kl-warmup-epochs", "1.5"},
+      {"kl-warmup-steps", "3"},
+      {"kl-cycles", "2"},
+      {"kl-cycle-rise", "0.25"},
+      {"free-bits", "0.125"},
+      {"kl-capacity", "2.5"},
+      {"kl-capacity-epochs", "0.5"},
       {"code-l1", "0.125"},
       {"classifier-weight", "0.5"},
       {"adversarial-weight", "0.5"},
@@ -38,6 +45,7 @@ const std::map<std::string, std::string>& other_values() {
       {"judged", "samples"},
       {"discriminator-rate", "0.5"},
       {"validation-fraction", "0.25"},
+      {"validation-split", "last"},
       {"dequantize", "none"},
       {"binarize", "none"},
       {"corruption", "gaussian"},
@@ -50,13 +58,17 @@ const std::map<std::string, std::string>& other_values() {
       {"learning-rate", "0.0005"},
       {"learning-rate-schedule", "linear"},
       {"learning-rate-floor", "0.5"},
+      {"learning-rate-milestones", "0.25,1.5"},
+      {"learning-rate-gamma", "0.5"},
       {"learning-rate-warmup-epochs", "0.5"},
       {"momentum", "0.5"},
       {"beta1", "0.8"},
       {"beta2", "0.99"},
       {"epsilon", "1e-06"},
+      {"second-moment-start", "0.5"},
       {"weight-decay", "0.125"},
       {"clip-norm", "2.5"},
+      {"loss-reduction", "sum"},
       {"output-init", "zero"},
       {"early-stopping", "2"},
       {"seed", "7"},
@@ -79,7 +91,10 @@ Config small_config(const std::string& data, const std::string& key, const std::
       "hidden = [4]\nlatent-dim = 2\nepochs = 1\nbatch-size = 8\npicture-count = 0\nthreads = 1",
       "small settings");
   config.dataset = data;
-  if (key == "code-l1") config.bottleneck = "deterministic";  // which alone it goes with
+  // What these go with alone.
+  if (key == "code-l1") config.bottleneck = "deterministic";
+  if (key == "kl-capacity-epochs") config.kl_capacity = 1.0;
+  if (key == "learning-rate-milestones") config.learning_rate_schedule = "multistep";
   if (!value.empty()) apply_setting(config, key, value);
   return config;
 }

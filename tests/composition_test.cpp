@@ -10,6 +10,7 @@
 
 #include "host/model/fitting_parts.hpp"
 #include "host/model/recipe.hpp"
+#include "kernels/math/posterior.hpp"
 #include "tests/compositions.hpp"
 #include "tests/slope.hpp"
 
@@ -50,6 +51,11 @@ class Composition {
     run(weights_);
     return training_.gradients();
   }
+  /// At the model's own weights.
+  std::vector<double> divergences() {
+    run(weights_);
+    return divergences(training_.op<LatentForward>());
+  }
   double term(const StepRecord& record, std::string_view name) const {
     const std::vector<ReportedTerm>& terms = training_.pass.terms();
     for (size_t i = 0; i < terms.size(); ++i)
@@ -64,24 +70,60 @@ class Composition {
     double sum = 0.0;
     size_t phase = 0;
     for (const Op& op : training_.pass.program()) {
-      if (const auto* terms = std::get_if<LikelihoodTerms>(&op); terms && terms->gradients)
-        sum += phase == index
-                   ? terms->weight * mean(terms->nll, terms->inputs.inputs * terms->samples)
-                   : 0.0;
+      if (const auto* terms = std::get_if<LikelihoodTerms>(&op);
+          terms && terms->gradients && phase == index && config_.objective == "elbo")
+        sum += terms->weight * mean(terms->nll, terms->inputs.inputs * terms->samples);
+      if (const auto* bound = std::get_if<ImportanceWeights>(&op); bound && phase == index)
+        sum -= tempered_bound(*bound);
       if (const auto* terms = std::get_if<CategoricalTerms>(&op); terms && phase == index)
         sum += terms->weight * mean(terms->loss, terms->rows.capacity());
       if (const auto* terms = std::get_if<L1Terms>(&op); terms && phase == index)
         sum += terms->weight * mean(terms->norm, terms->rows.capacity());
       // Drawn once for all phases; its divergence belongs to the one that trains the encoder.
-      if (const auto* latent = std::get_if<LatentForward>(&op); latent && latent->kl)
+      if (const auto* latent = std::get_if<LatentForward>(&op);
+          latent && latent->kl && config_.objective == "elbo")
         if (std::ranges::count(phases_[index].parts, Part::encoder) > 0)
-          sum += config_.beta * mean(latent->kl, latent->inputs.capacity());
+          sum += config_.beta * divergence(*latent);
       if (std::holds_alternative<OptimizerUpdate>(op)) ++phase;
     }
     return sum;
   }
 
+  /// Mean over the batch of each dimension's KL(q(z_j|x) || N(0, 1)).
+  std::vector<double> divergences(const LatentForward& op) const {
+    std::vector<double> kl(static_cast<size_t>(op.latent));
+    for (int64_t b = 0; b < op.inputs.capacity(); ++b) {
+      const auto mu = training_.read(op.posterior.mu + b * op.posterior.mu_stride, op.latent);
+      const auto logvar =
+          training_.read(op.posterior.logvar + b * op.posterior.logvar_stride, op.latent);
+      for (size_t j = 0; j < kl.size(); ++j)
+        kl[j] += math::gaussian_kl<double>(mu[j], logvar[j]) / op.inputs.capacity();
+    }
+    return kl;
+  }
+
  private:
+  /// What the settings make of the KL.
+  double divergence(const LatentForward& op) const {
+    double sum = 0.0;
+    for (const double kl : divergences(op)) sum += std::max(kl, config_.free_bits);
+    return config_.kl_capacity > 0.0 ? std::abs(sum - config_.kl_capacity) : sum;
+  }
+  /// The bound with beta as the log-ratios' weight.
+  double tempered_bound(const ImportanceWeights& op) const {
+    const int64_t rows = int64_t{op.inputs.capacity()} * op.samples;
+    const auto nll = training_.read(op.nll, rows), log_ratio = training_.read(op.log_ratio, rows);
+    double sum = 0.0;
+    for (int64_t b = 0; b < op.inputs.capacity(); ++b) {
+      double weights = 0.0;
+      for (int64_t l = b * op.samples; l < (b + 1) * op.samples; ++l)
+        weights += std::exp(config_.beta * log_ratio[static_cast<size_t>(l)] -
+                            double{nll[static_cast<size_t>(l)]}) /
+                   op.samples;
+      sum += std::log(weights);
+    }
+    return sum / op.inputs.capacity();
+  }
   double mean(const float* values, int64_t count) const {
     const std::vector<float> read = training_.read(values, count);
     return std::accumulate(read.begin(), read.end(), 0.0) / static_cast<double>(count);
@@ -119,6 +161,23 @@ TEST_P(CompositionGradient, IsTheSlopeOfItsPhasesLosses) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, CompositionGradient, testing::ValuesIn(kCompositions),
                          [](const auto& tested) { return std::string(tested.param.name); });
+
+// Else the gradient with free bits would be that of all of the KL, or of none.
+TEST(Composition, FreeBitsAreExceededBySomeDimensionsOnly) {
+  for (const Composed& parts : kCompositions) {
+    if (std::string_view(parts.name) != "free_bits") continue;
+    Composition model(parts);
+    const double free = model.config().free_bits;
+    int above = 0;
+    const std::vector<double> kl = model.divergences();
+    for (const double value : kl) {
+      EXPECT_GT(std::abs(value - free), 0.05) << "difference quotients would meet the kink";
+      above += value > free ? 1 : 0;
+    }
+    EXPECT_GT(above, 0);
+    EXPECT_LT(above, static_cast<int>(kl.size()));
+  }
+}
 
 TEST(Composition, OfSamplesAloneLeavesTheEncoderAlone) {
   // A pure GAN: nothing but the decoder's samples is judged, and nothing is reconstructed.
@@ -243,6 +302,30 @@ TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
        {"posterior-variance shared", "bottleneck deterministic", "use bottleneck gaussian"}},
       {{{"bottleneck", "deterministic"}, {"kl-warmup-epochs", "3"}},
        {"kl-warmup-epochs 3", "bottleneck deterministic", "kl-warmup-epochs 0"}},
+      {{{"bottleneck", "deterministic"}, {"kl-warmup-steps", "3"}},
+       {"kl-warmup-steps 3", "bottleneck deterministic", "kl-warmup-steps 0"}},
+      {{{"bottleneck", "deterministic"}, {"free-bits", "0.5"}},
+       {"free-bits 0.5", "bottleneck deterministic", "free-bits 0"}},
+      {{{"kl-warmup-steps", "3"}, {"kl-warmup-epochs", "1"}},
+       {"kl-warmup-steps 3", "kl-warmup-epochs 1", "one of them"}},
+      {{{"kl-cycles", "4"}, {"kl-warmup-epochs", "1"}},
+       {"kl-cycles 4", "kl-warmup-epochs 1", "kl-cycle-rise"}},
+      {{{"kl-capacity", "4"}, {"free-bits", "1"}}, {"kl-capacity 4", "free-bits 1", "one of them"}},
+      {{{"kl-capacity-epochs", "4"}}, {"kl-capacity-epochs 4", "kl-capacity 0"}},
+      {{{"objective", "iwae"}, {"bottleneck", "deterministic"}},
+       {"objective iwae", "bottleneck deterministic", "bottleneck gaussian"}},
+      {{{"objective", "iwae"}, {"free-bits", "1"}},
+       {"objective iwae", "free-bits 1", "objective elbo"}},
+      {{{"objective", "iwae"}, {"kl-capacity", "1"}},
+       {"objective iwae", "kl-capacity 1", "objective elbo"}},
+      {{{"objective", "iwae"}, {"reconstruction-weight", "2"}},
+       {"objective iwae", "reconstruction-weight 2", "reconstruction-weight 1"}},
+      {{{"learning-rate-schedule", "multistep"}},
+       {"multistep", "no learning-rate-milestones", "epochs at which"}},
+      {{{"learning-rate-milestones", "1,2"}},
+       {"learning-rate-schedule constant", "learning-rate-milestones", "multistep"}},
+      {{{"second-moment-start", "1"}, {"optimizer", "sgd"}},
+       {"second-moment-start 1", "optimizer sgd", "use an adam"}},
       {{{"bottleneck", "deterministic"}, {"noise", "curand"}},
        {"noise curand", "bottleneck deterministic", "noise philox"}},
       {{{"corruption", "masking"}, {"corruption-level", "1.5"}},

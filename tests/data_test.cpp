@@ -194,6 +194,13 @@ TEST(ValidationSplit, IsAnAscendingPartition) {
   }
 }
 
+TEST(ValidationSplit, IsTheLastRowsWhereAsked) {
+  const Dataset data = Dataset::from_rows(counting_bytes(10), {1},
+                                          {.validation_fraction = 0.3, .validation_last = true});
+  EXPECT_EQ(data.split("train").index, (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(data.split("validation").index, (std::vector<std::uint32_t>{7, 8, 9}));
+}
+
 TEST(ValidationSplit, DependsOnTheSeedAloneAndIsTheSameEverywhere) {
   const auto chosen = [](std::uint64_t seed) {
     const Dataset data =

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "host/model/recipe.hpp"
+#include "host/train/generation.hpp"
 #include "host/train/trainer.hpp"
 #include "tests/compositions.hpp"
 #include "tests/file_fixture.hpp"

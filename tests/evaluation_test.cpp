@@ -7,6 +7,7 @@
 #include <set>
 
 #include "host/train/evaluator.hpp"
+#include "host/train/generation.hpp"
 #include "tests/compare.hpp"
 #include "tests/small_training.hpp"
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <random>
 
+#include "host/train/generation.hpp"
 #include "host/train/trainer.hpp"
 
 namespace elbo {

@@ -10,6 +10,7 @@
 
 #include "host/model/recipe.hpp"
 #include "host/train/evaluator.hpp"
+#include "host/train/generation.hpp"
 #include "kernels/latent.hpp"
 #include "tests/compare.hpp"
 #include "tests/file_fixture.hpp"

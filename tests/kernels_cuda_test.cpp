@@ -125,26 +125,65 @@ TEST_P(CudaKernels, LatentForward) {
       }
 }
 
+enum class Weighing { none, dimensions, samples };
+
 TEST_P(CudaKernels, LatentBackward) {
   for (const BatchShape& shape : batch_shapes(kSizes))
     for (const Posterior kind : kPosteriors)
-      for (const bool external_epsilon : {false, true}) {
+      for (const auto& [external_epsilon, weighing] :
+           {std::pair{false, Weighing::none}, std::pair{true, Weighing::none},
+            std::pair{true, Weighing::dimensions}, std::pair{false, Weighing::samples}}) {
         const size_t codes = shape.inputs() * shape.width();
         // The gradients of both heads lie in one array, as their layer wants them.
         const auto run = [&](const std::shared_ptr<Device>& device) {
           Workspace w(device, shape.shifted);
           const LatentInputs in(w, shape, kind, external_epsilon);
-          const float* grad_z = w.put(uniform_floats(shape.rows() * shape.width(), -1.0f, 1.0f, 6));
           auto* grad = w.output<float>(2 * codes);
-          w.run({LatentBackward{in.inputs, shape.samples, shape.columns, in.posterior, in.epsilon,
-                                grad_z, grad, grad + shape.columns, 2 * shape.columns,
-                                2 * shape.columns}});
+          LatentBackward op;
+          op.inputs = in.inputs;
+          op.samples = shape.samples;
+          op.latent = shape.columns;
+          op.posterior = in.posterior;
+          op.epsilon = in.epsilon;
+          if (weighing == Weighing::dimensions)
+            op.kl_weight = w.put(uniform_floats(shape.width(), -1.0f, 1.0f, 7));
+          if (weighing == Weighing::samples)
+            op.importance = w.put(uniform_floats(shape.rows(), 0.0f, 2.0f, 8));
+          op.grad_z = w.put(uniform_floats(shape.rows() * shape.width(), -1.0f, 1.0f, 6));
+          op.grad_mu = grad;
+          op.grad_logvar = grad + shape.columns;
+          op.grad_mu_stride = op.grad_logvar_stride = 2 * shape.columns;
+          w.run({op});
           return w.get(grad, 2 * codes);
         };
         const std::vector<float> got = run(cuda_), want = run(cpu_);
         const size_t active = 2 * static_cast<size_t>(shape.active) * shape.width();
         EXPECT_TRUE(same_bits(first(got, active), first(want, active))) << shape;
         EXPECT_TRUE(zero_behind(got, active)) << shape;
+      }
+}
+
+// Thresholds between the dimensions' divergences, which sums in double do not come near.
+TEST_P(CudaKernels, KlWeights) {
+  for (const BatchShape& shape : batch_shapes(kSizes))
+    for (const Posterior kind : kPosteriors)
+      for (const bool capacity : {false, true}) {
+        const auto run = [&](const std::shared_ptr<Device>& device) {
+          Workspace w(device, shape.shifted);
+          const LatentInputs in(w, shape, kind, true);
+          StepState state = shape.state();
+          state.capacity = 0.4271f * static_cast<float>(shape.columns);
+          KlWeights op;
+          op.inputs = {w.put(std::vector{state}), shape.capacity, 1};
+          op.latent = shape.columns;
+          op.posterior = in.posterior;
+          op.free_bits = capacity ? 0.0f : 1.0f;
+          op.capacity = capacity;
+          op.weight = w.output<float>(shape.width());
+          w.run({op});
+          return w.get(op.weight, shape.width());
+        };
+        EXPECT_TRUE(same_bits(run(cuda_), run(cpu_))) << shape << ' ' << capacity;
       }
 }
 
@@ -184,7 +223,7 @@ std::vector<double> sum_bounds(const BatchShape& s, const std::vector<float>& ma
 
 template <class L>
 void test_likelihood_terms(const std::shared_ptr<Device>& cuda, const std::shared_ptr<Device>& cpu,
-                           const BatchShape& shape, bool gradients) {
+                           const BatchShape& shape, bool gradients, bool weighed) {
   constexpr float kLogVariance = -0.7f;
   const size_t outputs = shape.rows() * L::parameters * shape.width();
   const std::vector<float> x = uniform_floats(shape.inputs() * shape.width(), 0.0f, 1.0f, 8);
@@ -202,6 +241,7 @@ void test_likelihood_terms(const std::shared_ptr<Device>& cuda, const std::share
     op.x = w.put(x);
     op.output = w.put(output);
     op.log_variance = w.put(std::vector{kLogVariance});
+    if (weighed) op.row_weight = w.put(uniform_floats(shape.rows(), 0.0f, 1.0f, 12));
     op.nll = w.output<float>(shape.rows());
     if (L::variance == math::VarianceRole::learned && gradients)
       op.grad_log_variance = w.output<float>(shape.rows());
@@ -231,7 +271,9 @@ TEST_P(CudaKernels, LikelihoodTerms) {
     for (const BatchShape& shape : batch_shapes(kSizes))
       for (const bool gradients : {true, false}) {
         SCOPED_TRACE(testing::Message() << L::name << ", " << shape << ", gradients " << gradients);
-        test_likelihood_terms<L>(cuda_, cpu_, shape, gradients);
+        test_likelihood_terms<L>(cuda_, cpu_, shape, gradients, false);
+        // Weights of at most 1, with which the bounds hold all the more.
+        if (gradients) test_likelihood_terms<L>(cuda_, cpu_, shape, gradients, true);
       }
   });
 }

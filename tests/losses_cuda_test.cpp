@@ -258,6 +258,49 @@ TEST_P(CudaLosses, GradientSum) {
       }
 }
 
+TEST_P(CudaLosses, ImportanceWeights) {
+  for (const BatchShape& shape : batch_shapes(kSizes)) {
+    struct Result {
+      std::vector<float> bound, weight;
+    };
+    // As many samples as a shape has columns.
+    const std::vector<float> nll = uniform_floats(shape.inputs() * shape.width(), 80.0f, 88.0f, 1);
+    const std::vector<float> log_ratio =
+        uniform_floats(shape.inputs() * shape.width(), -24.0f, -20.0f, 2);
+    const auto run = [&](const std::shared_ptr<Device>& device, bool weights) {
+      Workspace w(device, shape.shifted);
+      ImportanceWeights op;
+      op.inputs = {w.put(std::vector{shape.state()}), shape.capacity, 1};
+      op.samples = shape.columns;
+      op.nll = w.put(nll);
+      op.log_ratio = w.put(log_ratio);
+      op.bound = w.output<float>(shape.inputs());
+      if (weights) op.weight = w.output<float>(shape.inputs() * shape.width());
+      w.run({op});
+      const auto active = static_cast<size_t>(shape.active);
+      return Result{w.get(op.bound, active),
+                    weights ? w.get(op.weight, active * shape.width()) : std::vector<float>()};
+    };
+    // Exponentials are the same on both; their sum is taken in another order, and its relative
+    // error is the weights' and the bound's absolute one.
+    const double sum = sum_bound(shape.columns, 1.0);
+    for (const bool weights : {true, false}) {
+      SCOPED_TRACE(testing::Message() << shape << ", weights " << weights);
+      const Result got = run(cuda_, weights), want = run(cpu_, weights);
+      EXPECT_TRUE(within(got.bound, want.bound,
+                         std::vector<double>(want.bound.size(), sum + 128.0 * kEpsilon)));
+      std::vector<double> bound;
+      for (const float weight : want.weight) bound.push_back((sum + 4.0 * kEpsilon) * weight);
+      EXPECT_TRUE(within(got.weight, want.weight, bound));
+      for (size_t i = 0; i < want.weight.size(); i += shape.width()) {
+        double total = 0.0;
+        for (size_t l = 0; l < shape.width(); ++l) total += want.weight[i + l];
+        EXPECT_NEAR(total / static_cast<double>(shape.width()), 1.0, sum + 8.0 * kEpsilon);
+      }
+    }
+  }
+}
+
 TEST_P(CudaLosses, SquaredDistance) {
   for (const BatchShape& shape : batch_shapes(kSizes)) {
     const auto run = [&](const std::shared_ptr<Device>& device) {

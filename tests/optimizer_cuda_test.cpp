@@ -49,9 +49,11 @@ TEST_P(CudaOptimizer, OptimizerUpdate) {
             state.learning_rate = 0.01f;
             state.correction1 = 1.7f;
             state.correction2 = 5.3f;
+            state.rows = 7;
             OptimizerUpdate op;
             op.optimizer = math::Optimizer::of<Rule>();
             op.rate = 0.3f;
+            op.summed = shifted % 2 == 1;
             op.settings.weight_decay = 0.1f;
             op.state = w.put(std::vector{state});
             op.count = size;

@@ -70,12 +70,36 @@ struct Loss {
   }
 };
 
+/// The same loss with the samples' log-ratios, weighed, in place of the divergence.
+struct ImportanceLoss : Loss {
+  double importance[3] = {0.5, 2.2, 0.3};  // 1 on average
+
+  double at(double mu, double logvar) const {
+    double sum = 0.0;
+    for (int l = 0; l < 3; ++l) {
+      const double z = reparameterize(mu, logvar, epsilon[l]);
+      const double log_ratio = log_prior_ratio(z, logvar, epsilon[l]);
+      sum += weight[l] * z - kl_weight * importance[l] / 3.0 * log_ratio;
+    }
+    return sum;
+  }
+  PosteriorGradient<double> gradient(double mu, double logvar) const {
+    double grad_z = 0.0, grad_z_epsilon = 0.0;
+    for (int l = 0; l < 3; ++l) {
+      const double z = reparameterize(mu, logvar, epsilon[l]);
+      const double grad = weight[l] + importance_gradient_z(z, kl_weight * importance[l] / 3.0);
+      grad_z += grad, grad_z_epsilon += grad * epsilon[l];
+    }
+    return importance_gradient(logvar, grad_z, grad_z_epsilon, kl_weight);
+  }
+};
+
 constexpr double kMeans[] = {-30.0, -1.0, 0.0, 0.5, 30.0};
 constexpr double kInside[] = {-15.9, -15.0, -5.0, 0.0, 0.5, 5.0, 15.0, 15.9};
 constexpr double kOutside[] = {-90.0, -17.0, -16.1, 16.1, 17.0, 90.0};
 
-TEST(Posterior, GradientIsTheLosss) {
-  const Loss loss;
+template <class L>
+void expect_gradient_of(const L& loss) {
   for (const double mu : kMeans)
     for (const auto& places : {std::span<const double>(kInside), std::span<const double>(kOutside)})
       for (const double logvar : places) {
@@ -84,8 +108,20 @@ TEST(Posterior, GradientIsTheLosss) {
         const auto by_logvar = finite_difference([&](double v) { return loss.at(mu, v); }, logvar);
         EXPECT_NEAR(exact.mu, by_mu.value, by_mu.error) << mu << ' ' << logvar;
         EXPECT_NEAR(exact.logvar, by_logvar.value, by_logvar.error) << mu << ' ' << logvar;
-        EXPECT_LT(by_logvar.error, 1e-6 * (1.0 + loss.at(mu, logvar)) + 1e-5);
+        EXPECT_LT(by_logvar.error, 1e-6 * (1.0 + std::abs(loss.at(mu, logvar))) + 1e-5);
       }
+}
+
+TEST(Posterior, GradientIsTheLosss) { expect_gradient_of(Loss()); }
+TEST(Posterior, GradientOfImportanceWeightsIsTheLosss) { expect_gradient_of(ImportanceLoss()); }
+
+TEST(Posterior, KlWeightsAreSlopes) {
+  EXPECT_EQ(free_bits_weight(0.51, 0.5f, 0.7f), 0.7f);
+  EXPECT_EQ(free_bits_weight(0.49, 0.5f, 0.7f), 0.0f);
+  EXPECT_EQ(free_bits_weight(0.01, 0.0f, 0.7f), 0.7f) << "nothing is free";
+  EXPECT_EQ(capacity_weight(5.1, 5.0f, 0.7f), 0.7f);
+  EXPECT_EQ(capacity_weight(4.9, 5.0f, 0.7f), -0.7f);
+  EXPECT_EQ(capacity_weight(5.0, 5.0f, 0.7f), 0.0f);
 }
 
 TEST(Posterior, TheClampStopsValueAndGradient) {

@@ -37,8 +37,8 @@ inline void expect_reaches(const PpcaOptimum& optimum, const Config& config, Dat
   // square of its noise, and of the noise times the residual. Five deviations of the mean.
   const double noise = 5.0 * std::sqrt(static_cast<double>(config.latent_dim) /
                                        static_cast<double>(got.count * samples));
-  std::printf("elbo %.4f, closed form %.4f (noise %.4f); kl %.4f, closed form %.4f\n", got.elbo,
-              optimum.elbo, noise, got.kl, optimum.kl);
+  std::printf("elbo %.4f, closed form %.4f (noise %.4f); kl %.4f, closed form %.4f\n",
+              got.elbo.value, optimum.elbo, noise, got.kl.value, optimum.kl);
   EXPECT_LE(got.elbo, optimum.elbo + noise) << "above what is possible";
   EXPECT_GE(got.elbo, optimum.elbo - tolerance - noise);
   EXPECT_NEAR(got.kl, optimum.kl, 0.01 * optimum.kl);

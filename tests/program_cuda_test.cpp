@@ -121,9 +121,16 @@ class TinyVae {
     backward_weights(kDecoder, rows, grad_decoded, z);
     backward_input(kDecoder, rows, identity, grad_decoded, nullptr, grad_z);
     float *grad_posterior = tensor(inputs, 2 * kLatent), *grad_hidden = tensor(inputs, kHidden);
-    program_.push_back(LatentBackward{inputs, kSamples, kLatent, view, epsilon, grad_z,
-                                      grad_posterior, grad_posterior + kLatent, 2 * kLatent,
-                                      2 * kLatent});
+    program_.push_back(LatentBackward{.inputs = inputs,
+                                      .samples = kSamples,
+                                      .latent = kLatent,
+                                      .posterior = view,
+                                      .epsilon = epsilon,
+                                      .grad_z = grad_z,
+                                      .grad_mu = grad_posterior,
+                                      .grad_logvar = grad_posterior + kLatent,
+                                      .grad_mu_stride = 2 * kLatent,
+                                      .grad_logvar_stride = 2 * kLatent});
     backward_weights(kPosterior, inputs, grad_posterior, hidden);
     backward_input(kPosterior, inputs, silu, grad_posterior, hidden_input, grad_hidden);
     backward_weights(kEncoder, inputs, grad_hidden, gather.x);

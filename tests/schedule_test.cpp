@@ -14,7 +14,9 @@ math::Schedule schedule(std::string_view decay, double floor = 0.1) {
           .warmup_steps = 10,
           .total_steps = 110,
           .floor = floor,
-          .decay = {math::Decays::find(decay)}};
+          .decay = {math::Decays::find(decay)},
+          .gamma = floor,
+          .milestones = {{90}, 1}};
 }
 
 TEST(Schedule, WarmsUpLinearlyFromTheFirstStep) {
@@ -44,6 +46,26 @@ TEST(Schedule, HalfwayValues) {
   EXPECT_FLOAT_EQ(schedule("cosine").at(60), 1.1f);
   EXPECT_FLOAT_EQ(schedule("cosine").at(35), 2.0f * (0.1f + 0.9f * 0.853553391f));
   EXPECT_FLOAT_EQ(schedule("exponential", 0.01).at(60), 0.2f);
+}
+
+TEST(Schedule, FallsAtEveryMilestone) {
+  math::Schedule s = schedule("multistep", 0.5);
+  s.milestones = {{20, 21, 90}, 3};
+  EXPECT_FLOAT_EQ(s.at(9), 2.0f);
+  EXPECT_FLOAT_EQ(s.at(19), 2.0f);
+  EXPECT_FLOAT_EQ(s.at(20), 1.0f);
+  EXPECT_FLOAT_EQ(s.at(21), 0.5f);
+  EXPECT_FLOAT_EQ(s.at(89), 0.5f);
+  EXPECT_FLOAT_EQ(s.at(1000), 0.25f);
+}
+
+TEST(Schedule, StartsOverEveryCycle) {
+  const math::Schedule s{.base = 2.0, .warmup_steps = 4, .cycle_steps = 10};
+  for (const uint64_t cycle : {0u, 10u, 1000u}) {
+    EXPECT_FLOAT_EQ(s.at(cycle), 0.5f);
+    EXPECT_FLOAT_EQ(s.at(cycle + 3), 2.0f);
+    EXPECT_FLOAT_EQ(s.at(cycle + 9), 2.0f);
+  }
 }
 
 TEST(Schedule, WithoutWarmupOrEnd) {
@@ -119,6 +141,30 @@ TEST(StepPlan, FollowsTheSettings) {
   EXPECT_FLOAT_EQ(p.at(0).learning_rate, 0.25f);
   EXPECT_FLOAT_EQ(p.at(2).learning_rate, 0.5f);
   EXPECT_FLOAT_EQ(p.at(20).learning_rate, 0.1f);
+  config.kl_warmup_epochs = 0.0;
+  config.kl_warmup_steps = 10;
+  EXPECT_FLOAT_EQ(step_plan(config, 100).at(4).beta, 2.0f);
+  config.kl_warmup_steps = 0;
+  config.kl_cycles = 3;  // of 20 steps: seven, seven and six
+  config.kl_cycle_rise = 0.5;
+  const StepPlan cyclical = step_plan(config, 100);
+  for (const uint64_t start : {0u, 7u, 14u}) {
+    EXPECT_FLOAT_EQ(cyclical.at(start).beta, 1.0f);  // the first of llround(3.5) = 4 steps
+    EXPECT_FLOAT_EQ(cyclical.at(start + 3).beta, 4.0f);
+    EXPECT_FLOAT_EQ(cyclical.at(start + 5).beta, 4.0f);
+  }
+  config.kl_capacity = 25.0;
+  config.kl_capacity_epochs = 2.5;
+  EXPECT_FLOAT_EQ(step_plan(config, 100).at(0).capacity, 2.5f);
+  EXPECT_FLOAT_EQ(step_plan(config, 100).at(9).capacity, 25.0f);
+  config.learning_rate_schedule = "multistep";
+  config.learning_rate_milestones = {0.75, 2.0};
+  config.learning_rate_gamma = 0.1;
+  const StepPlan falling = step_plan(config, 100);
+  EXPECT_FLOAT_EQ(falling.at(2).learning_rate, 0.5f);
+  EXPECT_FLOAT_EQ(falling.at(3).learning_rate, 0.05f);
+  EXPECT_FLOAT_EQ(falling.at(7).learning_rate, 0.05f);
+  EXPECT_FLOAT_EQ(falling.at(8).learning_rate, 0.005f);
   config.steps = 7;
   EXPECT_EQ(total_steps(config, 100), 7u);
   config.batch_size = 1000;  // more than there are rows

@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--iwae", type=int, default=0, help="importance samples; 0: the elbo")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--adam", choices=("default", "fused"), default="default")
     parser.add_argument(
@@ -43,7 +44,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     spec = MODELS[options.model]
-    model = VAE(spec)
+    model = VAE(spec, options.iwae)
     if options.initial_weights:
         load_weights(model, options.initial_weights)
     optimizer = torch.optim.Adam(
@@ -75,6 +76,7 @@ def main() -> None:
         "device": f"CPU, {options.threads} threads, {torch.backends.cpu.get_cpu_capability()}",
         "model": options.model,
         "batch": options.batch,
+        "iwae": options.iwae,
         "steps": blocks * BLOCK,
         "seed": options.seed,
         "step_ms": statistics.median(milliseconds),

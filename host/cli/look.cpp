@@ -95,7 +95,7 @@ const std::vector<std::pair<std::string, std::function<void()>>>& lists() {
       {"class-losses", list_summaries<math::ClassLosses>},
       {"corruptions", list_summaries<math::Corruptions>},
       {"activations", list_names<math::Activations>},
-      {"optimizers", list_names<math::Optimizers>},
+      {"optimizers", list_summaries<math::Optimizers>},
       {"schedules", list_names<math::Decays>},
       {"devices", list_devices},
   };

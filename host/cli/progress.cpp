@@ -38,6 +38,7 @@ std::string short_number(double value) {
 
 /// The number of a validation that says most to people.
 double chosen_by(const Evaluation& e) {
+  if (!std::isnan(e.iwae)) return e.iwae;
   if (!std::isnan(e.elbo)) return e.elbo;
   return std::isnan(e.reconstruction) ? e.accuracy : e.reconstruction;
 }

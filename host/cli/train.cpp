@@ -54,19 +54,21 @@ class SettingFlags {
     std::snprintf(text, sizeof text, "%g", value);
     return text;
   }
-  static std::string text_of(const std::vector<int64_t>& values) {
+  template <class Number>
+  static std::string text_of(const std::vector<Number>& values) {
     std::string text;
-    for (const int64_t value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
+    for (const Number value : values) text += (text.empty() ? "" : ",") + text_of(value);
     return text;
   }
   static const char* type_of(const std::string&) { return "NAME"; }
   static const char* type_of(int64_t) { return "N"; }
   static const char* type_of(double) { return "X"; }
   static const char* type_of(const std::vector<int64_t>&) { return "N,N,..."; }
+  static const char* type_of(const std::vector<double>&) { return "X,X,..."; }
   /// Headings of --help; a key stands for itself and those after it.
   std::string group_of(const std::string& key) {
     if (key == "recipe") group_ = "Model";
-    if (key == "reconstruction-weight") group_ = "Objective";
+    if (key == "objective") group_ = "Objective";
     if (key == "dataset") group_ = "Data";
     if (key == "epochs") group_ = "Training";
     if (key == "device") group_ = "Execution";
@@ -142,8 +144,7 @@ void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
 }
 
 Dataset open_dataset(const Config& config) {
-  return Dataset::open(config.dataset, {.validation_fraction = config.validation_fraction,
-                                        .seed = static_cast<uint64_t>(config.seed)});
+  return Dataset::open(config.dataset, dataset_options(config));
 }
 
 }  // namespace

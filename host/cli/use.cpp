@@ -8,6 +8,7 @@
 #include "host/io/npy.hpp"
 #include "host/io/png.hpp"
 #include "host/model/fitting_parts.hpp"
+#include "host/train/generation.hpp"
 #include "host/train/run_directory.hpp"
 #include "kernels/core/error.hpp"
 
@@ -73,8 +74,7 @@ void DataFlags::add(CLI::App& command) {
 }
 
 Dataset DataFlags::open(const Model& model) {
-  Dataset data = Dataset::open(dataset, {.validation_fraction = model.config.validation_fraction,
-                                         .seed = static_cast<uint64_t>(model.config.seed)});
+  Dataset data = Dataset::open(dataset, dataset_options(model.config));
   if (data.sample_shape() != model.data.sample_shape)
     throw DataError(dataset + ": samples have shape " + to_string(data.sample_shape()) +
                     ", the model was trained on " + to_string(model.data.sample_shape));

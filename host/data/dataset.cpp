@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
+#include <numeric>
 #include <system_error>
 #include <utility>
 
@@ -86,6 +87,15 @@ ValueRange range_of_tables(const std::vector<Table>& tables, std::int64_t dim, b
     range.maximum = std::max(range.maximum, part.maximum);
   }
   return range;
+}
+
+/// The last `count` of `rows` rows are `chosen`, the ones before them `others`.
+void take_last_rows(std::int64_t rows, std::int64_t count, std::vector<std::uint32_t>& chosen,
+                    std::vector<std::uint32_t>& others) {
+  others.resize(static_cast<std::size_t>(rows - count));
+  chosen.resize(static_cast<std::size_t>(count));
+  std::iota(others.begin(), others.end(), 0u);
+  std::iota(chosen.begin(), chosen.end(), static_cast<std::uint32_t>(rows - count));
 }
 
 /// Chooses `count` of `rows` rows, each subset equally likely, by one pass in order (Knuth,
@@ -196,7 +206,10 @@ void Dataset::add_splits(Table table, bool has_validation, const DatasetOptions&
       std::llround(static_cast<double>(rows) * options.validation_fraction), 1, rows - 1);
   Split validation = splits_.back();
   validation.name = "validation";
-  choose_rows(rows, count, options.seed, validation.index, splits_.back().index);
+  if (options.validation_last)
+    take_last_rows(rows, count, validation.index, splits_.back().index);
+  else
+    choose_rows(rows, count, options.seed, validation.index, splits_.back().index);
   splits_.push_back(std::move(validation));
 }
 

@@ -19,8 +19,9 @@ struct DatasetOptions {
   /// The part of train that becomes validation where there is no validation file, in [0, 1);
   /// rounded to whole rows, at least one if not 0, and never all. A single row is not divided.
   double validation_fraction = 0.1;
-  std::uint64_t seed = 1;    // chooses those rows, equally on every machine
-  bool check_values = true;  // read everything once, for the range and against NaN and infinity
+  bool validation_last = false;  // train's last rows, in place of chosen ones
+  std::uint64_t seed = 1;        // chooses those rows, equally on every machine
+  bool check_values = true;      // read everything once, for the range and against NaN and infinity
 };
 
 /// Some of the rows of a table. Copies share the table.

@@ -82,6 +82,29 @@ void BatchPass::deceive() {
                                         saturating ? -weight : weight);
 }
 
+void BatchPass::weigh_samples() {
+  const Encoder::Code& code = this->code();
+  const Value& parameters = output(reconstruction());
+  const Decoder& decoder = architecture_.decoder();
+  const Rows inputs = encoding().head.rows;
+  // Gradients want the samples' weights, and those every sample's likelihood. A sample alone
+  // weighs 1.
+  const bool first_weights = recorder_.wants_gradient(parameters) && parameters.rows.per_input > 1;
+  const float* nll = first_weights ? decoder.nll(recorder_, inputs_.x, parameters)
+                                   : decoder.loss(recorder_, inputs_.x, parameters, 1.0f);
+  float* bound = recorder_.tensor(inputs, 1).f32();
+  recorder_.add(ImportanceWeights{.inputs = inputs,
+                                  .samples = parameters.rows.per_input,
+                                  .nll = nll,
+                                  .log_ratio = code.log_ratio,
+                                  .bound = bound,
+                                  .weight = code.importance});
+  if (first_weights) decoder.loss(recorder_, inputs_.x, parameters, 1.0f, code.importance);
+  report("iwae", bound, inputs);
+  report("nll", nll, parameters.rows);
+  report("kl", code.kl, inputs);
+}
+
 void BatchPass::add(Loss loss) {
   switch (loss) {
     case Loss::classification: {
@@ -121,6 +144,9 @@ void BatchPass::add(Loss loss) {
       // Its gradient joins that of z where the code's gradient is taken.
       report("kl", code().kl, encoding().head.rows);
       break;
+    case Loss::importance:
+      weigh_samples();
+      break;
     case Loss::reconstruction: {
       const Value& parameters = output(reconstruction());
       const float* nll = architecture_.decoder().loss(
@@ -136,6 +162,7 @@ void BatchPass::add_all(bool has_labels) {
   if (a.has(Part::classifier) && has_labels) add(Loss::classification);
   if (a.has(Part::discriminator)) add(Loss::discrimination);
   if (a.encoder().bottleneck() == Bottleneck::deterministic) add(Loss::sparsity);
+  if (config_.objective == "iwae") return add(Loss::importance);
   if (a.has(Part::decoder)) add(Loss::reconstruction);
   if (a.encoder().gaussian()) add(Loss::divergence);
 }
@@ -169,6 +196,7 @@ std::vector<Metric> metrics_of(const std::vector<std::pair<std::string_view, dou
   std::vector<Metric> metrics;
   const auto add = [&](const char* name, double value) { metrics.push_back({name, value}); };
   const auto nll = mean("nll"), kl = mean("kl");
+  if (const auto iwae = mean("iwae")) add("iwae", *iwae);
   if (nll && kl) add("elbo", -*nll - *kl);
   if (nll) add("reconstruction", -*nll);
   if (kl) add("kl", *kl);

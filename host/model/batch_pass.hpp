@@ -43,8 +43,8 @@ class BatchPass {
   /// Records every quantity that the model has got, without gradients.
   void add_all(bool has_labels);
 
-  /// What the losses so far report, by name: nll, kl, l1, class_loss, correct, and of the
-  /// discriminator the real and generated rows' nll and probability.
+  /// What the losses so far report, by name: nll, kl, iwae (the bound), l1, class_loss, correct,
+  /// and of the discriminator the real and generated rows' nll and probability.
   const std::vector<ReportedTerm>& terms() const { return terms_; }
 
  private:
@@ -61,6 +61,7 @@ class BatchPass {
   std::vector<Value> generated();
   void discriminate();
   void deceive();
+  void weigh_samples();
   void report(std::string_view name, const float* values, const Rows& rows);
 
   const Architecture& architecture_;
@@ -79,8 +80,8 @@ struct Metric {
   double value = 0.0;
 };
 
-/// What people are told, from the means of terms: elbo, reconstruction and kl in nats per input,
-/// l1, class_loss, accuracy, gan_value = V(D, G), d_real and d_generated (mean D).
+/// What people are told, from the means of terms: iwae, elbo, reconstruction and kl in nats per
+/// input, l1, class_loss, accuracy, gan_value = V(D, G), d_real and d_generated (mean D).
 std::vector<Metric> metrics_of(const std::vector<std::pair<std::string_view, double>>& terms);
 
 }  // namespace elbo

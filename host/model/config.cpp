@@ -54,17 +54,26 @@ void parse(std::string_view key, std::string_view text, double& out) {
     reject_value(key, text, "a number");
 }
 
-void parse(std::string_view key, std::string_view text, std::vector<int64_t>& out) {
+constexpr const char* wanted_list(int64_t) {
+  return "whole numbers with commas between them, like 512,256";
+}
+constexpr const char* wanted_list(double) {
+  return "numbers with commas between them, like 0.5,20";
+}
+
+template <class Number>
+void parse(std::string_view key, std::string_view text, std::vector<Number>& out) {
   out.clear();
   while (!text.empty()) {
     const size_t comma = text.find(',');
-    int64_t item = 0;
+    Number item = 0;
     std::string_view word = text.substr(0, comma);
     while (!word.empty() && word.front() == ' ') word.remove_prefix(1);
     while (!word.empty() && word.back() == ' ') word.remove_suffix(1);
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), item);
-    if (error != std::errc{} || end != word.data() + word.size())
-      reject_value(key, text, "whole numbers with commas between them, like 512,256");
+    if (error != std::errc{} || end != word.data() + word.size() ||
+        !std::isfinite(static_cast<double>(item)))
+      reject_value(key, text, wanted_list(Number()));
     out.push_back(item);
     if (comma == std::string_view::npos) break;
     text.remove_prefix(comma + 1);
@@ -90,6 +99,13 @@ void assign(std::string_view key, const toml::node& node, double& out) {
   out = *node.value<double>();
   if (!std::isfinite(out)) reject_value(key, written(node), "a finite number");
 }
+void assign(std::string_view key, const toml::node& node, std::vector<double>& out) {
+  if (node.is_string()) return parse(key, **node.as_string(), out);
+  const toml::array* array = node.as_array();
+  if (array == nullptr) reject_value(key, written(node), "an array of numbers, like [0.5, 20]");
+  out.clear();
+  for (const toml::node& item : *array) assign(key, item, out.emplace_back());
+}
 void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& out) {
   if (node.is_string()) return parse(key, **node.as_string(), out);
   const toml::array* array = node.as_array();
@@ -110,9 +126,15 @@ void write(std::ostream& out, double value) {
   out << digits;
   if (digits.find_first_of(".en") == std::string_view::npos) out << ".0";
 }
-void write(std::ostream& out, const std::vector<int64_t>& value) {
+template <class Number>
+void write(std::ostream& out, const std::vector<Number>& values) {
   out << '[';
-  for (size_t i = 0; i < value.size(); ++i) out << (i == 0 ? "" : ", ") << value[i];
+  const char* separator = "";
+  for (const Number value : values) {
+    out << separator;
+    write(out, value);
+    separator = ", ";
+  }
   out << ']';
 }
 
@@ -146,6 +168,17 @@ void require_member_or_none(std::string_view key, const std::string& value) {
   std::vector<std::string> names = names_in(List::names);
   names.emplace_back("none");
   require_choice(key, value, names);
+}
+
+void require_milestones(const std::vector<double>& epochs) {
+  const bool ascending = std::ranges::is_sorted(epochs, std::ranges::less_equal{});
+  if (ascending && epochs.size() <= math::Milestones::kMost && (epochs.empty() || epochs[0] >= 0))
+    return;
+  std::ostringstream got;
+  write(got, epochs);
+  reject_value("learning-rate-milestones", got.str(),
+               "at most " + std::to_string(math::Milestones::kMost) +
+                   " numbers of epochs, each larger than the one before");
 }
 
 }  // namespace
@@ -227,7 +260,7 @@ void apply_toml_file(Config& config, const std::filesystem::path& path) {
 }
 
 void validate(const Config& c) {
-  constexpr double kMany = 1e9;
+  constexpr double kMany = 1e9, kSteps = 1e15;
   std::vector<std::string> recipe_names;
   for (const Recipe& recipe : recipes()) recipe_names.emplace_back(recipe.name);
   require_choice("recipe", c.recipe, recipe_names);
@@ -249,9 +282,16 @@ void validate(const Config& c) {
     require_range("discriminator-hidden", static_cast<double>(width), 1, 1e6,
                   "widths of at least 1");
   require_member<math::Activations>("discriminator-activation", c.discriminator_activation);
+  require_choice("objective", c.objective, {"elbo", "iwae"});
   require_range("reconstruction-weight", c.reconstruction_weight, 0, 1e6, "at least 0");
   require_range("beta", c.beta, 0, 1e6, "at least 0");
   require_range("kl-warmup-epochs", c.kl_warmup_epochs, 0, kMany, "at least 0");
+  require_range("kl-warmup-steps", static_cast<double>(c.kl_warmup_steps), 0, kSteps, "at least 0");
+  require_range("kl-cycles", static_cast<double>(c.kl_cycles), 0, kMany, "at least 0");
+  require_range("kl-cycle-rise", c.kl_cycle_rise, 0, 1, "between 0 and 1");
+  require_range("free-bits", c.free_bits, 0, 1e6, "at least 0");
+  require_range("kl-capacity", c.kl_capacity, 0, 1e6, "at least 0");
+  require_range("kl-capacity-epochs", c.kl_capacity_epochs, 0, kMany, "at least 0");
   require_range("code-l1", c.code_l1, 0, 1e6, "at least 0");
   require_range("classifier-weight", c.classifier_weight, 0, 1e6, "at least 0");
   require_range("adversarial-weight", c.adversarial_weight, 0, 1e6, "at least 0");
@@ -260,18 +300,21 @@ void validate(const Config& c) {
   require_range("discriminator-rate", c.discriminator_rate, 1e-6, 1e6, "more than 0");
   require_range("validation-fraction", c.validation_fraction, 0, std::nextafter(1.0, 0.0),
                 "at least 0 and less than 1");
+  require_choice("validation-split", c.validation_split, {"random", "last"});
   require_choice("dequantize", c.dequantize, {"uniform", "none"});
   require_choice("binarize", c.binarize, {"auto", "dynamic", "fixed", "none"});
   require_member<math::Corruptions>("corruption", c.corruption);
   require_range("corruption-level", c.corruption_level, 0, 1e3, "at least 0");
   require_range("epochs", static_cast<double>(c.epochs), 1, kMany, "at least 1");
-  require_range("steps", static_cast<double>(c.steps), 0, 1e15, "at least 0");
+  require_range("steps", static_cast<double>(c.steps), 0, kSteps, "at least 0");
   require_range("batch-size", static_cast<double>(c.batch_size), 1, 1e7, "at least 1");
   require_member<math::Optimizers>("optimizer", c.optimizer);
   require_range("learning-rate", c.learning_rate, std::numeric_limits<double>::min(), 1e6,
                 "more than 0, at most 1e6");
   require_member<math::Decays>("learning-rate-schedule", c.learning_rate_schedule);
   require_range("learning-rate-floor", c.learning_rate_floor, 1e-12, 1, "more than 0, at most 1");
+  require_milestones(c.learning_rate_milestones);
+  require_range("learning-rate-gamma", c.learning_rate_gamma, 1e-12, 1, "more than 0, at most 1");
   require_range("learning-rate-warmup-epochs", c.learning_rate_warmup_epochs, 0, kMany,
                 "at least 0");
   const double below_one = std::nextafter(1.0, 0.0);
@@ -281,6 +324,8 @@ void validate(const Config& c) {
   require_range("epsilon", c.epsilon, 0, 1e6, "at least 0");
   require_range("weight-decay", c.weight_decay, 0, 1e6, "at least 0");
   require_range("clip-norm", c.clip_norm, 0, 1e9, "at least 0");
+  require_range("second-moment-start", c.second_moment_start, 0, 1e6, "at least 0");
+  require_choice("loss-reduction", c.loss_reduction, {"mean", "sum"});
   require_choice("output-init", c.output_init, {"data", "zero"});
   require_range("early-stopping", static_cast<double>(c.early_stopping), 0, kMany, "at least 0");
   require_range("seed", static_cast<double>(c.seed), 0, 9.2e18, "at least 0");

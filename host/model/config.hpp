@@ -28,9 +28,16 @@ struct Config {
   std::vector<int64_t> discriminator_hidden = {512, 256};
   std::string discriminator_activation = "leaky-relu";
   // objective
+  std::string objective = "elbo";
   double reconstruction_weight = 1.0;
   double beta = 1.0;
   double kl_warmup_epochs = 0.0;
+  int64_t kl_warmup_steps = 0;
+  int64_t kl_cycles = 0;
+  double kl_cycle_rise = 0.5;
+  double free_bits = 0.0;
+  double kl_capacity = 0.0;
+  double kl_capacity_epochs = 0.0;
   double code_l1 = 0.0;
   double classifier_weight = 1.0;
   double adversarial_weight = 1.0;
@@ -40,6 +47,7 @@ struct Config {
   // data
   std::string dataset;
   double validation_fraction = 0.1;
+  std::string validation_split = "random";
   std::string dequantize = "uniform";
   std::string binarize = "auto";
   std::string corruption = "none";
@@ -53,13 +61,17 @@ struct Config {
   double learning_rate = 1e-3;
   std::string learning_rate_schedule = "constant";
   double learning_rate_floor = 0.01;
+  std::vector<double> learning_rate_milestones = {};
+  double learning_rate_gamma = 0.1;
   double learning_rate_warmup_epochs = 0.0;
   double momentum = 0.9;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
+  double second_moment_start = 0.0;
   double weight_decay = 0.0;
   double clip_norm = 0.0;
+  std::string loss_reduction = "mean";
   std::string output_init = "data";
   int64_t early_stopping = 0;
   int64_t seed = 1;
@@ -91,7 +103,7 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("mse-variance", c.mse_variance, "variance of likelihood mse");
   visit("posterior-variance", c.posterior_variance,
         "input: a function of x; shared: one per latent variable");
-  visit("samples", c.samples, "Monte Carlo samples of z per input");
+  visit("samples", c.samples, "samples of z per input: k");
   visit("classifier", c.classifier,
         "classifies z by the data set's labels: none, or the loss (`elbo list class-losses`)");
   visit("classifier-hidden", c.classifier_hidden, "widths of the classifier's hidden layers");
@@ -101,10 +113,24 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("discriminator-hidden", c.discriminator_hidden,
         "widths of the discriminator's hidden layers");
   visit("discriminator-activation", c.discriminator_activation, "activation of those layers");
+  visit("objective", c.objective,
+        "elbo: reconstruction - beta KL, its mean over the samples; iwae: log of the mean of the "
+        "samples' importance weights (Burda et al. 2016)");
   visit("reconstruction-weight", c.reconstruction_weight,
         "weight of -log p(x|z) in the training loss; 0: decode without reconstructing");
   visit("beta", c.beta, "weight of the KL divergence in the training loss");
   visit("kl-warmup-epochs", c.kl_warmup_epochs, "epochs over which beta grows from 0, linearly");
+  visit("kl-warmup-steps", c.kl_warmup_steps, "the same in steps");
+  visit("kl-cycles", c.kl_cycles,
+        "times that beta grows from 0 over the training (Fu et al. 2019); 0: no cycles");
+  visit("kl-cycle-rise", c.kl_cycle_rise, "the part of a cycle in which beta grows");
+  visit("free-bits", c.free_bits,
+        "nats of KL that each latent variable has free, in the mean over the batch (Kingma et al. "
+        "2016)");
+  visit("kl-capacity", c.kl_capacity,
+        "nats that the KL is held at: beta |KL - capacity| (Burgess et al. 2018); 0: plain KL");
+  visit("kl-capacity-epochs", c.kl_capacity_epochs,
+        "epochs over which the capacity grows from 0, linearly");
   visit("code-l1", c.code_l1, "weight of sum |z| in the training loss, for a deterministic code");
   visit("classifier-weight", c.classifier_weight, "weight of the classifier's loss");
   visit("adversarial-weight", c.adversarial_weight,
@@ -118,6 +144,8 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("dataset", c.dataset, "directory or file to train on, where not given as DATASET");
   visit("validation-fraction", c.validation_fraction,
         "part of train held out where there is no validation file; 0 trains on every row");
+  visit("validation-split", c.validation_split,
+        "which part that is: random, chosen by seed; last, the last rows");
   visit("dequantize", c.dequantize,
         "8-bit data under a Gaussian likelihood: uniform adds noise so that densities are honest, "
         "none takes x = v/255 as it is");
@@ -141,14 +169,21 @@ void for_each_setting(C& c, Visit&& visit) {
         "decay over the whole training (`elbo list schedules`)");
   visit("learning-rate-floor", c.learning_rate_floor,
         "what the schedule ends at, as a part of learning-rate");
+  visit("learning-rate-milestones", c.learning_rate_milestones,
+        "epochs, or parts of them, at which schedule multistep falls");
+  visit("learning-rate-gamma", c.learning_rate_gamma, "the factor by which it falls");
   visit("learning-rate-warmup-epochs", c.learning_rate_warmup_epochs,
         "epochs over which the learning rate grows from 0, linearly");
   visit("momentum", c.momentum, "of optimizer sgd");
   visit("beta1", c.beta1, "decay of Adam's first moment");
   visit("beta2", c.beta2, "decay of Adam's second moment");
-  visit("epsilon", c.epsilon, "Adam's epsilon");
-  visit("weight-decay", c.weight_decay, "added to the gradient (sgd, adam) or decoupled (adamw)");
+  visit("epsilon", c.epsilon, "Adam's and Adagrad's epsilon");
+  visit("second-moment-start", c.second_moment_start, "what Adam's second moment starts at");
+  visit("weight-decay", c.weight_decay,
+        "times the weights is added to the gradient; decoupled in adamw");
   visit("clip-norm", c.clip_norm, "largest 2-norm of the whole gradient; 0: no clipping");
+  visit("loss-reduction", c.loss_reduction,
+        "over a batch's inputs: mean, or sum, whose gradients are batch-size times as large");
   visit("output-init", c.output_init,
         "data: the decoder's output bias starts at the data's mean and variance; zero: at 0");
   visit("early-stopping", c.early_stopping,

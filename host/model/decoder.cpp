@@ -97,44 +97,49 @@ Value Decoder::mean(Recorder& recorder, const Value& output) const {
   return mean;
 }
 
-float* Decoder::loss(Recorder& recorder, const Value& x, const Value& output, float weight) const {
-  const Rows rows = output.rows;
-  const bool gradients = recorder.wants_gradient(output);
-  float* nll = recorder.tensor(rows, 1).f32();
-  const Value grad = gradients ? recorder.loss_gradient(output) : Value();
+LikelihoodTerms Decoder::terms(Recorder& recorder, const Value& x, const Value& output) const {
   const float* log_variance = nullptr;
-  float* grad_log_variance = nullptr;
-  switch (variance_role()) {
-    case math::VarianceRole::none:
-      break;
-    case math::VarianceRole::fixed:
-      log_variance = recorder.constants(1, mse_log_variance_);
-      break;
-    case math::VarianceRole::learned:
-      log_variance = recorder.weight(*log_variance_);
-      if (gradients && recorder.trains(*log_variance_))
-        grad_log_variance = recorder.tensor(rows, 1).f32();
-      break;
-  }
-  recorder.add(LikelihoodTerms{.likelihood = likelihood_,
-                               .gradients = gradients,
-                               .weight = weight,
-                               .inputs = x.rows,
-                               .samples = rows.per_input,
-                               .columns = dim_,
-                               .x = x.f32(),
-                               .output = output.f32(),
-                               .log_variance = log_variance,
-                               .nll = nll,
-                               .grad_log_variance = grad_log_variance,
-                               .grad_output = grad.bf16()});
-  if (grad_log_variance != nullptr)
+  if (variance_role() == math::VarianceRole::fixed)
+    log_variance = recorder.constants(1, mse_log_variance_);
+  else if (log_variance_)
+    log_variance = recorder.weight(*log_variance_);
+  return {.likelihood = likelihood_,
+          .gradients = false,
+          .inputs = x.rows,
+          .samples = output.rows.per_input,
+          .columns = dim_,
+          .x = x.f32(),
+          .output = output.f32(),
+          .log_variance = log_variance,
+          .nll = recorder.tensor(output.rows, 1).f32()};
+}
+
+float* Decoder::nll(Recorder& recorder, const Value& x, const Value& output) const {
+  const LikelihoodTerms op = terms(recorder, x, output);
+  recorder.add(op);
+  return op.nll;
+}
+
+float* Decoder::loss(Recorder& recorder, const Value& x, const Value& output, float weight,
+                     const float* row_weight) const {
+  if (!recorder.wants_gradient(output)) return nll(recorder, x, output);
+  const Rows rows = output.rows;
+  const Value grad = recorder.loss_gradient(output);
+  LikelihoodTerms op = terms(recorder, x, output);
+  op.gradients = true;
+  op.weight = weight;
+  op.row_weight = row_weight;
+  op.grad_output = grad.bf16();
+  if (log_variance_ && recorder.trains(*log_variance_))
+    op.grad_log_variance = recorder.tensor(rows, 1).f32();
+  recorder.add(op);
+  if (op.grad_log_variance != nullptr)
     recorder.add(ColumnSum{.rows = rows,
                            .columns = 1,
-                           .x = grad_log_variance,
+                           .x = op.grad_log_variance,
                            .out = recorder.gradient(*log_variance_)});
-  if (gradients) recorder.add_gradient(output, grad);
-  return nll;
+  recorder.add_gradient(output, grad);
+  return op.nll;
 }
 
 }  // namespace elbo

@@ -29,10 +29,16 @@ class Decoder {
   /// E[x | z] of every row; has to be asked for before the loss.
   Value mean(Recorder& recorder, const Value& output) const;
   /// -log p(x | z) of every row, in nats, x one row per input. Where a gradient is wanted, that of
-  /// weight * its mean is added to output, whose memory it takes.
-  float* loss(Recorder& recorder, const Value& x, const Value& output, float weight) const;
+  /// weight * the mean of row_weight * it is added to output, whose memory it takes; without
+  /// row_weight [rows] all rows weigh 1.
+  float* loss(Recorder& recorder, const Value& x, const Value& output, float weight,
+              const float* row_weight = nullptr) const;
+  /// -log p(x | z) of every row without a gradient.
+  float* nll(Recorder& recorder, const Value& x, const Value& output) const;
 
  private:
+  /// Of the loss, without gradients.
+  LikelihoodTerms terms(Recorder& recorder, const Value& x, const Value& output) const;
   math::VarianceRole variance_role() const;
 
   int32_t dim_;

@@ -17,6 +17,9 @@ Bottleneck bottleneck_of(const Config& config) {
 
 Encoder::Encoder(ParameterLayout& layout, const Config& config, int32_t dim)
     : bottleneck_(bottleneck_of(config)),
+      importance_weighted_(config.objective == "iwae"),
+      capacity_(config.kl_capacity > 0.0),
+      free_bits_(static_cast<float>(config.free_bits)),
       network_(layout, "encoder", dim, config.hidden, activation_of(config.activation)),
       latent_(bottleneck_ == Bottleneck::none ? network_.out()
                                               : static_cast<int32_t>(config.latent_dim)) {
@@ -50,36 +53,54 @@ Encoder::Encoding Encoder::encode(Recorder& recorder, const Value& x) const {
 
 Encoder::Code Encoder::sample(Recorder& recorder, const Encoding& encoding,
                               const EpsilonSource& epsilon, int32_t samples) const {
-  if (!gaussian()) return {encoding.head, nullptr};
+  if (!gaussian()) return {encoding.head};
   const Rows inputs = encoding.head.rows;
   Code code;
   code.z =
       recorder.tensor({inputs.state, inputs.inputs, samples}, latent_, recorder.factor_format());
   code.kl = recorder.tensor(inputs, 1).f32();
+  if (importance_weighted_) {
+    code.log_ratio = recorder.tensor(code.z.rows, 1).f32();
+    code.importance = recorder.tensor(code.z.rows, 1).f32();
+  }
   recorder.add(LatentForward{.inputs = inputs,
                              .samples = samples,
                              .latent = latent_,
                              .posterior = encoding.posterior,
                              .epsilon = epsilon,
                              .z = code.z.data,
-                             .kl = code.kl});
-  const Value z = code.z;
+                             .kl = code.kl,
+                             .log_ratio = code.log_ratio});
   recorder.on_tape(code.z, {encoding.head}, {log_variance_.value_or(-1)},
-                   [this, &recorder, encoding, epsilon, z](const Value& grad_z) {
-                     backward(recorder, encoding, epsilon, z, grad_z);
+                   [this, &recorder, encoding, epsilon, code](const Value& grad_z) {
+                     backward(recorder, encoding, epsilon, code, grad_z);
                    });
   return code;
 }
 
+const float* Encoder::kl_weights(Recorder& recorder, const Encoding& encoding) const {
+  if (free_bits_ == 0.0f && !capacity_) return nullptr;
+  float* weight = recorder.floats(latent_);
+  recorder.add(KlWeights{.inputs = encoding.head.rows,
+                         .latent = latent_,
+                         .posterior = encoding.posterior,
+                         .free_bits = free_bits_,
+                         .capacity = capacity_,
+                         .weight = weight});
+  return weight;
+}
+
 void Encoder::backward(Recorder& recorder, const Encoding& encoding, const EpsilonSource& epsilon,
-                       const Value& z, const Value& grad_z) const {
+                       const Code& code, const Value& grad_z) const {
   const Value& head = encoding.head;
   const Value grad_head = recorder.tensor(head.rows, head.columns, recorder.factor_format());
   LatentBackward op{.inputs = head.rows,
-                    .samples = z.rows.per_input,
+                    .samples = code.z.rows.per_input,
                     .latent = latent_,
                     .posterior = encoding.posterior,
                     .epsilon = epsilon,
+                    .kl_weight = kl_weights(recorder, encoding),
+                    .importance = code.importance,
                     .grad_z = grad_z.f32(),
                     .grad_mu = grad_head.data,
                     .grad_logvar = grad_head.data.from(latent_),

@@ -39,8 +39,12 @@ class Encoder {
     PosteriorView posterior;  // of a Gaussian bottleneck
   };
   struct Code {
-    Value z;              // [inputs * samples, latent]
-    float* kl = nullptr;  // [inputs], of a Gaussian bottleneck
+    Value z;  // [inputs * samples, latent]
+    // Of a Gaussian bottleneck:
+    float* kl = nullptr;  // [inputs]
+    float* log_ratio =
+        nullptr;  // [inputs * samples], log p(z) - log q(z|x), if importance-weighted
+    float* importance = nullptr;  // [inputs * samples], for the loss to leave its weights in
   };
   Encoding encode(Recorder& recorder, const Value& x) const;
   /// z: `samples` draws from a Gaussian posterior; what it is otherwise.
@@ -59,9 +63,13 @@ class Encoder {
  private:
   bool shares_variance() const { return log_variance_.has_value(); }
   void backward(Recorder& recorder, const Encoding& encoding, const EpsilonSource& epsilon,
-                const Value& z, const Value& grad_z) const;
+                const Code& code, const Value& grad_z) const;
+  /// The weights of the dimensions' KL; null where each of them is beta.
+  const float* kl_weights(Recorder& recorder, const Encoding& encoding) const;
 
   Bottleneck bottleneck_;
+  bool importance_weighted_, capacity_;
+  float free_bits_;
   Network network_;
   int32_t latent_;
   std::optional<Dense> head_;

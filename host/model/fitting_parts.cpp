@@ -49,6 +49,48 @@ void require_fitting_parts(const Config& c) {
   refuse_if(c.kl_warmup_epochs > 0.0 && !gaussian, "kl-warmup-epochs " + number(c.kl_warmup_epochs),
             bottleneck,
             "there is no KL term to warm up; use bottleneck gaussian, or kl-warmup-epochs 0");
+  const auto wants_kl = [&](double value, const std::string& name) {
+    const std::string setting = name + " " + number(value);
+    refuse_if(value > 0.0 && !gaussian, setting, bottleneck,
+              "there is no KL term; use bottleneck gaussian, or " + name + " 0");
+  };
+  wants_kl(static_cast<double>(c.kl_warmup_steps), "kl-warmup-steps");
+  wants_kl(static_cast<double>(c.kl_cycles), "kl-cycles");
+  wants_kl(c.free_bits, "free-bits");
+  wants_kl(c.kl_capacity, "kl-capacity");
+  const bool steps = c.kl_warmup_steps > 0;
+  const std::string warmup = steps ? "kl-warmup-steps " + std::to_string(c.kl_warmup_steps)
+                                   : "kl-warmup-epochs " + number(c.kl_warmup_epochs);
+  refuse_if(steps && c.kl_warmup_epochs > 0.0, warmup,
+            "kl-warmup-epochs " + number(c.kl_warmup_epochs), "use one of them");
+  refuse_if(c.kl_cycles > 0 && (steps || c.kl_warmup_epochs > 0.0),
+            "kl-cycles " + std::to_string(c.kl_cycles), warmup,
+            "each cycle is a warm-up of its own; use kl-cycle-rise for its length");
+  refuse_if(c.kl_capacity > 0.0 && c.free_bits > 0.0, "kl-capacity " + number(c.kl_capacity),
+            "free-bits " + number(c.free_bits), "both say what KL costs nothing; use one of them");
+  refuse_if(c.kl_capacity_epochs > 0.0 && c.kl_capacity == 0.0,
+            "kl-capacity-epochs " + number(c.kl_capacity_epochs), "kl-capacity 0",
+            "there is no capacity to grow; use kl-capacity for where it ends");
+  if (c.objective == "iwae") {
+    const std::string iwae = "objective iwae";
+    refuse_if(!gaussian, iwae, bottleneck,
+              "its weights want q(z|x); use bottleneck gaussian, or objective elbo");
+    const char* advice = "its bound has no KL term of its own; use beta, or objective elbo";
+    refuse_if(c.free_bits > 0.0, iwae, "free-bits " + number(c.free_bits), advice);
+    refuse_if(c.kl_capacity > 0.0, iwae, "kl-capacity " + number(c.kl_capacity), advice);
+    refuse_if(c.reconstruction_weight != 1.0, iwae,
+              "reconstruction-weight " + number(c.reconstruction_weight),
+              "a bound on log p(x) has the likelihood once; use reconstruction-weight 1");
+  }
+  const bool multistep = c.learning_rate_schedule == "multistep";
+  refuse_if(
+      multistep == c.learning_rate_milestones.empty(),
+      "learning-rate-schedule " + c.learning_rate_schedule,
+      multistep ? "no learning-rate-milestones" : "learning-rate-milestones",
+      multistep ? "give it the epochs at which it falls" : "use learning-rate-schedule multistep");
+  refuse_if(c.second_moment_start > 0.0 && !c.optimizer.starts_with("adam"),
+            "second-moment-start " + number(c.second_moment_start), "optimizer " + c.optimizer,
+            "it has no second moment; use an adam, or second-moment-start 0");
   refuse_if(c.noise == "curand" && !gaussian, "noise curand", bottleneck,
             "no code is drawn; use noise philox, or bottleneck gaussian");
   const bool probability = c.corruption != "none" && c.corruption != "gaussian";

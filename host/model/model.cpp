@@ -7,6 +7,12 @@
 #include "kernels/core/error.hpp"
 
 namespace elbo {
+DatasetOptions dataset_options(const Config& config) {
+  return {.validation_fraction = config.validation_fraction,
+          .validation_last = config.validation_split == "last",
+          .seed = static_cast<uint64_t>(config.seed)};
+}
+
 DataView data_view(const Config& config, DType dtype) {
   std::string binarize = config.binarize;
   if (binarize == "auto") binarize = wants_unit_interval(config) ? "dynamic" : "none";
@@ -74,6 +80,12 @@ Precision precision_on(const Config& config, DeviceKind device) {
 }
 
 Precision Model::precision() const { return precision_on(config, device->kind()); }
+
+void Model::require(Part part) const {
+  if (architecture.has(part)) return;
+  throw ConfigError("recipe " + config.recipe + ": this model has no " +
+                    std::string(kPartNames[static_cast<size_t>(part)]));
+}
 
 DataView Model::view() const { return data_view(config, data.dtype); }
 

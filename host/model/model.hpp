@@ -40,8 +40,14 @@ struct Model {
   /// reads.
   Value view_batch(GatherBatch& gather, Recorder& recorder, const Value& x, Inputs inputs) const;
 
+  /// Throws ConfigError where the model has no such part.
+  void require(Part part) const;
+
   void set_weights(std::span<const float> weights) { arena.set_weights(weights); }
 };
+
+/// How the settings divide a data set.
+DatasetOptions dataset_options(const Config& config);
 
 /// The view of stored values that the settings ask for. Throws ConfigError where they conflict.
 DataView data_view(const Config& config, DType dtype);

@@ -5,8 +5,9 @@
 namespace elbo {
 namespace {
 
-constexpr std::array<std::string_view, 6> kLossNames = {
-    "classification", "discrimination", "adversarial", "sparsity", "reconstruction", "divergence"};
+constexpr std::array<std::string_view, 7> kLossNames = {
+    "classification", "discrimination", "adversarial",        "sparsity",
+    "reconstruction", "divergence",     "importance-weighted"};
 
 }  // namespace
 
@@ -19,8 +20,12 @@ std::vector<Phase> phases_of(const Config& config) {
   if (config.classifier != "none") model.losses.push_back(Loss::classification);
   if (generates) model.losses.push_back(Loss::adversarial);
   if (config.code_l1 > 0.0) model.losses.push_back(Loss::sparsity);
-  if (decodes && config.reconstruction_weight > 0.0) model.losses.push_back(Loss::reconstruction);
-  if (config.bottleneck == "gaussian") model.losses.push_back(Loss::divergence);
+  if (config.objective == "iwae") {
+    model.losses.push_back(Loss::importance);
+  } else {
+    if (decodes && config.reconstruction_weight > 0.0) model.losses.push_back(Loss::reconstruction);
+    if (config.bottleneck == "gaussian") model.losses.push_back(Loss::divergence);
+  }
   if (decodes) model.parts.push_back(Part::decoder);
   if (config.classifier != "none") model.parts.push_back(Part::classifier);
   if (!adversarial) return {model};

@@ -19,7 +19,8 @@ enum class Loss {
   adversarial,     // adversarial-weight * the generator's
   sparsity,        // code-l1 * sum |z|
   reconstruction,  // -reconstruction-weight * log p(x|z)
-  divergence,      // beta * KL(q(z|x) || N(0, I))
+  divergence,      // beta * KL(q(z|x) || N(0, I)), or what free bits or a capacity make of it
+  importance,      // -log of the mean of the samples' importance weights
 };
 
 struct Phase {

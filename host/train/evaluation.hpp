@@ -8,6 +8,9 @@
 
 namespace elbo {
 
+/// A latent is active where Var_x[mu(x)] is more than this (Burda et al. 2016, section 5.2).
+inline constexpr double kActiveVariance = 0.01;
+
 /// A mean over rows, in nats, and the same as the length of a code in bits per dimension of the
 /// stored values. Reads as its value.
 struct Estimate {
@@ -26,12 +29,13 @@ struct Evaluation {
   static constexpr double kNone = Estimate::kNone;
 
   int64_t count = 0;               // rows
+  Estimate iwae;                   // E log 1/k sum of the samples' importance weights
   Estimate elbo;                   // reconstruction - kl
   Estimate reconstruction;         // E_q log p(x|z), one Monte Carlo draw per sample
   Estimate kl;                     // KL(q(z|x) || N(0, I))
   Estimate nll;                    // -log p(x), importance-sampled: an upper bound
   int64_t importance_samples = 0;  // of each row, that nll is made of
-  int64_t active_units = 0;        // latents with Var_x[mu(x)] > 0.01 (Burda et al. 2016)
+  int64_t active_units = 0;        // latents with Var_x[mu(x)] > kActiveVariance
   /// Where targets of likelihood bernoulli are grey: their entropy in nats. No -reconstruction,
   /// -elbo or nll can be below, for they are cross-entropies then, not likelihoods.
   double cross_entropy_floor = kNone;
@@ -46,7 +50,7 @@ struct Evaluation {
   double d_real = kNone;      // E D(real)
   double d_generated = kNone;  // E D(generated)
   /// What selects a training's best checkpoint: minus the training loss with beta 1, without the
-  /// adversarial terms. NaN where nothing remains.
+  /// adversarial terms, free bits and capacity. NaN where nothing remains.
   double score = kNone;
 };
 
@@ -58,6 +62,7 @@ enum class Measure { code_length, log_likelihood, divergence };
 /// a value in bits.
 template <class E, class Visit>
 void for_each_estimate(E& e, Visit&& visit) {
+  visit("iwae", e.iwae, Measure::log_likelihood);
   visit("elbo", e.elbo, Measure::log_likelihood);
   visit("reconstruction", e.reconstruction, Measure::log_likelihood);
   visit("kl", e.kl, Measure::divergence);

@@ -14,8 +14,6 @@ namespace {
 // then compares weights, not draws.
 constexpr uint64_t kEvaluationStep = uint64_t{1} << 55;
 
-constexpr double kActiveVariance = 0.01;
-
 /// Rows at a time: few enough that all samples of them fit caches and memory.
 int32_t batch_rows_for(int64_t asked, int64_t rows, int64_t samples) {
   constexpr int64_t kMostInputs = 256, kMostCodes = 4096;
@@ -102,40 +100,6 @@ StepTerm record_distance(Recorder& recorder, const Value& x, const Value& y) {
   return {distance, y.rows.per_input};
 }
 
-void require_part(const Model& model, Part part) {
-  if (model.architecture.has(part)) return;
-  throw ConfigError("recipe " + model.config.recipe + ": this model has no " +
-                    std::string(kPartNames[static_cast<size_t>(part)]));
-}
-
-/// What `record` makes of rows [count, columns], some at a time.
-template <class Record>
-std::vector<float> run_rows(const Model& model, std::span<const float> rows, int32_t columns,
-                            Record&& record) {
-  constexpr int64_t kBatchRows = 256;
-  const int64_t count = static_cast<int64_t>(rows.size()) / columns;
-  std::vector<float> results;
-  if (count == 0) return results;
-  Buffer<StepState> state(model.device, 1, "a batch's state");
-  Recorder recorder(model.device, model.arena);
-  const Value in = recorder.tensor(
-      {state.data(), static_cast<int32_t>(std::min(kBatchRows, count)), 1}, columns);
-  const Value out = record(recorder, in);
-  const std::unique_ptr<Executable> executable = model.device->prepare(recorder.program());
-  for (int64_t first = 0; first < count; first += kBatchRows) {
-    StepState batch;
-    batch.rows = static_cast<int32_t>(std::min(kBatchRows, count - first));
-    state.upload({&batch, 1});
-    const auto part = rows.subspan(static_cast<size_t>(first * columns),
-                                   static_cast<size_t>(batch.rows * columns));
-    model.device->upload(in.f32(), part.data(), part.size_bytes());
-    executable->run();
-    const auto values = download(model, out.f32(), static_cast<int64_t>(batch.rows) * out.columns);
-    results.insert(results.end(), values.begin(), values.end());
-  }
-  return results;
-}
-
 double zero_part(const float* code, int32_t latent) {
   return static_cast<double>(std::count(code, code + latent, 0.0f)) / latent;
 }
@@ -203,6 +167,9 @@ Evaluator::Pass Evaluator::record(Purpose purpose) {
       break;
     case Purpose::reconstruct:
       pass.output = batch.mean();
+      break;
+    case Purpose::decode:
+      pass.output = architecture.decoder().decode(recorder, batch.code().z);
       break;
     case Purpose::classify:
       pass.output = architecture.classifier().logits(recorder, batch.code().z);
@@ -327,9 +294,12 @@ Evaluation Evaluator::evaluate(const ImportanceSampling& importance) {
     return std::isnan(value) || weight == 0.0 ? 0.0 : weight * value;
   };
   const bool reconstructs = config.reconstruction_weight > 0.0 && !std::isnan(e.reconstruction);
-  if (reconstructs || !std::isnan(e.class_loss))
-    e.score = part(config.reconstruction_weight, e.reconstruction) - part(1.0, e.kl) -
-              part(config.code_l1, e.l1) - part(config.classifier_weight, e.class_loss);
+  if (reconstructs || !std::isnan(e.class_loss)) {
+    const double evidence =
+        std::isnan(e.iwae) ? part(config.reconstruction_weight, e.reconstruction) - part(1.0, e.kl)
+                           : e.iwae;
+    e.score = evidence - part(config.code_l1, e.l1) - part(config.classifier_weight, e.class_loss);
+  }
   return e;
 }
 
@@ -362,7 +332,7 @@ std::vector<float> Evaluator::encode(bool log_variances) {
 }
 
 Evaluator::Reconstructions Evaluator::reconstruct(int64_t rows) {
-  require_part(model_, Part::decoder);
+  model_.require(Part::decoder);
   const Pass& pass = this->pass(Purpose::reconstruct);
   Reconstructions result;
   for_each_batch(std::min<int64_t>(rows, rows_->count()), [&](uint32_t, int batch) {
@@ -379,8 +349,17 @@ Evaluator::Reconstructions Evaluator::reconstruct(int64_t rows) {
   return result;
 }
 
+void Evaluator::decode_rows(const std::function<void(std::span<const float> outputs)>& use) {
+  model_.require(Part::decoder);
+  const Pass& pass = this->pass(Purpose::decode);
+  for_each_batch(rows_->count(), [&](uint32_t, int rows) {
+    pass.executable->run();
+    use(download(model_, pass.output.f32(), static_cast<int64_t>(rows) * pass.output.columns));
+  });
+}
+
 std::vector<float> Evaluator::classify() {
-  require_part(model_, Part::classifier);
+  model_.require(Part::classifier);
   const Pass& pass = this->pass(Purpose::classify);
   const auto classes = static_cast<size_t>(model_.data.classes);
   std::vector<float> probabilities;
@@ -398,50 +377,6 @@ std::vector<float> Evaluator::classify() {
     probabilities.insert(probabilities.end(), logits.begin(), logits.end());
   });
   return probabilities;
-}
-
-std::vector<float> decode(const Model& model, std::span<const float> z) {
-  require_part(model, Part::decoder);
-  const Decoder& decoder = model.architecture.decoder();
-  return run_rows(model, z, model.architecture.latent(),
-                  [&](Recorder& recorder, const Value& code) {
-                    return decoder.mean(recorder, decoder.decode(recorder, code));
-                  });
-}
-
-std::vector<float> discriminate(const Model& model, std::span<const float> rows) {
-  require_part(model, Part::discriminator);
-  const Architecture& architecture = model.architecture;
-  const bool codes = architecture.judged() == Judged::code;
-  return run_rows(model, rows, codes ? architecture.latent() : architecture.dim(),
-                  [&](Recorder& recorder, const Value& row) {
-                    return architecture.discriminator().probability(recorder, row);
-                  });
-}
-
-bool has_prior(const Config& config) {
-  return config.likelihood != "none" &&
-         (config.bottleneck == "gaussian" || config.discriminator == "code" ||
-          (config.discriminator == "data" && config.judged != "reconstructions"));
-}
-
-std::vector<float> sample(const Model& model, int64_t count, uint64_t seed) {
-  require_part(model, Part::decoder);
-  if (!has_prior(model.config))
-    throw ConfigError("sample: with bottleneck " + model.config.bottleneck + " and discriminator " +
-                      model.config.discriminator +
-                      " nothing makes codes look like a prior; want bottleneck gaussian or "
-                      "discriminator code");
-  const int64_t numbers = count * model.architecture.latent();
-  Buffer<float> z(model.device, static_cast<size_t>(numbers), "samples of the prior");
-  if (numbers > 0)
-    model.device->run(
-        {RandomFill{.distribution = Distribution::normal,
-                    .seed = seed,
-                    .subsequence = math::noise_subsequence(math::NoiseStream::prior, 0),
-                    .count = numbers,
-                    .out = z.data()}});
-  return decode(model, z.download());
 }
 
 }  // namespace elbo

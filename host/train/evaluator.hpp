@@ -1,5 +1,5 @@
 // What a model makes of data: its evidence lower bound and the other quantities it has, codes,
-// reconstructions, classes and samples.
+// reconstructions and classes.
 //
 // All of it is a function of weights, data and seed alone: noise is addressed by the row of the
 // data set, so batch size, threads and device change results by rounding at most.
@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <span>
 
 #include "host/model/batch_pass.hpp"
 #include "host/model/model.hpp"
@@ -45,6 +46,11 @@ class Evaluator {
   /// no decoder.
   Reconstructions reconstruct(int64_t rows);
 
+  /// Calls `use` with the decoder's outputs at z = mu(x), the likelihood's parameters [rows,
+  /// parameters * dim], for all rows of the split in order, a batch at a time. Throws ConfigError
+  /// where there is no decoder.
+  void decode_rows(const std::function<void(std::span<const float> outputs)>& use);
+
   /// The classifier's probabilities [count, classes]. Throws ConfigError where there is none.
   std::vector<float> classify();
 
@@ -54,10 +60,10 @@ class Evaluator {
     std::unique_ptr<Executable> executable;
     Value x, input;
     PosteriorView code;
-    Value output;  // means, or logits
+    Value output;  // means, likelihood parameters, or logits
     std::vector<ReportedTerm> terms;
   };
-  enum class Purpose { evaluate, likelihood, encode, reconstruct, classify };
+  enum class Purpose { evaluate, likelihood, encode, reconstruct, decode, classify };
   Pass& pass(Purpose purpose);
   Pass record(Purpose purpose);
   void for_each_batch(int64_t rows, const std::function<void(uint32_t first, int rows)>& use);
@@ -74,20 +80,5 @@ class Evaluator {
   std::vector<Buffer<float>> buffers_;
   std::map<Purpose, Pass> passes_;  // recorded when first needed
 };
-
-/// E[x | z] for codes z [count, latent]: [count, dim]. Throws ConfigError where there is no
-/// decoder.
-std::vector<float> decode(const Model& model, std::span<const float> z);
-
-/// E[x | z] for `count` draws z from the prior, by `seed`: [count, dim].
-/// Throws ConfigError where the model has no prior to draw from.
-std::vector<float> sample(const Model& model, int64_t count, uint64_t seed);
-
-/// Whether training has made draws from N(0, I) codes of this model.
-bool has_prior(const Config& config);
-
-/// D of rows [count, dim], or of codes [count, latent] where those are what is judged: [count].
-/// Throws ConfigError where there is no discriminator.
-std::vector<float> discriminate(const Model& model, std::span<const float> rows);
 
 }  // namespace elbo

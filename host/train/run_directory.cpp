@@ -8,6 +8,7 @@
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/png.hpp"
+#include "host/train/generation.hpp"
 
 namespace elbo {
 namespace {

@@ -88,6 +88,9 @@ Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
   if (settings.output_init == "data") statistics = viewed_statistics(model_, train);
   model_.set_weights(
       model_.architecture.initial_weights(seed, statistics ? &*statistics : nullptr));
+  if (settings.second_moment_start > 0.0)
+    model_.arena.second_moments.upload(std::vector<float>(
+        model_.arena.second_moments.size(), static_cast<float>(settings.second_moment_start)));
   const bool curand = settings.noise == "curand";
   const StepPlan plan = step_plan(settings, train.size());
   pass_ = std::make_unique<TrainingPass>(

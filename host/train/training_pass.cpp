@@ -88,6 +88,7 @@ void TrainingPass::add_update(Recorder& recorder, Model& model, ParameterRange r
                    .epsilon = static_cast<float>(config.epsilon),
                    .weight_decay = static_cast<float>(config.weight_decay)},
       .rate = static_cast<float>(rate),
+      .summed = config.loss_reduction == "sum",
       .state = state_.data(),
       .count = range.size(),
       .weight = arena.weights.data() + range.begin,
@@ -156,7 +157,18 @@ StepPlan step_plan(const Config& config, int64_t rows) {
                         .total_steps = total_steps(config, rows),
                         .floor = config.learning_rate_floor,
                         .decay = {math::Decays::find(config.learning_rate_schedule)}};
-  plan.beta = {.base = config.beta, .warmup_steps = steps(config.kl_warmup_epochs)};
+  for (const double epochs : config.learning_rate_milestones)
+    plan.learning_rate.milestones.steps[plan.learning_rate.milestones.count++] = steps(epochs);
+  plan.learning_rate.gamma = config.learning_rate_gamma;
+  plan.beta = {.base = config.beta,
+               .warmup_steps =
+                   steps(config.kl_warmup_epochs) + static_cast<uint64_t>(config.kl_warmup_steps)};
+  if (const auto cycles = static_cast<uint64_t>(config.kl_cycles); cycles > 0) {
+    plan.beta.cycle_steps = (total_steps(config, rows) + cycles - 1) / cycles;
+    plan.beta.warmup_steps = static_cast<uint64_t>(
+        std::llround(config.kl_cycle_rise * static_cast<double>(plan.beta.cycle_steps)));
+  }
+  plan.capacity = {.base = config.kl_capacity, .warmup_steps = steps(config.kl_capacity_epochs)};
   // As the update rule has them: a correction for 0.999 does not fit a decay of float(0.999).
   plan.beta1 = static_cast<float>(config.beta1);
   plan.beta2 = static_cast<float>(config.beta2);

@@ -8,9 +8,12 @@
 #pragma once
 
 #include "host/analysis/analysis.hpp"
+#include "host/analysis/analysis_files.hpp"
+#include "host/analysis/analysis_json.hpp"
 #include "host/analysis/discrete.hpp"
 #include "host/analysis/gaussian.hpp"
 #include "host/data/dataset.hpp"
 #include "host/model/recipe.hpp"
+#include "host/train/generation.hpp"
 #include "host/train/run_directory.hpp"
 #include "host/train/trainer.hpp"

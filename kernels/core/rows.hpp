@@ -17,6 +17,7 @@ struct StepState {
   int32_t rows = 0;        // rows in the batch
   float learning_rate = 0.0f;
   float beta = 1.0f;         // weight of the KL term
+  float capacity = 0.0f;     // nats that KlWeights holds the KL term at
   float correction1 = 1.0f;  // math::OptimizerStep's
   float correction2 = 1.0f;
   /// The number of the first of the samples that latent ops draw for each input: where more are

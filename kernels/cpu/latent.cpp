@@ -67,39 +67,98 @@ void run(const LatentForward& op, int task) {
   }
 }
 
+int tasks(const KlWeights&) { return 1; }
+
+void run(const KlWeights& op, int) {
+  const StepState& state = *op.inputs.state;
+  alignas(64) double sum[kNoiseColumns];
+  double total = 0.0;
+  for (int first = 0; first < op.latent; first += kNoiseColumns) {
+    const int columns = std::min(kNoiseColumns, op.latent - first);
+    std::fill(sum, sum + columns, 0.0);
+    for (int64_t b = 0; b < op.inputs.active(); ++b) {
+      const float* mu = op.posterior.mu + b * op.posterior.mu_stride + first;
+      const float* logvar = op.posterior.logvar + b * op.posterior.logvar_stride + first;
+#pragma omp simd
+      for (int c = 0; c < columns; ++c) sum[c] += math::gaussian_kl(mu[c], logvar[c]);
+    }
+    for (int c = 0; c < columns; ++c) {
+      const double kl = sum[c] / state.rows;
+      total += kl;
+      op.weight[first + c] = math::free_bits_weight(kl, op.free_bits, state.beta);
+    }
+  }
+  if (op.capacity)
+    std::fill(op.weight, op.weight + op.latent,
+              math::capacity_weight(total, state.capacity, state.beta));
+}
+
+namespace {
+
+/// One input's gradient; kImportance: op.importance is there.
+template <bool kImportance>
+void backward_of_input(const LatentBackward& op, int64_t b) {
+  const StepState& state = *op.inputs.state;
+  const float beta = state.beta / static_cast<float>(state.rows);
+  const float* mu = op.posterior.mu + b * op.posterior.mu_stride;
+  const float* logvar = op.posterior.logvar + b * op.posterior.logvar_stride;
+  float* grad_mu = op.grad_mu.f32() + b * op.grad_mu_stride;
+  float* grad_logvar = op.grad_logvar.f32() + b * op.grad_logvar_stride;
+  alignas(64) float block[kNoiseColumns], deviation[kNoiseColumns], kl_weight[kNoiseColumns];
+  alignas(64) float grad_z[kNoiseColumns], grad_z_epsilon[kNoiseColumns];
+  for (int first = 0; first < op.latent; first += kNoiseColumns) {
+    const int columns = std::min(kNoiseColumns, op.latent - first);
+    std::fill(grad_z, grad_z + columns, 0.0f);
+    std::fill(grad_z_epsilon, grad_z_epsilon + columns, 0.0f);
+    if constexpr (kImportance) {
+#pragma omp simd
+      for (int c = 0; c < columns; ++c) deviation[c] = math::posterior_deviation(logvar[first + c]);
+    }
+    for (int l = 0; l < op.samples; ++l) {
+      const int64_t row = b * op.samples + l;
+      const float* eps = epsilon(op, b, l, first, columns, block);
+      const float* given = op.grad_z + row * op.latent + first;
+      float weight = 0.0f;
+      if constexpr (kImportance)
+        weight = beta * op.importance[row] / static_cast<float>(op.samples);
+#pragma omp simd
+      for (int c = 0; c < columns; ++c) {
+        float grad = given[c];
+        if constexpr (kImportance) {
+          const float z = math::fma(deviation[c], eps[c], mu[first + c]);
+          grad += math::importance_gradient_z(z, weight);
+        }
+        grad_z[c] += grad;
+        grad_z_epsilon[c] = math::fma(grad, eps[c], grad_z_epsilon[c]);
+      }
+    }
+    for (int c = 0; c < columns; ++c)
+      kl_weight[c] =
+          op.kl_weight == nullptr ? beta : op.kl_weight[first + c] / static_cast<float>(state.rows);
+#pragma omp simd
+    for (int c = 0; c < columns; ++c) {
+      const float lv = logvar[first + c];
+      const auto grad = kImportance
+                            ? math::importance_gradient(lv, grad_z[c], grad_z_epsilon[c], beta)
+                            : math::posterior_gradient(mu[first + c], lv, grad_z[c],
+                                                       grad_z_epsilon[c], kl_weight[c]);
+      grad_mu[first + c] = grad.mu;
+      grad_logvar[first + c] = grad.logvar;
+    }
+  }
+}
+
+}  // namespace
+
 int tasks(const LatentBackward& op) { return partition(op).tasks(); }
 
 void run(const LatentBackward& op, int task) {
   const Range range = partition(op).range(task, op.inputs.active());
-  const float kl_weight = op.inputs.state->beta / static_cast<float>(op.inputs.state->rows);
-  alignas(64) float block[kNoiseColumns];
-  alignas(64) float grad_z[kNoiseColumns], grad_z_epsilon[kNoiseColumns];
   for (int64_t b = range.begin; b < range.end; ++b) {
-    const float* mu = op.posterior.mu + b * op.posterior.mu_stride;
-    const float* logvar = op.posterior.logvar + b * op.posterior.logvar_stride;
-    float* grad_mu = op.grad_mu.f32() + b * op.grad_mu_stride;
-    float* grad_logvar = op.grad_logvar.f32() + b * op.grad_logvar_stride;
-    for (int first = 0; first < op.latent; first += kNoiseColumns) {
-      const int columns = std::min(kNoiseColumns, op.latent - first);
-      std::fill(grad_z, grad_z + columns, 0.0f);
-      std::fill(grad_z_epsilon, grad_z_epsilon + columns, 0.0f);
-      for (int l = 0; l < op.samples; ++l) {
-        const float* eps = epsilon(op, b, l, first, columns, block);
-        const float* grad = op.grad_z + (b * op.samples + l) * op.latent + first;
-#pragma omp simd
-        for (int c = 0; c < columns; ++c) {
-          grad_z[c] += grad[c];
-          grad_z_epsilon[c] = math::fma(grad[c], eps[c], grad_z_epsilon[c]);
-        }
-      }
-#pragma omp simd
-      for (int c = 0; c < columns; ++c) {
-        const auto grad = math::posterior_gradient(mu[first + c], logvar[first + c], grad_z[c],
-                                                   grad_z_epsilon[c], kl_weight);
-        grad_mu[first + c] = grad.mu;
-        grad_logvar[first + c] = grad.logvar;
-      }
-    }
+    if (op.importance != nullptr)
+      backward_of_input<true>(op, b);
+    else
+      backward_of_input<false>(op, b);
   }
 }
 

@@ -86,7 +86,8 @@ void run(const LikelihoodTerms& op, int task) {
     using L = decltype(likelihood);
     for (int64_t row = range.begin; row < range.end; ++row) {
       if (op.gradients)
-        terms_of_row<L, true>(op, row, scale);
+        terms_of_row<L, true>(op, row,
+                              op.row_weight == nullptr ? scale : scale * op.row_weight[row]);
       else
         terms_of_row<L, false>(op, row, scale);
     }

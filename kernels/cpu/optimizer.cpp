@@ -17,10 +17,18 @@ double total(const float* partial, int64_t count) {
   return sum;
 }
 
+/// From `grad` to the gradient that is asked for, before clipping.
+double reduction_scale(const OptimizerUpdate& op) { return op.summed ? op.state->rows : 1.0; }
+
+double gradient_norm(const OptimizerUpdate& op) {
+  return reduction_scale(op) * std::sqrt(total(op.squared_norm, arena_chunks(op.count)));
+}
+
 float gradient_scale(const OptimizerUpdate& op) {
-  if (op.clip_norm <= 0.0f) return 1.0f;
-  const double norm = std::sqrt(total(op.squared_norm, arena_chunks(op.count)));
-  return static_cast<float>(std::min(1.0, op.clip_norm / (norm + kClipEpsilon)));
+  const double scale = reduction_scale(op);
+  if (op.clip_norm <= 0.0f) return static_cast<float>(scale);
+  const double clipped = std::min(1.0, op.clip_norm / (gradient_norm(op) + kClipEpsilon));
+  return static_cast<float>(scale * clipped);
 }
 
 void end_step(const OptimizerUpdate& op) {
@@ -38,9 +46,7 @@ void end_step(const OptimizerUpdate& op) {
   }
   record.learning_rate = state.learning_rate;
   record.beta = state.beta;
-  if (op.squared_norm != nullptr)
-    record.gradient_norm =
-        static_cast<float>(std::sqrt(total(op.squared_norm, arena_chunks(op.count))));
+  if (op.squared_norm != nullptr) record.gradient_norm = static_cast<float>(gradient_norm(op));
   record.rows = static_cast<int32_t>(rows);
   end.ring[state.step % static_cast<uint64_t>(end.ring_size)] = record;
   *op.state = end.plan.at(state.step + 1);

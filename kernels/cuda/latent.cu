@@ -1,3 +1,4 @@
+#include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
 #include "kernels/cuda/row_groups.cuh"
@@ -71,6 +72,57 @@ void launch_op(const LatentForward& op, const Queue& queue) {
                      });
 }
 
+/// One block of 32 columns by kKlRows rows at a time: a thread adds every kKlRows-th input of its
+/// column, then the first row of threads adds those sums in order.
+inline constexpr unsigned kKlRows = 32;
+
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kWarpSize* kKlRows) kl_weights_kernel(KlWeights op) {
+  ELBO_SHARED(double, partial, kKlRows* kWarpSize);
+  wait_for_previous_kernel();
+  const StepState& state = *op.inputs.state;
+  const int32_t rows = op.inputs.active();
+  double total = 0.0;  // of this lane's columns
+  for (int32_t first = 0; first < op.latent; first += kWarpSize) {
+    const int32_t column = first + static_cast<int32_t>(threadIdx.x);
+    double sum = 0.0;
+    if (column < op.latent)
+      for (int32_t b = static_cast<int32_t>(threadIdx.y); b < rows; b += kKlRows)
+        sum += math::gaussian_kl(
+            op.posterior.mu[int64_t{b} * op.posterior.mu_stride + column],
+            op.posterior.logvar[int64_t{b} * op.posterior.logvar_stride + column]);
+    __syncthreads();  // readers of the columns before are done
+    partial[threadIdx.y * kWarpSize + threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y != 0) continue;
+    for (unsigned y = 1; y < kKlRows; ++y) sum += partial[y * kWarpSize + threadIdx.x];
+    const double kl = sum / state.rows;
+    total += kl;
+    if (column < op.latent)
+      op.weight[column] = math::free_bits_weight(kl, op.free_bits, state.beta);
+  }
+  if (!op.capacity || threadIdx.y != 0) return;
+  const float weight = math::capacity_weight(warp_sum(total), state.capacity, state.beta);
+  for (int32_t c = static_cast<int32_t>(threadIdx.x); c < op.latent; c += kWarpSize)
+    op.weight[c] = weight;
+}
+
+void launch_op(const KlWeights& op, const Queue& queue) {
+  launch(kl_weights_kernel, 1, dim3(kWarpSize, kKlRows), 0, queue.stream, op);
+}
+
+/// The weights that stand for beta / rows in the four columns from c.
+ELBO_DEVICE math::Float4 kl_weight_quad(const LatentBackward& op, int32_t c) {
+  const StepState& state = *op.inputs.state;
+  const auto rows = static_cast<float>(state.rows);
+  math::Float4 weight;
+  ELBO_UNROLL
+  for (int i = 0; i < kQuad; ++i) {
+    const bool own = op.kl_weight != nullptr && c + i < op.latent;
+    weight.value[i] = (own ? op.kl_weight[c + i] : state.beta) / rows;
+  }
+  return weight;
+}
+
 /// An input per group of lanes; epsilon is drawn again.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
@@ -82,16 +134,27 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
   if (place.row >= op.inputs.capacity()) return;
   const auto b = static_cast<int32_t>(place.row);
   const bool active = b < op.inputs.active();
-  const float kl_weight = state.beta / static_cast<float>(state.rows);
+  const float beta = state.beta / static_cast<float>(state.rows);
   for (int32_t c = kQuad * place.lane; c < op.latent; c += kQuad * args.lanes) {
     const int32_t left = op.latent - c;
     math::Float4 grad_mu = {}, grad_logvar = {};
     if (active) {
+      const math::Float4 mu =
+          load_quad<kVector>(op.posterior.mu + int64_t{b} * op.posterior.mu_stride + c, left);
+      const math::Float4 logvar = load_quad<kVector>(
+          op.posterior.logvar + int64_t{b} * op.posterior.logvar_stride + c, left);
       math::Float4 grad_z = {}, grad_z_epsilon = {};
       for (int32_t l = 0; l < op.samples; ++l) {
+        const int64_t row = int64_t{b} * op.samples + l;
         const math::Float4 epsilon = epsilon_quad<kVector>(op, b, l, c);
-        const math::Float4 grad =
-            load_quad<kVector>(op.grad_z + (int64_t{b} * op.samples + l) * op.latent + c, left);
+        math::Float4 grad = load_quad<kVector>(op.grad_z + row * op.latent + c, left);
+        if (op.importance != nullptr) {
+          const float weight = beta * op.importance[row] / static_cast<float>(op.samples);
+          ELBO_UNROLL
+          for (int i = 0; i < kQuad; ++i)
+            grad.value[i] += math::importance_gradient_z(
+                math::reparameterize(mu.value[i], logvar.value[i], epsilon.value[i]), weight);
+        }
         ELBO_UNROLL
         for (int i = 0; i < kQuad; ++i) {
           grad_z.value[i] += grad.value[i];
@@ -99,14 +162,15 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
               math::fma(grad.value[i], epsilon.value[i], grad_z_epsilon.value[i]);
         }
       }
-      const math::Float4 mu =
-          load_quad<kVector>(op.posterior.mu + int64_t{b} * op.posterior.mu_stride + c, left);
-      const math::Float4 logvar = load_quad<kVector>(
-          op.posterior.logvar + int64_t{b} * op.posterior.logvar_stride + c, left);
+      const math::Float4 kl_weight = kl_weight_quad(op, c);
       ELBO_UNROLL
       for (int i = 0; i < kQuad; ++i) {
-        const auto grad = math::posterior_gradient(mu.value[i], logvar.value[i], grad_z.value[i],
-                                                   grad_z_epsilon.value[i], kl_weight);
+        const auto grad =
+            op.importance != nullptr
+                ? math::importance_gradient(logvar.value[i], grad_z.value[i],
+                                            grad_z_epsilon.value[i], beta)
+                : math::posterior_gradient(mu.value[i], logvar.value[i], grad_z.value[i],
+                                           grad_z_epsilon.value[i], kl_weight.value[i]);
         grad_mu.value[i] = grad.mu;
         grad_logvar.value[i] = grad.logvar;
       }

@@ -28,7 +28,8 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(Likelih
   const int32_t active_rows = op.inputs.active() * op.samples;
   const bool active = row < active_rows;
   if (!kGradients && !active) return;
-  const float scale = op.weight / static_cast<float>(active_rows);
+  float scale = op.weight / static_cast<float>(active_rows);
+  if (kGradients && active && op.row_weight != nullptr) scale *= op.row_weight[row];
   const float log_variance = op.log_variance == nullptr ? 0.0f : *op.log_variance;
   const float* x_row = op.x + int64_t{row / op.samples} * op.columns;
   const int64_t first_output = int64_t{row} * L::parameters * op.columns;

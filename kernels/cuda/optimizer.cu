@@ -4,11 +4,23 @@
 
 namespace elbo::cuda {
 
-/// What the gradient is multiplied by when clipping; all threads must call.
+/// From `grad` to the gradient that is asked for, before clipping.
+ELBO_DEVICE double reduction_scale(const OptimizerUpdate& op) {
+  return op.summed ? op.state->rows : 1.0;
+}
+
+/// All threads must call.
+ELBO_DEVICE double gradient_norm(const OptimizerUpdate& op) {
+  return reduction_scale(op) *
+         math::sqrt(block_sum<double>(op.squared_norm, arena_chunks(op.count)));
+}
+
+/// What `grad` is multiplied by; all threads must call.
 ELBO_DEVICE float gradient_scale(const OptimizerUpdate& op) {
-  if (op.clip_norm <= 0.0f) return 1.0f;
-  const double norm = math::sqrt(block_sum<double>(op.squared_norm, arena_chunks(op.count)));
-  return static_cast<float>(math::min(1.0, op.clip_norm / (norm + kClipEpsilon)));
+  const double scale = reduction_scale(op);
+  if (op.clip_norm <= 0.0f) return static_cast<float>(scale);
+  const double clipped = math::min(1.0, op.clip_norm / (gradient_norm(op) + kClipEpsilon));
+  return static_cast<float>(scale * clipped);
 }
 
 /// Several quads a thread, so that the norm is summed by few blocks.
@@ -28,15 +40,13 @@ ELBO_DEVICE void prepare_end(const OptimizerUpdate& op) {
       record.terms[i] =
           term.values == nullptr ? 0.0f : static_cast<float>(sum / static_cast<double>(values));
   }
-  const double squared_norm =
-      op.squared_norm == nullptr ? 1.0 : block_sum<double>(op.squared_norm, arena_chunks(op.count));
+  const double norm = op.squared_norm == nullptr ? -1.0 : gradient_norm(op);
   if (threadIdx.x != 0) return;
   record.step = state.step + 1;
   record.epoch = state.epoch;
   record.learning_rate = state.learning_rate;
   record.beta = state.beta;
-  record.gradient_norm =
-      op.squared_norm == nullptr ? -1.0f : static_cast<float>(math::sqrt(squared_norm));
+  record.gradient_norm = static_cast<float>(norm);
   record.rows = static_cast<int32_t>(rows);
   end.scratch->next = end.plan.at(state.step + 1);
 }

@@ -19,13 +19,6 @@ struct ClassTerm {
   T shift;
 };
 
-/// log(sum) for the sum of e^(logit - the row's largest logit), which is at least the largest's own
-/// 1. Where it is not, a logit was not finite: NaN, so that no loss hides it.
-template <class T>
-ELBO_HD T log_exp_sum(T sum) {
-  return sum >= T(1) ? log(sum) : sum;
-}
-
 template <class T>
 ELBO_HD ClassTerm<T> class_term(T log_p, bool is_label, T shift) {
   return {exp(log_p), log_p, is_label ? T(1) : T(0), shift};

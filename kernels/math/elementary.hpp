@@ -77,6 +77,13 @@ ELBO_HD float log(float x) {
 }
 ELBO_HD double log(double x) { return ::log(x); }
 
+/// log(sum) for a sum of e^(v - the largest v), which is at least the largest's own 1. Where it is
+/// not, some v was not finite: NaN, so that no loss hides it.
+template <class T>
+ELBO_HD T log_exp_sum(T sum) {
+  return sum >= T(1) ? log(sum) : sum;
+}
+
 /// log(1 + x) for x in [0, 1], accurate for tiny x.
 ELBO_HD float log1p_unit(float x) {
   const bool upper = x > 0.41421356f;  // there 1 + x = 2 * (1 + (x - 1) / 2)

@@ -71,4 +71,32 @@ ELBO_HD PosteriorGradient<T> posterior_gradient(T mu, T logvar, T grad_z, T grad
   return {fma(kl_weight, mu, grad_z), lv.derivative * fma(kl_weight, through_kl, through_z)};
 }
 
+/// The part of the gradient of -weight * log_prior_ratio at z that passes through z; what does not
+/// is the rest of importance_gradient().
+template <class T>
+ELBO_HD T importance_gradient_z(T z, T weight) {
+  return weight * z;
+}
+
+/// Gradient of (loss through z) - kl_weight * the weighted mean over samples of log_prior_ratio,
+/// given the sums over samples of grad_z and grad_z * epsilon, importance_gradient_z() included.
+template <class T>
+ELBO_HD PosteriorGradient<T> importance_gradient(T logvar, T grad_z, T grad_z_epsilon,
+                                                 T kl_weight) {
+  const ClampedLogVariance<T> lv = clamp_log_variance(logvar);
+  const T through_z = T(0.5) * exp(T(0.5) * lv.value) * grad_z_epsilon;
+  return {grad_z, lv.derivative * fma(T(-0.5), kl_weight, through_z)};
+}
+
+/// beta where a dimension's KL exceeds its free nats, else 0: beta times the slope of max(free,
+/// kl).
+ELBO_HD float free_bits_weight(double kl, float free, float beta) {
+  return kl > static_cast<double>(free) ? beta : 0.0f;
+}
+
+/// beta * sign(kl - capacity): beta times the slope of |kl - capacity|.
+ELBO_HD float capacity_weight(double kl, float capacity, float beta) {
+  return beta * sign(static_cast<float>(kl - static_cast<double>(capacity)));
+}
+
 }  // namespace elbo::math

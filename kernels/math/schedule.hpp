@@ -1,5 +1,5 @@
 // Values that change over training, as a pure function of the step, so that a device can evaluate
-// them without the host: the learning rate, and the KL weight beta with its warm-up.
+// them without the host: the learning rate, the KL weight beta and the KL term's capacity.
 #pragma once
 
 #include <cstdint>
@@ -9,50 +9,83 @@
 
 namespace elbo::math {
 
+/// How far a training has come, and what a decay is told to make of it.
+struct DecayPoint {
+  double progress = 0.0;  // from the end of the warm-up, 0, to that of the training, 1
+  double floor = 0.0;     // the factor at the end
+  int milestones = 0;     // passed
+  double gamma = 1.0;     // the factor of each
+};
+
 struct ConstantDecay {
   static constexpr std::string_view name = "constant";
-  ELBO_HD static double factor(double, double) { return 1.0; }
+  ELBO_HD static double factor(const DecayPoint&) { return 1.0; }
 };
 struct LinearDecay {
   static constexpr std::string_view name = "linear";
-  ELBO_HD static double factor(double progress, double floor) {
-    return 1.0 + (floor - 1.0) * progress;
-  }
+  ELBO_HD static double factor(const DecayPoint& p) { return 1.0 + (p.floor - 1.0) * p.progress; }
 };
 /// Loshchilov and Hutter 2017, without restarts.
 struct CosineDecay {
   static constexpr std::string_view name = "cosine";
-  ELBO_HD static double factor(double progress, double floor) {
-    return floor + (1.0 - floor) * 0.5 * (1.0 + ::cos(3.14159265358979323846 * progress));
+  ELBO_HD static double factor(const DecayPoint& p) {
+    return p.floor + (1.0 - p.floor) * 0.5 * (1.0 + ::cos(3.14159265358979323846 * p.progress));
   }
 };
 struct ExponentialDecay {
   static constexpr std::string_view name = "exponential";
-  ELBO_HD static double factor(double progress, double floor) { return ::pow(floor, progress); }
+  ELBO_HD static double factor(const DecayPoint& p) { return ::pow(p.floor, p.progress); }
+};
+struct MultistepDecay {
+  static constexpr std::string_view name = "multistep";
+  ELBO_HD static double factor(const DecayPoint& p) {
+    double factor = 1.0;
+    for (int i = 0; i < p.milestones; ++i) factor *= p.gamma;
+    return factor;
+  }
 };
 
-using Decays = List<ConstantDecay, LinearDecay, CosineDecay, ExponentialDecay>;
+using Decays = List<ConstantDecay, LinearDecay, CosineDecay, ExponentialDecay, MultistepDecay>;
 using Decay = Choice<Decays>;
 
-/// `base`, reached linearly over `warmup_steps`, then decaying to base * floor at `total_steps`.
+/// Steps at which a multistep decay falls, ascending.
+struct Milestones {
+  static constexpr int kMost = 16;
+  uint64_t steps[kMost] = {};
+  int count = 0;
+
+  ELBO_HD int passed(uint64_t step) const {
+    int passed = 0;
+    while (passed < count && steps[passed] <= step) ++passed;
+    return passed;
+  }
+};
+
+/// `base`, reached linearly over `warmup_steps`, then decaying to base * floor at `total_steps`, or
+/// by gamma at each of the milestones. With `cycle_steps` all of it starts over every so many steps
+/// (cyclical annealing: Fu et al. 2019).
 struct Schedule {
   double base = 1.0;
   uint64_t warmup_steps = 0;
   uint64_t total_steps = 0;
   double floor = 0.0;
   Decay decay = Decay::of<ConstantDecay>();
+  double gamma = 1.0;
+  Milestones milestones = {};
+  uint64_t cycle_steps = 0;
 
   /// The value for the step with `step` steps before it.
   ELBO_HD float at(uint64_t step) const {
+    if (cycle_steps > 0) step %= cycle_steps;
     if (step < warmup_steps)
       return static_cast<float>(base * static_cast<double>(step + 1) /
                                 static_cast<double>(warmup_steps));
-    double progress = 0.0;
+    DecayPoint point = {0.0, floor, milestones.passed(step), gamma};
     if (total_steps > warmup_steps)
-      progress = min(1.0, static_cast<double>(step - warmup_steps) /
-                              static_cast<double>(total_steps - warmup_steps));
+      point.progress = min(1.0, static_cast<double>(step - warmup_steps) /
+                                    static_cast<double>(total_steps - warmup_steps));
     double factor = 1.0;
-    decay.visit([&](auto kind) { factor = decltype(kind)::factor(progress, floor); });
+    decay.visit([&](auto kind) { factor = decltype(kind)::factor(point); });
     return static_cast<float>(base * factor);
   }
 };

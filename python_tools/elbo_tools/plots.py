@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 PANELS = (
+    ("iwae", "Importance-weighted bound (nats)"),
     ("elbo", "Evidence lower bound (nats)"),
     ("reconstruction", "Reconstruction, E log p(x|z) (nats)"),
     ("kl", "KL(q(z|x) || p(z)) (nats)"),

@@ -34,6 +34,7 @@ PROOFS = {
     "ppca": linear.ppca,
     "vae": variational.vae,
     "beta-vae": variational.beta_vae,
+    "iwae": variational.iwae,
     "gan-autoencoder": adversarial.gan_autoencoder,
     "adversarial-autoencoder": adversarial.adversarial_autoencoder,
 }

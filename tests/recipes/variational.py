@@ -1,4 +1,4 @@
-"""Variational autoencoders against the linear one, and the effect of beta."""
+"""Variational autoencoders against the linear one, and the effects of beta and of more samples."""
 
 from workbench import Check
 
@@ -52,4 +52,28 @@ def beta_vae(bench):
                     for before, after in zip(results, results[1:], strict=False))
         checks.append(Check(f"smallest fall of {what} from one beta to the next, nats", falls,
                             ">=", 1e-3))
+    return checks
+
+
+def iwae(bench):
+    """Bounds rise with the samples on one model; training on them models the data better."""
+    samples = (1, 5, 50)
+    settings = {"likelihood": "bernoulli", "hidden": "200,200", "activation": "tanh", "latent_dim": 50, "batch_size": 20,
+                "epochs": bench.pick(4, 6), "validation_fraction": 0}
+    runs = [bench.train(f"iwae-{k}", "iwae", samples=k, **settings)
+            for k in bench.pick(samples, samples[:2])]
+    many = bench.pick(500, 100)
+    results = [bench.evaluate(run, importance_samples=many) for run in runs]
+    checks = [Check(f"trained with k = {k}: bound {result['iwae']:.2f}, elbo {result['elbo']:.2f}, "
+                    f"{result['active_units']:.0f} active units, nll of {many} samples",
+                    result["nll"], "") for k, result in zip(samples, results, strict=False)]
+    gain = min(before["nll"] - after["nll"]
+               for before, after in zip(results, results[1:], strict=False))
+    checks.append(Check("smallest fall of nll from one k to the next, nats", gain, ">=", 0))
+    bounds = [bench.evaluate(runs[0], samples=k)["iwae"] for k in samples]
+    checks.append(Check("one model's bounds with k = 1, 5, 50: "
+                        f"{', '.join(f'{bound:.2f}' for bound in bounds)}; smallest rise",
+                        min(b - a for a, b in zip(bounds, bounds[1:], strict=False)), ">=", 0))
+    checks.append(Check("its nll below its largest bound, nats", -bounds[-1] - results[0]["nll"],
+                        ">=", 0))
     return checks

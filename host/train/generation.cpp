@@ -1,0 +1,86 @@
+#include "host/train/generation.hpp"
+
+#include <algorithm>
+
+#include "kernels/core/error.hpp"
+
+namespace elbo {
+namespace {
+
+/// What `record` makes of rows [count, columns], some at a time.
+template <class Record>
+std::vector<float> run_rows(const Model& model, std::span<const float> rows, int32_t columns,
+                            Record&& record) {
+  constexpr int64_t kBatchRows = 256;
+  const int64_t count = static_cast<int64_t>(rows.size()) / columns;
+  std::vector<float> results;
+  if (count == 0) return results;
+  Buffer<StepState> state(model.device, 1, "a batch's state");
+  Recorder recorder(model.device, model.arena);
+  const Value in = recorder.tensor(
+      {state.data(), static_cast<int32_t>(std::min(kBatchRows, count)), 1}, columns);
+  const Value out = record(recorder, in);
+  const std::unique_ptr<Executable> executable = model.device->prepare(recorder.program());
+  for (int64_t first = 0; first < count; first += kBatchRows) {
+    StepState batch;
+    batch.rows = static_cast<int32_t>(std::min(kBatchRows, count - first));
+    state.upload({&batch, 1});
+    const auto part = rows.subspan(static_cast<size_t>(first * columns),
+                                   static_cast<size_t>(batch.rows * columns));
+    model.device->upload(in.f32(), part.data(), part.size_bytes());
+    executable->run();
+    const size_t done = results.size();
+    results.resize(done + static_cast<size_t>(batch.rows) * static_cast<size_t>(out.columns));
+    model.device->download(results.data() + done, out.f32(),
+                           (results.size() - done) * sizeof(float));
+  }
+  return results;
+}
+
+}  // namespace
+
+std::vector<float> decode(const Model& model, std::span<const float> z) {
+  model.require(Part::decoder);
+  const Decoder& decoder = model.architecture.decoder();
+  return run_rows(model, z, model.architecture.latent(),
+                  [&](Recorder& recorder, const Value& code) {
+                    return decoder.mean(recorder, decoder.decode(recorder, code));
+                  });
+}
+
+std::vector<float> discriminate(const Model& model, std::span<const float> rows) {
+  model.require(Part::discriminator);
+  const Architecture& architecture = model.architecture;
+  const bool codes = architecture.judged() == Judged::code;
+  return run_rows(model, rows, codes ? architecture.latent() : architecture.dim(),
+                  [&](Recorder& recorder, const Value& row) {
+                    return architecture.discriminator().probability(recorder, row);
+                  });
+}
+
+bool has_prior(const Config& config) {
+  return config.likelihood != "none" &&
+         (config.bottleneck == "gaussian" || config.discriminator == "code" ||
+          (config.discriminator == "data" && config.judged != "reconstructions"));
+}
+
+std::vector<float> sample(const Model& model, int64_t count, uint64_t seed) {
+  model.require(Part::decoder);
+  if (!has_prior(model.config))
+    throw ConfigError("sample: with bottleneck " + model.config.bottleneck + " and discriminator " +
+                      model.config.discriminator +
+                      " nothing makes codes look like a prior; want bottleneck gaussian or "
+                      "discriminator code");
+  const int64_t numbers = count * model.architecture.latent();
+  Buffer<float> z(model.device, static_cast<size_t>(numbers), "samples of the prior");
+  if (numbers > 0)
+    model.device->run(
+        {RandomFill{.distribution = Distribution::normal,
+                    .seed = seed,
+                    .subsequence = math::noise_subsequence(math::NoiseStream::prior, 0),
+                    .count = numbers,
+                    .out = z.data()}});
+  return decode(model, z.download());
+}
+
+}  // namespace elbo
