@@ -53,6 +53,9 @@ TEST(Analysis, APosteriorThatIsThePriorTellsNothing) {
   EXPECT_GT(codes.ks_p_value, 1e-3);
   EXPECT_FALSE(codes.zeros.has_value());
   EXPECT_FALSE(got.classes.has_value());
+  EXPECT_NEAR(got.aggregate.value().mutual_information.value, 0.0, 1e-12);
+  EXPECT_NEAR(got.aggregate->prior_kl.value, 0.0, 1e-12);
+  EXPECT_FALSE(got.factors.has_value());
 }
 
 TEST(Analysis, AConstantPosteriorIsTheAggregate) {
@@ -118,6 +121,155 @@ TEST(Analysis, CodesThatAreZeroHaveNoDensity) {
   EXPECT_EQ(codes.moment_kl, std::numeric_limits<double>::infinity());
   EXPECT_EQ(codes.largest_covariance, 1.0);
   EXPECT_EQ(codes.ks.front().statistic, 0.5);
+}
+
+TEST(Analysis, UnitsWhoseMeansMoveAreActive) {
+  // mu_j = c_j x_j, of uniform x with variance 1/12: a variance of c^2 / 12 or, over these rows,
+  // c^2 times theirs.
+  const Dataset data = small_data(kRows);
+  Config config = small_config();
+  config.hidden = {};
+  config.latent_dim = 4;
+  Model model(config, {{kSmallDim}, DType::f32, 0}, make_cpu_device(1), Model::Purpose::inference);
+  std::vector<float> weights(static_cast<size_t>(model.architecture.layout().size()));
+  const auto at = model.architecture.layout().find("posterior.weight")->offset;  // [8, kSmallDim]
+  const float scales[] = {1.0f, 0.3f, 0.4f, 0.0f};
+  for (int64_t j = 0; j < 4; ++j)
+    weights[static_cast<size_t>(at + j * (kSmallDim + 1))] = scales[j];
+  model.set_weights(weights);
+  const Analysis got = analyze(model, data.split("train"));
+  const Moments inputs =
+      moments(Doubles(static_cast<const float*>(data.split("train").rows),
+                      static_cast<const float*>(data.split("train").rows) + kRows * kSmallDim),
+              kSmallDim);
+  for (size_t j = 0; j < 4; ++j)
+    EXPECT_NEAR(got.posterior.value().mean_variance[j],
+                scales[j] * scales[j] * inputs.covariance[j * (kSmallDim + 1)], 1e-6);
+  // 0.3^2 / 12 < 0.01 < 0.4^2 / 12.
+  EXPECT_EQ(got.posterior->inactive, (std::vector<size_t>{1, 3}));
+  EXPECT_EQ(Evaluator(model, data.split("train")).evaluate().active_units, 2);
+  ASSERT_EQ(got.findings.size(), 1u);
+  EXPECT_EQ(got.findings[0].severity, Finding::Severity::note);
+  EXPECT_NE(got.findings[0].text.find("2 of 4 units are inactive: z1 and z3."), std::string::npos)
+      << got.findings[0].text;
+}
+
+TEST(Analysis, ACollapsedPosteriorIsToldWithRemedies) {
+  const Dataset data = small_data(40);
+  Config config = small_config();
+  config.beta = 20.0;
+  for (const float mean : {0.0f, 2.0f}) {  // a posterior may collapse to another than the prior
+    const Analysis got =
+        analyze(constant_model(config, "posterior.bias", std::vector<float>(kLatent, mean)),
+                data.split("train"));
+    ASSERT_EQ(got.findings.size(), 1u);
+    EXPECT_EQ(got.findings[0].severity, Finding::Severity::warning);
+    for (const char* word : {"posterior has collapsed", "of 6 units none", "smaller --beta than 20",
+                             "--kl-warmup-epochs", "--free-bits", "--objective iwae", "--epochs"})
+      EXPECT_NE(got.findings[0].text.find(word), std::string::npos) << got.findings[0].text;
+  }
+  config.beta = 1.0;
+  config.kl_warmup_epochs = 5.0;
+  const std::string text = analyze(constant_model(config), data.split("train")).findings[0].text;
+  for (const char* word : {"--beta", "--kl-warmup-epochs"})
+    EXPECT_EQ(text.find(word), std::string::npos) << text;
+}
+
+/// A decoder that gives means 0 and these log-variances, of which element 0's is to be z_0 = x_0
+/// more.
+Model biased_decoder(const std::vector<float>& log_variances) {
+  Config config = small_config();
+  config.hidden = {};
+  config.latent_dim = 1;
+  config.likelihood = "gaussian";
+  Model model(config, {{kSmallDim}, DType::f32, 0}, make_cpu_device(1), Model::Purpose::inference);
+  const ParameterLayout& layout = model.architecture.layout();
+  std::vector<float> weights(static_cast<size_t>(layout.size()));
+  weights[static_cast<size_t>(layout.find("posterior.weight")->offset)] = 1.0f;  // [2, kSmallDim]
+  weights[static_cast<size_t>(layout.find("likelihood.weight")->offset + kSmallDim)] = 1.0f;
+  std::ranges::copy(log_variances,
+                    weights.begin() + layout.find("likelihood.bias")->offset + kSmallDim);
+  model.set_weights(weights);
+  return model;
+}
+
+TEST(Analysis, FindsVariancesAtTheirFloor) {
+  const Dataset data = small_data(kRows);
+  const Split& rows = data.split("train");
+  // Element 0 is at the floor where x_0 <= 1/2, element 2 and 3 always.
+  const Analysis got = analyze(biased_decoder({-16.5f, 0.0f, -16.0f, -30.0f, 2.0f}), rows);
+  const DecoderVariance& decoder = got.decoder.value();
+  const auto* x = static_cast<const float*>(rows.rows);
+  double low = 0.0, mean = 0.0, largest = 0.0;
+  for (size_t row = 0; row < kRows; ++row) {
+    const double deviation = std::exp(0.5 * std::max(-16.0, x[row * kSmallDim] - 16.5));
+    low += x[row * kSmallDim] <= 0.5f ? 1.0 / kRows : 0.0;
+    mean += deviation / kRows;
+    largest = std::max(largest, deviation);
+  }
+  ASSERT_EQ(decoder.floor_part.size(), static_cast<size_t>(kSmallDim));
+  EXPECT_NEAR(decoder.floor_part[0], low, 1e-12);
+  EXPECT_EQ(decoder.floor_part[1], 0.0);
+  EXPECT_EQ(decoder.floor_part[4], 0.0);
+  EXPECT_EQ(decoder.always_at_floor, (std::vector<size_t>{2, 3}));
+  EXPECT_NEAR(decoder.total_floor_part, (2.0 + low) / 5.0, 1e-12);
+  const double floor = std::exp(-8.0);
+  EXPECT_NEAR(smallest_deviation(), floor, 1e-12);
+  const double want[] = {floor, 1.0, floor, floor, std::exp(1.0)};
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_NEAR(decoder.smallest[i], want[i], 1e-6 * want[i]);
+    if (i == 0) continue;
+    EXPECT_NEAR(decoder.mean[i], want[i], 1e-6 * want[i]);
+    EXPECT_NEAR(decoder.largest[i], want[i], 1e-6 * want[i]);
+  }
+  // Log-variances near -16 are floats, whose last digit is worth 2^-20.
+  EXPECT_NEAR(decoder.mean[0], mean, 0x1p-19 * mean);
+  EXPECT_NEAR(decoder.largest[0], largest, 0x1p-19 * largest);
+  const auto warns = [](const Finding& finding) {
+    return finding.severity == Finding::Severity::warning &&
+           finding.text.find("2 of 5 elements always") != std::string::npos &&
+           finding.text.find("gaussian-shared") != std::string::npos;
+  };
+  EXPECT_EQ(std::ranges::count_if(got.findings, warns), 1);
+}
+
+TEST(Analysis, ASharedVarianceIsOneNumber) {
+  const Dataset data = small_data(8);
+  const Model model = constant_model(small_config(), "likelihood.log_variance", {-1.0f});
+  const DecoderVariance decoder = analyze(model, data.split("train")).decoder.value();
+  EXPECT_EQ(decoder.mean.size(), 1u);
+  EXPECT_NEAR(decoder.mean[0], std::exp(-0.5), 1e-6);
+  EXPECT_EQ(decoder.total_floor_part, 0.0);
+  const Analysis low = analyze(constant_model(small_config(), "likelihood.log_variance", {-17.0f}),
+                               data.split("train"));
+  EXPECT_EQ(low.decoder.value().total_floor_part, 1.0);
+  Config bernoulli = small_config();
+  bernoulli.likelihood = "bernoulli";
+  EXPECT_FALSE(analyze(constant_model(bernoulli), data.split("train")).decoder.has_value());
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  expect_data_error(
+      [&] {
+        analyze(constant_model(small_config(), "likelihood.log_variance", {nan}),
+                data.split("train"));
+      },
+      "log-variances: element 0 is nan");
+}
+
+TEST(Analysis, FactorsNeedAPosterior) {
+  const Dataset data = small_data(8);
+  AnalysisOptions options;
+  options.factors = Factors{1, std::vector<float>(8)};
+  EXPECT_EQ(
+      analyze(constant_posterior(0.0f, 0.0f), data.split("train"), options).factors.value().factors,
+      1u);
+  options.factors->values.pop_back();
+  expect_data_error([&] { analyze(constant_posterior(0.0f, 0.0f), data.split("train"), options); },
+                    "got 7 rows, want 8");
+  Config config = small_config();
+  config.bottleneck = "deterministic";
+  config.likelihood = "mse";
+  config.samples = 1;
+  EXPECT_THROW(analyze(constant_model(config), data.split("train"), options), ConfigError);
 }
 
 Config classifier_config() {

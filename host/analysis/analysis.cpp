@@ -6,66 +6,36 @@
 
 #include "host/analysis/checks.hpp"
 #include "host/analysis/discrete.hpp"
+#include "host/analysis/findings.hpp"
 #include "host/analysis/gaussian.hpp"
 #include "host/train/evaluator.hpp"
-#include "kernels/math/philox.hpp"
 #include "kernels/math/posterior.hpp"
 
 namespace elbo {
 namespace {
 
-/// q(z|x) of every row.
-struct Posteriors {
-  std::vector<double> mean, log_variance;  // [rows, latent]
-};
-
-Posteriors posteriors_of(Evaluator& evaluator, size_t latent) {
-  const std::vector<float> both = evaluator.encode(true);
-  Posteriors result;
-  result.mean.reserve(both.size() / 2);
-  result.log_variance.reserve(both.size() / 2);
-  for (size_t i = 0; i < both.size(); ++i) {
-    if (i / latent % 2 == 0)
-      result.mean.push_back(both[i]);
-    else
-      result.log_variance.push_back(math::clamp_log_variance<double>(both[i]).value);
-  }
-  require_rows("means of q(z|x)", result.mean, latent);
-  require_rows("log-variances of q(z|x)", result.log_variance, latent);
-  return result;
-}
-
-PosteriorAnalysis analyze_posteriors(const Posteriors& q, size_t latent) {
-  const auto rows = static_cast<double>(q.mean.size() / latent);
+PosteriorAnalysis analyze_posteriors(const PosteriorRows& q) {
+  const size_t latent = q.latent;
+  const auto rows = static_cast<double>(q.rows());
   PosteriorAnalysis result;
   result.kl.resize(latent);
   for (size_t i = 0; i < q.mean.size(); ++i)
     result.kl[i % latent] += standard_normal_kl(q.mean[i], q.log_variance[i]) / rows;
   for (const double kl : result.kl) result.total_kl += kl;
   result.entropy = entropy(DiagonalGaussian{q.mean, q.log_variance}) / rows;  // of all rows' codes
+  const Moments means = moments(q.mean, latent);
+  for (size_t j = 0; j < latent; ++j) {
+    result.mean_variance.push_back(means.covariance[j * (latent + 1)]);
+    if (!(result.mean_variance[j] > kActiveVariance)) result.inactive.push_back(j);
+  }
   return result;
 }
 
-/// One code from each row's q(z|x), always the same: noise of a step no training or evaluation
-/// reaches, addressed by row and dimension.
-std::vector<double> draw(const Posteriors& q, size_t latent) {
-  constexpr uint64_t kSeed = 1, kStep = (uint64_t{1} << 55) + 1;
-  const uint64_t subsequence = math::noise_subsequence(math::NoiseStream::epsilon, kStep);
-  std::vector<double> z(q.mean.size());
-  for (size_t i = 0; i < z.size(); ++i) {
-    const size_t row = i / latent, column = i % latent;
-    const math::Float4 noise = math::normal4(
-        kSeed, subsequence,
-        math::noise_group(static_cast<uint32_t>(row), static_cast<uint32_t>(column / 4)));
-    z[i] = math::reparameterize<double>(q.mean[i], q.log_variance[i], noise.value[column % 4]);
-  }
-  return z;
-}
-
 /// Moments of the mixture of all rows' q(z|x).
-Moments aggregate_moments(const Posteriors& q, size_t latent) {
+Moments aggregate_moments(const PosteriorRows& q) {
+  const size_t latent = q.latent;
   Moments result = moments(q.mean, latent);
-  const auto rows = static_cast<double>(q.mean.size() / latent);
+  const auto rows = static_cast<double>(q.rows());
   for (size_t i = 0; i < q.log_variance.size(); ++i)
     result.covariance[i % latent * (latent + 1)] += std::exp(q.log_variance[i]) / rows;
   return result;
@@ -158,26 +128,57 @@ ClassAnalysis analyze_classes(Evaluator& evaluator, const Split& split, int32_t 
 
 }  // namespace
 
-Analysis analyze(const Model& model, const Split& split) {
-  Evaluator evaluator(model, split);
+PosteriorRows posterior_rows(const Model& model, Evaluator& evaluator) {
   const auto latent = static_cast<size_t>(model.architecture.latent());
+  const std::vector<float> both = evaluator.encode(true);
+  PosteriorRows q;
+  q.latent = latent;
+  q.mean.reserve(both.size() / 2);
+  q.log_variance.reserve(both.size() / 2);
+  for (size_t i = 0; i < both.size(); ++i) {
+    if (i / latent % 2 == 0)
+      q.mean.push_back(both[i]);
+    else
+      q.log_variance.push_back(math::clamp_log_variance<double>(both[i]).value);
+  }
+  require_rows("means of q(z|x)", q.mean, latent);
+  require_rows("log-variances of q(z|x)", q.log_variance, latent);
+  return q;
+}
+
+Analysis analyze(const Model& model, const Split& split, const AnalysisOptions& options) {
+  const Bottleneck bottleneck = model.architecture.encoder().bottleneck();
+  if (options.factors && bottleneck != Bottleneck::gaussian)
+    throw ConfigError(
+        "factors: what z tells of them is known where it is drawn from q(z|x); "
+        "bottleneck is " +
+        model.config.bottleneck + ", want gaussian");
+  Evaluator evaluator(model, split);
   Analysis result;
   result.count = split.size();
-  switch (model.architecture.encoder().bottleneck()) {
+  switch (bottleneck) {
     case Bottleneck::gaussian: {
-      const Posteriors q = posteriors_of(evaluator, latent);
-      result.posterior = analyze_posteriors(q, latent);
-      result.codes = analyze_codes(aggregate_moments(q, latent), draw(q, latent));
+      const PosteriorRows q = posterior_rows(model, evaluator);
+      result.posterior = analyze_posteriors(q);
+      result.codes = analyze_codes(aggregate_moments(q), draw_codes(q, q.rows()).z);
+      const CodeDraws draws = draw_codes(q, static_cast<size_t>(options.draws));
+      result.aggregate = aggregate_posterior(q, draws, options.threads);
+      if (options.factors)
+        result.factors = factor_information(q, draws, options.factors->values,
+                                            options.factors->columns, options.threads);
       break;
     }
     case Bottleneck::deterministic:
-      result.codes = analyze_deterministic_codes(evaluator, latent);
+      result.codes =
+          analyze_deterministic_codes(evaluator, static_cast<size_t>(model.architecture.latent()));
       break;
     case Bottleneck::none:  // hidden units, which nothing asks to look like a prior
       break;
   }
+  result.decoder = decoder_variance(model, evaluator);
   if (model.architecture.has(Part::classifier))
     result.classes = analyze_classes(evaluator, split, model.data.classes);
+  result.findings = findings_of(result, model.config);
   return result;
 }
 

@@ -2,12 +2,19 @@
 //
 // Each part of an Analysis is there where the model has what it needs, and is a function of weights
 // and data alone. Everything is in nats unless it says otherwise, and is exact over the rows of the
-// split but for Kolmogorov and Smirnov's test of a Gaussian bottleneck, which wants draws.
+// split but for what wants draws of a Gaussian bottleneck's codes: the test of Kolmogorov and
+// Smirnov, the aggregate posterior's information and the factors'.
 #pragma once
 
 #include <optional>
+#include <string>
+#include <string_view>
 
+#include "host/analysis/aggregate_posterior.hpp"
+#include "host/analysis/decoder_variance.hpp"
+#include "host/analysis/factor_information.hpp"
 #include "host/analysis/sample_statistics.hpp"
+#include "host/data/factors.hpp"
 #include "host/model/model.hpp"
 
 namespace elbo {
@@ -15,9 +22,11 @@ namespace elbo {
 /// q(z|x) of a Gaussian bottleneck, averaged over rows. Rows are not corrupted, unlike those of
 /// Evaluation; without corruption the sum of `kl` is Evaluation's kl.
 struct PosteriorAnalysis {
-  std::vector<double> kl;  // [latent], KL(q(z_j|x) || N(0, 1))
-  double total_kl = 0.0;   // their sum, KL(q(z|x) || N(0, I))
-  double entropy = 0.0;    // of q(z|x), differential: may be negative
+  std::vector<double> kl;             // [latent], KL(q(z_j|x) || N(0, 1))
+  double total_kl = 0.0;              // their sum, KL(q(z|x) || N(0, I))
+  double entropy = 0.0;               // of q(z|x), differential: may be negative
+  std::vector<double> mean_variance;  // [latent], Var_x[mu_j(x)]
+  std::vector<size_t> inactive;       // where that is no more than kActiveVariance, ascending
 };
 
 /// The distribution of codes over the split against N(0, I). Of a Gaussian bottleneck that is the
@@ -47,14 +56,39 @@ struct ClassAnalysis {
   std::optional<Labels> labels;
 };
 
+/// Something that somebody who trains models would want to be told.
+struct Finding {
+  enum class Severity { note, warning };
+  Severity severity = Severity::note;
+  std::string text;  // sentences, one line
+};
+
+/// "note" or "warning".
+std::string_view name_of(Finding::Severity severity);
+
 struct Analysis {
   int64_t count = 0;  // rows
   std::optional<PosteriorAnalysis> posterior;
-  std::optional<CodeAnalysis> codes;  // of a Gaussian or a deterministic bottleneck
+  std::optional<AggregatePosterior> aggregate;  // of a Gaussian bottleneck
+  std::optional<FactorInformation> factors;     // of a Gaussian bottleneck, where they are known
+  std::optional<DecoderVariance> decoder;       // where the decoder has learned a variance
+  std::optional<CodeAnalysis> codes;            // of a Gaussian or a deterministic bottleneck
   std::optional<ClassAnalysis> classes;
+  std::vector<Finding> findings;
 };
 
-/// Throws DataError where the codes are not finite or a label is none of the model's classes.
-Analysis analyze(const Model& model, const Split& split);
+struct AnalysisOptions {
+  int64_t draws = 2000;  // of q(z), at most one for each row
+  int threads = 0;       // for sums over rows and draws; 0: all there are. Changes no result
+  std::optional<Factors> factors;  // that the rows were generated from
+};
+
+/// Throws DataError where codes or factors are not finite, factors are not as many as rows, or a
+/// label is none of the model's classes; ConfigError where there are factors and no q(z|x).
+Analysis analyze(const Model& model, const Split& split, const AnalysisOptions& options = {});
+
+/// q(z|x) of every row, log-variances as clamped. Throws ConfigError where the bottleneck is not
+/// Gaussian, DataError where a number is not finite.
+PosteriorRows posterior_rows(const Model& model, Evaluator& evaluator);
 
 }  // namespace elbo

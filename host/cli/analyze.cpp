@@ -1,70 +1,42 @@
-// The command analyze: what codes and classes of a trained model tell, in words or as JSON.
-//
-// The JSON object is described in docs/analyze.md. A part that the model has not got is left out;
-// a divergence that is infinite is null, for JSON knows no infinity.
-#include "host/analysis/analysis.hpp"
-
+// The command analyze: what codes and classes of a trained model tell, in words or as JSON, and as
+// files.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <numeric>
+#include <sstream>
 
+#include "host/analysis/analysis_files.hpp"
+#include "host/analysis/analysis_json.hpp"
 #include "host/cli/commands.hpp"
+#include "host/io/new_directory.hpp"
+#include "kernels/core/error.hpp"
 
 namespace elbo::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-Json json_of(const PosteriorAnalysis& posterior) {
-  return {{"kl", posterior.total_kl},
-          {"kl_per_dimension", posterior.kl},
-          {"entropy", posterior.entropy}};
-}
-
-Json json_of(const CodeAnalysis& codes) {
-  Json statistics = Json::array(), p_values = Json::array();
-  for (const KolmogorovSmirnov& ks : codes.ks) {
-    statistics.push_back(ks.statistic);
-    p_values.push_back(ks.p_value);
+/// Text in lines that fit 80 columns, the first after `start`.
+void print_wrapped(const std::string& start, const std::string& text) {
+  constexpr size_t kColumns = 80;
+  std::istringstream words(text);
+  std::string line = start;
+  for (std::string word; words >> word;) {
+    if (line.size() + 1 + word.size() > kColumns) {
+      std::printf("%s\n", line.c_str());
+      line = " ";
+    }
+    line += " " + word;
   }
-  Json json = {{"mean", codes.moments.mean},
-               {"largest_mean", codes.largest_mean},
-               {"largest_covariance_deviation", codes.largest_covariance},
-               {"moment_kl", codes.moment_kl},
-               {"ks_statistic", statistics},
-               {"ks_p_value", p_values},
-               {"largest_ks_statistic", codes.ks[codes.ks_dimension].statistic},
-               {"largest_ks_p_value", codes.ks_p_value}};
-  if (codes.zeros) json["zeros"] = *codes.zeros;
-  return json;
-}
-
-Json json_of(const ClassAnalysis& classes) {
-  Json json = {{"prediction_entropy", classes.prediction_entropy}};
-  if (!classes.labels) return json;
-  json["label_entropy"] = classes.labels->entropy;
-  json["mutual_information"] = classes.labels->mutual_information;
-  Json rows = Json::array();
-  const std::vector<int64_t>& confusion = classes.labels->confusion;
-  for (auto row = confusion.begin(); row != confusion.end(); row += classes.classes)
-    rows.push_back(std::vector<int64_t>(row, row + classes.classes));
-  json["confusion"] = rows;
-  return json;
-}
-
-Json json_of(const Analysis& analysis, const std::string& split) {
-  Json json = {{"split", split}, {"count", analysis.count}};
-  if (analysis.posterior) json["posterior"] = json_of(*analysis.posterior);
-  if (analysis.codes) json["codes"] = json_of(*analysis.codes);
-  if (analysis.classes) json["classes"] = json_of(*analysis.classes);
-  return json;
+  std::printf("%s\n", line.c_str());
 }
 
 void print(const PosteriorAnalysis& posterior) {
   std::printf("q(z|x), mean over rows:\n");
   std::printf("  kl to N(0, I) %.4f nats, entropy %.4f nats\n", posterior.total_kl,
               posterior.entropy);
+  std::printf("  %zu of %zu units active: variance of mu over rows above %g\n",
+              posterior.kl.size() - posterior.inactive.size(), posterior.kl.size(),
+              kActiveVariance);
   // The dimensions that carry most; with more of them than fit a screen, --json has them all.
   constexpr size_t kShown = 32, kPerLine = 4;
   std::vector<size_t> order(posterior.kl.size());
@@ -81,6 +53,43 @@ void print(const PosteriorAnalysis& posterior) {
   }
   if (shown < order.size())
     std::printf("    and %zu more, together %.4f\n", order.size() - shown, std::max(rest, 0.0));
+}
+
+void print(const AggregatePosterior& aggregate) {
+  const auto line = [](const char* name, const MonteCarloEstimate& estimate) {
+    const double value = std::abs(estimate.value) < 5e-5 ? 0.0 : estimate.value;  // no -0.0000
+    std::printf("  %-44s%9.4f ± %.4f nats\n", name, value, estimate.standard_error);
+  };
+  std::printf("kl is made of, by %zu draws from q(z):\n", aggregate.draws);
+  line("I(x; z), what z tells of the row", aggregate.mutual_information);
+  line("KL(q(z) || N(0, I)), all rows' z", aggregate.prior_kl);
+  line("  of which dependence between dimensions", aggregate.total_correlation);
+}
+
+void print(const FactorInformation& factors) {
+  std::printf("known factors, and the dimension that tells most of each:\n");
+  for (size_t k = 0; k < factors.factors; ++k) {
+    if (!(factors.entropy[k] > 0.0)) {
+      std::printf("  factor %-3zu never changes\n", k);
+      continue;
+    }
+    const size_t best = factors.likeliest_latent[k];
+    std::printf("  factor %-3zu z%-4zu%.4f of %.4f nats (%d bins), gap %.4f of it\n", k, best,
+                factors.information[best * factors.factors + k], factors.entropy[k],
+                factors.bins[k], factors.gap[k]);
+  }
+  if (!std::isnan(factors.mean_gap))
+    std::printf("  mutual information gap %.4f, mean over factors\n", factors.mean_gap);
+}
+
+void print(const DecoderVariance& decoder) {
+  std::printf("decoder's standard deviation%s:\n",
+              decoder.mean.size() == 1 ? ", the same for all elements" : " at z = mu");
+  std::printf("  smallest %.4g, mean %.4g, largest %.4g\n", std::ranges::min(decoder.smallest),
+              decoder.total_mean, std::ranges::max(decoder.largest));
+  std::printf("  %.2f %% at the floor of %.3g, %zu elements always\n",
+              100.0 * decoder.total_floor_part, smallest_deviation(),
+              decoder.always_at_floor.size());
 }
 
 void print(const CodeAnalysis& codes) {
@@ -106,8 +115,13 @@ void print(const ClassAnalysis& classes) {
 void print(const Analysis& analysis, const std::string& split) {
   std::printf("%s: %lld rows\n", split.c_str(), static_cast<long long>(analysis.count));
   if (analysis.posterior) print(*analysis.posterior);
+  if (analysis.aggregate) print(*analysis.aggregate);
   if (analysis.codes) print(*analysis.codes);
+  if (analysis.factors) print(*analysis.factors);
+  if (analysis.decoder) print(*analysis.decoder);
   if (analysis.classes) print(*analysis.classes);
+  for (const Finding& finding : analysis.findings)
+    print_wrapped(std::string(name_of(finding.severity)) + ":", finding.text);
 }
 
 }  // namespace
@@ -116,22 +130,51 @@ void add_analyze(CLI::App& app) {
   struct Flags {
     ModelFlags model;
     DataFlags data;
+    std::string factors, out;
+    int64_t draws = AnalysisOptions{}.draws;
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
-      "analyze", "What codes and classes tell: divergences, entropies, codes against N(0, I)");
+      "analyze", "What codes and classes tell: divergences, information, collapse");
   flags->model.add(*command);
   flags->data.add(*command);
+  command
+      ->add_option("--draws", flags->draws,
+                   "codes drawn to estimate information, one from each of as many rows")
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option("--factors", flags->factors,
+                   ".npy file of known factors [rows, factors] (default: "
+                   "{train,validation,test}-factors.npy of the data set, where it is there)")
+      ->type_name("FILE");
+  command
+      ->add_option("--out", flags->out,
+                   "write all of it to this new directory: analysis.json, codes and pictures as "
+                   ".npy and .png (see docs/analyze.md)")
+      ->type_name("DIR");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] {
+    if (flags->draws < 1)
+      throw ConfigError("draws: got '" + std::to_string(flags->draws) + "', want at least 1");
     const Model model = flags->model.load();
     const Dataset data = flags->data.open(model);
-    const Analysis analysis = analyze(model, data.split(flags->data.split));
+    const Split& split = data.split(flags->data.split);
+    AnalysisOptions options;
+    options.draws = flags->draws;
+    options.threads = static_cast<int>(flags->model.device.threads);
+    if (!flags->factors.empty())
+      options.factors = read_factors(flags->factors, split);
+    else if (model.architecture.encoder().gaussian())
+      options.factors = find_factors(data, split);
+    if (!flags->out.empty()) make_new_directory(flags->out);
+    const Analysis analysis = analyze(model, split, options);
+    if (!flags->out.empty()) write_analysis(flags->out, model, split, analysis);
     if (flags->json)
-      std::printf("%s\n", json_of(analysis, flags->data.split).dump().c_str());
+      std::printf("%s\n", to_json(analysis, split.name).c_str());
     else
-      print(analysis, flags->data.split);
+      print(analysis, split.name);
   });
 }
 

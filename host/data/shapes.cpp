@@ -5,12 +5,11 @@
 #include <cmath>
 #include <numbers>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "host/data/counter_hash.hpp"
-#include "host/io/file_error.hpp"
 #include "host/io/idx.hpp"
+#include "host/io/new_directory.hpp"
 #include "host/io/npy.hpp"
 #include "kernels/core/error.hpp"
 
@@ -154,14 +153,7 @@ void generate_shapes(const fs::path& directory, const ShapesOptions& options) {
   check_option("--test-count", options.test_count, 1, kMostImages);
   check_option("--size", options.size, 8, kLargestSize);
 
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) fail_system(directory, "make the directory", error.value());
-  const bool empty = fs::is_empty(directory, error);
-  if (error) fail_system(directory, "list", error.value());
-  if (!empty) {
-    throw ConfigError(directory.string() + ": exists and is not empty; wanted a new directory");
-  }
+  make_new_directory(directory);
   write_split(directory, kTrainFiles, options.train_count, options.size,
               hash_counter(options.seed, 0));
   write_split(directory, kTestFiles, options.test_count, options.size,

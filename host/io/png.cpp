@@ -72,34 +72,12 @@ struct PngWriter {
   ~PngWriter() { png_destroy_write_struct(&png, &info); }
 };
 
-/// How one sample is read as a picture: element (y, x, c) lies at y*step_y + x*step_x + c*step_c.
-struct Layout {
-  std::int64_t height, width, channels;
-  std::int64_t step_y, step_x, step_c;
-};
-
-Layout layout_of(const Shape& shape) {
-  const auto is_colour = [](std::int64_t channels) { return channels == 1 || channels == 3; };
-  if (shape.size() == 2) return {shape[0], shape[1], 1, shape[1], 1, 0};
-  if (shape.size() == 3 && is_colour(shape[0])) {
-    return {shape[1], shape[2], shape[0], shape[2], 1, shape[1] * shape[2]};
-  }
-  if (shape.size() == 3 && is_colour(shape[2])) {
-    return {shape[0], shape[1], shape[2], shape[1] * shape[2], shape[2], 1};
-  }
-  const std::int64_t elements = element_count(shape);
-  auto height = static_cast<std::int64_t>(std::sqrt(static_cast<double>(elements)));
-  while (elements % height != 0) --height;
-  const std::int64_t width = elements / height;
-  return {height, width, 1, width, 1, 0};
-}
-
 std::uint8_t to_grey_level(float value) {
   if (!(value > 0.0F)) return 0;  // also NaN
   return static_cast<std::uint8_t>(std::min(value, 1.0F) * 255.0F + 0.5F);
 }
 
-void draw_tile(Image& image, const float* sample, const Layout& layout, std::int64_t top,
+void draw_tile(Image& image, const float* sample, const PictureLayout& layout, std::int64_t top,
                std::int64_t left, std::int64_t scale) {
   for (std::int64_t y = 0; y < layout.height * scale; ++y) {
     std::uint8_t* pixel = image.pixels.data() + ((top + y) * image.width + left) * image.channels;
@@ -133,6 +111,22 @@ void write_png(const std::filesystem::path& path, const Image& image) {
   write_file_atomically(path, sink.bytes);
 }
 
+PictureLayout picture_layout(const Shape& shape) {
+  const auto is_colour = [](std::int64_t channels) { return channels == 1 || channels == 3; };
+  if (shape.size() == 2) return {shape[0], shape[1], 1, shape[1], 1, 0};
+  if (shape.size() == 3 && is_colour(shape[0])) {
+    return {shape[1], shape[2], shape[0], shape[2], 1, shape[1] * shape[2]};
+  }
+  if (shape.size() == 3 && is_colour(shape[2])) {
+    return {shape[0], shape[1], shape[2], shape[1] * shape[2], shape[2], 1};
+  }
+  const std::int64_t elements = element_count(shape);
+  auto height = static_cast<std::int64_t>(std::sqrt(static_cast<double>(elements)));
+  while (elements % height != 0) --height;
+  const std::int64_t width = elements / height;
+  return {height, width, 1, width, 1, 0};
+}
+
 Image tile_grid(std::span<const float> samples, const Shape& sample_shape,
                 const GridOptions& options) {
   const std::int64_t elements = element_count(sample_shape);
@@ -140,7 +134,7 @@ Image tile_grid(std::span<const float> samples, const Shape& sample_shape,
   const std::int64_t count = static_cast<std::int64_t>(samples.size()) / elements;
   ELBO_ASSERT(count * elements == static_cast<std::int64_t>(samples.size()));
 
-  const Layout layout = layout_of(sample_shape);
+  const PictureLayout layout = picture_layout(sample_shape);
   const std::int64_t longer_side = std::max(layout.height, layout.width);
   const std::int64_t scale =
       options.scale > 0 ? options.scale : std::max<std::int64_t>(1, kTileSize / longer_side);
