@@ -9,6 +9,7 @@
 #include <regex>
 
 #include "bench/gpu_models.hpp"
+#include "bench/likelihood_command.hpp"
 #include "bench/plan_command.hpp"
 #include "bench/step_command.hpp"
 #include "bench/step_model.hpp"
@@ -106,6 +107,19 @@ void add_options(CLI::App& command, StepCommand& options) {
                      "write the weights training starts from to this file, and stop");
 }
 
+void add_options(CLI::App& command, LikelihoodCommand& options) {
+  command.add_option("--model", options.model, step_model_names())->capture_default_str();
+  const auto count = [&](const char* flag, int64_t& value, const char* text) {
+    command.add_option(flag, value, text)->check(CLI::PositiveNumber)->capture_default_str();
+  };
+  count("--images", options.images, "rows whose likelihood is estimated");
+  count("--importance-samples", options.samples, "of each row");
+  count("--rounds", options.rounds, "that the two sides take turns in");
+  command.add_option(
+      "--data", options.data,
+      "a data set of the model's size, whose test split is taken; else random bytes");
+}
+
 void add_options(CLI::App& command, PlanCommand& options) {
   std::string gpus;
   for (const GpuModel& gpu : gpu_models())
@@ -137,6 +151,11 @@ int run(int argc, char** argv) {
   CLI::App* step_command = app.add_subcommand("step", "time training steps; prints JSON");
   step_command->fallthrough();
   add_options(*step_command, step);
+  LikelihoodCommand likelihood;
+  CLI::App* likelihood_command = app.add_subcommand(
+      "likelihood", "time importance-sampled likelihoods against matrix products; prints JSON");
+  likelihood_command->fallthrough();
+  add_options(*likelihood_command, likelihood);
   PlanCommand plan;
   CLI::App* plan_command = app.add_subcommand(
       "plan", "print the graph of a training step on a GPU, with predictions; needs no GPU");
@@ -149,6 +168,10 @@ int run(int argc, char** argv) {
 
   if (*step_command) {
     run_step_command(step, device, threads);
+    return 0;
+  }
+  if (*likelihood_command) {
+    run_likelihood_command(likelihood, device, threads);
     return 0;
   }
   if (*plan_command) {

@@ -5,8 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "host/io/npy.hpp"
+#include "host/model/phases.hpp"
 #include "host/model/recipe.hpp"
-#include "host/train/evaluator.hpp"
+#include "host/train/generation.hpp"
 #include "tests/program.hpp"
 
 namespace elbo {

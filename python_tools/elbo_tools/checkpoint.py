@@ -96,6 +96,7 @@ def to_torch(path: str | PathLike):
             beta=float(config.get("beta", 1.0)),
             posterior_variance=config.get("posterior-variance", "input"),
             mse_variance=float(config.get("mse-variance", 1.0)),
+            objective=config.get("objective", "elbo"),
         )
     )
     model.load_state_dict({name: torch.from_numpy(a) for name, a in checkpoint.arrays.items()})

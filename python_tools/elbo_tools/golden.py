@@ -16,7 +16,7 @@ All inputs are float32 values and all arithmetic is float64, so whatever separat
 engine from these files is its own rounding. For a bound to follow from that, the runs are well
 conditioned, and `check_conditioning` refuses one that is not:
 
-*   Adam divides by sqrt(v) + 1e-8, so where a gradient is as small as its own rounding error, that
+*   Adam divides by sqrt(v) + 1e-8 (Adagrad by the root of a sum, to the same effect), so where a gradient is as small as its own rounding error, that
     error moves the parameter by a whole learning rate. Every bias-corrected sqrt(v) is at least
     1e-3 at every step, or exactly 0, as in a dead unit, whose gradient is 0 in any arithmetic.
 *   The kink of ReLU and leaky ReLU: no pre-activation ever comes within 2e-5 of 0, so that no
@@ -41,7 +41,7 @@ from torch import Tensor
 from elbo_tools import twin
 
 STEPS = 20
-ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8
+ADAM_BETAS = (0.9, 0.999)
 SMALLEST_ADAM_DENOMINATOR = 1e-3
 SMALLEST_KINK_DISTANCE = 2e-5
 LARGEST_EXPONENT = 2.0
@@ -58,6 +58,9 @@ class Case:
     weight_decay: float = 0.0
     momentum: float = 0.0
     clip_norm: float = 0.0  # 0: no clipping
+    epsilon: float = 1e-8
+    second_moment_start: float = 0.0  # adam-epsilon-hat alone
+    loss_reduction: str = "mean"  # sum: steps take batch times the gradients in the file
 
     def metadata(self) -> dict[str, str]:
         fields = {
@@ -69,10 +72,13 @@ class Case:
         return {name: str(value) for name, value in fields.items()}
 
 
-CASE_FIELDS = ("batch", "optimizer", "learning_rate", "weight_decay", "momentum", "clip_norm")
+CASE_FIELDS = (
+    *("batch", "optimizer", "learning_rate", "weight_decay", "momentum", "clip_norm"),
+    *("epsilon", "second_moment_start", "loss_reduction"),
+)
 MODEL_FIELDS = (
     *("dim", "latent_dim", "activation", "likelihood", "samples", "beta"),
-    *("posterior_variance", "mse_variance"),
+    *("posterior_variance", "mse_variance", "objective"),
 )
 
 
@@ -136,7 +142,51 @@ CASES = (
         optimizer="adamw",
         weight_decay=0.01,
     ),
+    Case("adagrad", model("gaussian-shared", "tanh", (7,)), seed=1, optimizer="adagrad"),
+    Case("iwae", model("bernoulli", "tanh", (9, 6), samples=4, objective="iwae"), seed=87),
+    Case(
+        "iwae_shared_variances",
+        model(
+            *("gaussian-shared", "identity", (7,)),
+            **{"samples": 2, "posterior_variance": "shared", "objective": "iwae"},
+        ),
+        seed=1,
+    ),
+    Case(
+        "iwae_adam_epsilon_hat",
+        model("bernoulli", "tanh", (7,), samples=3, objective="iwae"),
+        seed=1,
+        optimizer="adam-epsilon-hat",
+        learning_rate=1 / 16,
+        epsilon=1e-4,
+        second_moment_start=1.0,
+        loss_reduction="sum",
+    ),
 )
+
+
+class AdamEpsilonHat(torch.optim.Optimizer):
+    """Kingma and Ba 2015, the end of section 2: the corrections are in the step size, and epsilon
+    stands beside the uncorrected root of the second moment."""
+
+    def __init__(self, parameters, lr: float, eps: float, second_moment_start: float):
+        super().__init__(parameters, {"lr": lr, "eps": eps, "start": second_moment_start})
+
+    @torch.no_grad()
+    def step(self):
+        beta1, beta2 = ADAM_BETAS
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                if not state:
+                    state["t"] = 0
+                    state["m"] = torch.zeros_like(p)
+                    state["v"] = torch.full_like(p, group["start"])
+                state["t"] += 1
+                state["m"] = beta1 * state["m"] + (1 - beta1) * p.grad
+                state["v"] = beta2 * state["v"] + (1 - beta2) * p.grad**2
+                rate = group["lr"] * math.sqrt(1 - beta2 ** state["t"]) / (1 - beta1 ** state["t"])
+                p -= rate * state["m"] / (state["v"].sqrt() + group["eps"])
 
 
 def draw_inputs(case: Case, vae: twin.VAE) -> dict[str, np.ndarray]:
@@ -159,12 +209,18 @@ def draw_inputs(case: Case, vae: twin.VAE) -> dict[str, np.ndarray]:
 def make_optimizer(case: Case, vae: twin.VAE) -> torch.optim.Optimizer:
     if case.optimizer == "sgd":
         return torch.optim.SGD(vae.parameters(), lr=case.learning_rate, momentum=case.momentum)
+    if case.optimizer == "adagrad":
+        return torch.optim.Adagrad(vae.parameters(), lr=case.learning_rate, eps=case.epsilon)
+    if case.optimizer == "adam-epsilon-hat":
+        return AdamEpsilonHat(
+            vae.parameters(), case.learning_rate, case.epsilon, case.second_moment_start
+        )
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[case.optimizer]
     return kind(
         vae.parameters(),
         lr=case.learning_rate,
         betas=ADAM_BETAS,
-        eps=ADAM_EPSILON,
+        eps=case.epsilon,
         weight_decay=case.weight_decay,
     )
 
@@ -191,6 +247,9 @@ def run_case(case: Case, dtype: torch.dtype = torch.float64) -> dict[str, np.nda
                 outputs[field] = getattr(evidence, field)
             for name, parameter in vae.named_parameters():
                 outputs[f"gradient.{name}"] = parameter.grad.clone()
+        if case.loss_reduction == "sum":
+            for parameter in vae.parameters():
+                parameter.grad *= case.batch
         if case.clip_norm:
             norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), case.clip_norm)
             require(case, norm > 1.1 * case.clip_norm, f"clipping inactive, norm {norm:.3g}")
@@ -229,6 +288,9 @@ def check_conditioning(
             denominator = (state["exp_avg_sq"] / correction).sqrt()
             smallest = denominator[denominator > 0].min().item()
             require(case, smallest > SMALLEST_ADAM_DENOMINATOR, f"Adam divides by {smallest:.3g}")
+        if "sum" in state:
+            smallest = state["sum"][state["sum"] > 0].min().sqrt().item()
+            require(case, smallest > SMALLEST_ADAM_DENOMINATOR, f"Adagrad divides by {smallest:.3g}")
 
 
 def require(case: Case, condition: bool, message: str):

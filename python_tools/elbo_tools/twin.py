@@ -15,6 +15,7 @@ from torch import Tensor, nn
 LOG_VARIANCE_LIMIT = 16.0
 LIKELIHOODS = ("gaussian", "gaussian-shared", "mse", "bernoulli")
 POSTERIOR_VARIANCES = ("input", "shared")
+OBJECTIVES = ("elbo", "iwae")
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -48,12 +49,14 @@ class VAEConfig:
     beta: float = 1.0
     posterior_variance: str = "input"  # "shared": one log-variance per latent, whatever the input
     mse_variance: float = 1.0
+    objective: str = "elbo"  # "iwae": the importance-weighted bound of Burda et al. 2016
 
     def __post_init__(self):
         for field, valid in (
             ("activation", tuple(ACTIVATIONS)),
             ("likelihood", LIKELIHOODS),
             ("posterior_variance", POSTERIOR_VARIANCES),
+            ("objective", OBJECTIVES),
         ):
             value = getattr(self, field)
             if value not in valid:
@@ -65,7 +68,7 @@ class Evidence(NamedTuple):
 
     nll: Tensor  # [B*L] -log p(x|z), nats
     kl: Tensor  # [B] KL(q(z|x) || N(0, I)), nats
-    loss: Tensor  # [] mean over inputs of mean_l(nll) + beta * kl
+    loss: Tensor  # [] mean over inputs of mean_l(nll) + beta * kl, or minus the weighted bound
     posterior_mean: Tensor  # [B, latent]
     posterior_logvar: Tensor  # [B, latent], clamped
     output: Tensor  # [B*L, P*D] parameters of the likelihood
@@ -95,6 +98,15 @@ def bernoulli_nll(x: Tensor, logit: Tensor) -> Tensor:
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) of every element."""
     return 0.5 * (mean**2 + torch.exp(log_variance) - 1 - log_variance)
+
+
+def log_weights(z: Tensor, mean: Tensor, log_variance: Tensor, samples: int, beta: float) -> Tensor:
+    """beta * (log p(z) - log q(z|x)) of every sample, from the densities."""
+    prior = torch.distributions.Normal(0.0, 1.0)
+    posterior = torch.distributions.Normal(
+        mean.repeat_interleave(samples, 0), torch.exp(0.5 * log_variance).repeat_interleave(samples, 0)
+    )
+    return beta * (prior.log_prob(z) - posterior.log_prob(z)).sum(dim=1)
 
 
 class Posterior(nn.Linear):
@@ -178,5 +190,9 @@ class VAE(nn.Module):
         output = self.decode(z)
         nll = self.likelihood.nll(x.repeat_interleave(samples, 0), output)
         kl = gaussian_kl(mean, log_variance).sum(dim=1)
+        if self.config.objective == "iwae":
+            weights = log_weights(z, mean, log_variance, samples, self.config.beta) - nll
+            bound = torch.logsumexp(weights.view(-1, samples), dim=1) - math.log(samples)
+            return Evidence(nll, kl, -bound.mean(), mean, log_variance, output)
         loss = (nll.view(-1, samples).mean(dim=1) + self.config.beta * kl).mean()
         return Evidence(nll, kl, loss, mean, log_variance, output)
