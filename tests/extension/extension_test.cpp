@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "host/model/config.hpp"
+#include "host/train/generation.hpp"
 #include "host/train/trainer.hpp"
 #include "tests/file_fixture.hpp"
 #include "tests/workspace.hpp"
