@@ -110,9 +110,15 @@ class TinyVae {
     forward(kDecoder, rows, tanh, z, decoded);
     forward(kOutput, rows, identity, decoded, output);
     float *nll = tensor(rows, 1), *grad_log_variance = tensor(rows, 1);
-    program_.push_back(LikelihoodTerms{math::Likelihood::of<math::GaussianShared>(), true, 1.0f,
-                                       inputs, kSamples, kData, gather.x, output,
-                                       weights_ + kLogVariance, nll, grad_log_variance});
+    program_.push_back(LikelihoodTerms{.likelihood = math::Likelihood::of<math::GaussianShared>(),
+                                       .inputs = inputs,
+                                       .samples = kSamples,
+                                       .columns = kData,
+                                       .x = gather.x,
+                                       .output = output,
+                                       .log_variance = weights_ + kLogVariance,
+                                       .nll = nll,
+                                       .grad_log_variance = grad_log_variance});
     program_.push_back(ColumnSum{rows, 1, grad_log_variance, grads_ + kLogVariance});
 
     float *grad_decoded = tensor(rows, kHidden), *grad_z = tensor(rows, kLatent);
