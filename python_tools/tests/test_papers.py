@@ -151,10 +151,16 @@ def test_runs_to_its_line_of_results_once(bench):
     assert len(bench.lines()) == 1
 
 
+def hears_interrupts():
+    """As at a terminal, also where these tests run in a shell's background, which ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_goes_on_where_it_stopped(bench):
     long = ("--epochs", "300")
     process = subprocess.Popen(bench.command("a", *long), stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, start_new_session=True)
+                               stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               preexec_fn=hears_interrupts)
     last = bench.place / "a" / "run" / "checkpoints" / "last.safetensors"
     deadline = time.monotonic() + 60
     while not last.exists() and time.monotonic() < deadline:
