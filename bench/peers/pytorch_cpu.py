@@ -70,7 +70,7 @@ def main() -> None:
         start = time.perf_counter()
         losses += [step() for _ in range(BLOCK)]
         milliseconds.append(1e3 * (time.perf_counter() - start) / BLOCK)
-    quarter = losses[-(-3 * blocks // 4) * BLOCK :]
+    quarter = losses[-(blocks * BLOCK // 4) :]
     result = {
         "side": f"PyTorch {torch.__version__}, {options.adam} Adam",
         "device": f"CPU, {options.threads} threads, {torch.backends.cpu.get_cpu_capability()}",
