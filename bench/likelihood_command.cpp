@@ -9,18 +9,13 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "bench/median.hpp"
 #include "bench/step_model.hpp"
 #include "host/train/evaluator.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo::bench {
 namespace {
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 template <class Work>
 double seconds_of(Work&& work) {

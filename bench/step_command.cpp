@@ -5,17 +5,12 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "bench/median.hpp"
 #include "bench/step_model.hpp"
 #include "host/train/checkpoint.hpp"
 
 namespace elbo::bench {
 namespace {
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 Dataset open_data(const StepModel& model, const std::string& path) {
   return path.empty() ? random_rows(model, model.random_rows)

@@ -1,0 +1,16 @@
+// The median of some measurements.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+namespace elbo::bench {
+
+/// The upper one of an even number; there must be a value.
+inline double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace elbo::bench
