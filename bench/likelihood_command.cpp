@@ -28,9 +28,13 @@ double seconds_of(Work&& work) {
 class Products {
  public:
   explicit Products(const StepModel& model) {
-    std::vector<int64_t> widths = {model.latent_dim};
-    widths.insert(widths.end(), model.hidden.rbegin(), model.hidden.rend());
-    widths.push_back(element_count(model.sample_shape) * (model.likelihood == "gaussian" ? 2 : 1));
+    const Config config = step_config(model, 1, "fp32");
+    if (config.network != "dense")
+      throw ConfigError("model: got '" + std::string(model.name) +
+                        "', want one of dense layers: its decoder is compared with their products");
+    std::vector<int64_t> widths = {config.latent_dim};
+    widths.insert(widths.end(), config.hidden.rbegin(), config.hidden.rend());
+    widths.push_back(element_count(model.sample_shape) * (config.likelihood == "gaussian" ? 2 : 1));
     for (size_t i = 0; i + 1 < widths.size(); ++i)
       layers_.push_back(
           {widths[i], widths[i + 1],
@@ -91,9 +95,9 @@ void run_likelihood_command(const LikelihoodCommand& command, const std::string&
   Dataset data = command.data.empty() ? random_rows(step, command.images)
                                       : Dataset::open(command.data, {.validation_fraction = 0.0});
   const Split split = first_rows(data, command.images);
+  const Products products(step);
   const TrainingStep training(step, std::move(data), {.batch = 1}, device);
   Evaluator evaluator(training.model, split);
-  const Products products(step);
 
   const int64_t heights[] = {64, 256, 1024};
   const int64_t rows = command.images * command.samples;

@@ -3,25 +3,46 @@
 
 namespace elbo::bench {
 
+namespace {
+
+/// Log-variances of `channels` channels, `channel_step` elements of each side by side.
+template <class L>
+void add_likelihood_rows(Rows& rows, const std::string& variant, int32_t channels,
+                         int32_t channel_step) {
+  for (const int32_t batch : kBatches)
+    add(rows, int64_t{batch} * kColumns,
+        memory_row(LikelihoodTerms::name, variant, sizes(batch, kColumns), [=](Workspace& w) {
+          const int64_t elements = int64_t{batch} * kColumns;
+          const bool shared = L::variance != math::VarianceRole::none;
+          return LikelihoodTerms{
+              .likelihood = math::Likelihood::of<L>(),
+              .inputs = {w.state(batch), batch},
+              .columns = kColumns,
+              .channels = channels,
+              .channel_step = channel_step,
+              .x = w.uniforms(elements, 0.0f, 1.0f),
+              .output = w.uniforms(L::parameters * elements, -2.0f, 2.0f),
+              .log_variance = shared ? w.uniforms(channels, -1.0f, 1.0f) : nullptr,
+              .nll = w.zeros(batch),
+              .grad_log_variance =
+                  math::is_learned(L::variance) ? w.zeros(int64_t{batch} * channels) : nullptr};
+        }));
+}
+
+}  // namespace
+
 template <>
 void add_rows<LikelihoodTerms>(Rows& rows) {
   math::Likelihoods::for_each([&](auto member) {
     using L = decltype(member);
-    for (const int32_t batch : kBatches)
-      add(rows, int64_t{batch} * kColumns,
-          memory_row(LikelihoodTerms::name, L::name, sizes(batch, kColumns), [batch](Workspace& w) {
-            const int64_t elements = int64_t{batch} * kColumns;
-            const bool shared = L::variance != math::VarianceRole::none;
-            const bool learned = L::variance == math::VarianceRole::learned;
-            return LikelihoodTerms{.likelihood = math::Likelihood::of<L>(),
-                                   .inputs = {w.state(batch), batch},
-                                   .columns = kColumns,
-                                   .x = w.uniforms(elements, 0.0f, 1.0f),
-                                   .output = w.uniforms(L::parameters * elements, -2.0f, 2.0f),
-                                   .log_variance = shared ? w.uniforms(1, -1.0f, 1.0f) : nullptr,
-                                   .nll = w.zeros(batch),
-                                   .grad_log_variance = learned ? w.zeros(batch) : nullptr};
-          }));
+    const std::string name(L::name);
+    if constexpr (L::variance == math::VarianceRole::learned_by_channel) {
+      constexpr int32_t kChannels = 4;
+      add_likelihood_rows<L>(rows, name + "-pixels", kChannels, 1);
+      add_likelihood_rows<L>(rows, name + "-planes", kChannels, kColumns / kChannels);
+    } else {
+      add_likelihood_rows<L>(rows, name, 1, 1);
+    }
   });
 }
 

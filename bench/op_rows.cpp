@@ -71,6 +71,24 @@ void add_rows<GatherBatch>(Rows& rows) {
                                         .x = w.zeros(int64_t{batch} * kColumns),
                                         .row_ids = w.integers(batch)};
                    }));
+  constexpr int32_t kSide = 28;
+  static_assert(kSide * kSide == kColumns);
+  for (const int32_t batch : kBatches)
+    add(rows, int64_t{batch} * kColumns,
+        memory_row(GatherBatch::name, "u8-flip-crop", sizes(batch, kColumns),
+                   [batch, data = data_rows(batch)](Workspace& w) {
+                     return GatherBatch{.rows = w.bytes(int64_t{data} * kColumns),
+                                        .dtype = DType::u8,
+                                        .count = data,
+                                        .columns = kColumns,
+                                        .shuffle = true,
+                                        .seed = 1,
+                                        .picture = {kSide, kSide, 1, kSide, 1, kColumns},
+                                        .augmentation = {.flip = true, .crop = 4},
+                                        .batch = {w.state(batch), batch},
+                                        .x = w.zeros(int64_t{batch} * kColumns),
+                                        .row_ids = w.integers(batch)};
+                   }));
   // A denoising autoencoder's input, beside the data it is to find again.
   math::Corruptions::for_each([&](auto member) {
     using C = decltype(member);
@@ -216,14 +234,19 @@ void add_rows<LatentBackward>(Rows& rows) {
 template <>
 void add_rows<ColumnSum>(Rows& rows) {
   for (const auto& [batch, columns] : {std::pair{1024, 32}, std::pair{1024, 16384}})
-    rows.push_back(memory_row(ColumnSum::name, "", sizes(batch, columns),
-                              [batch = batch, columns = columns](Workspace& w) {
-                                return ColumnSum{
-                                    .rows = {w.state(batch), batch},
-                                    .columns = columns,
-                                    .x = w.uniforms(int64_t{batch} * columns, -1.0f, 1.0f),
-                                    .out = w.zeros(columns)};
-                              }));
+    for (const bool accumulate : {false, true}) {
+      if (accumulate && columns > 32) continue;
+      rows.push_back(memory_row(ColumnSum::name, accumulate ? "added" : "", sizes(batch, columns),
+                                [batch = batch, columns = columns, accumulate](Workspace& w) {
+                                  return ColumnSum{
+                                      .rows = {w.state(batch), batch},
+                                      .columns = columns,
+                                      .x = w.uniforms(int64_t{batch} * columns, -1.0f, 1.0f),
+                                      .out = accumulate ? w.uniforms(columns, -1.0f, 1.0f)
+                                                        : w.zeros(columns),
+                                      .accumulate = accumulate};
+                                }));
+    }
 }
 
 template <>

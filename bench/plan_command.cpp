@@ -21,7 +21,8 @@ std::string shape(std::initializer_list<int64_t> sizes) {
   return text;
 }
 
-// rows x in x out of a product, rows x columns of what works on rows, else how many elements
+// rows x in x out of a product, rows x map before - map behind of a convolution or resampling, rows
+// x columns of what works on rows, else how many elements
 std::string shape_of(const RandomFill& op) { return shape({op.count}); }
 std::string shape_of(const PermutationFill& op) { return shape({op.count}); }
 std::string shape_of(const GatherBatch& op) { return shape({op.batch.capacity(), op.columns}); }
@@ -44,6 +45,23 @@ std::string shape_of(const L1Terms& op) { return shape({op.rows.capacity(), op.c
 std::string shape_of(const GradientSum& op) { return shape({op.rows.capacity(), op.columns}); }
 std::string shape_of(const SquaredDistance& op) { return shape({op.rows.capacity(), op.columns}); }
 std::string shape_of(const ColumnSum& op) { return shape({op.rows.capacity(), op.columns}); }
+std::string text_of(const FeatureMap& map) { return shape({map.height, map.width, map.channels}); }
+template <class Op>
+requires requires(const Op& op) { op.transposed; }
+std::string shape_of(const Op& op) {
+  return shape({op.rows.capacity()}) + "x" + text_of(op.in()) + "-" + text_of(op.out());
+}
+template <class Op>
+requires requires(const Op& op) { op.shape.resampling; }
+std::string shape_of(const Op& op) {
+  return shape({op.rows.capacity()}) + "x" + text_of(op.shape.in()) + "-" + text_of(op.shape.out());
+}
+template <class Op>
+requires requires(const Op& op) { op.groups; }
+std::string shape_of(const Op& op) { return shape({op.rows.capacity()}) + "x" + text_of(op.map); }
+std::string shape_of(const SwapAxes& op) {
+  return shape({op.rows.capacity(), op.first, op.second, op.inner});
+}
 std::string shape_of(const SquaredNorm& op) { return shape({op.count}); }
 std::string shape_of(const OptimizerUpdate& op) { return shape({op.count}); }
 template <class Dense>
@@ -170,8 +188,8 @@ void print_text(const PlanCommand& command, const Plan& plan, const GpuModel& gp
   const auto line = [](const std::string& number, std::string_view op, const std::string& shape,
                        const std::string& bytes, const std::string& gflop, const std::string& floor,
                        std::string_view critical, const std::string& waits_for) {
-    std::cout << std::right << std::setw(4) << number << "  " << std::left << std::setw(24) << op
-              << std::setw(18) << shape << std::right << std::setw(12) << bytes << std::setw(10)
+    std::cout << std::right << std::setw(4) << number << "  " << std::left << std::setw(30) << op
+              << std::setw(28) << shape << std::right << std::setw(12) << bytes << std::setw(10)
               << gflop << std::setw(10) << floor << "  " << std::left << std::setw(10) << critical
               << waits_for << '\n';
   };

@@ -93,6 +93,26 @@ double corrupted(const GatherBatch& op, float x, uint32_t row, int64_t column) {
   return input;
 }
 
+/// The element of a row that column c shows: the row's picture mirrored, then read through a frame
+/// that is shifted over it, and over its mirror images beyond the edges.
+int64_t shown(const GatherBatch& op, uint32_t row, int64_t column) {
+  if (!op.augmentation.flip && op.augmentation.crop == 0) return column;
+  const math::PictureLayout& p = op.picture;
+  const math::Bits4 bits = math::philox4x32(
+      op.seed, math::noise_subsequence(math::NoiseStream::augment, op.batch.state->step),
+      math::noise_group(row, 0));
+  const auto place = [&](int64_t at, int64_t size, uint32_t drawn) {
+    const int64_t shifts = 2 * int64_t{op.augmentation.crop} + 1;
+    at += static_cast<int64_t>(drawn * 0x1p-32 * static_cast<double>(shifts)) - shifts / 2;
+    return std::min(std::abs(at), std::abs(2 * (size - 1) - at));
+  };
+  const int64_t y = column / p.step_y % p.height, x = column / p.step_x % p.width;
+  const bool mirrored = op.augmentation.flip && bits.value[0] >= 1u << 31;
+  const int64_t from_y = place(y, p.height, bits.value[1]);
+  const int64_t from_x = place(mirrored ? p.width - 1 - x : x, p.width, bits.value[2]);
+  return column + (from_y - y) * p.step_y + (from_x - x) * p.step_x;
+}
+
 void run_op(const GatherBatch& op) {
   const StepState& state = *op.batch.state;
   const uint32_t length = op.window == 0 ? op.count : op.window;
@@ -113,7 +133,7 @@ void run_op(const GatherBatch& op) {
     const int64_t stored_row = op.window == 0 ? row : place;
     op.row_ids[i] = row;
     for (int64_t c = 0; c < op.columns; ++c) {
-      const double value = stored(op, stored_row * op.columns + c);
+      const double value = stored(op, stored_row * op.columns + shown(op, row, c));
       // Scaled in float by contract: the comparison below must not depend on a rounding.
       const float unit =
           op.dtype == DType::u8 ? as_float(value) * (1.0f / 255.0f) : as_float(value);
@@ -251,7 +271,7 @@ std::vector<Output> outputs_of(const LatentBackward& op) {
 
 void run_op(const ColumnSum& op) {
   for (int64_t c = 0; c < op.columns; ++c) {
-    double sum = 0.0;
+    double sum = op.accumulate ? op.out[c] : 0.0;
     for (int64_t r = 0; r < op.rows.active(); ++r) sum += at(op.x, r * op.columns + c);
     op.out[c] = as_float(sum);
   }

@@ -5,13 +5,6 @@
 namespace elbo::reference {
 namespace {
 
-/// The factors of a product whose sums have `depth` terms. Without a right one: sums of the left.
-struct Factors {
-  ConstReals left, right;
-  int64_t left_count, right_count, depth;
-  bool tf32;
-};
-
 double largest(const ConstReals& numbers, int64_t count) {
   double most = 0.0;
 #pragma omp parallel for reduction(max : most)
@@ -19,13 +12,21 @@ double largest(const ConstReals& numbers, int64_t count) {
   return most;
 }
 
-/// An output of a product. On tensor cores, a sum of eight or more products is added to the others
-/// at a time, perhaps cut off where a float would be rounded. A factor in TF32 has 11 significant
-/// bits: rounded, it is off by up to 2^-11 of itself, cut off by up to 2^-10, on average by half of
-/// that. A product of two is then on average short of up to 2^-10 of itself, and so is their sum;
-/// the rest is independent from product to product, 2^-10 of it at most, and by Hoeffding's
-/// inequality exceeds 8 sqrt(depth) times the largest such once in 10^13. Factors in bfloat16 are
-/// exact, and a library may store the product before it is finished: one more rounding.
+/// sum += factor * terms
+void add_to(std::vector<double>& sum, double factor, const std::vector<double>& terms) {
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += factor * terms[i];
+}
+
+std::vector<std::vector<double>> rows_of(const ConstReals& matrix, int64_t rows, int64_t columns) {
+  std::vector<std::vector<double>> lines(static_cast<size_t>(rows));
+#pragma omp parallel for
+  for (int64_t r = 0; r < rows; ++r)
+    lines[static_cast<size_t>(r)] = doubles(matrix, r * columns, columns);
+  return lines;
+}
+
+}  // namespace
+
 Output product(std::string_view name, const Reals& result, int64_t count, const Factors& f) {
   const auto depth = static_cast<double>(f.depth);
   Output out = output(name, result, count, sum_of(depth), 2.0);
@@ -43,21 +44,6 @@ std::vector<double> doubles(const ConstReals& numbers, int64_t first, int64_t co
   for (int64_t i = 0; i < count; ++i) copy[static_cast<size_t>(i)] = at(numbers, first + i);
   return copy;
 }
-
-/// sum += factor * terms
-void add_to(std::vector<double>& sum, double factor, const std::vector<double>& terms) {
-  for (size_t i = 0; i < sum.size(); ++i) sum[i] += factor * terms[i];
-}
-
-std::vector<std::vector<double>> rows_of(const ConstReals& matrix, int64_t rows, int64_t columns) {
-  std::vector<std::vector<double>> lines(static_cast<size_t>(rows));
-#pragma omp parallel for
-  for (int64_t r = 0; r < rows; ++r)
-    lines[static_cast<size_t>(r)] = doubles(matrix, r * columns, columns);
-  return lines;
-}
-
-}  // namespace
 
 void run_op(const DenseForward& op) {
   const auto weight = rows_of(op.weight, op.out, op.in);

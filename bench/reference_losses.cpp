@@ -11,27 +11,30 @@ template <class L>
 void terms(const LikelihoodTerms& op) {
   const int64_t rows = static_cast<int64_t>(op.inputs.active()) * op.samples;
   const double mean = op.weight / static_cast<double>(rows);
-  const double log_variance = op.log_variance == nullptr ? 0.0 : *op.log_variance;
   const Reals grad_output = op.grad_output == nullptr ? Reals(op.output) : Reals(op.grad_output);
 #pragma omp parallel for
   for (int64_t row = 0; row < rows; ++row) {
-    double nll = 0.0, grad_log_variance = 0.0;
+    double nll = 0.0, grad_log_variance[LikelihoodTerms::kMostChannels] = {};
     const double scale = op.row_weight == nullptr ? mean : mean * op.row_weight[row];
     const int64_t first = row * L::parameters * op.columns;
     for (int64_t c = 0; c < op.columns; ++c) {
       double parameter[L::parameters];
       for (int p = 0; p < L::parameters; ++p) parameter[p] = op.output[first + p * op.columns + c];
       const double x = op.x[row / op.samples * op.columns + c];
-      const auto t = L::terms(x, parameter, log_variance);
+      const int64_t channel = c / op.channel_step % op.channels;
+      const double log_variance = op.log_variance == nullptr ? 0.0 : op.log_variance[channel];
+      const auto t = L::terms(x, parameter, math::shared_variance(log_variance));
       nll += t.nll;
-      grad_log_variance += t.grad_log_variance;
+      grad_log_variance[channel] += t.grad_log_variance;
       if (!op.gradients) continue;
       for (int p = 0; p < L::parameters; ++p)
         put(grad_output, first + p * op.columns + c, scale * t.grad_output[p]);
     }
     op.nll[row] = as_float(nll);
     if (op.gradients && op.grad_log_variance != nullptr)
-      op.grad_log_variance[row] = as_float(scale * grad_log_variance);
+      for (int64_t channel = 0; channel < op.channels; ++channel)
+        op.grad_log_variance[row * op.channels + channel] =
+            as_float(scale * grad_log_variance[channel]);
   }
 }
 
@@ -49,7 +52,8 @@ std::vector<Output> outputs_of(const LikelihoodTerms& op) {
                           ? Output{"output", op.output, elements, kElementwise}
                           : output("grad_output", op.grad_output, elements, kElementwise));
   if (op.gradients && op.grad_log_variance != nullptr)
-    outputs.push_back({"grad_log_variance", op.grad_log_variance, rows, sum_of(op.columns)});
+    outputs.push_back(
+        {"grad_log_variance", op.grad_log_variance, rows * op.channels, sum_of(op.columns)});
   return outputs;
 }
 

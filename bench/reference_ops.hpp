@@ -13,8 +13,8 @@ inline constexpr double kElementwise = 32.0;
 /// Float sums of `terms` numbers: their rounding errors grow like the square root (Higham and
 /// Mary 2019); with room, and far below what one missing term would be.
 inline double sum_of(double terms) { return kElementwise + 8.0 * std::sqrt(terms); }
-/// A rounding to bfloat16 (2^-9), in roundings to float.
-inline constexpr double kBfloat16Rounding = 0x1p15;
+/// A rounding to bfloat16 (2^-8), in roundings to float.
+inline constexpr double kBfloat16Rounding = 0x1p16;
 
 inline float as_float(double value) { return static_cast<float>(value); }
 
@@ -37,9 +37,36 @@ inline Output output(std::string_view name, const Reals& numbers, int64_t count,
   return {name, numbers.data, count, roundings, numbers.format};
 }
 
+/// The factors of a product whose sums have `depth` terms. Without a right one: sums of the left.
+struct Factors {
+  ConstReals left, right;
+  int64_t left_count, right_count, depth;
+  bool tf32;
+};
+
+/// An output of a product. On tensor cores, a sum of eight or more products is added to the others
+/// at a time, perhaps cut off where a float would be rounded. A factor in TF32 has 11 significant
+/// bits: rounded, it is off by up to 2^-11 of itself, cut off by up to 2^-10, on average by half of
+/// that. A product of two is then on average short of up to 2^-10 of itself, and so is their sum;
+/// the rest is independent from product to product, 2^-10 of it at most, and by Hoeffding's
+/// inequality exceeds 8 sqrt(depth) times the largest such once in 10^13. Factors in bfloat16 are
+/// exact, and a library may store the product before it is finished: one more rounding.
+Output product(std::string_view name, const Reals& result, int64_t count, const Factors& f);
+
+/// `count` of the numbers, from the `first`-th on.
+std::vector<double> doubles(const ConstReals& numbers, int64_t first, int64_t count);
+
 void run_op(const DenseForward& op);
 void run_op(const DenseBackwardInput& op);
 void run_op(const DenseBackwardWeights& op);
+void run_op(const ConvolutionForward& op);
+void run_op(const ConvolutionBackwardInput& op);
+void run_op(const ConvolutionBackwardWeights& op);
+void run_op(const ResampleForward& op);
+void run_op(const ResampleBackward& op);
+void run_op(const GroupNormForward& op);
+void run_op(const GroupNormBackward& op);
+void run_op(const SwapAxes& op);
 void run_op(const LikelihoodTerms& op);
 void run_op(const LikelihoodMean& op);
 void run_op(const CategoricalTerms& op);
@@ -49,6 +76,14 @@ void run_op(const OptimizerUpdate& op);
 std::vector<Output> outputs_of(const DenseForward& op);
 std::vector<Output> outputs_of(const DenseBackwardInput& op);
 std::vector<Output> outputs_of(const DenseBackwardWeights& op);
+std::vector<Output> outputs_of(const ConvolutionForward& op);
+std::vector<Output> outputs_of(const ConvolutionBackwardInput& op);
+std::vector<Output> outputs_of(const ConvolutionBackwardWeights& op);
+std::vector<Output> outputs_of(const ResampleForward& op);
+std::vector<Output> outputs_of(const ResampleBackward& op);
+std::vector<Output> outputs_of(const GroupNormForward& op);
+std::vector<Output> outputs_of(const GroupNormBackward& op);
+std::vector<Output> outputs_of(const SwapAxes& op);
 std::vector<Output> outputs_of(const LikelihoodTerms& op);
 std::vector<Output> outputs_of(const LikelihoodMean& op);
 std::vector<Output> outputs_of(const CategoricalTerms& op);

@@ -29,17 +29,38 @@ DataSignature signature_of(const StepModel& step_model, const Dataset& dataset) 
   if (got != wanted)
     throw ConfigError("data: got samples of " + std::to_string(got) + " values, model " +
                       std::string(step_model.name) + " wants " + std::to_string(wanted));
-  return {dataset.sample_shape(), dataset.dtype()};
+  return {step_model.sample_shape, dataset.dtype()};
+}
+
+/// Settings of a model of stages with these channels.
+std::vector<std::pair<std::string_view, std::string_view>> convolutional(
+    std::string_view channels) {
+  return {{"network", "conv"}, {"channels", channels}, {"kernel-size", "4"},
+          {"hidden", ""},      {"latent-dim", "128"},  {"likelihood", "gaussian"}};
 }
 
 }  // namespace
 
 std::span<const StepModel> step_models() {
   static const StepModel models[] = {
-      {"784-400-z20", {28, 28}, {400}, 20, "relu", "bernoulli"},
-      {"784-512-256-z32", {28, 28}, {512, 256}, 32, "relu", "gaussian"},
-      {"784-200-200-z50", {28, 28}, {200, 200}, 50, "tanh", "bernoulli"},
-      {"12288-4096-2048-z256", {64, 64, 3}, {4096, 2048}, 256, "relu", "gaussian", 16384}};
+      {"784-400-z20",
+       {28, 28},
+       {{"hidden", "400"}, {"latent-dim", "20"}, {"likelihood", "bernoulli"}}},
+      {"784-512-256-z32",
+       {28, 28},
+       {{"hidden", "512,256"}, {"latent-dim", "32"}, {"likelihood", "gaussian"}}},
+      {"784-200-200-z50",
+       {28, 28},
+       {{"hidden", "200,200"},
+        {"latent-dim", "50"},
+        {"activation", "tanh"},
+        {"likelihood", "bernoulli"}}},
+      {"12288-4096-2048-z256",
+       {64, 64, 3},
+       {{"hidden", "4096,2048"}, {"latent-dim", "256"}, {"likelihood", "gaussian"}},
+       16384},
+      {"conv-32x32x3", {32, 32, 3}, convolutional("32,64,128"), 16384},
+      {"conv-64x64x3", {64, 64, 3}, convolutional("32,64,128,256"), 16384}};
   return models;
 }
 
@@ -58,10 +79,7 @@ const StepModel& step_model(std::string_view name) {
 
 Config step_config(const StepModel& step_model, int64_t batch, std::string_view precision) {
   Config config;
-  config.hidden = step_model.hidden;
-  config.latent_dim = step_model.latent_dim;
-  config.activation = step_model.activation;
-  config.likelihood = step_model.likelihood;
+  for (const auto& [key, value] : step_model.settings) apply_setting(config, key, value);
   config.binarize = "none";
   config.batch_size = batch;
   config.output_init = "zero";

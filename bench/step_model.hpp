@@ -3,18 +3,17 @@
 
 #include <span>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "host/train/training_pass.hpp"
 
 namespace elbo::bench {
 
 struct StepModel {
-  std::string_view name;  // <data>-<hidden>-z<latent>
+  std::string_view name;  // <data>-<hidden>-z<latent>, conv-<data>
   Shape sample_shape;     // of 8-bit values
-  std::vector<int64_t> hidden;
-  int64_t latent_dim;
-  std::string_view activation;
-  std::string_view likelihood;
+  std::vector<std::pair<std::string_view, std::string_view>> settings;  // on top of Config's
   int64_t random_rows = 60000;  // of a data set made where none is given
 };
 
@@ -38,7 +37,8 @@ struct StepOptions {
   int64_t iwae = 0;                     // samples of an importance-weighted bound; 0: the elbo
 };
 
-/// A model about to be trained. Throws ConfigError where the data are not the model's.
+/// A model about to be trained, whatever shape the data have their values in. Throws ConfigError
+/// where a row has not as many as the model's.
 struct TrainingStep {
   Dataset dataset;
   Model model;

@@ -1,5 +1,4 @@
-// Rows of whole training steps, and of their dense ops alone: what a step costs beyond its matrix
-// products.
+// Rows of whole training steps, and of their matrix products alone: what a step costs beyond them.
 #include <algorithm>
 
 #include "bench/row.hpp"
@@ -8,10 +7,13 @@
 namespace elbo::bench {
 namespace {
 
-bool is_dense(const Op& op) {
-  return std::holds_alternative<DenseForward>(op) ||
-         std::holds_alternative<DenseBackwardInput>(op) ||
-         std::holds_alternative<DenseBackwardWeights>(op);
+/// Whether an op multiplies matrices: it then says how exactly.
+bool is_product(const Op& op) {
+  return std::visit(
+      [](const auto& o) {
+        return requires { o.tf32; };
+      },
+      op);
 }
 
 /// What a row is for, as its name's last part says it.
@@ -22,9 +24,10 @@ struct Variant {
   Precision precision = Precision::fp32;
 };
 
-Row step_row(const StepModel& model, int64_t batch, const Variant& variant, bool dense_only) {
-  const std::string name = std::string(dense_only ? "step_dense_only/" : "step/") +
-                           std::string(model.name) + "/" + std::string(model.likelihood) +
+Row step_row(const StepModel& model, int64_t batch, const Variant& variant, bool products_only) {
+  const std::string name = std::string(products_only ? "step_products_only/" : "step/") +
+                           std::string(model.name) + "/" +
+                           step_config(model, batch, "fp32").likelihood +
                            "/B=" + std::to_string(batch) + "/" + std::string(variant.name);
   const StepOptions options = {.batch = batch, .precision = name_of(variant.precision)};
   return {.name = name,
@@ -32,14 +35,14 @@ Row step_row(const StepModel& model, int64_t batch, const Variant& variant, bool
           .precision = variant.precision,
           .threads = variant.threads,
           .only = variant.device,
-          .make = [&model, options, dense_only](const std::shared_ptr<Device>& device) {
+          .make = [&model, options, products_only](const std::shared_ptr<Device>& device) {
             auto step = std::make_shared<TrainingStep>(model, random_rows(model, model.random_rows),
                                                        options, device);
             Work work = {step->pass.program(), step};
-            if (dense_only) {
+            if (products_only) {
               // The numbers of a real step in every buffer.
               work.begin = [step = step.get()] { step->pass.run(1); };
-              std::erase_if(work.program, [](const Op& op) { return !is_dense(op); });
+              std::erase_if(work.program, [](const Op& op) { return !is_product(op); });
             }
             return work;
           }};
@@ -53,8 +56,8 @@ void add_step_rows(Rows& rows) {
                             {"tf32", DeviceKind::cuda, 0, Precision::tf32},
                             {"bf16", DeviceKind::cuda, 0, Precision::bf16}};
   const auto add = [&](std::string_view model, int64_t batch, const Variant& variant) {
-    for (const bool dense_only : {false, true})
-      rows.push_back(step_row(step_model(model), batch, variant, dense_only));
+    for (const bool products_only : {false, true})
+      rows.push_back(step_row(step_model(model), batch, variant, products_only));
   };
   for (const std::string_view model : {"784-400-z20", "784-512-256-z32"}) {
     for (const int64_t batch : {20, 128, 1024})
@@ -62,6 +65,9 @@ void add_step_rows(Rows& rows) {
     for (const int64_t batch : {128, 1024})
       for (const Variant& variant : on_gpu) add(model, batch, variant);
   }
+  for (const int64_t batch : {32, 128})
+    for (const Variant& variant : on_cpu) add("conv-32x32x3", batch, variant);
+  for (const Variant& variant : on_gpu) add("conv-64x64x3", 128, variant);
 }
 
 }  // namespace elbo::bench

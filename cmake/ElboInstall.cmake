@@ -17,7 +17,7 @@ configure_package_config_file(cmake/elboConfig.cmake.in elboConfig.cmake
   INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(elboConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/elboConfig.cmake ${PROJECT_BINARY_DIR}/elboConfigVersion.cmake
-  DESTINATION ${package_dir})
+  cmake/FindTurboJPEG.cmake DESTINATION ${package_dir})
 
 set(pc_cuda_libs "")
 if(ELBO_HAS_CUDA)

@@ -9,6 +9,7 @@
 #include "kernels/core/rows.hpp"
 #include "kernels/math/corruption.hpp"
 #include "kernels/math/permutation.hpp"
+#include "kernels/math/picture.hpp"
 #include "kernels/math/window.hpp"
 
 namespace elbo {
@@ -29,6 +30,9 @@ enum class DataView : int32_t {
 /// Window n, counted from the start of training, is in slot n % 2 of `rows` and `index`, whose
 /// places the host fills anew while the other slot is read.
 ///
+/// Where there is an augmentation, rows are pictures, and each is flipped and shifted before it is
+/// viewed: by one draw for its row of the data set and the step.
+///
 /// `input` is what the network reads where that is not x itself: x corrupted, x in bfloat16, or
 /// both. Noise is drawn for it as for the view.
 ///
@@ -46,6 +50,8 @@ struct GatherBatch {
   bool shuffle = false;
   DataView view = DataView::raw;
   uint64_t seed = 0;
+  math::PictureLayout picture = {};  // of a row, for the augmentation
+  math::Augmentation augmentation = {};
   math::Corruption corruption = {};
   float corruption_level = 0.0f;  // see math/corruption.hpp
   Rows batch;

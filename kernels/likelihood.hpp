@@ -13,22 +13,27 @@ namespace elbo {
 ///
 /// With `gradients`, output is overwritten by the gradient of weight * sum(row_weight * nll) /
 /// (active rows * samples), or that goes to grad_output in bfloat16 where there is one, and
-/// grad_log_variance[r] holds row r's share of the shared log-variance's (if there is one).
+/// grad_log_variance[r, :] holds row r's share of the shared log-variances' (if there are any).
 /// output[r, :] holds the likelihood's parameters in blocks: all means, then all log-variances.
+/// Shared is one log-variance or, with a likelihood that has one for each channel, that of channel
+/// e / channel_step % channels for element e of a row.
 struct LikelihoodTerms {
   static constexpr std::string_view name = "likelihood_terms";
+  static constexpr int32_t kMostChannels = 4;
   math::Likelihood likelihood;
   bool gradients = true;
   float weight = 1.0f;  // of this loss among others
   Rows inputs;
   int32_t samples = 1;
   int32_t columns = 0;
+  int32_t channels = 1;                   // at most kMostChannels
+  int32_t channel_step = 1;               // elements of a channel side by side
   const float* x = nullptr;               // [inputs, columns]
   float* output = nullptr;                // [inputs * samples, parameters * columns]
-  const float* log_variance = nullptr;    // [1], or null
+  const float* log_variance = nullptr;    // [channels], or null
   const float* row_weight = nullptr;      // [inputs * samples], or null: 1
   float* nll = nullptr;                   // [inputs * samples]
-  float* grad_log_variance = nullptr;     // [inputs * samples], or null
+  float* grad_log_variance = nullptr;     // [inputs * samples, channels], or null
   math::Bfloat16* grad_output = nullptr;  // as output, or null
 
   int parameters() const {
@@ -43,10 +48,10 @@ struct LikelihoodTerms {
     list.reads(inputs.state, 1)
         .reads(x, b * columns)
         .reads(output, outputs)
-        .reads(log_variance, 1)
+        .reads(log_variance, channels)
         .reads(row_weight, rows)
         .writes(nll, rows)
-        .writes(grad_log_variance, rows)
+        .writes(grad_log_variance, rows * channels)
         .writes(grad_output, outputs);
     if (gradients && grad_output == nullptr) list.writes(output, outputs);
     return list;

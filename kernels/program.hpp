@@ -9,8 +9,10 @@
 
 #include "kernels/batch.hpp"
 #include "kernels/classification.hpp"
+#include "kernels/convolution.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/gradient_sum.hpp"
+#include "kernels/group_norm.hpp"
 #include "kernels/importance.hpp"
 #include "kernels/latent.hpp"
 #include "kernels/likelihood.hpp"
@@ -18,14 +20,18 @@
 #include "kernels/penalty.hpp"
 #include "kernels/random.hpp"
 #include "kernels/reduce.hpp"
+#include "kernels/resample.hpp"
+#include "kernels/swap_axes.hpp"
 
 namespace elbo {
 
 using Op =
     std::variant<RandomFill, PermutationFill, GatherBatch, DenseForward, DenseBackwardInput,
-                 DenseBackwardWeights, LatentForward, KlWeights, LatentBackward, LikelihoodTerms,
-                 ImportanceWeights, LikelihoodMean, CategoricalTerms, L1Terms, GradientSum,
-                 ColumnSum, SquaredDistance, SquaredNorm, OptimizerUpdate>;
+                 DenseBackwardWeights, ConvolutionForward, ConvolutionBackwardInput,
+                 ConvolutionBackwardWeights, ResampleForward, ResampleBackward, GroupNormForward,
+                 GroupNormBackward, SwapAxes, LatentForward, KlWeights, LatentBackward,
+                 LikelihoodTerms, ImportanceWeights, LikelihoodMean, CategoricalTerms, L1Terms,
+                 GradientSum, ColumnSum, SquaredDistance, SquaredNorm, OptimizerUpdate>;
 
 using Program = std::vector<Op>;
 

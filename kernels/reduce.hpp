@@ -9,17 +9,20 @@
 
 namespace elbo {
 
-/// out[c] = sum over the active rows of x[r, c]; accumulates in double.
+/// out[c] = sum over the active rows of x[r, c], in double; with `accumulate` it is added to what
+/// is there.
 struct ColumnSum {
   static constexpr std::string_view name = "column_sum";
   Rows rows;
   int32_t columns = 0;
   ConstReals x;          // [rows, columns]
   float* out = nullptr;  // [columns]
+  bool accumulate = false;
 
   AccessList accesses() const {
-    return AccessList()
-        .reads(rows.state, 1)
+    AccessList list;
+    if (accumulate) list.reads(out, columns);
+    return list.reads(rows.state, 1)
         .reads(x, int64_t{rows.capacity()} * columns)
         .writes(out, columns);
   }

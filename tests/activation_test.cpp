@@ -12,9 +12,9 @@
 namespace elbo::math {
 namespace {
 
-// Away from 0, where some have a kink.
+// Away from 0 and 1, where some have a kink.
 constexpr double kPlaces[] = {-80.0, -17.0, -3.0, -1.0, -0.3, -1e-2,
-                              1e-2,  0.3,   1.0,  3.0,  17.0, 80.0};
+                              1e-2,  0.3,   0.9,  3.0,  17.0, 80.0};
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 template <class A, class T>

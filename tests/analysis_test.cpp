@@ -255,6 +255,34 @@ TEST(Analysis, ASharedVarianceIsOneNumber) {
       "log-variances: element 0 is nan");
 }
 
+TEST(Analysis, ChannelsHaveVariancesOfTheirOwn) {
+  const Shape shape = {2, 2, 3};
+  const Dataset data = Dataset::from_rows(uniform_floats(8 * 12, 0.0f, 1.0f, 1), shape,
+                                          {.validation_fraction = 0.0});
+  Config config = small_config();
+  config.likelihood = "gaussian-channel";
+  Model model(config, {shape, DType::f32, 0}, make_cpu_device(1), Model::Purpose::inference);
+  std::vector<float> weights(static_cast<size_t>(model.architecture.layout().size()));
+  const Parameter* log_variance = model.architecture.layout().find("likelihood.log_variance");
+  ASSERT_EQ(log_variance->count(), 3);
+  const float values[] = {-1.0f, -17.0f, 2.0f};
+  std::ranges::copy(values, weights.begin() + log_variance->offset);
+  model.set_weights(weights);
+  const Analysis got = analyze(model, data.split("train"));
+  const DecoderVariance& decoder = got.decoder.value();
+  EXPECT_EQ(decoder.scope, DecoderVariance::Scope::channel);
+  ASSERT_EQ(decoder.mean.size(), 3u);
+  const double want[] = {std::exp(-0.5), std::exp(-8.0), std::exp(1.0)};
+  for (size_t channel = 0; channel < 3; ++channel)
+    EXPECT_NEAR(decoder.mean[channel], want[channel], 1e-6 * want[channel]);
+  EXPECT_EQ(decoder.always_at_floor, std::vector<size_t>{1});
+  EXPECT_NEAR(decoder.total_floor_part, 1.0 / 3.0, 1e-12);
+  const auto warns = [](const Finding& finding) {
+    return finding.text.find("in 1 of 3 channels") != std::string::npos;
+  };
+  EXPECT_EQ(std::ranges::count_if(got.findings, warns), 1);
+}
+
 TEST(Analysis, FactorsNeedAPosterior) {
   const Dataset data = small_data(8);
   AnalysisOptions options;

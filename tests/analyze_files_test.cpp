@@ -146,9 +146,17 @@ TEST_F(AnalyzeFiles, PicturesAreDecodedCodes) {
   const std::vector<float> ends = decode("vae", part(codes, 0, 3, 5), 5);
   expect_decoded(part(between, 1, 1, kDim), part(ends, 0, 1, kDim));
   expect_decoded(part(between, 9, 1, kDim), part(ends, 2, 1, kDim));
+  // Half-way on the circle is half-way on the line, and as far out as the circle is.
+  double dot = 0.0, first = 0.0, second = 0.0;
+  for (size_t j = 0; j < 5; ++j) {
+    dot += double{codes[j]} * codes[10 + j];
+    first += double{codes[j]} * codes[j];
+    second += double{codes[10 + j]} * codes[10 + j];
+  }
+  const double out_by = std::sqrt(0.5 / (1.0 + dot / std::sqrt(first * second)));
   std::vector<float> middle;
   for (size_t j = 0; j < 5; ++j)
-    middle.push_back(static_cast<float>(0.5 * codes[j] + 0.5 * codes[10 + j]));
+    middle.push_back(static_cast<float>(out_by * (double{codes[j]} + codes[10 + j])));
   expect_decoded(part(between, 5, 1, kDim), decode("vae", middle, 5));
   // Beside them the rows themselves, binary as the model saw them, and not the same.
   for (const int64_t column : {0, 10})

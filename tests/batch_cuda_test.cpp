@@ -9,9 +9,6 @@
 namespace elbo {
 namespace {
 
-class CudaBatch : public CudaTest {};
-ELBO_INSTANTIATE_CUDA_TEST(CudaBatch);
-
 struct Gathered {
   std::vector<float> x;
   std::vector<uint32_t> row_ids;
@@ -31,10 +28,10 @@ Gathered gather(const std::shared_ptr<Device>& device, const BatchShape& shape, 
   return {w.get(op.x, shape.inputs() * shape.width()), w.get(op.row_ids, shape.inputs())};
 }
 
-TEST_P(CudaBatch, GatherBatch) {
-  for (BatchShape shape : batch_shapes(kSizes)) {
-    if (shape.samples != 1 && shape.shifted == 0) continue;
-    shape.samples = 1;
+class CudaBatch : public CudaTest {
+ protected:
+  /// In every view and format, with the picture and the augmentation of `settings`.
+  void expect_equal_batches(const BatchShape& shape, const GatherBatch& settings = {}) const {
     // A data set with twice the rows of the split, every other one of which is in it.
     const auto count = static_cast<uint32_t>(shape.capacity + 6);
     const size_t stored = 2 * count * shape.width();
@@ -48,7 +45,7 @@ TEST_P(CudaBatch, GatherBatch) {
     for (const DataView view :
          {DataView::raw, DataView::dequantized, DataView::binarized, DataView::binarized_fixed})
       for (const DType dtype : {DType::u8, DType::f32, DType::f64}) {
-        GatherBatch op;
+        GatherBatch op = settings;
         op.dtype = dtype;
         op.view = view;
         op.count = count;
@@ -66,6 +63,34 @@ TEST_P(CudaBatch, GatherBatch) {
         EXPECT_TRUE(zero_behind(got.x, shape.active_rows() * shape.width())) << shape;
       }
   }
+};
+ELBO_INSTANTIATE_CUDA_TEST(CudaBatch);
+
+TEST_P(CudaBatch, GatherBatch) {
+  for (BatchShape shape : batch_shapes(kSizes)) {
+    if (shape.samples != 1 && shape.shifted == 0) continue;
+    shape.samples = 1;
+    expect_equal_batches(shape);
+  }
+}
+
+// Pictures of whole quads and not, as pixels and as planes, smaller and wider than what a thread or
+// a loop takes at a time.
+TEST_P(CudaBatch, GatherBatchOfAugmentedPictures) {
+  const math::PictureLayout pictures[] = {
+      {8, 6, 1, 6, 1, 48}, {5, 7, 3, 21, 3, 1}, {5, 7, 3, 7, 1, 35}, {3, 150, 1, 150, 1, 450}};
+  for (const math::PictureLayout& picture : pictures)
+    for (const math::Augmentation& augmentation :
+         {math::Augmentation{true, 0}, math::Augmentation{false, 2}, math::Augmentation{true, 1}})
+      for (const int shifted : {0, 1, 2}) {
+        SCOPED_TRACE(testing::Message() << "flip " << augmentation.flip << ", crop "
+                                        << augmentation.crop << ", step_c " << picture.step_c);
+        GatherBatch op;
+        op.picture = picture;
+        op.augmentation = augmentation;
+        expect_equal_batches({5, 4, picture.height * picture.width * picture.channels, 1, shifted},
+                             op);
+      }
 }
 
 // The last batch of the first and of the last window of an epoch, in either slot.

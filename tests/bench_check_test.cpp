@@ -27,7 +27,10 @@ Rows small_rows() {
   const std::regex wanted(
       "(random_fill|latent_|likelihood_).*/(4096|128x20|20x50/samples=50|128x784)|"
       "permutation_fill/60000|(gather_batch|l1_terms).*/128x784|categorical_terms/.*/128x10|"
-      "(gradient_sum|squared_distance)/128x784|column_sum/1024x32|"
+      "(gradient_sum|squared_distance)/128x784|column_sum.*/1024x32|"
+      "convolution.*/64x64x3-32x32x32/k4/B=8/tf32|"
+      "convolution.*/(8x8x128-4x4x256|4x4x256-8x8x128)/k4/B=8/bf16|"
+      "resample.*/(4x4x128|8x8x128)/.*|group_norm.*/4x4x128/.*|swap_axes.*/32x32x3/.*|"
       "(squared_norm|optimizer_update).*/652824|"
       "dense.*/(256x64|32x256)/B=128/(tf32|bf16)|step/784-400-z20/bernoulli/B=128/(tf32|bf16)");
   Rows rows = all_rows();

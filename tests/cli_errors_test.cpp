@@ -163,6 +163,8 @@ TEST_F(CliErrors, FlagsOutOfRange) {
       {"epochs", "99999999999999999999"},
       {"mse-variance", "nan"},
       {"metrics-interval", "0"},
+      {"image-size", "-1"},
+      {"image-size", "8193"},
       {"data-window", "-1"},
       {"data-window", "127"}};
   for (const auto& [key, value] : wrong)
@@ -179,6 +181,7 @@ TEST_F(CliErrors, NamesThatDoNotExist) {
       {"learning-rate-schedule", "cosin", "cosine"},
       {"dequantize", "maybe", "uniform"},
       {"binarize", "maybe", "dynamic"},
+      {"image-channels", "gray", "grey"},
       {"posterior-variance", "x", "shared"},
       {"output-init", "x", "zero"},
       {"noise", "white", "philox"},
@@ -212,6 +215,8 @@ TEST_F(CliErrors, ConfigFiles) {
       {"beta = 'one'", {"beta: got '", "number"}},
       {"beta = nan", {"beta: got 'nan'"}},
       {"hidden = [4, 'x']", {"hidden: got '", "whole numbers"}},
+      {"skip-bad = 'true'", {"skip-bad: got ''true''", "true or false"}},
+      {"skip-bad = 1", {"skip-bad: got '1'", "true or false"}},
       {"hidden = 4", {"hidden: got '4'", "whole numbers"}},
       {"hidden = [5, -2]", {"hidden: got '-2'"}},
       {"epochs = -1", {"epochs: got '-1'"}},

@@ -27,7 +27,8 @@ class CliRecipes : public testing::TestWithParam<std::string> {
   Config config() const { return config_for_recipe(GetParam()); }
 
   TemporaryDirectory directory_;
-  std::string data_ = make_dataset(directory_, "data");
+  std::string data_ =
+      make_dataset(directory_, "data", 3, config().likelihood == "discretized-logistic");
   std::string run_ = (directory_ / "run").string();
 };
 
@@ -86,7 +87,8 @@ TEST_P(CliRecipes, IsUsedAsFarAsItGoes) {
     expect_done(weighed);
   else
     expect_complaint(weighed, 2, {"recipe " + GetParam(), "want bottleneck gaussian"});
-  EXPECT_EQ(fs::exists(fs::path(run_) / "reconstructions" / "epoch-0001.png"), decodes);
+  for (const char* pictures : {"reconstructions", "interpolations"})
+    EXPECT_EQ(fs::exists(fs::path(run_) / pictures / "epoch-0001.png"), decodes) << pictures;
   EXPECT_EQ(fs::exists(fs::path(run_) / "samples" / "epoch-0001.png"), has_prior(config()));
 }
 
@@ -95,7 +97,8 @@ TEST(CliRecipesList, ShowsEveryRecipesComposition) {
   EXPECT_EQ(list.code, 0);
   for (const Recipe& recipe : recipes()) {
     EXPECT_NE(list.out.find("  " + std::string(recipe.name) + ": "), std::string::npos);
-    for (const std::string& line : describe_composition(config_for_recipe(recipe.name)))
+    for (const std::string& line :
+         describe_composition(config_for_recipe(recipe.name), kExampleShape))
       EXPECT_NE(list.out.find(line), std::string::npos) << line;
   }
 }

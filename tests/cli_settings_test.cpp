@@ -14,6 +14,13 @@ namespace {
 const std::map<std::string, std::string>& other_values() {
   static const std::map<std::string, std::string> values = {
       {"recipe", "beta-vae"},
+      {"network", "conv"},
+      {"channels", "6"},
+      {"kernel-size", "3"},
+      {"downsampling", "average"},
+      {"upsampling", "nearest"},
+      {"normalization", "group"},
+      {"residual-blocks", "1"},
       {"hidden", "5,3"},
       {"bottleneck", "deterministic"},
       {"latent-dim", "3"},
@@ -44,12 +51,18 @@ const std::map<std::string, std::string>& other_values() {
       {"generator-loss", "saturating"},
       {"judged", "samples"},
       {"discriminator-rate", "0.5"},
+      {"image-size", "16"},
+      {"image-channels", "grey"},
+      {"skip-bad", "true"},
+      {"cache", "/no/pictures/no/cache"},
       {"validation-fraction", "0.25"},
       {"validation-split", "last"},
       {"dequantize", "none"},
       {"binarize", "none"},
       {"corruption", "gaussian"},
       {"corruption-level", "0.5"},
+      {"flip", "horizontal"},
+      {"crop", "1"},
       {"data-window", "16"},
       {"epochs", "3"},
       {"steps", "2"},
@@ -92,6 +105,9 @@ Config small_config(const std::string& data, const std::string& key, const std::
       "small settings");
   config.dataset = data;
   // What these go with alone.
+  for (const char* of_convolutions : {"channels", "kernel-size", "downsampling", "upsampling",
+                                      "normalization", "residual-blocks"})
+    if (key == of_convolutions) config.network = "conv";
   if (key == "code-l1") config.bottleneck = "deterministic";
   if (key == "kl-capacity-epochs") config.kl_capacity = 1.0;
   if (key == "learning-rate-milestones") config.learning_rate_schedule = "multistep";
@@ -101,10 +117,10 @@ Config small_config(const std::string& data, const std::string& key, const std::
 
 TEST(CliSettings, ReachTheRunFromFlagAndFile) {
   const TemporaryDirectory directory;
-  const std::string data = make_dataset(directory, "data");
+  const std::string data = make_dataset(directory, "data", 4);
   const Config defaults;
   std::set<std::string> seen;
-  for_each_setting(defaults, [&](const char* name, const auto&, const char*) {
+  for_each_setting(defaults, [&](const char* name, const auto& unused, const char*) {
     const std::string key = name;
     SCOPED_TRACE(key);
     if (key == "dataset") return;  // below
@@ -129,7 +145,10 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
       EXPECT_TRUE(flag.code == 0 || flag.err.find("cuRAND") != std::string::npos) << flag.err;
       return;
     }
-    expect_done({"train", "--config", base, "--out", flag_run, "--" + key, value, "--quiet"});
+    std::vector<std::string> flag = {"--" + key, value};
+    if (std::is_same_v<decltype(unused), const bool&>) flag.pop_back();  // true where it is given
+    expect_done(std::vector<std::string>{"train", "--config", base, "--out", flag_run, "--quiet"} +
+                flag);
     expect_done({"train", "--config", by_key, "--out", key_run, "--quiet"});
     EXPECT_EQ(read_bytes(flag_run + "/config.toml"), to_toml(wanted));
     EXPECT_EQ(read_bytes(key_run + "/config.toml"), to_toml(wanted));

@@ -64,7 +64,8 @@ TEST_F(Cli, ARunDirectoryIsComplete) {
                            "checkpoints/last.safetensors", "checkpoints/best.safetensors"})
     EXPECT_TRUE(fs::is_regular_file(fs::path(run_) / file)) << file;
   for (const char* picture : {"samples/epoch-0001.png", "samples/epoch-0002.png",
-                              "reconstructions/epoch-0001.png", "reconstructions/epoch-0002.png"})
+                              "reconstructions/epoch-0001.png", "reconstructions/epoch-0002.png",
+                              "interpolations/epoch-0001.png", "interpolations/epoch-0002.png"})
     EXPECT_TRUE(is_png(fs::path(run_) / picture)) << picture;
   EXPECT_TRUE(contains(read_bytes(fs::path(run_) / "config.toml"), "latent-dim = 2\n"));
 }

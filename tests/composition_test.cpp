@@ -22,7 +22,7 @@ class Composition {
  public:
   explicit Composition(const Composed& parts)
       : config_(composed_config(parts)),
-        training_(config_, labelled_data(), false),
+        training_(config_, labelled_data(kRows, parts.sample_shape), false),
         phases_(phases_of(config_)) {
     weights_ = training_.weights();
     const std::vector<float> shift = uniform_floats(weights_.size(), -0.2f, 0.2f, 3);
@@ -276,7 +276,7 @@ TEST(Recipes, AreValidAndHaveAComposition) {
   for (const Recipe& recipe : recipes()) {
     const Config config = config_for_recipe(recipe.name);
     EXPECT_NO_THROW(validate(config)) << recipe.name;
-    EXPECT_FALSE(describe_composition(config).empty());
+    EXPECT_FALSE(describe_composition(config, kExampleShape).empty());
     for (const Phase& phase : phases_of(config)) EXPECT_FALSE(phase.losses.empty()) << recipe.name;
   }
 }
@@ -328,6 +328,8 @@ TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
        {"second-moment-start 1", "optimizer sgd", "use an adam"}},
       {{{"bottleneck", "deterministic"}, {"noise", "curand"}},
        {"noise curand", "bottleneck deterministic", "noise philox"}},
+      {{{"likelihood", "discretized-logistic"}, {"binarize", "fixed"}},
+       {"binarize fixed", "likelihood discretized-logistic", "use binarize auto"}},
       {{{"corruption", "masking"}, {"corruption-level", "1.5"}},
        {"corruption-level 1.5", "corruption masking", "between 0 and 1"}},
       {{{"reconstruction-weight", "0"}},
@@ -363,6 +365,51 @@ TEST(FittingParts, WantLabelsAndValuesInRange) {
   EXPECT_THROW(require_fitting_data(config, wide), DataError);
   config.corruption = "gaussian";
   EXPECT_NO_THROW(require_fitting_data(config, wide));
+}
+
+template <class T>
+Dataset rows_of_shape(const Shape& shape) {
+  return Dataset::from_rows(std::vector<T>(static_cast<size_t>(4 * element_count(shape))), shape,
+                            {.validation_fraction = 0.0});
+}
+
+/// The message of the DataError that this data set is refused with.
+std::string refusal(const Config& config, const Dataset& data) {
+  try {
+    require_fitting_data(config, data);
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "none";
+}
+
+TEST(FittingParts, WantBytesWhereTheLikelihoodIsOverBytes) {
+  Config config = small_config();
+  config.likelihood = "discretized-logistic";
+  EXPECT_EQ(refusal(config, rows_of_shape<uint8_t>({5})), "none");
+  const std::string text = refusal(config, rows_of_shape<float>({5}));
+  for (const char* word : {"f32", "discretized-logistic", "u8"})
+    EXPECT_NE(text.find(word), std::string::npos) << text;
+}
+
+TEST(FittingParts, WantPicturesToFlipAndShift) {
+  Config config = small_config();
+  for (const Shape& shape : {Shape{784}, Shape{2, 4, 5}, Shape{1, 3, 4, 4}}) {
+    config.flip = "none", config.crop = 0;
+    EXPECT_EQ(refusal(config, rows_of_shape<float>(shape)), "none");
+    config.flip = "horizontal";
+    const std::string text = refusal(config, rows_of_shape<float>(shape));
+    for (const std::string& word : {to_string(shape), std::string("flip horizontal")})
+      EXPECT_NE(text.find(word), std::string::npos) << text;
+  }
+  for (const Shape& shape : {Shape{6, 5}, Shape{6, 5, 3}, Shape{3, 5, 6}, Shape{5, 6, 1}}) {
+    config.crop = 4;
+    EXPECT_EQ(refusal(config, rows_of_shape<float>(shape)), "none");
+    config.crop = 5;
+    const std::string text = refusal(config, rows_of_shape<float>(shape));
+    for (const char* word : {"crop 5", "less than 5"})
+      EXPECT_NE(text.find(word), std::string::npos) << text;
+  }
 }
 
 }  // namespace

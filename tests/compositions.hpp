@@ -13,10 +13,11 @@ namespace elbo {
 inline constexpr int64_t kRows = 8;
 inline constexpr int32_t kClasses = 3;
 
-/// Settings of a small model of these parts.
+/// Settings of a small model of these parts, and the shape of its data.
 struct Composed {
   const char* name;
   std::vector<std::pair<const char*, const char*>> settings;
+  Shape sample_shape = {kSmallDim};
 };
 
 inline void PrintTo(const Composed& parts, std::ostream* out) { *out << parts.name; }
@@ -37,11 +38,23 @@ inline Config composed_config(const Composed& parts) {
   return config;
 }
 
-inline Dataset labelled_data(int64_t rows = kRows) {
+inline Dataset labelled_data(int64_t rows = kRows, const Shape& sample_shape = {kSmallDim}) {
   std::vector<int32_t> labels(static_cast<size_t>(rows));
   for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int32_t>(i * 2 % kClasses);
-  return Dataset::from_rows(uniform_floats(static_cast<size_t>(rows * kSmallDim), 0.0f, 1.0f, 1),
-                            {kSmallDim}, {.validation_fraction = 0.0}, std::move(labels));
+  const auto values = static_cast<size_t>(rows * element_count(sample_shape));
+  return Dataset::from_rows(uniform_floats(values, 0.0f, 1.0f, 1), sample_shape,
+                            {.validation_fraction = 0.0}, std::move(labels));
+}
+
+/// The same for likelihoods of 8-bit values.
+inline Dataset labelled_bytes(int64_t rows, const Shape& sample_shape) {
+  const Dataset data = labelled_data(rows, sample_shape);
+  const Split& split = data.split("train");
+  const auto* values = static_cast<const float*>(split.rows);
+  std::vector<uint8_t> bytes(static_cast<size_t>(rows * data.dim()));
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(256 * values[i]);
+  return Dataset::from_rows(std::move(bytes), sample_shape, {.validation_fraction = 0.0},
+                            split.labels);
 }
 
 /// Every part, and every way in which they can be put together that has ops of its own.
@@ -102,9 +115,61 @@ inline const Composed kCompositions[] = {
      {{"discriminator", "data"},
       {"likelihood", "gaussian-shared"},
       {"posterior-variance", "shared"}}},
+    {"bytes_with_classifier",
+     {{"likelihood", "discretized-logistic"}, {"samples", "2"}, {"classifier", "cross-entropy"}}},
+    {"importance_weighted_bytes",
+     {{"objective", "iwae"}, {"samples", "3"}, {"likelihood", "discretized-logistic"}}},
+    {"gan_of_bytes", {{"discriminator", "data"}, {"likelihood", "discretized-logistic"}}},
     {"adversarial_code", {{"discriminator", "code"}, {"bottleneck", "deterministic"}}},
     {"adversarial_code_of_vae",
      {{"discriminator", "code"}, {"samples", "2"}, {"classifier", "cross-entropy"}}},
+    {"conv_two_parameters",  // and odd sizes
+     {{"network", "conv"}, {"channels", "4"}, {"likelihood", "gaussian"}},
+     {5, 4, 3}},
+    {"conv_pooled",
+     {{"network", "conv"},
+      {"channels", "3"},
+      {"kernel-size", "3"},
+      {"downsampling", "average"},
+      {"upsampling", "nearest"},
+      {"activation", "silu"},
+      {"likelihood", "bernoulli"},
+      {"posterior-variance", "shared"},
+      {"samples", "2"}},
+     {4, 6}},
+    // Nine channels of a group norm make three groups: in a group of one, the norm would take away
+    // what the bias before it adds, and leave that bias without a gradient.
+    {"conv_importance_weighted",
+     {{"network", "conv"},
+      {"channels", "9"},
+      {"hidden", ""},
+      {"normalization", "group"},
+      {"upsampling", "bilinear"},
+      {"activation", "softplus"},
+      {"objective", "iwae"},
+      {"samples", "3"}},
+     {3, 4, 4}},
+    {"conv_gan",
+     {{"network", "conv"},
+      {"channels", "9"},
+      {"hidden", ""},
+      {"normalization", "group"},
+      {"residual-blocks", "1"},
+      {"activation", "silu"},
+      {"discriminator", "data"}},
+     {3, 4, 5}},
+    {"conv_gan_of_reconstructions",
+     {{"network", "conv"},
+      {"channels", "4,3"},
+      {"kernel-size", "3"},
+      {"downsampling", "average"},
+      {"likelihood", "bernoulli"},
+      {"bottleneck", "deterministic"},
+      {"discriminator", "data"},
+      {"discriminator-hidden", ""},
+      {"judged", "reconstructions"},
+      {"classifier", "cross-entropy"}},
+     {4, 8, 1}},
 };
 
 }  // namespace elbo

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr DatasetOptions kEveryRow{.validation_fraction = 0.0};
+const DatasetOptions kEveryRow{.validation_fraction = 0.0};
 
 std::vector<std::uint8_t> counting_bytes(std::int64_t count, int start = 0) {
   std::vector<std::uint8_t> values(static_cast<std::size_t>(count));

@@ -2,12 +2,15 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <new>
 #include <utility>
 
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/library.hpp"
 #include "kernels/host_copy.hpp"
+#include "tests/convolution_shapes.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -73,6 +76,61 @@ std::unique_ptr<cuda::LibraryProduct> loop_product(const DenseBackwardWeights& o
       Strided{op.x.f32(), op.in, 1}, op.grad_weight, op.accumulate);
 }
 
+class LoopConvolution : public cuda::LibraryProduct {
+ public:
+  /// Sums of `count` numbers in double; `add` adds all products to them.
+  LoopConvolution(float* result, int64_t count, bool accumulate,
+                  std::function<void(std::vector<double>&)> add)
+      : result_(result), count_(count), accumulate_(accumulate), add_(std::move(add)) {}
+
+  void enqueue(cuda::Stream) override {
+    std::vector<double> sums(static_cast<size_t>(count_));
+    if (accumulate_) std::copy(result_, result_ + count_, sums.begin());
+    add_(sums);
+    for (size_t i = 0; i < sums.size(); ++i) result_[i] = static_cast<float>(sums[i]);
+  }
+  bool whole() const override { return false; }
+  std::string name() const override { return "loop"; }
+
+ private:
+  float* result_;
+  int64_t count_;
+  bool accumulate_;
+  std::function<void(std::vector<double>&)> add_;
+};
+
+/// The sums on one side of what lies on the other.
+std::unique_ptr<cuda::LibraryProduct> loop_convolution(const ConvolutionShape& s, int64_t rows,
+                                                       bool to_wide, const float* source,
+                                                       const float* weight, float* result) {
+  return std::make_unique<LoopConvolution>(
+      result, rows * (to_wide ? s.wide : s.narrow).size(), false, [=](std::vector<double>& sums) {
+        for_convolution_products(s, rows, [&](int64_t wide, int64_t narrow, int64_t w) {
+          const int64_t from = to_wide ? narrow : wide, to = to_wide ? wide : narrow;
+          sums[static_cast<size_t>(to)] += static_cast<double>(source[from]) * weight[w];
+        });
+      });
+}
+std::unique_ptr<cuda::LibraryProduct> loop_product(const ConvolutionForward& op) {
+  return loop_convolution(op.shape, op.rows.capacity(), op.transposed, op.x.f32(), op.weight.f32(),
+                          op.y.f32());
+}
+std::unique_ptr<cuda::LibraryProduct> loop_product(const ConvolutionBackwardInput& op) {
+  return loop_convolution(op.shape, op.rows.capacity(), !op.transposed, op.grad_y.f32(),
+                          op.weight.f32(), op.grad_x.f32());
+}
+std::unique_ptr<cuda::LibraryProduct> loop_product(const ConvolutionBackwardWeights& op) {
+  const float* wide = (op.transposed ? op.grad_y : op.x).f32();
+  const float* narrow = (op.transposed ? op.x : op.grad_y).f32();
+  return std::make_unique<LoopConvolution>(
+      op.grad_weight, op.shape.weights(), op.accumulate, [=](std::vector<double>& sums) {
+        for_convolution_products(
+            op.shape, op.rows.capacity(), [&](int64_t w, int64_t n, int64_t weight) {
+              sums[static_cast<size_t>(weight)] += static_cast<double>(wide[w]) * narrow[n];
+            });
+      });
+}
+
 /// Flushes subnormals while in scope, as nvcc's -ftz=true makes a GPU do.
 class FlushSubnormals {
  public:
@@ -100,13 +158,17 @@ class EmulatedExecutable : public Executable {
  private:
   template <class O>
   void launch(const O& op) const {
+    // Of the size asked for, so that a sanitizer sees who goes beyond; what it holds is garbage.
+    std::vector<float> scratch(cuda::scratch_bytes(op) / sizeof(float),
+                               std::numeric_limits<float>::quiet_NaN());
+    const cuda::Queue queue = {nullptr, scratch.data()};
     if constexpr (requires { loop_product(op); }) {
       if (products_ == EmulatedProducts::library) {
         loop_product(op)->enqueue(nullptr);
-        return cuda::finish_library_product(op, nullptr);
+        return cuda::finish_library_product(op, queue);
       }
     }
-    cuda::launch_op(op, {nullptr});
+    cuda::launch_op(op, queue);
   }
 
   Executor executor_;

@@ -161,6 +161,35 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   EXPECT_NEAR(real.elbo.bits_per_dim, -real.elbo / kSmallDim / std::log(2.0), 1e-9);
 }
 
+// Every value once in each column, under mu 0 and s 1: probabilities by the definition, as they
+// are, of stored values as they are, whatever dequantisation is asked for.
+TEST(Evaluation, BytesHaveProbabilities) {
+  std::vector<uint8_t> bytes;
+  double nats = 0.0;
+  const auto below = [](double edge) { return 1.0 / (1.0 + std::exp(-edge)); };
+  for (int v = 0; v < 256; ++v) {
+    bytes.insert(bytes.end(), kSmallDim, static_cast<uint8_t>(v));
+    const double upper = v == 255 ? 1.0 : below((v + 0.5) / 255.0);
+    const double lower = v == 0 ? 0.0 : below((v - 0.5) / 255.0);
+    nats -= kSmallDim * std::log(upper - lower) / 256.0;
+  }
+  const Dataset data = Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.0});
+  for (const char* dequantize : {"uniform", "none"}) {
+    Config config = small_config();
+    config.likelihood = "discretized-logistic";
+    config.dequantize = dequantize;
+    config.binarize = "auto";
+    const Model model = blank_model(config, DType::u8);
+    EXPECT_EQ(model.view(), DataView::raw);
+    const Evaluation e = Evaluator(model, data.split("train")).evaluate({.samples = 3});
+    EXPECT_NEAR(e.reconstruction, -nats, 16.0 * kEpsilon * nats);
+    EXPECT_NEAR(e.nll, nats, 16.0 * kEpsilon * nats);
+    EXPECT_NEAR(e.nll.bits_per_dim, e.nll / kSmallDim / std::log(2.0), 1e-9);
+    EXPECT_NEAR(e.elbo.bits_per_dim, -e.elbo / kSmallDim / std::log(2.0), 1e-9);
+    EXPECT_TRUE(std::isnan(e.cross_entropy_floor));
+  }
+}
+
 TEST(Evaluation, BitsOfReconstructionAndDivergenceAreTheBounds) {
   std::vector<uint8_t> bytes;
   for (int i = 0; i < 4 * kSmallDim; ++i) bytes.push_back(static_cast<uint8_t>(13 * i % 256));

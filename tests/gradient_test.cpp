@@ -16,8 +16,10 @@ class Slope {
  public:
   Slope(const std::string& likelihood, const std::string& posterior_variance)
       : training_(config(likelihood, posterior_variance), small_data(8), false, true) {
-    // Small biases and log-variances besides the weights: nothing sits at a special place.
-    weights_ = training_.weights();
+    // Outputs start at the data's mean and variance, as in a training, and small numbers are added
+    // everywhere: nothing sits at a special place.
+    const ColumnStatistics statistics = column_statistics(small_data(8).split("train"), kSmallDim);
+    weights_ = training_.model.architecture.initial_weights(1, &statistics);
     const std::vector<float> shift = uniform_floats(weights_.size(), -0.2f, 0.2f, 3);
     for (const Parameter& p : parameters())
       for (int64_t i = p.offset; i < p.offset + p.count(); ++i)

@@ -28,8 +28,9 @@ Dataset mnist_like(int64_t rows) {
   return Dataset::from_rows(std::move(bytes), {28, 28}, {.validation_fraction = 0.0});
 }
 
-std::vector<float> trained(const Config& config, int steps, int at_once) {
-  SmallTraining training(config, mnist_like(1000), make_cuda_device());
+std::vector<float> trained(const Config& config, int steps, int at_once,
+                           Dataset data = mnist_like(1000)) {
+  SmallTraining training(config, std::move(data), make_cuda_device());
   for (int done = 0; done < steps; done += at_once)
     training.pass.run(static_cast<uint64_t>(at_once));
   return training.weights();
@@ -61,6 +62,29 @@ TEST(Graph, AThousandStepsRepeatToTheBit) {
     Config config = mnist_config();
     config.precision = precision;
     EXPECT_TRUE(same_bits(trained(config, 1000, 100), trained(config, 1000, 250))) << precision;
+  }
+}
+
+// Of stages and residual blocks, with whatever libraries convolve them.
+TEST(Graph, ConvolutionsRepeatToTheBit) {
+  for (const char* precision : {"fp32", "tf32", "bf16"}) {
+    Config config = mnist_config();
+    config.network = "conv";
+    config.channels = {16, 32};
+    config.residual_blocks = 1;
+    config.hidden = {64};
+    config.precision = precision;
+    const auto run = [&](int at_once) {
+      std::vector<uint8_t> bytes;
+      for (const float value : uniform_floats(200 * 16 * 16 * 3, 0.0f, 256.0f, 2))
+        bytes.push_back(static_cast<uint8_t>(value));
+      return trained(
+          config, 96, at_once,
+          Dataset::from_rows(std::move(bytes), {16, 16, 3}, {.validation_fraction = 0.0}));
+    };
+    const std::vector<float> one_by_one = run(1);
+    EXPECT_TRUE(same_bits(run(24), one_by_one)) << precision;
+    EXPECT_TRUE(same_bits(run(48), one_by_one)) << precision;
   }
 }
 

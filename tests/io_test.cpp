@@ -225,6 +225,35 @@ TEST(Npy, RoundTripsEveryTypeItWrites) {
   EXPECT_EQ(open_npy(directory / "empty.npy").shape, (Shape{0, 4}));
 }
 
+TEST(Npy, WritesRowsOfWhichItLearnsTheNumberLast) {
+  TemporaryDirectory directory;
+  const std::vector<std::uint8_t> values = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const auto bytes = std::as_bytes(std::span(values));
+  {
+    NpyWriter writer(directory / "never.npy", NpyType::u8, {2});
+    writer.append(bytes);
+  }
+  EXPECT_TRUE(fs::is_empty(directory.path()));
+  NpyWriter writer(directory / "a.npy", NpyType::u8, {2, 1});
+  EXPECT_EQ(writer.rows(), 0);
+  writer.append(bytes.first(2));
+  writer.append(bytes.first(0));
+  writer.append(bytes.subspan(2));
+  EXPECT_EQ(writer.rows(), 6);
+  writer.commit();
+  const NpyArray read = open_npy(directory / "a.npy");
+  EXPECT_EQ(read.type, NpyType::u8);
+  EXPECT_EQ(read.shape, (Shape{6, 2, 1}));
+  EXPECT_EQ(std::memcmp(read.data, values.data(), values.size()), 0);
+  NpyWriter labels(directory / "b.npy", NpyType::i32, {});
+  labels.append(bytes);
+  labels.commit();
+  EXPECT_EQ(open_npy(directory / "b.npy").shape, Shape{3});
+  NpyWriter none(directory / "c.npy", NpyType::f64, {5});
+  none.commit();
+  EXPECT_EQ(open_npy(directory / "c.npy").shape, (Shape{0, 5}));
+}
+
 TEST(Npy, ReadsAllVersionsAndSpellings) {
   for (int version : {1, 2, 3}) {
     const std::string file =

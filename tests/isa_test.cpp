@@ -12,17 +12,18 @@ namespace {
 
 class ReversedExecutable : public Executable {
  public:
-  ReversedExecutable(const cpu::Execution& execution, Program program)
-      : execution_(execution), program_(std::move(program)) {}
+  ReversedExecutable(const cpu::Execution& execution, const Program& program) {
+    for (const Op& op : program)
+      for (cpu::Stage& stage : execution.stages(op)) stages_.push_back(std::move(stage));
+  }
   void run(uint64_t repeats) override {
     for (uint64_t i = 0; i < repeats; ++i)
-      for (const Op& op : program_)
-        for (int task = execution_.tasks(op); task-- > 0;) execution_.run(op, task);
+      for (const cpu::Stage& stage : stages_)
+        for (int task = stage.tasks; task-- > 0;) stage.run(task);
   }
 
  private:
-  const cpu::Execution& execution_;
-  Program program_;
+  std::vector<cpu::Stage> stages_;
 };
 
 /// The CPU device's memory with the execution of one instruction set.
@@ -44,7 +45,7 @@ class InstructionSetDevice : public Device {
     return memory_->start_download(from, bytes);
   }
   std::unique_ptr<Executable> prepare(Program program) override {
-    return std::make_unique<ReversedExecutable>(execution_, std::move(program));
+    return std::make_unique<ReversedExecutable>(execution_, program);
   }
   void synchronize() override {}
 

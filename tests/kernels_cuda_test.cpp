@@ -193,24 +193,40 @@ struct LikelihoodResult {
   std::vector<float> output, nll, grad_log_variance;
 };
 
+/// How elements share log-variances.
+struct Channels {
+  int32_t count = 1, step = 1;
+};
+/// Neighbouring elements of different channels, of the same, and a row's last channel cut short.
+template <class L>
+std::vector<Channels> channels_of() {
+  if (L::variance != math::VarianceRole::learned_by_channel) return {{1, 1}};
+  return {{1, 1}, {3, 1}, {4, 1}, {3, 11}, {2, 4}};
+}
+
+constexpr float kLogVariances[] = {-0.7f, 0.3f, 1.1f, -0.2f};
+
 /// Sums over each active row of the magnitudes of the terms that nll and grad_log_variance add up.
 template <class L>
 LikelihoodResult magnitudes(const BatchShape& s, const std::vector<float>& x,
-                            const std::vector<float>& output, float log_variance) {
+                            const std::vector<float>& output, const Channels& channels) {
   LikelihoodResult sums;
   for (size_t row = 0; row < s.active_rows(); ++row) {
-    float nll = 0.0f, grad = 0.0f;
+    float nll = 0.0f;
+    std::vector<float> grad(static_cast<size_t>(channels.count));
     for (size_t c = 0; c < s.width(); ++c) {
+      const size_t channel = c / static_cast<size_t>(channels.step) % grad.size();
       float parameter[L::parameters];
       for (size_t p = 0; p < L::parameters; ++p)
         parameter[p] = output[(row * L::parameters + p) * s.width() + c];
       const auto terms = L::terms(x[row / static_cast<size_t>(s.samples) * s.width() + c],
-                                  parameter, log_variance);
+                                  parameter, math::shared_variance(kLogVariances[channel]));
       nll += std::abs(terms.nll);
-      grad += kWeight * std::abs(terms.grad_log_variance) / static_cast<float>(s.active_rows());
+      grad[channel] +=
+          kWeight * std::abs(terms.grad_log_variance) / static_cast<float>(s.active_rows());
     }
     sums.nll.push_back(nll);
-    sums.grad_log_variance.push_back(grad);
+    sums.grad_log_variance.insert(sums.grad_log_variance.end(), grad.begin(), grad.end());
   }
   return sums;
 }
@@ -223,8 +239,8 @@ std::vector<double> sum_bounds(const BatchShape& s, const std::vector<float>& ma
 
 template <class L>
 void test_likelihood_terms(const std::shared_ptr<Device>& cuda, const std::shared_ptr<Device>& cpu,
-                           const BatchShape& shape, bool gradients, bool weighed) {
-  constexpr float kLogVariance = -0.7f;
+                           const BatchShape& shape, const Channels& channels, bool gradients,
+                           bool weighed) {
   const size_t outputs = shape.rows() * L::parameters * shape.width();
   const std::vector<float> x = uniform_floats(shape.inputs() * shape.width(), 0.0f, 1.0f, 8);
   std::vector<float> output = uniform_floats(outputs, -3.0f, 3.0f, 9);
@@ -240,26 +256,29 @@ void test_likelihood_terms(const std::shared_ptr<Device>& cuda, const std::share
     op.columns = shape.columns;
     op.x = w.put(x);
     op.output = w.put(output);
-    op.log_variance = w.put(std::vector{kLogVariance});
+    op.channels = channels.count;
+    op.channel_step = channels.step;
+    op.log_variance = w.put(std::vector<float>(kLogVariances, kLogVariances + channels.count));
     if (weighed) op.row_weight = w.put(uniform_floats(shape.rows(), 0.0f, 1.0f, 12));
     op.nll = w.output<float>(shape.rows());
-    if (L::variance == math::VarianceRole::learned && gradients)
-      op.grad_log_variance = w.output<float>(shape.rows());
+    const auto shares = static_cast<size_t>(channels.count);
+    if (math::is_learned(L::variance) && gradients)
+      op.grad_log_variance = w.output<float>(shape.rows() * shares);
     w.run({op});
     LikelihoodResult result = {w.get(op.output, outputs), w.get(op.nll, shape.active_rows()), {}};
     if (op.grad_log_variance != nullptr)
-      result.grad_log_variance = w.get(op.grad_log_variance, shape.active_rows());
+      result.grad_log_variance = w.get(op.grad_log_variance, shape.active_rows() * shares);
     return result;
   };
   const LikelihoodResult got = run(cuda), want = run(cpu);
-  const LikelihoodResult magnitude = magnitudes<L>(shape, x, output, kLogVariance);
+  const LikelihoodResult magnitude = magnitudes<L>(shape, x, output, channels);
   const size_t active = shape.active_rows() * L::parameters * shape.width();
   EXPECT_TRUE(same_bits(first(got.output, active), first(want.output, active)));
   if (gradients) {
     EXPECT_TRUE(zero_behind(got.output, active));
   }
   EXPECT_TRUE(within(got.nll, want.nll, sum_bounds(shape, magnitude.nll)));
-  if (L::variance == math::VarianceRole::learned && gradients) {
+  if (math::is_learned(L::variance) && gradients) {
     EXPECT_TRUE(within(got.grad_log_variance, want.grad_log_variance,
                        sum_bounds(shape, magnitude.grad_log_variance)));
   }
@@ -269,12 +288,15 @@ TEST_P(CudaKernels, LikelihoodTerms) {
   math::Likelihoods::for_each([&](auto likelihood) {
     using L = decltype(likelihood);
     for (const BatchShape& shape : batch_shapes(kSizes))
-      for (const bool gradients : {true, false}) {
-        SCOPED_TRACE(testing::Message() << L::name << ", " << shape << ", gradients " << gradients);
-        test_likelihood_terms<L>(cuda_, cpu_, shape, gradients, false);
-        // Weights of at most 1, with which the bounds hold all the more.
-        if (gradients) test_likelihood_terms<L>(cuda_, cpu_, shape, gradients, true);
-      }
+      for (const Channels& channels : channels_of<L>())
+        for (const bool gradients : {true, false}) {
+          SCOPED_TRACE(testing::Message()
+                       << L::name << ", " << shape << ", " << channels.count << " channels by "
+                       << channels.step << ", gradients " << gradients);
+          test_likelihood_terms<L>(cuda_, cpu_, shape, channels, gradients, false);
+          // Weights of at most 1, with which the bounds hold all the more.
+          if (gradients) test_likelihood_terms<L>(cuda_, cpu_, shape, channels, gradients, true);
+        }
   });
 }
 
@@ -297,19 +319,21 @@ TEST_P(CudaKernels, LikelihoodMean) {
 }
 
 TEST_P(CudaKernels, ColumnSum) {
-  for (const BatchShape& shape : batch_shapes(kSizes)) {
-    // 24 bits above 2^-12: their sums are exact in double and not in float.
-    std::vector<float> x = uniform_floats(shape.rows() * shape.width(), -2048.0f, 2048.0f, 11);
-    for (float& value : x) value = std::round(value * 4096.0f) / 4096.0f;
-    const auto run = [&](const std::shared_ptr<Device>& device) {
-      Workspace w(device, shape.shifted);
-      const Rows rows = {w.put(std::vector{shape.state()}), shape.capacity, shape.samples};
-      auto* out = w.output<float>(shape.width());
-      w.run({ColumnSum{rows, shape.columns, w.put(x), out}});
-      return w.get(out, shape.width());
-    };
-    EXPECT_TRUE(same_bits(run(cuda_), run(cpu_))) << shape;
-  }
+  for (const BatchShape& shape : batch_shapes(kSizes))
+    for (const bool accumulate : {false, true}) {
+      // 24 bits above 2^-12: their sums are exact in double and not in float.
+      std::vector<float> x = uniform_floats(shape.rows() * shape.width(), -2048.0f, 2048.0f, 11);
+      for (float& value : x) value = std::round(value * 4096.0f) / 4096.0f;
+      const std::vector<float> before = uniform_floats(shape.width(), -1.0f, 1.0f, 12);
+      const auto run = [&](const std::shared_ptr<Device>& device) {
+        Workspace w(device, shape.shifted);
+        const Rows rows = {w.put(std::vector{shape.state()}), shape.capacity, shape.samples};
+        auto* out = accumulate ? w.put(before) : w.output<float>(shape.width());
+        w.run({ColumnSum{rows, shape.columns, w.put(x), out, accumulate}});
+        return w.get(out, shape.width());
+      };
+      EXPECT_TRUE(same_bits(run(cuda_), run(cpu_))) << shape << ' ' << accumulate;
+    }
 }
 
 }  // namespace

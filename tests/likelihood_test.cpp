@@ -27,9 +27,9 @@ struct Place {
 /// Places around the clamp's ends, near 0 and far out, whose values a float holds.
 template <class L>
 std::vector<Place<L::parameters>> places() {
-  const std::vector<double> data = L::range == DataRange::unit_interval
-                                       ? std::vector<double>{0.0, 0.25, 1.0}
-                                       : std::vector<double>{0.0, 0.25, 1.0, 3.0};
+  const std::vector<double> data = L::range == DataRange::real
+                                       ? std::vector<double>{0.0, 0.25, 1.0, 3.0}
+                                       : std::vector<double>{0.0, 0.25, 1.0};
   constexpr double kOutputs[] = {-20.0, -15.0, -1.0, -0x1p-12, 0.25, 2.0, 15.0, 20.0};
   std::vector<Place<L::parameters>> all;
   for (const double x : data)
@@ -48,7 +48,8 @@ template <class L, class T>
 Terms<T, L::parameters> terms(const Place<L::parameters>& place) {
   T output[L::parameters];
   for (int p = 0; p < L::parameters; ++p) output[p] = static_cast<T>(place.output[p]);
-  return L::terms(static_cast<T>(place.x), output, static_cast<T>(place.log_variance));
+  return L::terms(static_cast<T>(place.x), output,
+                  shared_variance(static_cast<T>(place.log_variance)));
 }
 
 TEST(Likelihood, GradientsAreThoseOfItsDensity) {
@@ -109,11 +110,11 @@ TEST(Likelihood, NanIsNeverHidden) {
     for (int p = 0; p < L::parameters; ++p) {
       float output[L::parameters] = {};
       output[p] = kNan;
-      EXPECT_TRUE(std::isnan(L::terms(0.5f, output, 0.0f).nll)) << L::name;
+      EXPECT_TRUE(std::isnan(L::terms(0.5f, output, {}).nll)) << L::name;
     }
     const float output[L::parameters] = {};
     if (L::variance != VarianceRole::none) {
-      EXPECT_TRUE(std::isnan(L::terms(0.5f, output, kNan).nll)) << L::name;
+      EXPECT_TRUE(std::isnan(L::terms(0.5f, output, shared_variance(kNan)).nll)) << L::name;
     }
   });
 }
@@ -125,9 +126,9 @@ TEST(Likelihood, GaussiansIntegrateToOne) {
     const double step = 1e-2;
     for (double x = -20.0; x < 20.0; x += step) {
       const double both[] = {0.3, log_variance}, mean[] = {0.3};
-      gaussian += step * ::exp(-Gaussian::terms(x, both, 0.0).nll);
-      shared += step * ::exp(-GaussianShared::terms(x, mean, log_variance).nll);
-      mse += step * ::exp(-Mse::terms(x, mean, log_variance).nll);
+      gaussian += step * ::exp(-Gaussian::terms(x, both, {}).nll);
+      shared += step * ::exp(-GaussianShared::terms(x, mean, shared_variance(log_variance)).nll);
+      mse += step * ::exp(-Mse::terms(x, mean, shared_variance(log_variance)).nll);
     }
     // The trapezoidal rule on a Gaussian errs by e^-(2 pi^2 variance / step^2): nothing.
     EXPECT_NEAR(gaussian, 1.0, 1e-12);
@@ -139,12 +140,23 @@ TEST(Likelihood, GaussiansIntegrateToOne) {
 TEST(Likelihood, BernoulliSumsToOne) {
   for (const double logit : {-90.0, -3.0, 0.0, 0.5, 90.0}) {
     const double output[] = {logit};
-    EXPECT_NEAR(::exp(-Bernoulli::terms(0.0, output, 0.0).nll) +
-                    ::exp(-Bernoulli::terms(1.0, output, 0.0).nll),
+    EXPECT_NEAR(::exp(-Bernoulli::terms(0.0, output, {}).nll) +
+                    ::exp(-Bernoulli::terms(1.0, output, {}).nll),
                 1.0, 1e-14);
-    EXPECT_NEAR(Bernoulli::Mean::value(output[0]), ::exp(-Bernoulli::terms(1.0, output, 0.0).nll),
+    EXPECT_NEAR(Bernoulli::Mean::value(output[0]), ::exp(-Bernoulli::terms(1.0, output, {}).nll),
                 1e-14);
   }
+}
+
+// What E[x] starts at where nothing but the data's mean is known.
+TEST(Likelihood, StartsAtTheMean) {
+  Likelihoods::for_each([](auto likelihood) {
+    using L = decltype(likelihood);
+    const auto start = L::start(0.3, 0.02);
+    EXPECT_NEAR(L::Mean::value(start[0]), 0.3, L::name == "poisson" ? 2e-3 : 1e-15) << L::name;
+  });
+  EXPECT_EQ(Gaussian::start(0.3, 0.02)[1], std::log(0.02));
+  for (const double mean : {0.0, 1.0}) EXPECT_TRUE(std::isfinite(Bernoulli::start(mean, 0.0)[0]));
 }
 
 /// A golden table as columns: x, the arguments, nll and the gradients.
@@ -169,8 +181,8 @@ TEST(Likelihood, GaussiansEqualTheTwin) {
   for (size_t i = 0; i < x.size(); ++i) {
     const std::string where = "row " + std::to_string(i);
     const float both[] = {mean[i], log_variance[i]}, one[] = {mean[i]};
-    const auto per_element = Gaussian::terms(x[i], both, 0.0f);
-    const auto shared = GaussianShared::terms(x[i], one, log_variance[i]);
+    const auto per_element = Gaussian::terms(x[i], both, {});
+    const auto shared = GaussianShared::terms(x[i], one, shared_variance(log_variance[i]));
     for (const float got : {per_element.nll, shared.nll})
       expect_near(got, nll[i], std::abs(nll[i]) + 16.0, where);
     for (const float got : {per_element.grad_output[0], shared.grad_output[0]})
@@ -194,7 +206,7 @@ TEST(Likelihood, FixedVarianceEqualsTheTwin) {
     ASSERT_GT(x.size(), 10u);
     for (size_t i = 0; i < x.size(); ++i) {
       const float output[] = {mean[i]};
-      const auto got = Mse::terms(x[i], output, std::log(variance));
+      const auto got = Mse::terms(x[i], output, shared_variance(std::log(variance)));
       const std::string where = table.prefix + " row " + std::to_string(i);
       // log(1/16) rounds by an ulp of 2.77, and what it rounds by scales the precision.
       expect_near(got.nll, nll[i], 2.0 * (std::abs(nll[i]) + 3.0), where);
@@ -238,7 +250,7 @@ TEST(Likelihood, BernoulliSumsOfElementsAreThoseOfTheirTerms) {
       double want = 0.0, magnitude = 0.0;
       for (size_t c = 0; c < columns; ++c) {
         const double logit[] = {output[c]};
-        want += Bernoulli::terms<double>(x[c], logit, 0.0).nll;
+        want += Bernoulli::terms<double>(x[c], logit, {}).nll;
         magnitude += std::log1p(std::exp(-std::abs(logit[0]))) +
                      std::abs(x[c] * logit[0]) * (x[c] < 1.0f ? 2.0 : 0.0);
       }
@@ -254,6 +266,76 @@ TEST(Likelihood, BernoulliSumsOfElementsAreThoseOfTheirTerms) {
   }
 }
 
+/// One row of a picture of 3 channels, and what the CPU makes of it.
+struct ChannelRow {
+  static constexpr size_t kChannels = 3;
+  static constexpr float kLogVariance[] = {-3.0f, 0.5f, 17.0f};  // the last beyond the clamp
+  size_t pixels;
+  bool planar;
+  std::vector<float> x, output, grad_output, grad_log_variance;
+  float nll = 0.0f;
+
+  ChannelRow(size_t pixels_in, bool planar_in, bool gradients)
+      : pixels(pixels_in),
+        planar(planar_in),
+        x(uniform_floats(kChannels * pixels, 0.0f, 1.0f, 1)),
+        output(uniform_floats(kChannels * pixels, -1.0f, 1.0f, 2)) {
+    Workspace w(make_cpu_device(1));
+    LikelihoodTerms op;
+    op.likelihood = Likelihood::of<GaussianChannel>();
+    op.gradients = gradients;
+    op.weight = 0.5f;
+    op.inputs = {w.put(std::vector{StepState{.rows = 1}}), 1, 1};
+    op.columns = static_cast<int32_t>(x.size());
+    op.channels = kChannels;
+    op.channel_step = planar ? static_cast<int32_t>(pixels) : 1;
+    op.x = w.put(x);
+    op.output = w.put(output);
+    op.log_variance = w.put(std::vector<float>(std::begin(kLogVariance), std::end(kLogVariance)));
+    op.nll = w.output<float>(1);
+    if (gradients) op.grad_log_variance = w.output<float>(kChannels);
+    w.run({op});
+    nll = w.get(op.nll, 1).front();
+    grad_output = w.get(op.output, x.size());
+    if (gradients) grad_log_variance = w.get(op.grad_log_variance, kChannels);
+  }
+  size_t element(size_t pixel, size_t channel) const {
+    return planar ? channel * pixels + pixel : pixel * kChannels + channel;
+  }
+};
+
+// Sums of n float terms in any order err by n roundings of the sum of magnitudes at most.
+TEST(Likelihood, ChannelsHaveVariancesOfTheirOwn) {
+  for (const size_t pixels : {1, 5, 16, 37, 256})
+    for (const bool planar : {false, true})
+      for (const bool gradients : {true, false}) {
+        SCOPED_TRACE(testing::Message() << pixels << " pixels, planar " << planar);
+        const ChannelRow row(pixels, planar, gradients);
+        double nll = 0.0, magnitude = 0.0;
+        for (size_t channel = 0; channel < ChannelRow::kChannels; ++channel) {
+          const auto variance = shared_variance<double>(ChannelRow::kLogVariance[channel]);
+          double grad_log_variance = 0.0, grad_magnitude = 0.0;
+          for (size_t pixel = 0; pixel < pixels; ++pixel) {
+            const size_t e = row.element(pixel, channel);
+            const double mean[] = {row.output[e]};
+            const auto want = GaussianShared::terms<double>(row.x[e], mean, variance);
+            nll += want.nll;
+            magnitude += std::abs(want.nll) + 16.0;
+            grad_log_variance += 0.5 * want.grad_log_variance;
+            grad_magnitude += std::abs(want.grad_log_variance) + 1.0;
+            if (!gradients) continue;
+            EXPECT_NEAR(row.grad_output[e], 0.5 * want.grad_output[0],
+                        4.0 * kEpsilon * std::abs(want.grad_output[0]));
+          }
+          if (!gradients) continue;
+          EXPECT_NEAR(row.grad_log_variance[channel], grad_log_variance,
+                      (8.0 + static_cast<double>(pixels)) * kEpsilon * grad_magnitude)
+              << channel;
+        }
+        EXPECT_NEAR(row.nll, nll, (8.0 + 3.0 * static_cast<double>(pixels)) * kEpsilon * magnitude);
+      }
+}
+
 TEST(Likelihood, BernoulliEqualsTheTwin) {
   const GoldenFile golden(golden_folder() / "likelihood_points.safetensors");
   const Table table{golden, "bernoulli"};
@@ -262,7 +344,7 @@ TEST(Likelihood, BernoulliEqualsTheTwin) {
   ASSERT_GT(x.size(), 10u);
   for (size_t i = 0; i < x.size(); ++i) {
     const float output[] = {logit[i]};
-    const auto got = Bernoulli::terms(x[i], output, 0.0f);
+    const auto got = Bernoulli::terms(x[i], output, {});
     const std::string where = "row " + std::to_string(i);
     // For x = 1 what is left of max(logit, 0) - x logit is exact, but the twin cancels in double.
     const double cancels = x[i] == 1.0f ? 0.0 : x[i] * std::abs(logit[i]);

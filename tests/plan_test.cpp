@@ -137,17 +137,36 @@ Dataset step_data() {
 }
 
 struct Step {
-  Dataset data = step_data();
+  Dataset data;
   Model model;
   TrainingPass pass;
 
-  Step(const Config& config, std::shared_ptr<Device> device)
-      : model(config, {data.sample_shape(), data.dtype()}, std::move(device),
+  Step(const Config& config, std::shared_ptr<Device> device, Dataset rows = step_data())
+      : data(std::move(rows)),
+        model(config, {data.sample_shape(), data.dtype()}, std::move(device),
               Model::Purpose::training),
         pass(model, data.split("train"), {.plan = step_plan(config, data.split("train").size())}) {
     model.set_weights(model.architecture.initial_weights(1, nullptr));
   }
 };
+
+/// Pictures of 6 x 8 through everything that networks of convolutions have.
+Config picture_config(std::string_view precision) {
+  Config config = step_config(precision);
+  config.network = "conv";
+  config.channels = {4, 8};
+  config.hidden = {6};
+  config.latent_dim = 3;
+  config.normalization = "group";
+  config.residual_blocks = 1;
+  config.activation = "silu";
+  config.batch_size = 8;
+  return config;
+}
+Dataset picture_data() {
+  return Dataset::from_rows(std::vector<uint8_t>(8 * 6 * 8 * 3, 77), {3, 6, 8},
+                            {.validation_fraction = 0.0});
+}
 
 /// Counts launches, then leaves them to another executor.
 class CountingExecutor {
@@ -164,6 +183,28 @@ class CountingExecutor {
   cuda::emulation::Executor next_;
   std::shared_ptr<int> count_ = std::make_shared<int>(0);
 };
+
+/// What a step leaves to the next: weights, the optimizer's moments, the state.
+void expect_carried(const Step& step) {
+  const auto& update = std::get<OptimizerUpdate>(step.pass.program().back());
+  const Arena& arena = step.model.arena;
+  std::vector<Access> wanted;
+  const auto want = [&](const auto* data, size_t count) {
+    const auto [begin, end] = range_of(data, count);
+    wanted.push_back({.begin = begin, .end = end});
+  };
+  want(arena.weights.data(), arena.weights.size());
+  want(arena.first_moments.data(), arena.first_moments.size());
+  want(arena.second_moments.data(), arena.second_moments.size());
+  want(update.state, 1);
+  for (const Parameter& parameter : step.model.architecture.layout().parameters())
+    if (!arena.weights_bf16.empty() && parameter.shape.size() > 1)  // biases and scales are floats
+      want(arena.weights_bf16.data() + parameter.offset, static_cast<size_t>(parameter.count()));
+  const std::vector<Access> carried = carried_memory(step.pass.program());
+  EXPECT_EQ(joined(carried), joined(wanted));
+  for (size_t i = 0; i < carried.size(); ++i)
+    for (size_t j = 0; j < i; ++j) EXPECT_FALSE(carried[i].overlaps(carried[j])) << i << ", " << j;
+}
 
 class StepGraph : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Precisions, StepGraph, testing::Values("fp32", "tf32", "bf16"),
@@ -192,26 +233,38 @@ TEST_P(StepGraph, LaunchesOneKernelPerOpInFullAndTailBatches) {
   }
 }
 
+/// A convolution's gradients of weights add up their slices, and the bias gradient of a transposed
+/// one, in kernels of their own.
+TEST_P(StepGraph, OfPicturesLaunchesOneKernelPerOpButForGradientsOfConvolutions) {
+  const CountingExecutor executor{cuda::emulation::FiberExecutor()};
+  Step step(picture_config(GetParam()), make_emulated_device(executor), picture_data());
+  executor.count();
+  step.pass.run(1);
+  executor.count();
+  int convolutions = 0, transposed = 0;
+  for (const Op& op : step.pass.program()) {
+    step.model.device->run({op});
+    int kernels = 1;
+    if (const auto* gradient = std::get_if<ConvolutionBackwardWeights>(&op)) {
+      ++convolutions;
+      if (gradient->transposed) {
+        ++transposed;
+        ++kernels;
+      }
+    }
+    EXPECT_EQ(executor.count(), kernels) << name_of(op);
+  }
+  EXPECT_GE(convolutions, 10);
+  EXPECT_EQ(transposed, 2);
+}
+
 TEST_P(StepGraph, CarriesWeightsMomentsAndState) {
-  const Step step(step_config(GetParam()), make_emulated_device(cuda::emulation::FiberExecutor()));
-  const auto& update = std::get<OptimizerUpdate>(step.pass.program().back());
-  const Arena& arena = step.model.arena;
-  std::vector<Access> wanted;
-  const auto want = [&](const auto* data, size_t count) {
-    const auto [begin, end] = range_of(data, count);
-    wanted.push_back({.begin = begin, .end = end});
-  };
-  want(arena.weights.data(), arena.weights.size());
-  want(arena.first_moments.data(), arena.first_moments.size());
-  want(arena.second_moments.data(), arena.second_moments.size());
-  want(update.state, 1);
-  for (const Parameter& parameter : step.model.architecture.layout().parameters())
-    if (!arena.weights_bf16.empty() && parameter.name.ends_with(".weight"))  // biases are floats
-      want(arena.weights_bf16.data() + parameter.offset, static_cast<size_t>(parameter.count()));
-  const std::vector<Access> carried = carried_memory(step.pass.program());
-  EXPECT_EQ(joined(carried), joined(wanted));
-  for (size_t i = 0; i < carried.size(); ++i)
-    for (size_t j = 0; j < i; ++j) EXPECT_FALSE(carried[i].overlaps(carried[j])) << i << ", " << j;
+  for (const bool pictures : {false, true}) {
+    const auto device = make_emulated_device(cuda::emulation::FiberExecutor());
+    const Step step(pictures ? picture_config(GetParam()) : step_config(GetParam()), device,
+                    pictures ? picture_data() : step_data());
+    expect_carried(step);
+  }
 }
 
 }  // namespace

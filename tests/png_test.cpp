@@ -85,6 +85,18 @@ TEST(TileGrid, ReadsColourInBothOrders) {
   EXPECT_EQ(from_planar.pixels, tile_grid(interleaved, {2, 4, 3}).pixels);
 }
 
+TEST(TileGrid, KnowsWhatIsAPicture) {
+  for (const Shape& shape : {Shape{4, 5}, {4, 5, 3}, {3, 4, 5}, {4, 5, 1}, {1, 4, 5}}) {
+    EXPECT_TRUE(is_picture(shape)) << to_string(shape);
+    const PictureLayout layout = picture_layout(shape);
+    EXPECT_EQ(layout.height, 4) << to_string(shape);
+    EXPECT_EQ(layout.width, 5) << to_string(shape);
+    EXPECT_EQ(layout.channels, element_count(shape) / 20) << to_string(shape);
+  }
+  for (const Shape& shape : {Shape{784}, {2, 4, 5}, {4, 5, 4}, {3, 4, 5, 1}})
+    EXPECT_FALSE(is_picture(shape)) << to_string(shape);
+}
+
 TEST(TileGrid, ChoosesSensibleForms) {
   const auto grid = [](std::size_t count, const Shape& shape) {
     const auto elements = static_cast<std::size_t>(element_count(shape));

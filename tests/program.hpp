@@ -71,16 +71,24 @@ inline void expect_complaint(const std::vector<std::string>& arguments, int code
         << "'" << word << "' not in: " << outcome.err;
 }
 
-/// Rows of 2 x 3 values between 0 and 1, as train.npy and test.npy in directory `name`.
+/// Rows of 2 x 3 values between 0 and 1, or those times 255 as bytes, as train.npy and test.npy in
+/// directory `name`.
 inline std::string make_dataset(const TemporaryDirectory& directory, std::string_view name,
-                                int64_t width = 3) {
+                                int64_t width = 3, bool bytes = false) {
   const std::filesystem::path data = directory / name;
   std::filesystem::create_directory(data);
   for (const auto& [split, count] : {std::pair{"train.npy", 24}, std::pair{"test.npy", 6}}) {
     std::vector<float> rows(static_cast<size_t>(count * 2 * width));
     for (size_t i = 0; i < rows.size(); ++i)
       rows[i] = static_cast<float>((7 * i + i / 5) % 11) / 11;
-    write_npy(data / split, {count, 2, width}, rows);
+    if (bytes) {
+      std::vector<uint8_t> values(rows.size());
+      std::ranges::transform(rows, values.begin(),
+                             [](float v) { return static_cast<uint8_t>(255 * v); });
+      write_npy(data / split, {count, 2, width}, values);
+    } else {
+      write_npy(data / split, {count, 2, width}, rows);
+    }
     std::vector<int32_t> labels(static_cast<size_t>(count));
     for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int32_t>(i % 3);
     const std::string stem = std::filesystem::path(split).stem();

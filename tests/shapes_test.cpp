@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr DatasetOptions kEveryRow{.validation_fraction = 0.0};
+const DatasetOptions kEveryRow{.validation_fraction = 0.0};
 
 std::uint64_t fingerprint(const std::string& bytes) {
   std::uint64_t hash = 0;

@@ -25,11 +25,12 @@ Config streaming_config() {
 }
 
 /// Bytes, so that the noise added to them has to know which row it is for.
-Dataset byte_data() {
+Dataset byte_data(const Shape& shape = {kSmallDim}) {
   std::vector<uint8_t> bytes;
-  for (const float value : uniform_floats(kRows * kSmallDim, 0.0f, 256.0f, 3))
+  const auto count = kRows * static_cast<size_t>(element_count(shape));
+  for (const float value : uniform_floats(count, 0.0f, 256.0f, 3))
     bytes.push_back(static_cast<uint8_t>(value));
-  return Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.26});
+  return Dataset::from_rows(bytes, shape, {.validation_fraction = 0.26});
 }
 
 struct Training {
@@ -132,6 +133,33 @@ TEST(Streaming, AWindowThatCoversTheDataTrainsToTheResidentBits) {
   Training windowed(device_under_test(), data, 16);
   windowed.pass.run(23);
   EXPECT_FALSE(same_bits(windowed.weights(), resident.weights()));
+}
+
+// Each picture by the draw for its own row, wherever that lies.
+TEST(Streaming, FlipsAndShiftsEveryRowAsWithoutWindows) {
+  const Dataset data = byte_data({4, 5, 3});
+  const auto* stored = static_cast<const uint8_t*>(data.split("train").rows);
+  Config config = streaming_config();
+  config.dequantize = "none";
+  config.flip = "horizontal";
+  config.crop = 2;
+  for (const uint32_t window : {0u, 16u}) {
+    Training training(device_under_test(), data, window, true, config);
+    for (uint64_t step = 0; step < 7; ++step) {
+      const std::vector<uint32_t> rows = training.step();
+      const GatherBatch& op = training.gather();
+      const std::vector<float> x = training.read(op.x, static_cast<int64_t>(rows.size()) * 60);
+      for (size_t r = 0; r < rows.size(); ++r) {
+        const auto drawn = math::draw_displacement({true, 2}, op.seed, step, rows[r]);
+        for (int32_t e = 0; e < 60; ++e)
+          ASSERT_EQ(x[r * 60 + static_cast<size_t>(e)],
+                    static_cast<float>(
+                        stored[rows[r] * 60 + static_cast<uint32_t>(drawn.source(e, op.picture))]) *
+                        (1.0f / 255.0f))
+              << "step " << step << ", row " << r << ", element " << e;
+      }
+    }
+  }
 }
 
 // In the middle of an epoch and of a window, with the run cut in another place.

@@ -102,6 +102,56 @@ TEST(Training, TailBatchIsTrainedOnAndDividedByItsOwnRows) {
   EXPECT_TRUE(within(whole.gradients(), alone.gradients(), rounding_of(alone.gradients())));
 }
 
+/// A parameter before the first step.
+std::vector<float> started(const Config& config, const Shape& shape,
+                           const ColumnStatistics& statistics, const char* name) {
+  const Model model(config, {shape, DType::f32, 0}, make_cpu_device(1), Model::Purpose::inference);
+  const std::vector<float> weights = model.architecture.initial_weights(1, &statistics);
+  const Parameter* p = model.architecture.layout().find(name);
+  return {weights.begin() + p->offset, weights.begin() + p->offset + p->count()};
+}
+
+// An element's outputs by its likelihood; variances that are shared at the part of the data's that
+// codes may leave, over the elements that share them.
+TEST(Training, OutputsStartAtTheDatasMeanAndVariance) {
+  const Shape pixels = {2, 2, 3}, planes = {3, 2, 2};
+  ColumnStatistics statistics;
+  for (int e = 0; e < 12; ++e) {
+    statistics.mean.push_back(0.05 * (e + 1));
+    statistics.variance.push_back(0.01 * (e + 1));
+  }
+  math::Likelihoods::for_each([&](auto member) {
+    using L = decltype(member);
+    Config config = small_config();
+    config.likelihood = L::name;
+    const std::vector<float> bias = started(config, pixels, statistics, "likelihood.bias");
+    ASSERT_EQ(bias.size(), 12u * L::parameters);
+    for (size_t e = 0; e < 12; ++e) {
+      const auto want = L::start(statistics.mean[e], statistics.variance[e] + 1e-4);
+      for (size_t p = 0; p < L::parameters; ++p)
+        EXPECT_EQ(bias[p * 12 + e], static_cast<float>(want[p])) << L::name;
+    }
+  });
+  Config config = small_config();
+  const auto log_of = [](double variance) {
+    return static_cast<float>(std::log(0.3 * variance + 1e-4));
+  };
+  const std::vector<float> shared = started(config, pixels, statistics, "likelihood.log_variance");
+  ASSERT_EQ(shared.size(), 1u);
+  EXPECT_FLOAT_EQ(shared[0], log_of(0.065));
+  config.likelihood = "gaussian-channel";
+  const auto by_pixel = started(config, pixels, statistics, "likelihood.log_variance"),
+             by_plane = started(config, planes, statistics, "likelihood.log_variance");
+  ASSERT_EQ(by_pixel.size(), 3u);
+  ASSERT_EQ(by_plane.size(), 3u);
+  for (int c = 0; c < 3; ++c) {
+    const auto at = static_cast<size_t>(c);
+    EXPECT_FLOAT_EQ(by_pixel[at], log_of(0.01 * (c + 5.5)));      // elements c, c + 3, c + 6, c + 9
+    EXPECT_FLOAT_EQ(by_plane[at], log_of(0.01 * (4 * c + 2.5)));  // 4 c .. 4 c + 3
+  }
+  EXPECT_EQ(started(config, {12}, statistics, "likelihood.log_variance"), shared);
+}
+
 TEST(Training, BetaWeighsTheGradientAndNotTheReport) {
   std::vector<std::vector<float>> gradients;
   std::vector<StepRecord> records;

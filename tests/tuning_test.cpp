@@ -32,6 +32,31 @@ DenseBackwardInput backward(int32_t in, int32_t out, const float* saved) {
   return op;
 }
 
+/// Each differs from all others in one thing.
+std::vector<ConvolutionForward> convolutions(float* place) {
+  const ConvolutionForward op = {.rows = {nullptr, kRows, 1},
+                                 .shape = {{8, 6, 4}, {4, 3, 2}, 3, 2, 1, 1},
+                                 .activation = math::Activation::of<math::Relu>(),
+                                 .x = {},
+                                 .weight = {},
+                                 .y = {},
+                                 .preactivation = place};
+  std::vector<ConvolutionForward> all(13, op);
+  all[1].rows.per_input = 2;
+  all[2].shape.wide.height = 9;
+  all[3].shape.wide.width = 7;
+  all[4].shape.wide.channels = 6;
+  all[5].shape.narrow.channels = 6;
+  all[6].shape.kernel = 4;
+  all[7].shape.stride = 1;
+  all[8].shape.padding = 2;
+  all[9].shape.groups = 2;
+  all[10].transposed = true;
+  all[11].tf32 = true;
+  all[12].activation = math::Activation::of<math::Tanh>();
+  return all;
+}
+
 TEST(Tuning, KeysTellApartWhatIsMeasuredApart) {
   float place[4];
   std::vector<std::string> keys;
@@ -57,9 +82,73 @@ TEST(Tuning, KeysTellApartWhatIsMeasuredApart) {
   keys.push_back(tuning_key(weights));
   weights.accumulate = true;
   keys.push_back(tuning_key(weights));
+  for (ConvolutionForward convolution : convolutions(place)) {
+    keys.push_back(tuning_key(convolution));
+    ConvolutionBackwardInput input;
+    input.rows = convolution.rows;
+    input.shape = convolution.shape;
+    input.transposed = convolution.transposed;
+    input.tf32 = convolution.tf32;
+    input.grad_y = convolution.x;
+    input.saved = convolution.preactivation;
+    input.activation = convolution.activation;
+    keys.push_back(tuning_key(input));
+  }
+  ConvolutionBackwardWeights gradient;
+  keys.push_back(tuning_key(gradient));
+  gradient.accumulate = true;
+  keys.push_back(tuning_key(gradient));
   for (size_t i = 0; i < keys.size(); ++i)
     for (size_t j = 0; j < i; ++j) EXPECT_NE(keys[i], keys[j]);
-  EXPECT_EQ(tuning_key(SquaredNorm{}), "");
+  for (const Op& other : {Op(SquaredNorm{}), Op(L1Terms{}), Op(GroupNormBackward{})})
+    EXPECT_EQ(tuning_key(other), "");
+}
+
+TEST(Tuning, KnowsWhatIsAProduct) {
+  const auto kinds = [](const Op& op) {
+    return std::pair(is_matrix_product(op), is_convolution(op));
+  };
+  EXPECT_EQ(kinds(DenseForward{}), std::pair(true, false));
+  EXPECT_EQ(kinds(DenseBackwardWeights{}), std::pair(true, false));
+  EXPECT_EQ(kinds(ConvolutionForward{}), std::pair(false, true));
+  EXPECT_EQ(kinds(ConvolutionBackwardInput{}), std::pair(false, true));
+  EXPECT_EQ(kinds(ConvolutionBackwardWeights{}), std::pair(false, true));
+  EXPECT_EQ(kinds(ResampleForward{}), std::pair(false, false));
+}
+
+/// A library that knows one way of every op.
+class NamedLibrary : public ProductLibrary {
+ public:
+  explicit NamedLibrary(std::string name) : name_(std::move(name)) {}
+  std::string version() const override { return name_ + " 1"; }
+  std::vector<std::unique_ptr<LibraryProduct>> candidates(const Op&) override {
+    struct Product : LibraryProduct {
+      explicit Product(std::string name) : text(std::move(name)) {}
+      void enqueue(Stream) override {}
+      bool whole() const override { return true; }
+      std::string name() const override { return text; }
+      std::string text;
+    };
+    std::vector<std::unique_ptr<LibraryProduct>> list;
+    list.push_back(std::make_unique<Product>(name_));
+    return list;
+  }
+
+ private:
+  std::string name_;
+};
+
+TEST(ProductLibraries, KnowTheWaysOfAll) {
+  ProductLibraries libraries;
+  EXPECT_TRUE(libraries.empty());
+  libraries.add(std::make_unique<NamedLibrary>("one"));
+  EXPECT_EQ(libraries.version(), "one 1");
+  libraries.add(std::make_unique<NamedLibrary>("two"));
+  EXPECT_FALSE(libraries.empty());
+  EXPECT_EQ(libraries.version(), "one 1 two 1");
+  std::vector<std::string> names;
+  for (const auto& product : libraries.candidates(DenseForward{})) names.push_back(product->name());
+  EXPECT_EQ(names, (std::vector<std::string>{"one", "two"}));
 }
 
 TEST(Tuning, TakesTheFastest) {

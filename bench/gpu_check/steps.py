@@ -67,6 +67,7 @@ LARGE = (
     Setting("12288-4096-2048-z256", 1024, "bf16", 200, ("eager",)),
     Setting("12288-4096-2048-z256", 8192, "bf16", 100, ("eager",)),
     Setting("784-512-256-z32", 8192, "bf16", 400, COMPILED),
+    Setting("conv-64x64x3", 128, "bf16", 200, ("eager", *COMPILED)),
     Setting("784-200-200-z50", 20, "tf32", 1000, ("eager", *COMPILED, *JAX), iwae=50),
 )
 TRIED_ON_A_CPU = Setting("784-400-z20", 128, "fp32", 400, ON_A_CPU)
@@ -193,6 +194,6 @@ STEPS = Part(
 )
 LARGE_PART = Part(
     "large",
-    "the same for the large model, large batches in bf16, and importance weights",
+    "the same for large and convolutional models, large batches in bf16, and importance weights",
     tuple(map(row_of, LARGE)),
 )

@@ -37,10 +37,18 @@ class ModelSpec:
     activation: str  # relu or tanh
     likelihood: str  # bernoulli, or gaussian with a learned variance per element
     random_rows: int = 60000  # of the data made where none are given
+    # Of a convolutional model: 3 x size x size pictures, and stages that halve them.
+    size: int = 0
+    channels: tuple[int, ...] = ()
 
     @property
     def output_dim(self) -> int:
         return 2 * self.dim if self.likelihood == "gaussian" else self.dim
+
+
+def convolutional(size: int, channels: tuple[int, ...]) -> ModelSpec:
+    dim = 3 * size * size
+    return ModelSpec(dim, (), 128, "relu", "gaussian", 16384, size=size, channels=channels)
 
 
 MODELS = {
@@ -48,6 +56,8 @@ MODELS = {
     "784-512-256-z32": ModelSpec(784, (512, 256), 32, "relu", "gaussian"),
     "784-200-200-z50": ModelSpec(784, (200, 200), 50, "tanh", "bernoulli"),
     "12288-4096-2048-z256": ModelSpec(12288, (4096, 2048), 256, "relu", "gaussian", 16384),
+    "conv-32x32x3": convolutional(32, (32, 64, 128)),
+    "conv-64x64x3": convolutional(64, (32, 64, 128, 256)),
 }
 
 

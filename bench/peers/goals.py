@@ -1,5 +1,6 @@
-"""The goals on a GPU: what is measured, against what, what is aimed at, and how a result is read
-off the rows that scripts/gpu-check writes. The table in bench/RESULTS.md is this list.
+"""The goals. On a GPU: what is measured, against what, what is aimed at, and how a result is read
+off the rows that scripts/gpu-check writes; the table in bench/RESULTS.md is this list. On a CPU: how
+many times as fast as PyTorch a training step is to be, which compare_cpu measures.
 """
 
 import math
@@ -22,6 +23,26 @@ class Goal:
     row: str = ""  # of that part
     read: Callable[[dict], Measurement | None] = lambda values: None  # the row's values
 
+
+@dataclass(frozen=True)
+class CpuGoal:
+    """Against PyTorch with the faster of its Adams."""
+
+    times: float
+    aim: float = 0.0  # what is hoped for beyond it; 0: nothing
+
+    def verdict(self, ratio: float) -> str:
+        """On a step that is `ratio` times as fast."""
+        reached = "reached" if ratio >= self.times else "not reached"
+        more = f", aim {self.aim:g} x" if self.aim else ""
+        return f"goal {self.times:g} x{more}: {ratio:.2f} x the faster PyTorch, {reached}"
+
+
+CPU_GOALS = {
+    (model, batch): CpuGoal(times)
+    for model in ("784-400-z20", "784-512-256-z32")
+    for batch, times in {20: 4, 128: 2, 1024: 1.3}.items()
+} | {("conv-32x32x3", batch): CpuGoal(1.0, aim=1.3) for batch in (32, 128)}
 
 COMPILED = ("compile", "compile-reduce-overhead", "compile-max-autotune", "compile-optimizer")
 JAX = ("scan", "scan-unrolled")
@@ -143,6 +164,7 @@ def same_weights(values: dict) -> Measurement | None:
 SMALL = ("steps", "784-400-z20/B=128/tf32")
 IMPORTANCE = ("large", "784-200-200-z50/B=20/tf32/iwae=50")
 MEDIUM = ("large", "784-512-256-z32/B=8192/bf16")
+PICTURES = ("large", "conv-64x64x3/B=128/bf16")
 STEP = "steps per second, 784-400-z20, B = 128"
 IWAE = "784-200-200-z50 tanh, importance-weighted, k = 50"
 BF16 = "784-512-256-z32, B = 8192, bf16"
@@ -193,8 +215,14 @@ GOALS = (
     large(128, 1.25),
     large(1024, 1.3),
     large(8192, 1.05),
-    Goal(CONVOLUTIONAL, "PyTorch eager, channels last", "3 ×"),
-    Goal(CONVOLUTIONAL, "`torch.compile` in its best mode", "1.2 ×"),
+    Goal(CONVOLUTIONAL, "PyTorch eager, channels last", "3 ×", *PICTURES, faster(3, "eager")),
+    Goal(
+        CONVOLUTIONAL,
+        "`torch.compile` in its best mode",
+        "1.2 ×",
+        *PICTURES,
+        faster(1.2, *COMPILED),
+    ),
     fused("the device's measured copy rate", "90 % of it", share_of_copy_rate),
     fused("PyTorch eager", "5 ×", kernels_faster(5, "eager")),
     fused("Inductor", "1 ×", kernels_faster(1, "inductor")),

@@ -205,6 +205,8 @@ def main() -> None:
         give_up("JAX finds no GPU here; --device cpu tries the script without", NEEDS_A_GPU)
     precisions = {"fp32": "highest", "tf32": "tensorfloat32", "bf16": "default"}
     jax.config.update("jax_default_matmul_precision", precisions[options.precision])
+    if MODELS[options.model].channels:
+        give_up(f"model {options.model}: JAX's side has dense layers alone")
     images = load_images(options.data, MODELS[options.model])
     run_peer(JaxPeer(device, options, images), options, len(images))
 

@@ -1,21 +1,25 @@
 """The VAE of the PyTorch peers, its data and its loss."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common import ModelSpec, read_safetensors
+from common import ModelSpec, give_up, read_safetensors
 
 
 class VAE(nn.Module):
-    """Parameters are named as in an elbo checkpoint, so that both sides can start alike.
+    """Of dense layers. Parameters are named as in an elbo checkpoint, so that both sides can start
+    alike.
 
     Calling it gives the training loss in nats, mean over the batch: the negative evidence lower
     bound, or with K = importance_samples > 0 the negative bound of Burda et al. (2016).
     """
+
+    parameter_axis = -1  # of the output: along it means, then log-variances
 
     def __init__(self, spec: ModelSpec, importance_samples: int = 0):
         super().__init__()
@@ -43,7 +47,7 @@ class VAE(nn.Module):
     def nll(self, output: Tensor, x: Tensor) -> Tensor:
         """-log p(x|z) of every element."""
         if self.gaussian:
-            mean, logvar = output.chunk(2, dim=-1)
+            mean, logvar = output.chunk(2, dim=self.parameter_axis)
             return 0.5 * (math.log(2 * math.pi) + logvar + (x - mean) ** 2 * torch.exp(-logvar))
         return F.binary_cross_entropy_with_logits(output, x.expand_as(output), reduction="none")
 
@@ -66,16 +70,77 @@ class VAE(nn.Module):
         bound = torch.logsumexp(log_p_x + log_p_z_over_q, dim=0) - math.log(shape[0])
         return -bound.mean()
 
+    def from_checkpoint(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state_dict of the tensors of an elbo checkpoint."""
+        return {name: tensors[name] for name in self.state_dict()}
+
+
+class ConvVAE(VAE):
+    """Of convolutions that halve and transposed ones that double the pictures, with ReLU."""
+
+    parameter_axis = 1
+
+    def __init__(self, spec: ModelSpec):
+        nn.Module.__init__(self)
+        kernel = {"kernel_size": 4, "stride": 2, "padding": 1}
+        channels = (3, *spec.channels)
+        side = spec.size // 2 ** len(spec.channels)
+        self.smallest = (channels[-1], side, side)
+        features = math.prod(self.smallest)
+        self.encoder = nn.ModuleList(nn.Conv2d(a, b, **kernel) for a, b in pairwise(channels))
+        self.posterior = nn.Linear(features, 2 * spec.latent_dim)
+        self.decoder = nn.ModuleList([nn.Linear(spec.latent_dim, features)])
+        for before, after in pairwise(reversed(spec.channels)):
+            self.decoder.append(nn.ConvTranspose2d(before, after, **kernel))
+        self.likelihood = nn.ConvTranspose2d(channels[1], 2 * 3, **kernel)
+        self.gaussian, self.importance_samples = True, 0
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        for layer in self.encoder:
+            x = F.relu(layer(x))
+        return self.posterior(x.flatten(1)).float().chunk(2, dim=1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        dense, *layers = self.decoder
+        x = F.relu(dense(z)).unflatten(1, self.smallest)
+        for layer in layers:
+            x = F.relu(layer(x))
+        return self.likelihood(x).float()
+
+    def from_checkpoint(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        state = super().from_checkpoint(tensors)
+        for name, tensor in state.items():
+            if tensor.ndim == 4:
+                state[name] = tensor.permute(0, 3, 1, 2)
+        # There a map becomes a vector pixel by pixel, here channel by channel.
+        channels, *pixels = self.smallest
+        posterior = state["posterior.weight"].unflatten(1, (*pixels, channels))
+        state["posterior.weight"] = posterior.movedim(3, 1).flatten(1)
+        for name in ("decoder.0.weight", "decoder.0.bias"):
+            state[name] = state[name].unflatten(0, (*pixels, channels)).movedim(2, 0).flatten(0, 2)
+        return state
+
+
+def make_vae(spec: ModelSpec, importance_samples: int = 0) -> VAE:
+    if not spec.channels:
+        return VAE(spec, importance_samples)
+    if importance_samples:
+        give_up("iwae: models of convolutions are trained on the evidence lower bound")
+    return ConvVAE(spec)
+
 
 def load_weights(model: VAE, path: str) -> None:
-    tensors = read_safetensors(path)
-    model.load_state_dict({name: torch.from_numpy(tensors[name]) for name in model.state_dict()})
+    """An elbo checkpoint's parameters, which have their channels last."""
+    tensors = {name: torch.from_numpy(array) for name, array in read_safetensors(path).items()}
+    model.load_state_dict(model.from_checkpoint(tensors))
 
 
 def scaled(images: np.ndarray, spec: ModelSpec, device: str = "cpu") -> Tensor:
-    """The data as floats in [0, 1), or in [0, 1] where the likelihood is Bernoulli."""
+    """The data as floats in [0, 1), or in [0, 1] where the likelihood is Bernoulli: rows, or
+    pictures [rows, 3, height, width] with the channels last in memory."""
     floats = torch.from_numpy(images).to(device).float()
-    return floats.div_(256 if spec.likelihood == "gaussian" else 255)
+    floats.div_(256 if spec.likelihood == "gaussian" else 255)
+    return floats.view(-1, spec.size, spec.size, 3).permute(0, 3, 1, 2) if spec.channels else floats
 
 
 def dequantized(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from common import LEARNING_RATE, MODELS, load_images
-from models import VAE, dequantized, load_weights, scaled
+from models import dequantized, load_weights, make_vae, scaled
 
 BLOCK = 10  # steps per measurement, as in step_command.cpp
 
@@ -44,9 +44,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     spec = MODELS[options.model]
-    model = VAE(spec, options.iwae)
+    model = make_vae(spec, options.iwae)
     if options.initial_weights:
         load_weights(model, options.initial_weights)
+    model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(
         model.parameters(), lr=LEARNING_RATE, fused=True if options.adam == "fused" else None
     )

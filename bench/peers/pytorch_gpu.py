@@ -22,7 +22,7 @@ from common import (
     parse_arguments,
     run_peer,
 )
-from models import VAE, dequantized, load_weights, scaled
+from models import VAE, dequantized, load_weights, make_vae, scaled
 from pytorch_example import ExampleTraining
 
 MODES = {
@@ -65,10 +65,10 @@ class Training:
         spec = MODELS[options.model]
         self.device = options.device
         torch.manual_seed(options.seed)
-        self.model = VAE(spec, options.iwae)
+        self.model = make_vae(spec, options.iwae)
         if options.initial_weights:
             load_weights(self.model, options.initial_weights)
-        self.model.to(self.device)
+        self.model.to(self.device, memory_format=torch.channels_last)
         self.initial = [p.detach().clone() for p in self.model.parameters()]
         self.optimizer = torch.optim.Adam(
             self.model.parameters(),
@@ -220,6 +220,8 @@ def main() -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         give_up("PyTorch finds no GPU here; --device cpu tries the script without", NEEDS_A_GPU)
     torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = options.precision == "tf32"
+    torch.backends.cudnn.benchmark = True
     images = load_images(options.data, MODELS[options.model])
     run_peer(PyTorchPeer(options, make_training(options, images)), options, len(images))
 

@@ -122,7 +122,7 @@ void write_analysis(const fs::path& directory, const Model& model, const Split& 
     if (model.architecture.has(Part::decoder))
       write_views(directory, model, split, space, analysis);
   }
-  if (analysis.decoder && analysis.decoder->mean.size() > 1)
+  if (analysis.decoder && analysis.decoder->scope == DecoderVariance::Scope::element)
     write_deviations(directory, model, *analysis.decoder, rows);
   write_file_atomically(directory / "analysis.json", to_json(analysis, split.name, 2) + "\n");
 }

@@ -51,12 +51,14 @@ Json json_of(const FactorInformation& factors) {
 }
 
 Json json_of(const DecoderVariance& decoder) {
-  return {{"smallest_deviation", std::ranges::min(decoder.smallest)},
-          {"mean_deviation", decoder.total_mean},
-          {"largest_deviation", std::ranges::max(decoder.largest)},
-          {"floor_deviation", smallest_deviation()},
-          {"floor_part", decoder.total_floor_part},
-          {"elements_always_at_floor", decoder.always_at_floor}};
+  Json json = {{"smallest_deviation", std::ranges::min(decoder.smallest)},
+               {"mean_deviation", decoder.total_mean},
+               {"largest_deviation", std::ranges::max(decoder.largest)},
+               {"floor_deviation", smallest_deviation()},
+               {"floor_part", decoder.total_floor_part},
+               {"elements_always_at_floor", decoder.always_at_floor}};
+  if (decoder.scope == DecoderVariance::Scope::channel) json["channel_deviations"] = decoder.mean;
+  return json;
 }
 
 Json json_of(const std::vector<Finding>& findings) {

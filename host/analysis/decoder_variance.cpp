@@ -14,7 +14,8 @@ namespace {
 
 class Collector {
  public:
-  explicit Collector(size_t elements) : sums_(elements), at_floor_(elements) {
+  Collector(DecoderVariance::Scope scope, size_t elements) : sums_(elements), at_floor_(elements) {
+    result_.scope = scope;
     result_.smallest.assign(elements, std::numeric_limits<float>::infinity());
     result_.largest.assign(elements, 0.0f);
   }
@@ -63,14 +64,15 @@ std::optional<DecoderVariance> decoder_variance(const Model& model, Evaluator& e
   const Architecture& architecture = model.architecture;
   if (!architecture.has(Part::decoder)) return std::nullopt;
   if (const Parameter* shared = architecture.layout().find("likelihood.log_variance")) {
-    const std::vector<float> weights = model.arena.weights.download();
-    Collector collector(1);
-    collector.add(std::span(weights).subspan(static_cast<size_t>(shared->offset), 1));
+    const auto channels = static_cast<size_t>(shared->count());
+    Collector collector(
+        channels == 1 ? DecoderVariance::Scope::all : DecoderVariance::Scope::channel, channels);
+    collector.add(model.arena.weights.download(static_cast<size_t>(shared->offset), channels));
     return collector.take();
   }
   if (architecture.decoder().likelihood().name() != math::Gaussian::name) return std::nullopt;
   const auto dim = static_cast<size_t>(architecture.dim());
-  Collector collector(dim);
+  Collector collector(DecoderVariance::Scope::element, dim);
   evaluator.decode_rows([&](std::span<const float> outputs) {  // rows of means, log-variances
     for (size_t first = dim; first < outputs.size(); first += 2 * dim)
       collector.add(outputs.subspan(first, dim));

@@ -11,10 +11,13 @@ namespace elbo {
 
 /// Of N(x; mean, sigma^2) with sigma at z = mu(x), in units of the data as the model sees them.
 struct DecoderVariance {
-  /// Over the rows: [dim], or a single one that all elements share.
+  /// What has a sigma of its own: all elements one, each channel of the pictures, or each element.
+  enum class Scope { all, channel, element };
+  Scope scope = Scope::all;
+  /// Over the rows: [1], [channels] or [dim].
   std::vector<float> smallest, mean, largest;
   std::vector<double> floor_part;       // like those: the part of rows where sigma is at its floor
-  std::vector<size_t> always_at_floor;  // the elements where that is 1
+  std::vector<size_t> always_at_floor;  // the channels or elements where that is 1
   double total_floor_part = 0.0;        // the part of all (row, element)
   double total_mean = 0.0;              // of sigma over all (row, element)
 };

@@ -82,12 +82,16 @@ Finding saturation(const AggregatePosterior& aggregate) {
 Finding variance_at_floor(const DecoderVariance& decoder, const Config& config) {
   const double deviation = smallest_deviation();
   const char* noise = config.dequantize == "none" ? ", or --dequantize uniform for 8-bit data" : "";
-  if (decoder.mean.size() == 1)
-    return {Finding::Severity::warning,
-            format("the decoder's variance is at its floor, standard deviation %.2g: the density "
-                   "of data that are reproduced exactly is unbounded. Use --likelihood mse%s.",
-                   deviation, noise)};
   const size_t always = decoder.always_at_floor.size();
+  if (decoder.scope != DecoderVariance::Scope::element) {
+    const std::string where = decoder.scope == DecoderVariance::Scope::all
+                                  ? ""
+                                  : format(" in %zu of %zu channels", always, decoder.mean.size());
+    return {Finding::Severity::warning,
+            format("the decoder's variance is at its floor%s, standard deviation %.2g: the density "
+                   "of data that are reproduced exactly is unbounded. Use --likelihood mse%s.",
+                   where.c_str(), deviation, noise)};
+  }
   const std::string where =
       always == 0 ? "" : format("; %zu of %zu elements always", always, decoder.mean.size());
   return {Finding::Severity::warning,

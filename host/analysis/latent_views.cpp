@@ -64,37 +64,21 @@ Traversals traverse(const Model& model, const LatentSpace& space, std::vector<si
 Interpolations interpolate(const Model& model, const Split& split, const LatentSpace& space) {
   constexpr size_t kMostPairs = 8;
   const size_t pairs = std::min(kMostPairs, space.rows() / 2);
-  const auto dim = static_cast<size_t>(model.architecture.dim());
   Interpolations result;
   if (pairs == 0) return result;
   Split chosen = split;
   chosen.index.clear();
+  std::vector<float> codes;
   for (size_t i = 0; i < 2 * pairs; ++i) {
     const size_t row = i * space.rows() / (2 * pairs);
     (i % 2 == 0 ? result.from : result.to).push_back(row);
     chosen.index.push_back(split.index.empty() ? static_cast<uint32_t>(row) : split.index[row]);
+    for (size_t j = 0; j < space.latent; ++j)
+      codes.push_back(static_cast<float>(space.codes[row * space.latent + j]));
   }
-  const std::vector<float> originals =
+  const std::vector<float> rows =
       Evaluator(model, chosen).reconstruct(static_cast<int64_t>(2 * pairs)).inputs;
-  std::vector<float> z;
-  for (size_t pair = 0; pair < pairs; ++pair)
-    for (size_t i = 0; i < Interpolations::kSteps; ++i) {
-      const double part = static_cast<double>(i) / (Interpolations::kSteps - 1);
-      for (size_t j = 0; j < space.latent; ++j)
-        z.push_back(
-            static_cast<float>((1.0 - part) * space.codes[result.from[pair] * space.latent + j] +
-                               part * space.codes[result.to[pair] * space.latent + j]));
-    }
-  const std::vector<float> means = decode(model, z);
-  const auto append = [&](const std::vector<float>& rows, size_t first, size_t count) {
-    const auto begin = rows.begin() + static_cast<int64_t>(first * dim);
-    result.pictures.insert(result.pictures.end(), begin, begin + static_cast<int64_t>(count * dim));
-  };
-  for (size_t pair = 0; pair < pairs; ++pair) {
-    append(originals, 2 * pair, 1);
-    append(means, pair * Interpolations::kSteps, Interpolations::kSteps);
-    append(originals, 2 * pair + 1, 1);
-  }
+  result.pictures = interpolate(model, rows, codes, Interpolations::kSteps);
   return result;
 }
 

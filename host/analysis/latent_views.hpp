@@ -34,7 +34,7 @@ struct Traversals {
   std::vector<float> means;        // [rows, kColumns, dim], E[x|z]
 };
 
-/// Decoded codes on the straight line between those of two rows, between these rows themselves.
+/// Decoded codes between those of two rows, as generation.hpp's interpolate() has them.
 struct Interpolations {
   static constexpr size_t kSteps = 9;
   std::vector<size_t> from, to;  // [pairs], rows of the split

@@ -83,13 +83,19 @@ void print(const FactorInformation& factors) {
 }
 
 void print(const DecoderVariance& decoder) {
+  using Scope = DecoderVariance::Scope;
   std::printf("decoder's standard deviation%s:\n",
-              decoder.mean.size() == 1 ? ", the same for all elements" : " at z = mu");
+              decoder.scope == Scope::all       ? ", the same for all elements"
+              : decoder.scope == Scope::channel ? ", one for each channel"
+                                                : " at z = mu");
+  if (decoder.scope == Scope::channel)
+    for (size_t channel = 0; channel < decoder.mean.size(); ++channel)
+      std::printf("  channel %zu: %.4g\n", channel, decoder.mean[channel]);
   std::printf("  smallest %.4g, mean %.4g, largest %.4g\n", std::ranges::min(decoder.smallest),
               decoder.total_mean, std::ranges::max(decoder.largest));
-  std::printf("  %.2f %% at the floor of %.3g, %zu elements always\n",
-              100.0 * decoder.total_floor_part, smallest_deviation(),
-              decoder.always_at_floor.size());
+  std::printf("  %.2f %% at the floor of %.3g, %zu %s always\n", 100.0 * decoder.total_floor_part,
+              smallest_deviation(), decoder.always_at_floor.size(),
+              decoder.scope == Scope::channel ? "channels" : "elements");
 }
 
 void print(const CodeAnalysis& codes) {
@@ -159,7 +165,7 @@ void add_analyze(CLI::App& app) {
     if (flags->draws < 1)
       throw ConfigError("draws: got '" + std::to_string(flags->draws) + "', want at least 1");
     const Model model = flags->model.load();
-    const Dataset data = flags->data.open(model);
+    const Dataset data = flags->data.open(flags->model, model);
     const Split& split = data.split(flags->data.split);
     AnalysisOptions options;
     options.draws = flags->draws;

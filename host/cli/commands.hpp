@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "host/cli/setting_flags.hpp"
 #include "host/model/config.hpp"
 #include "host/train/evaluator.hpp"
 
@@ -42,14 +43,25 @@ struct ModelFlags {
   Model load(std::optional<int64_t> samples = std::nullopt) const;
 };
 
+/// Opens a data set, showing how its pictures are decoded where they are, and saying which were
+/// left out. With `quiet`, nothing.
+Dataset open_dataset(const std::string& path, DatasetOptions options, bool quiet);
+
+/// The settings' data set. Where they name no cache, it is elbo-cache beside the run.
+Dataset open_dataset(const Config& config, const std::filesystem::path& run, bool quiet);
+
 /// DATASET and --split, opened as the model's training saw it.
 struct DataFlags {
   std::string dataset;
   std::string split;
+  SettingFlags pictures;
   void add(CLI::App& command);
-  /// Throws DataError where the samples' shape or type is not the model's. An empty --split
-  /// becomes test where there is one, else all.
-  Dataset open(const Model& model);
+  /// Throws DataError where the samples' shape or type is not the model's, which `from` loaded. An
+  /// empty --split becomes test where there is one, else all.
+  Dataset open(const ModelFlags& from, const Model& model, bool quiet = false);
+
+ private:
+  const CLI::App* command_ = nullptr;
 };
 
 /// A table of the estimates in nats and bits per dimension, and lines for what else there is.

@@ -16,8 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 
 /// What a model is made of, and what a step of its training does.
-void print_composition(const Config& config, const char* indent) {
-  for (const std::string& line : describe_composition(config))
+void print_composition(const Config& config, const Shape& sample_shape, const char* indent) {
+  for (const std::string& line : describe_composition(config, sample_shape))
     std::printf("%s%s\n", indent, line.c_str());
   for (const Phase& phase : phases_of(config))
     std::printf("%s%s\n", indent, describe(phase).c_str());
@@ -31,7 +31,7 @@ void inspect_checkpoint(const fs::path& path) {
               static_cast<unsigned long long>(header.progress.epoch));
   std::printf("samples of shape %s, %lld parameters\n", to_string(header.data.sample_shape).c_str(),
               static_cast<long long>(architecture.layout().parameter_count()));
-  print_composition(header.config, "");
+  print_composition(header.config, header.data.sample_shape, "");
   std::printf("\n");
   for (const Parameter& p : architecture.layout().parameters())
     std::printf("  %-26s %s\n", p.name.c_str(), to_string(p.shape).c_str());
@@ -45,6 +45,28 @@ void inspect_run(const fs::path& run) {
   for (std::string line; std::getline(plan, line);) std::printf("  %s\n", line.c_str());
 }
 
+void list_layers() {
+  for_each_layer([](std::string_view name, std::string_view summary) {
+    std::printf("  %-22s %s\n", std::string(name).c_str(), std::string(summary).c_str());
+  });
+}
+
+void inspect_dataset(const std::string& path, const SettingFlags& pictures,
+                     const CLI::App& command) {
+  Config config;
+  pictures.apply(command, config);
+  validate(config);
+  DatasetOptions options = dataset_options(config);
+  options.validation_fraction = 0.0;
+  std::printf("%s", open_dataset(path, options, false).describe().c_str());
+}
+
+void list_datasets() {
+  for (const DatasetReader& reader : dataset_readers())
+    std::printf("  %-18s %s\n", std::string(reader.name).c_str(),
+                std::string(reader.expects).c_str());
+}
+
 template <class List>
 void list_names() {
   for (const std::string_view name : List::names)
@@ -56,7 +78,7 @@ void list_recipes() {
   for (const Recipe& recipe : recipes()) {
     std::printf("  %s: %s\n", std::string(recipe.name).c_str(),
                 std::string(recipe.summary).c_str());
-    print_composition(config_for_recipe(recipe.name), "      ");
+    print_composition(config_for_recipe(recipe.name), kExampleShape, "      ");
     constexpr size_t kWidth = 80;
     std::string line = kIndent;
     for (const auto& [key, value] : recipe.settings) {
@@ -94,9 +116,11 @@ const std::vector<std::pair<std::string, std::function<void()>>>& lists() {
       {"likelihoods", list_summaries<math::Likelihoods>},
       {"class-losses", list_summaries<math::ClassLosses>},
       {"corruptions", list_summaries<math::Corruptions>},
+      {"layers", list_layers},
       {"activations", list_names<math::Activations>},
       {"optimizers", list_summaries<math::Optimizers>},
       {"schedules", list_names<math::Decays>},
+      {"datasets", list_datasets},
       {"devices", list_devices},
   };
   return all;
@@ -105,17 +129,22 @@ const std::vector<std::pair<std::string, std::function<void()>>>& lists() {
 }  // namespace
 
 void add_inspect(CLI::App& app) {
-  auto path = std::make_shared<std::string>();
+  struct Flags {
+    std::string path;
+    SettingFlags pictures;
+  };
+  auto flags = std::make_shared<Flags>();
   CLI::App* command =
       app.add_subcommand("inspect", "Describe a data set, a run directory or a checkpoint");
-  command->add_option("PATH", *path, "what to look at")->required();
-  command->callback([path] {
-    if (fs::path(*path).extension() == ".safetensors")
-      inspect_checkpoint(*path);
-    else if (fs::is_regular_file(fs::path(*path) / "config.toml"))
-      inspect_run(*path);
+  command->add_option("PATH", flags->path, "what to look at")->required();
+  flags->pictures.add(*command, {"image-size", "image-channels", "skip-bad", "cache"});
+  command->callback([flags, command] {
+    if (fs::path(flags->path).extension() == ".safetensors")
+      inspect_checkpoint(flags->path);
+    else if (fs::is_regular_file(fs::path(flags->path) / "config.toml"))
+      inspect_run(flags->path);
     else
-      std::printf("%s", Dataset::open(*path, {.validation_fraction = 0.0}).describe().c_str());
+      inspect_dataset(flags->path, flags->pictures, *command);
   });
 }
 

@@ -169,4 +169,30 @@ void WorkDisplay::add(int64_t done) {
   bar_drawn_ = true;
 }
 
+void PackingDisplay::on_progress(int64_t done, int64_t total) {
+  if (!bar_) {
+    start_ = std::chrono::steady_clock::now();
+    bar_.emplace("images", total, quiet_);
+  }
+  bar_->add(done - done_);
+  done_ = done;
+}
+
+void PackingDisplay::on_opened(const PackedPictures& packed) {
+  bar_.reset();
+  if (quiet_) return;
+  if (packed.just_packed) {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start_;
+    std::fprintf(stderr, "decoded %lld images, %s images/s, to %s\n",
+                 static_cast<long long>(packed.pictures),
+                 short_count(static_cast<double>(packed.pictures) / passed.count()).c_str(),
+                 packed.entry.c_str());
+  }
+  constexpr size_t kNamed = 5;
+  if (!packed.left_out.empty())
+    std::fprintf(stderr, "elbo: warning: %zu of %lld pictures left out: %s\n",
+                 packed.left_out.size(), static_cast<long long>(packed.pictures),
+                 enumerate(packed.left_out, kNamed).c_str());
+}
+
 }  // namespace elbo::cli

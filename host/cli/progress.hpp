@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,21 @@ class WorkDisplay {
   bool silent_;
   bool bar_drawn_ = false;
   std::chrono::steady_clock::time_point start_, last_drawn_;
+};
+
+/// Pictures while they are decoded, and what came of it.
+class PackingDisplay : public PackingObserver {
+ public:
+  explicit PackingDisplay(bool quiet) : quiet_(quiet) {}
+
+  void on_progress(int64_t done, int64_t total) override;
+  void on_opened(const PackedPictures& packed) override;
+
+ private:
+  bool quiet_;
+  std::optional<WorkDisplay> bar_;
+  int64_t done_ = 0;
+  std::chrono::steady_clock::time_point start_;
 };
 
 /// Passes everything on to several observers, in order.

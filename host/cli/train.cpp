@@ -3,82 +3,13 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/progress.hpp"
+#include "host/cli/setting_flags.hpp"
 #include "host/data/statistics.hpp"
-#include "host/model/recipe.hpp"
 #include "host/train/run_directory.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo::cli {
 namespace {
-
-/// Settings given as flags, as text, in the order of the list.
-class SettingFlags {
- public:
-  void add(CLI::App& command) {
-    for_each_setting(defaults_, [&](const char* key, auto& value, const char* help) {
-      command.add_option("--" + std::string(key), given_[key], help)
-          ->type_name(type_of(value))
-          ->default_str(text_of(value))
-          ->group(group_of(key));
-    });
-  }
-  bool has(const CLI::App& command, const std::string& key) const {
-    return command.count("--" + key) > 0;
-  }
-  /// Recipe, config file and flags, each over the one before.
-  Config resolve(const CLI::App& command, const std::string& config_file) const {
-    Config config = config_for_recipe("vae");
-    if (!config_file.empty()) apply_toml_file(config, config_file);
-    if (has(command, "recipe") && given_.at("recipe") != config.recipe) {
-      config = config_for_recipe(given_.at("recipe"));
-      if (!config_file.empty()) {
-        apply_toml_file(config, config_file);
-        if (config.recipe != given_.at("recipe"))
-          throw ConfigError("recipe: '" + given_.at("recipe") + "' on the command line, '" +
-                            config.recipe + "' in " + config_file + "; give one of them");
-      }
-    }
-    apply(command, config);
-    return config;
-  }
-  void apply(const CLI::App& command, Config& config) const {
-    for (const auto& [key, text] : given_)
-      if (key != "recipe" && has(command, key)) apply_setting(config, key, text);
-  }
-
- private:
-  static std::string text_of(const std::string& value) { return value; }
-  static std::string text_of(int64_t value) { return std::to_string(value); }
-  static std::string text_of(double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%g", value);
-    return text;
-  }
-  template <class Number>
-  static std::string text_of(const std::vector<Number>& values) {
-    std::string text;
-    for (const Number value : values) text += (text.empty() ? "" : ",") + text_of(value);
-    return text;
-  }
-  static const char* type_of(const std::string&) { return "NAME"; }
-  static const char* type_of(int64_t) { return "N"; }
-  static const char* type_of(double) { return "X"; }
-  static const char* type_of(const std::vector<int64_t>&) { return "N,N,..."; }
-  static const char* type_of(const std::vector<double>&) { return "X,X,..."; }
-  /// Headings of --help; a key stands for itself and those after it.
-  std::string group_of(const std::string& key) {
-    if (key == "recipe") group_ = "Model";
-    if (key == "objective") group_ = "Objective";
-    if (key == "dataset") group_ = "Data";
-    if (key == "epochs") group_ = "Training";
-    if (key == "device") group_ = "Execution";
-    return group_;
-  }
-
-  Config defaults_;
-  std::map<std::string, std::string> given_;
-  std::string group_;
-};
 
 void announce(const Trainer& trainer, const std::string& dataset) {
   const Model& model = trainer.model();
@@ -92,7 +23,7 @@ void announce(const Trainer& trainer, const std::string& dataset) {
   std::printf("\nrecipe %s, %lld parameters, on %s\n", model.config.recipe.c_str(),
               static_cast<long long>(model.architecture.layout().parameter_count()),
               model.device->describe().c_str());
-  for (const std::string& line : describe_composition(model.config))
+  for (const std::string& line : describe_composition(model.config, data.sample_shape()))
     std::printf("  %s\n", line.c_str());
   if (const double floor =
           model.takes_grey_targets() ? mean_entropy(data.split("train"), data.dim()) : 0.0;
@@ -140,11 +71,9 @@ void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
     std::printf("samples:         %s\n", run.samples_picture().c_str());
   if (!run.reconstructions_picture().empty())
     std::printf("reconstructions: %s\n", run.reconstructions_picture().c_str());
+  if (!run.interpolations_picture().empty())
+    std::printf("interpolations:  %s\n", run.interpolations_picture().c_str());
   std::printf("run:             %s\n", run.path().c_str());
-}
-
-Dataset open_dataset(const Config& config) {
-  return Dataset::open(config.dataset, dataset_options(config));
 }
 
 }  // namespace
@@ -158,7 +87,7 @@ void add_train(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("train", "Train a model on a data set");
   command->add_option("DATASET", flags->dataset,
-                      "directory with IDX or .npy files, or one .npy file");
+                      "directory of IDX or .npy files or of pictures, or one .npy file");
   command->add_option("--out", flags->out, "run directory to make")->required()->type_name("RUN");
   command->add_option("--config", flags->config_file, "TOML file of settings; flags override it")
       ->type_name("FILE");
@@ -173,8 +102,9 @@ void add_train(CLI::App& app) {
     validate(config);
     if (std::filesystem::exists(config.dataset))
       config.dataset = std::filesystem::canonical(config.dataset).string();
+    if (!config.cache.empty()) config.cache = std::filesystem::absolute(config.cache).string();
     std::shared_ptr<Device> device = make_device(config.device, static_cast<int>(config.threads));
-    Trainer trainer(config, open_dataset(config), std::move(device));
+    Trainer trainer(config, open_dataset(config, flags->out, flags->talk.quiet), std::move(device));
     RunDirectory run = RunDirectory::create(flags->out, trainer.model().config);
     train_into(trainer, run, flags->talk);
   });
@@ -185,6 +115,7 @@ void add_resume(CLI::App& app) {
     std::string run;
     Talk talk;
     std::string epochs, steps, threads, device;
+    SettingFlags pictures;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
@@ -195,7 +126,8 @@ void add_resume(CLI::App& app) {
   command->add_option("--device", flags->device, "auto, cpu, cuda or cuda:N")->type_name("NAME");
   command->add_option("--threads", flags->threads, "CPU threads; 0: all")->type_name("N");
   flags->talk.add(*command);
-  command->callback([flags] {
+  flags->pictures.add(*command, {"skip-bad", "cache"});
+  command->callback([flags, command] {
     Config config = read_run_config(flags->run);
     const std::pair<const char*, const std::string&> overrides[] = {{"epochs", flags->epochs},
                                                                     {"steps", flags->steps},
@@ -203,9 +135,10 @@ void add_resume(CLI::App& app) {
                                                                     {"threads", flags->threads}};
     for (const auto& [key, text] : overrides)
       if (!text.empty()) apply_setting(config, key, text);
+    flags->pictures.apply(*command, config);
     validate(config);
     const std::filesystem::path last = find_checkpoint(flags->run, "last");
-    Trainer trainer(config, open_dataset(config),
+    Trainer trainer(config, open_dataset(config, flags->run, flags->talk.quiet),
                     make_device(config.device, static_cast<int>(config.threads)));
     trainer.restore(last);
     RunDirectory run = RunDirectory::reopen(flags->run, trainer.progress());

@@ -7,7 +7,6 @@
 #include "host/io/file_error.hpp"
 #include "host/io/npy.hpp"
 #include "host/io/png.hpp"
-#include "host/model/fitting_parts.hpp"
 #include "host/train/generation.hpp"
 #include "host/train/run_directory.hpp"
 #include "kernels/core/error.hpp"
@@ -65,27 +64,6 @@ void ModelFlags::add(CLI::App& command) {
 
 Model ModelFlags::load(std::optional<int64_t> samples) const {
   return load_model(find_checkpoint(run, which), device.make(), samples);
-}
-
-void DataFlags::add(CLI::App& command) {
-  command.add_option("DATASET", dataset, "data set, as for train")->required();
-  command.add_option("--split", split, "train, validation, test or all (default: test, or all)")
-      ->type_name("NAME");
-}
-
-Dataset DataFlags::open(const Model& model) {
-  Dataset data = Dataset::open(dataset, dataset_options(model.config));
-  if (data.sample_shape() != model.data.sample_shape)
-    throw DataError(dataset + ": samples have shape " + to_string(data.sample_shape()) +
-                    ", the model was trained on " + to_string(model.data.sample_shape));
-  if (data.dtype() != model.data.dtype &&
-      (data.dtype() == DType::u8) != (model.data.dtype == DType::u8))
-    throw DataError(dataset + ": the model was trained on " +
-                    (model.data.dtype == DType::u8 ? "8-bit" : "floating-point") +
-                    " values, these are not");
-  require_fitting_data(model.config, data);
-  if (split.empty()) split = data.has("test") ? "test" : "all";
-  return data;
 }
 
 std::string describe(std::string_view split, const Evaluation& e) {
@@ -153,7 +131,7 @@ void add_evaluate(CLI::App& app) {
     if (flags->importance_samples)
       require_positive("importance-samples", *flags->importance_samples);
     const Model model = flags->model.load(flags->samples);
-    const Dataset data = flags->data.open(model);
+    const Dataset data = flags->data.open(flags->model, model, flags->quiet);
     const Split& split = data.split(flags->data.split);
     ImportanceSampling importance = {.samples = flags->importance_samples.value_or(0)};
     Evaluation result;
@@ -214,7 +192,7 @@ void add_reconstruct(CLI::App& app) {
     require_positive("count", flags->count);
     extension_of(flags->out, {".png"});
     const Model model = flags->model.load();
-    const Dataset data = flags->data.open(model);
+    const Dataset data = flags->data.open(flags->model, model);
     Evaluator evaluator(model, data.split(flags->data.split));
     write_reconstructions(flags->out, evaluator.reconstruct(flags->count), model.data.sample_shape);
   });
@@ -238,7 +216,7 @@ void add_encode(CLI::App& app) {
   command->callback([flags] {
     extension_of(flags->out, {".npy"});
     const Model model = flags->model.load();
-    const Dataset data = flags->data.open(model);
+    const Dataset data = flags->data.open(flags->model, model);
     const Split& split = data.split(flags->data.split);
     const int64_t width = model.architecture.latent() * (flags->with_logvar ? 2 : 1);
     write_npy(flags->out, {split.size(), width},
@@ -263,7 +241,7 @@ void add_classify(CLI::App& app) {
   command->callback([flags] {
     extension_of(flags->out, {".npy"});
     const Model model = flags->model.load();
-    const Dataset data = flags->data.open(model);
+    const Dataset data = flags->data.open(flags->model, model);
     const Split& split = data.split(flags->data.split);
     write_npy(flags->out, {split.size(), model.data.classes}, Evaluator(model, split).classify());
   });

@@ -23,9 +23,13 @@ void check_options(const DatasetOptions& options) {
     throw ConfigError("--validation-fraction is " + std::to_string(fraction) +
                       "; wanted a number from 0 to less than 1");
   }
+  if (options.images.size < 0 || options.images.size > kLargestImageSize) {
+    throw ConfigError("--image-size is " + std::to_string(options.images.size) + "; wanted 0 to " +
+                      std::to_string(kLargestImageSize));
+  }
 }
 
-std::vector<Table> read_tables(const fs::path& path) {
+std::vector<Table> read_tables(const fs::path& path, const ImageOptions& images) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (error) fail_system(path, "open data set", error.value());
@@ -34,7 +38,7 @@ std::vector<Table> read_tables(const fs::path& path) {
   }
   std::string expected;
   for (const DatasetReader& reader : dataset_readers()) {
-    std::vector<Table> tables = reader.read(path);
+    std::vector<Table> tables = reader.read(path, images);
     if (!tables.empty()) return tables;
     expected += (expected.empty() ? "" : "; or ") + std::string(reader.expects);
   }
@@ -144,7 +148,7 @@ struct Dataset::All {
 
 Dataset Dataset::open(const fs::path& path, const DatasetOptions& options) {
   check_options(options);
-  return Dataset(path, read_tables(path), options);
+  return Dataset(path, read_tables(path, options.images), options);
 }
 
 template <class T>

@@ -22,6 +22,7 @@ struct DatasetOptions {
   bool validation_last = false;  // train's last rows, in place of chosen ones
   std::uint64_t seed = 1;        // chooses those rows, equally on every machine
   bool check_values = true;      // read everything once, for the range and against NaN and infinity
+  ImageOptions images = {};      // of data sets of pictures
 };
 
 /// Some of the rows of a table. Copies share the table.

@@ -52,7 +52,7 @@ bool is_idx_name(const fs::path& file) {
 
 }  // namespace
 
-std::vector<Table> read_idx_tables(const fs::path& path) {
+std::vector<Table> read_idx_tables(const fs::path& path, const ImageOptions&) {
   const std::vector<fs::path> files = prefer_raw(list_files(path));
   std::vector<SplitFiles> groups;
   if (fs::is_directory(path)) {

@@ -87,7 +87,7 @@ DType row_dtype(NpyType type, const fs::path& path) {
 
 }  // namespace
 
-std::vector<Table> read_npy_tables(const fs::path& path) {
+std::vector<Table> read_npy_tables(const fs::path& path, const ImageOptions&) {
   const std::vector<fs::path> files = list_files(path);
   std::vector<SplitFiles> groups;
   if (fs::is_directory(path)) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/data/image_options.hpp"
 #include "host/io/shape.hpp"
 #include "kernels/core/dtype.hpp"
 
@@ -34,15 +35,19 @@ struct DatasetReader {
   std::string_view expects;  // the file names it recognises, for error messages
   /// The tables of a directory or of a single file, at most one per split; none where the path
   /// holds nothing of this format. Throws DataError where it does and something is wrong with it.
-  std::vector<Table> (*read)(const std::filesystem::path& path);
+  std::vector<Table> (*read)(const std::filesystem::path& path, const ImageOptions& options);
 };
 
 /// All readers; the first one that finds something in a directory reads it.
 std::span<const DatasetReader> dataset_readers();
 
 // One function per format, each in a file of its name.
-std::vector<Table> read_idx_tables(const std::filesystem::path& path);
-std::vector<Table> read_npy_tables(const std::filesystem::path& path);
+std::vector<Table> read_idx_tables(const std::filesystem::path& path, const ImageOptions& = {});
+std::vector<Table> read_npy_tables(const std::filesystem::path& path, const ImageOptions& = {});
+std::vector<Table> read_cifar_tables(const std::filesystem::path& path,
+                                     const ImageOptions& options);
+std::vector<Table> read_image_tables(const std::filesystem::path& path,
+                                     const ImageOptions& options);
 
 // What readers that go by file names have in common.
 

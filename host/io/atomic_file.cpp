@@ -74,6 +74,15 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
+void AtomicFile::rewrite_start(std::string_view text) {
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t written =
+        ::pwrite(descriptor_, text.data() + done, text.size() - done, static_cast<off_t>(done));
+    if (written < 0 && errno != EINTR) fail_system(target_, "write", errno);
+    if (written > 0) done += static_cast<std::size_t>(written);
+  }
+}
+
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail_system(target_, "sync", errno);
   if (::close(std::exchange(descriptor_, -1)) != 0) fail_system(target_, "close", errno);

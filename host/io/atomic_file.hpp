@@ -21,6 +21,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  /// Writes over the file's first bytes; what was written so far must be at least as long.
+  void rewrite_start(std::string_view text);
   void commit();
 
  private:

@@ -5,12 +5,12 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/mapped_file.hpp"
 #include "kernels/core/error.hpp"
@@ -157,9 +157,9 @@ class DictParser {
   std::size_t position_ = 0;
 };
 
-void write_array(const fs::path& path, NpyType type, const Shape& shape,
-                 std::span<const std::byte> data) {
-  ELBO_ASSERT(checked_bytes(shape, size_of(type)) == data.size());
+/// Magic, version 1.0, length and dict. As NumPy does it, the data that follows starts at a
+/// multiple of 64 bytes; `least` bytes are filled in any case.
+std::string make_header(NpyType type, const Shape& shape, std::size_t least = 0) {
   std::string dict =
       std::string("{'descr': '") + descr_of(type) + "', 'fortran_order': False, 'shape': (";
   for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -167,9 +167,9 @@ void write_array(const fs::path& path, NpyType type, const Shape& shape,
   }
   dict += shape.size() == 1 ? ",), }" : "), }";
 
-  // As NumPy does: magic, version 1.0, length; then spaces so that the data starts at 64 bytes.
   constexpr std::size_t kPrefix = 10;
   constexpr std::size_t kAlignment = 64;
+  if (dict.size() + 1 + kPrefix < least) dict.resize(least - kPrefix - 1, ' ');
   const std::size_t unpadded = kPrefix + dict.size() + 1;
   dict.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
   dict += '\n';
@@ -178,8 +178,14 @@ void write_array(const fs::path& path, NpyType type, const Shape& shape,
   std::string header(kMagic);
   header +=
       {'\1', '\0', static_cast<char>(dict.size() & 0xff), static_cast<char>(dict.size() >> 8)};
+  return header + dict;
+}
+
+void write_array(const fs::path& path, NpyType type, const Shape& shape,
+                 std::span<const std::byte> data) {
+  ELBO_ASSERT(checked_bytes(shape, size_of(type)) == data.size());
   AtomicFile file(path);
-  file.write(header + dict);
+  file.write(make_header(type, shape));
   file.write(data);
   file.commit();
 }
@@ -291,6 +297,36 @@ std::vector<std::int32_t> to_integers(const NpyArray& array, const fs::path& pat
       break;
   }
   fail_file(path, std::string("dtype ") + descr_of(array.type) + "; wanted integers");
+}
+
+NpyWriter::NpyWriter(const fs::path& path, NpyType type, const Shape& row_shape)
+    : file_(path), type_(type), row_shape_(row_shape) {
+  file_.write(header());
+}
+
+std::int64_t NpyWriter::rows() const {
+  const auto row_bytes = checked_bytes(row_shape_, size_of(type_));
+  ELBO_ASSERT(row_bytes && *row_bytes > 0 && bytes_ % *row_bytes == 0);
+  return static_cast<std::int64_t>(bytes_ / *row_bytes);
+}
+
+/// Equally long whatever the number of rows.
+std::string NpyWriter::header() const {
+  Shape shape = row_shape_;
+  shape.insert(shape.begin(), std::numeric_limits<std::int64_t>::max());
+  const std::size_t length = make_header(type_, shape).size();
+  shape.front() = rows();
+  return make_header(type_, shape, length);
+}
+
+void NpyWriter::append(std::span<const std::byte> rows) {
+  file_.write(rows);
+  bytes_ += rows.size();
+}
+
+void NpyWriter::commit() {
+  file_.rewrite_start(header());
+  file_.commit();
 }
 
 void write_npy(const fs::path& path, const Shape& shape, std::span<const float> values) {

@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "host/io/atomic_file.hpp"
 #include "host/io/shape.hpp"
 
 namespace elbo {
@@ -47,6 +49,27 @@ std::vector<float> to_floats(const NpyArray& array, const std::filesystem::path&
 /// The values of an array of any integer type, all of which must fit 32 bits. Otherwise DataError
 /// naming `path`.
 std::vector<std::int32_t> to_integers(const NpyArray& array, const std::filesystem::path& path);
+
+/// Writes an array whose rows come one after the other, their number known at the end. Like
+/// AtomicFile, which it is made of: without commit() there is no file.
+class NpyWriter {
+ public:
+  /// An array [rows, row_shape...]. Throws DataError where the file cannot be made.
+  NpyWriter(const std::filesystem::path& path, NpyType type, const Shape& row_shape);
+
+  /// Appends whole rows. Throws DataError where the system refuses.
+  void append(std::span<const std::byte> rows);
+  std::int64_t rows() const;
+  void commit();
+
+ private:
+  std::string header() const;
+
+  AtomicFile file_;
+  NpyType type_;
+  Shape row_shape_;
+  std::size_t bytes_ = 0;  // of data
+};
 
 /// Writes an array (atomically). `values` holds exactly as many elements as `shape` says.
 void write_npy(const std::filesystem::path& path, const Shape& shape,

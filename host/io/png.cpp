@@ -8,31 +8,40 @@
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 #include <limits>
+#include <new>
+#include <string_view>
+#include <vector>
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/gzip.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
 namespace {
 
+constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
 constexpr std::uint8_t kGutterGrey = 96;  // tells itself from black and white backgrounds alike
 constexpr std::int64_t kTileSize = 64;    // what automatic scaling aims at
 
-/// What libpng's callbacks see: it is C, so nothing may be thrown through it.
-struct PngSink {
-  std::vector<std::byte> bytes;
-  std::array<char, 200> error{};
-};
+/// libpng's own words. It is C, so nothing may be thrown through its callbacks.
+using PngError = std::array<char, 200>;
 
 void on_error(png_structp png, png_const_charp message) {
-  auto& sink = *static_cast<PngSink*>(png_get_error_ptr(png));
-  std::snprintf(sink.error.data(), sink.error.size(), "%s", message);
+  auto& error = *static_cast<PngError*>(png_get_error_ptr(png));
+  std::snprintf(error.data(), error.size(), "%s", message);
   png_longjmp(png, 1);
 }
 
 void on_warning(png_structp, png_const_charp) {}
+
+/// What the callbacks of writing see.
+struct PngSink {
+  std::vector<std::byte> bytes;
+  PngError error{};
+};
 
 void on_write(png_structp png, png_bytep data, std::size_t size) {
   auto& sink = *static_cast<PngSink*>(png_get_io_ptr(png));
@@ -72,10 +81,59 @@ struct PngWriter {
   ~PngWriter() { png_destroy_write_struct(&png, &info); }
 };
 
+/// What the callbacks of reading see.
+struct PngSource {
+  std::span<const std::byte> rest;
+  PngError error{};
+};
+
+void on_read(png_structp png, png_bytep out, std::size_t size) {
+  auto& source = *static_cast<PngSource*>(png_get_io_ptr(png));
+  if (size > source.rest.size()) png_error(png, "cut short");
+  std::memcpy(out, source.rest.data(), size);
+  source.rest = source.rest.subspan(size);
+}
+
+struct PngReader {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+/// Reads the header and asks for 8 bits of grey or RGB, perhaps with alpha. Returns false where
+/// libpng failed; like encode(), a frame for longjmp to return to.
+bool begin_decoding(png_structp png, png_infop info, PngSource& source) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  png_set_read_fn(png, &source, on_read);
+  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // our own limit is on the area
+  png_read_info(png, info);
+  png_set_expand(png);
+  png_set_scale_16(png);
+  png_set_interlace_handling(png);
+  png_read_update_info(png, info);
+  return true;
+}
+
+/// Fills the image, which has the size and channels that were asked for.
+bool decode_rows(png_structp png, png_infop info, Image& image) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  const int passes = png_get_interlace_type(png, info) == PNG_INTERLACE_NONE ? 1 : 7;
+  const std::int64_t stride = image.width * image.channels;
+  for (int pass = 0; pass < passes; ++pass) {
+    for (std::int64_t y = 0; y < image.height; ++y) {
+      png_read_row(png, image.pixels.data() + y * stride, nullptr);
+    }
+  }
+  png_read_end(png, nullptr);
+  return true;
+}
+
 std::uint8_t to_grey_level(float value) {
   if (!(value > 0.0F)) return 0;  // also NaN
   return static_cast<std::uint8_t>(std::min(value, 1.0F) * 255.0F + 0.5F);
 }
+
+bool is_colour(std::int64_t channels) { return channels == 1 || channels == 3; }
 
 void draw_tile(Image& image, const float* sample, const PictureLayout& layout, std::int64_t top,
                std::int64_t left, std::int64_t scale) {
@@ -92,6 +150,55 @@ void draw_tile(Image& image, const float* sample, const PictureLayout& layout, s
 
 }  // namespace
 
+bool is_png(std::span<const std::byte> file) {
+  return file.size() >= kSignature.size() &&
+         std::ranges::equal(file.first(kSignature.size()), std::as_bytes(std::span(kSignature)));
+}
+
+std::optional<PictureHeader> read_png_header(std::span<const std::byte> start) {
+  // Signature, then the first chunk: length, name, width, height, depth, colour type.
+  constexpr std::size_t kName = 12, kWidth = 16, kHeight = 20, kColourType = 25;
+  constexpr std::string_view kFirstChunk = "IHDR";
+  if (start.size() <= kColourType) return std::nullopt;
+  const auto name = start.subspan(kName, kFirstChunk.size());
+  if (!std::ranges::equal(name, std::as_bytes(std::span(kFirstChunk)))) {
+    throw DataError("damaged: its first PNG chunk is not IHDR");
+  }
+  const auto number = [&](std::size_t offset) {
+    return static_cast<std::int64_t>(
+        png_get_uint_32(reinterpret_cast<png_const_bytep>(start.data() + offset)));
+  };
+  const bool colour = std::to_integer<int>(start[kColourType] & std::byte{PNG_COLOR_MASK_COLOR});
+  return PictureHeader{number(kHeight), number(kWidth), colour ? 3 : 1, 1};
+}
+
+Image decode_png(std::span<const std::byte> file) {
+  PngSource source{file};
+  PngReader reader;
+  reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source.error, on_error, on_warning);
+  if (reader.png != nullptr) reader.info = png_create_info_struct(reader.png);
+  if (reader.info == nullptr) throw std::bad_alloc();
+  const auto fail = [&] { throw DataError(std::string("damaged PNG: ") + source.error.data()); };
+  if (!begin_decoding(reader.png, reader.info, source)) fail();
+
+  Image image{png_get_image_height(reader.png, reader.info),
+              png_get_image_width(reader.png, reader.info),
+              png_get_channels(reader.png, reader.info),
+              {}};
+  const Shape shape = {image.height, image.width, image.channels};
+  // A bit may stand for four values of a palette, and deflating has its limit.
+  constexpr std::size_t kMostPerByte = 8 * 4 * kLargestInflation;
+  const auto size = checked_bytes(shape, 1);
+  if (!size || *size / kMostPerByte > file.size()) {
+    throw DataError("damaged PNG: no " + std::to_string(file.size()) + " bytes hold " +
+                    to_string(shape) + " values");
+  }
+  image.pixels.resize(*size);
+  if (!decode_rows(reader.png, reader.info, image)) fail();
+  if (image.channels % 2 == 0) flatten_onto_white(image);
+  return image;
+}
+
 void write_png(const std::filesystem::path& path, const Image& image) {
   ELBO_ASSERT(image.channels == 1 || image.channels == 3);
   const Shape shape = {image.height, image.width, image.channels};
@@ -101,7 +208,7 @@ void write_png(const std::filesystem::path& path, const Image& image) {
   }
   PngSink sink;
   PngWriter writer;
-  writer.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &sink, on_error, on_warning);
+  writer.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &sink.error, on_error, on_warning);
   if (writer.png != nullptr) writer.info = png_create_info_struct(writer.png);
   if (writer.info == nullptr) fail_file(path, "cannot start the PNG encoder: out of memory");
   if (!encode(writer.png, writer.info, image, sink)) {
@@ -111,20 +218,23 @@ void write_png(const std::filesystem::path& path, const Image& image) {
   write_file_atomically(path, sink.bytes);
 }
 
+bool is_picture(const Shape& shape) {
+  return shape.size() == 2 || (shape.size() == 3 && (is_colour(shape[0]) || is_colour(shape[2])));
+}
+
 PictureLayout picture_layout(const Shape& shape) {
-  const auto is_colour = [](std::int64_t channels) { return channels == 1 || channels == 3; };
-  if (shape.size() == 2) return {shape[0], shape[1], 1, shape[1], 1, 0};
-  if (shape.size() == 3 && is_colour(shape[0])) {
-    return {shape[1], shape[2], shape[0], shape[2], 1, shape[1] * shape[2]};
+  ELBO_ASSERT(element_count(shape) <= std::numeric_limits<std::int32_t>::max());
+  std::vector<std::int32_t> extent(shape.begin(), shape.end());
+  if (!is_picture(shape)) {
+    const auto elements = static_cast<std::int32_t>(element_count(shape));
+    auto height = static_cast<std::int32_t>(std::sqrt(static_cast<double>(elements)));
+    while (elements % height != 0) --height;
+    extent = {height, elements / height};
   }
-  if (shape.size() == 3 && is_colour(shape[2])) {
-    return {shape[0], shape[1], shape[2], shape[1] * shape[2], shape[2], 1};
-  }
-  const std::int64_t elements = element_count(shape);
-  auto height = static_cast<std::int64_t>(std::sqrt(static_cast<double>(elements)));
-  while (elements % height != 0) --height;
-  const std::int64_t width = elements / height;
-  return {height, width, 1, width, 1, 0};
+  if (extent.size() == 3 && !is_colour(extent[0]))
+    return {extent[0], extent[1], extent[2], extent[1] * extent[2], extent[2], 1};
+  if (extent.size() == 2) extent.insert(extent.begin(), 1);
+  return {extent[1], extent[2], extent[0], extent[2], 1, extent[1] * extent[2]};
 }
 
 Image tile_grid(std::span<const float> samples, const Shape& sample_shape,

@@ -1,33 +1,39 @@
-// 8-bit PNG files, and grids of samples as one picture.
+// PNG files, and grids of samples as one picture.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
-#include <vector>
 
+#include "host/io/image.hpp"
 #include "host/io/shape.hpp"
+#include "kernels/math/picture.hpp"
 
 namespace elbo {
 
-struct Image {
-  std::int64_t height = 0;
-  std::int64_t width = 0;
-  std::int64_t channels = 1;         // 1 (grey) or 3 (RGB)
-  std::vector<std::uint8_t> pixels;  // [height, width, channels]
-};
+/// The bytes that every PNG file starts with.
+bool is_png(std::span<const std::byte> file);
+
+/// Size and channels as the file's first chunk tells them, unchecked; nothing where `start` is
+/// cut off before its end. Throws DataError where that chunk is not there.
+std::optional<PictureHeader> read_png_header(std::span<const std::byte> start);
+
+/// Decodes any PNG: palettes and 1 to 4 bits are expanded, 16 bits rounded to 8, interlaced rows
+/// put in place, and what is transparent laid on white. Throws DataError, which tells what is
+/// wrong but not with which file, where the data is damaged or cut short.
+Image decode_png(std::span<const std::byte> file);
 
 /// Writes the image (atomically). Throws DataError where libpng or the file system refuses.
 void write_png(const std::filesystem::path& path, const Image& image);
 
-/// How a sample is read as a picture: element (y, x, c) lies at y * step_y + x * step_x + c *
-/// step_c.
-struct PictureLayout {
-  std::int64_t height, width, channels;
-  std::int64_t step_y, step_x, step_c;
-};
+using math::PictureLayout;
 
-/// A sample of shape
+/// Whether samples of this shape are pictures by themselves: the first two kinds below.
+bool is_picture(const Shape& sample_shape);
+
+/// How a sample is read as a picture. One of shape
 ///   [h, w]                                  is grey,
 ///   [c, h, w] or [h, w, c], c being 1 or 3, is grey or RGB (the former where both would do),
 ///   anything else, D elements in all,       is grey, the most nearly square h x w = D with h <= w

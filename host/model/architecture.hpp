@@ -67,6 +67,7 @@ class Architecture {
 
   ParameterLayout layout_;
   std::array<ParameterRange, 4> ranges_;
+  DataMap data_;
   int32_t dim_, samples_;
   Judged judged_;
   Encoder encoder_;
@@ -75,7 +76,9 @@ class Architecture {
   std::optional<Discriminator> discriminator_;
 };
 
-/// "784 ▸ 512 ▸ 256 ▸ gaussian 32 ▸ 256 ▸ 512 ▸ bernoulli", and a line for each head.
-std::vector<std::string> describe_composition(const Config& config);
+/// "x ▸ 512 ▸ 256 ▸ gaussian z (32) ▸ 256 ▸ 512 ▸ bernoulli", and a line for each head.
+std::vector<std::string> describe_composition(const Config& config, const Shape& sample_shape);
+/// What a recipe is described on where there are no data.
+inline const Shape kExampleShape = {32, 32, 3};
 
 }  // namespace elbo

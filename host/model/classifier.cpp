@@ -6,10 +6,9 @@ namespace elbo {
 
 Classifier::Classifier(ParameterLayout& layout, const Config& config, int32_t in, int32_t classes)
     : loss_{math::ClassLosses::find(config.classifier)},
-      network_(layout, "classifier", in, config.classifier_hidden,
-               activation_of(config.activation)),
-      output_(layout, "classifier.output", network_.out(), classes,
-              math::Activation::of<math::Identity>()) {}
+      network_(layout, "classifier", {1, 1, in},
+               dense_layers(config.classifier_hidden, activation_of(config.activation))),
+      output_(layout, "classifier.output", network_.out().size(), classes, kIdentityActivation) {}
 
 void Classifier::initialize(std::span<float> weights, uint64_t seed) const {
   network_.initialize(weights, seed);

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "host/model/config.hpp"
+#include "host/nn/dense.hpp"
 #include "host/nn/network.hpp"
 
 namespace elbo {
@@ -14,7 +15,7 @@ class Classifier {
  public:
   Classifier(ParameterLayout& layout, const Config& config, int32_t in, int32_t classes);
 
-  int32_t classes() const { return output_.out(); }
+  int32_t classes() const { return output_.width(); }
   void initialize(std::span<float> weights, uint64_t seed) const;
 
   /// [rows, classes]

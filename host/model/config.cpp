@@ -9,6 +9,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "host/data/image_options.hpp"
 #include "host/model/encoder.hpp"
 #include "host/model/fitting_parts.hpp"
 #include "host/model/recipe.hpp"
@@ -52,6 +53,11 @@ void parse(std::string_view key, std::string_view text, double& out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(out))
     reject_value(key, text, "a number");
+}
+
+void parse(std::string_view key, std::string_view text, bool& out) {
+  if (text != "true" && text != "false") reject_value(key, text, "true or false");
+  out = text == "true";
 }
 
 constexpr const char* wanted_list(int64_t) {
@@ -99,6 +105,10 @@ void assign(std::string_view key, const toml::node& node, double& out) {
   out = *node.value<double>();
   if (!std::isfinite(out)) reject_value(key, written(node), "a finite number");
 }
+void assign(std::string_view key, const toml::node& node, bool& out) {
+  if (!node.is_boolean()) reject_value(key, written(node), "true or false, without quotes");
+  out = **node.as_boolean();
+}
 void assign(std::string_view key, const toml::node& node, std::vector<double>& out) {
   if (node.is_string()) return parse(key, **node.as_string(), out);
   const toml::array* array = node.as_array();
@@ -119,6 +129,7 @@ void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& 
 
 void write(std::ostream& out, const std::string& value) { out << toml::value<std::string>(value); }
 void write(std::ostream& out, int64_t value) { out << value; }
+void write(std::ostream& out, bool value) { out << (value ? "true" : "false"); }
 void write(std::ostream& out, double value) {
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, value).ptr;
@@ -264,6 +275,15 @@ void validate(const Config& c) {
   std::vector<std::string> recipe_names;
   for (const Recipe& recipe : recipes()) recipe_names.emplace_back(recipe.name);
   require_choice("recipe", c.recipe, recipe_names);
+  require_choice("network", c.network, {"dense", "conv"});
+  for (const int64_t width : c.channels)
+    require_range("channels", static_cast<double>(width), 1, 1e5, "numbers of at least 1");
+  require_range("kernel-size", static_cast<double>(c.kernel_size), 2, 16, "between 2 and 16");
+  require_choice("downsampling", c.downsampling, {"strided", "average"});
+  require_choice("upsampling", c.upsampling, {"transposed", "nearest", "bilinear"});
+  require_choice("normalization", c.normalization, {"none", "group"});
+  require_range("residual-blocks", static_cast<double>(c.residual_blocks), 0, 100,
+                "between 0 and 100");
   for (const int64_t width : c.hidden)
     require_range("hidden", static_cast<double>(width), 1, 1e6, "widths of at least 1");
   require_range("latent-dim", static_cast<double>(c.latent_dim), 1, 1e6, "at least 1");
@@ -298,6 +318,9 @@ void validate(const Config& c) {
   require_choice("generator-loss", c.generator_loss, {"non-saturating", "saturating", "none"});
   require_choice("judged", c.judged, {"both", "samples", "reconstructions"});
   require_range("discriminator-rate", c.discriminator_rate, 1e-6, 1e6, "more than 0");
+  require_range("image-size", static_cast<double>(c.image_size), 0, kLargestImageSize,
+                "between 0 and " + std::to_string(kLargestImageSize));
+  require_choice("image-channels", c.image_channels, names_in(kImageChannelNames));
   require_range("validation-fraction", c.validation_fraction, 0, std::nextafter(1.0, 0.0),
                 "at least 0 and less than 1");
   require_choice("validation-split", c.validation_split, {"random", "last"});
@@ -305,6 +328,8 @@ void validate(const Config& c) {
   require_choice("binarize", c.binarize, {"auto", "dynamic", "fixed", "none"});
   require_member<math::Corruptions>("corruption", c.corruption);
   require_range("corruption-level", c.corruption_level, 0, 1e3, "at least 0");
+  require_choice("flip", c.flip, {"none", "horizontal"});
+  require_range("crop", static_cast<double>(c.crop), 0, 1e6, "at least 0");
   require_range("epochs", static_cast<double>(c.epochs), 1, kMany, "at least 1");
   require_range("steps", static_cast<double>(c.steps), 0, kSteps, "at least 0");
   require_range("batch-size", static_cast<double>(c.batch_size), 1, 1e7, "at least 1");

@@ -13,6 +13,13 @@ namespace elbo {
 struct Config {
   // model
   std::string recipe = "vae";
+  std::string network = "dense";
+  std::vector<int64_t> channels = {};
+  int64_t kernel_size = 4;
+  std::string downsampling = "strided";
+  std::string upsampling = "transposed";
+  std::string normalization = "none";
+  int64_t residual_blocks = 0;
   std::vector<int64_t> hidden = {512, 256};
   std::string activation = "relu";
   std::string bottleneck = "gaussian";
@@ -46,12 +53,18 @@ struct Config {
   double discriminator_rate = 1.0;
   // data
   std::string dataset;
+  int64_t image_size = 0;
+  std::string image_channels = "auto";
+  bool skip_bad = false;
+  std::string cache;
   double validation_fraction = 0.1;
   std::string validation_split = "random";
   std::string dequantize = "uniform";
   std::string binarize = "auto";
   std::string corruption = "none";
   double corruption_level = 0.25;
+  std::string flip = "none";
+  int64_t crop = 0;
   int64_t data_window = 0;
   // training
   int64_t epochs = 20;
@@ -92,6 +105,21 @@ struct Config {
 template <class C, class Visit>
 void for_each_setting(C& c, Visit&& visit) {
   visit("recipe", c.recipe, "named set of settings to start from (see `elbo list recipes`)");
+  visit("network", c.network,
+        "of encoder, decoder and discriminator data: dense; conv: stages that halve a picture's "
+        "size, then the hidden layers");
+  visit("channels", c.channels,
+        "channels of each stage of network conv; none given: 32, doubled up to 256, down to 3 to 5 "
+        "pixels");
+  visit("kernel-size", c.kernel_size, "taps of a stage's convolution in each direction");
+  visit("downsampling", c.downsampling,
+        "how a stage halves: strided, by its convolution; average, pooling after it");
+  visit("upsampling", c.upsampling,
+        "how the decoder doubles: transposed, by its convolution; nearest or bilinear before it");
+  visit("normalization", c.normalization,
+        "of a stage's channels, before its activation: none; group (Wu and He 2018)");
+  visit("residual-blocks", c.residual_blocks,
+        "residual blocks in each stage, between its convolution and its activation");
   visit("hidden", c.hidden, "widths of the encoder's hidden layers; the decoder mirrors them");
   visit("activation", c.activation, "activation of the hidden layers (`elbo list activations`)");
   visit("bottleneck", c.bottleneck,
@@ -142,6 +170,12 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("discriminator-rate", c.discriminator_rate,
         "the discriminator's learning rate, as a multiple of learning-rate");
   visit("dataset", c.dataset, "directory or file to train on, where not given as DATASET");
+  visit("image-size", c.image_size,
+        "height and width that pictures are scaled to, the longer side cut; 0: as they are");
+  visit("image-channels", c.image_channels,
+        "of pictures: grey, rgb, or auto: as they are, all alike");
+  visit("skip-bad", c.skip_bad, "leave pictures out that cannot be read, rather than stop");
+  visit("cache", c.cache, "directory for decoded pictures; empty: elbo-cache beside the run");
   visit("validation-fraction", c.validation_fraction,
         "part of train held out where there is no validation file; 0 trains on every row");
   visit("validation-split", c.validation_split,
@@ -157,6 +191,11 @@ void for_each_setting(C& c, Visit&& visit) {
         "corruptions`)");
   visit("corruption-level", c.corruption_level,
         "standard deviation of gaussian corruption, else the probability of an element's");
+  visit("flip", c.flip, "horizontal: pictures are mirrored with probability 1/2, in training only");
+  visit(
+      "crop", c.crop,
+      "pixels by which pictures are shifted at most, in every direction, their edges mirrored; in "
+      "training only; 0: not at all");
   visit("data-window", c.data_window,
         "rows on the device at a time, shuffled among themselves while the next as many are copied "
         "there; 0: all, or as many as fit half of a GPU's free memory");

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "host/io/png.hpp"
 #include "host/model/choices.hpp"
+#include "host/nn/resample.hpp"
 
 namespace elbo {
 namespace {
@@ -15,25 +16,47 @@ int32_t parameters_of(math::Likelihood likelihood) {
   return count;
 }
 
-std::vector<int64_t> reversed(std::vector<int64_t> widths) {
-  std::ranges::reverse(widths);
-  return widths;
+/// A convolution has one bias for all pixels of a channel: the mean over them, and the variance
+/// about that. Where rows are vectors, what there is.
+ColumnStatistics of_channels(const ColumnStatistics& elements, const DataMap& data) {
+  const auto pixels = static_cast<size_t>(data.map.pixels());
+  const auto channels = static_cast<size_t>(data.map.channels);
+  if (pixels == 1) return elements;
+  ColumnStatistics s = {std::vector<double>(channels), std::vector<double>(channels)};
+  for (size_t c = 0; c < channels; ++c) {
+    const auto at = [&](const std::vector<double>& values, size_t pixel) {
+      return values[data.planar ? c * pixels + pixel : pixel * channels + c];
+    };
+    for (size_t p = 0; p < pixels; ++p) s.mean[c] += at(elements.mean, p) / pixels;
+    for (size_t p = 0; p < pixels; ++p) {
+      const double deviation = at(elements.mean, p) - s.mean[c];
+      s.variance[c] += (at(elements.variance, p) + deviation * deviation) / pixels;
+    }
+  }
+  return s;
 }
-
-constexpr math::Activation kIdentity = math::Activation::of<math::Identity>();
 
 }  // namespace
 
-Decoder::Decoder(ParameterLayout& layout, const Config& config, int32_t latent, int32_t dim)
-    : dim_(dim),
+Decoder::Decoder(ParameterLayout& layout, const Config& config, int32_t latent,
+                 const Shape& sample_shape)
+    : data_(data_map(config, sample_shape)),
+      dim_(data_.map.size()),
       likelihood_{math::Likelihoods::find(config.likelihood)},
       mse_log_variance_(static_cast<float>(std::log(config.mse_variance))),
-      network_(layout, "decoder", latent, reversed(config.hidden),
-               activation_of(config.activation)),
-      output_(layout, "likelihood", network_.out(), parameters_of(likelihood_) * dim_, kIdentity),
-      log_variance_(variance_role() == math::VarianceRole::learned
-                        ? std::optional(layout.add("likelihood.log_variance", {1}))
-                        : std::nullopt) {}
+      network_(layout, "decoder", {1, 1, latent},
+               decoder_layers(config, data_.map, parameters_of(likelihood_)).hidden),
+      output_(make_layer(layout, "likelihood", network_.out(),
+                         decoder_layers(config, data_.map, parameters_of(likelihood_)).output)),
+      bias_(layout.find("likelihood.bias")->offset) {
+  if (variance_role() == math::VarianceRole::learned_by_channel) {
+    const PictureLayout picture = picture_layout(sample_shape);
+    channels_ = picture.channels;
+    channel_step_ = picture.step_c;
+  }
+  if (is_learned(variance_role()))
+    log_variance_ = layout.add("likelihood.log_variance", {channels_});
+}
 
 math::VarianceRole Decoder::variance_role() const {
   math::VarianceRole role{};
@@ -44,7 +67,7 @@ math::VarianceRole Decoder::variance_role() const {
 void Decoder::initialize(std::span<float> weights, uint64_t seed,
                          const ColumnStatistics* statistics) const {
   network_.initialize(weights, seed);
-  output_.initialize(weights, seed);
+  output_->initialize(weights, seed);
   if (statistics == nullptr) return;
 
   constexpr double kVarianceFloor = 1e-4;  // elements that never vary
@@ -52,29 +75,34 @@ void Decoder::initialize(std::span<float> weights, uint64_t seed,
   // the KL term outweighs the reconstruction and latents collapse before they are of use: MNIST
   // then stood at 314 nats after 20 epochs instead of 556.
   constexpr double kUnexplained = 0.3;
-  float* bias = weights.data() + output_.bias_offset();
+  const ColumnStatistics start = of_channels(*statistics, data_);
+  const size_t columns = start.mean.size();
+  float* bias = weights.data() + bias_;
   likelihood_.visit([&](auto l) {
-    using L = decltype(l);
-    for (size_t c = 0; c < static_cast<size_t>(dim_); ++c) {
-      const double mean = statistics->mean[c];
-      const double inside = std::clamp(mean, 1e-3, 1.0 - 1e-3);
-      bias[c] = static_cast<float>(
-          L::range == math::DataRange::unit_interval ? std::log(inside / (1.0 - inside)) : mean);
-      if constexpr (L::parameters == 2)
-        bias[static_cast<size_t>(dim_) + c] =
-            static_cast<float>(std::log(statistics->variance[c] + kVarianceFloor));
+    for (size_t e = 0; e < columns; ++e) {
+      const auto parameters = decltype(l)::start(start.mean[e], start.variance[e] + kVarianceFloor);
+      for (size_t p = 0; p < parameters.size(); ++p)
+        bias[p * columns + e] = static_cast<float>(parameters[p]);
     }
   });
-  if (log_variance_) {
-    const double total =
-        std::accumulate(statistics->variance.begin(), statistics->variance.end(), 0.0);
-    weights[static_cast<size_t>(*log_variance_)] =
-        static_cast<float>(std::log(kUnexplained * total / dim_ + kVarianceFloor));
-  }
+  if (!log_variance_) return;
+  std::vector<double> total(static_cast<size_t>(channels_));
+  for (size_t e = 0; e < static_cast<size_t>(dim_); ++e)
+    total[e / static_cast<size_t>(channel_step_) % total.size()] += statistics->variance[e];
+  for (size_t channel = 0; channel < total.size(); ++channel)
+    weights[static_cast<size_t>(*log_variance_) + channel] = static_cast<float>(
+        std::log(kUnexplained * total[channel] * channels_ / dim_ + kVarianceFloor));
 }
 
 Value Decoder::decode(Recorder& recorder, const Value& z) const {
-  return output_.forward(recorder, network_.forward(recorder, z), Format::f32);
+  const Value output = output_->forward(recorder, network_.forward(recorder, z), Format::f32);
+  // A convolution leaves every parameter of a pixel side by side; the likelihood wants blocks of
+  // them, in the data's order.
+  const int32_t pixels = data_.map.pixels(), parameters = output.columns / dim_;
+  if (data_.planar) return swap_axes(recorder, output, pixels, parameters * data_.map.channels, 1);
+  if (pixels > 1 && parameters > 1)
+    return swap_axes(recorder, output, pixels, parameters, data_.map.channels);
+  return output;
 }
 
 Value Decoder::mean(Recorder& recorder, const Value& output) const {
@@ -108,6 +136,8 @@ LikelihoodTerms Decoder::terms(Recorder& recorder, const Value& x, const Value& 
           .inputs = x.rows,
           .samples = output.rows.per_input,
           .columns = dim_,
+          .channels = channels_,
+          .channel_step = channel_step_,
           .x = x.f32(),
           .output = output.f32(),
           .log_variance = log_variance,
@@ -131,11 +161,11 @@ float* Decoder::loss(Recorder& recorder, const Value& x, const Value& output, fl
   op.row_weight = row_weight;
   op.grad_output = grad.bf16();
   if (log_variance_ && recorder.trains(*log_variance_))
-    op.grad_log_variance = recorder.tensor(rows, 1).f32();
+    op.grad_log_variance = recorder.tensor(rows, channels_).f32();
   recorder.add(op);
   if (op.grad_log_variance != nullptr)
     recorder.add(ColumnSum{.rows = rows,
-                           .columns = 1,
+                           .columns = channels_,
                            .x = op.grad_log_variance,
                            .out = recorder.gradient(*log_variance_)});
   recorder.add_gradient(output, grad);

@@ -1,22 +1,23 @@
 // The decoder: a network from a code z to the parameters of the likelihood p(x|z).
 //
 // Parameters: decoder.N.{weight,bias}, likelihood.{weight,bias} (a block of outputs per parameter
-// of the likelihood), and likelihood.log_variance where one variance is learned for all elements.
+// of the likelihood), and likelihood.log_variance [channels] where variances are learned: one for
+// all elements, or one for each channel of the picture that x is.
 #pragma once
 
 #include <optional>
 #include <span>
 
 #include "host/data/statistics.hpp"
-#include "host/model/config.hpp"
+#include "host/model/networks.hpp"
 #include "host/nn/network.hpp"
 
 namespace elbo {
 
 class Decoder {
  public:
-  /// From `latent`-dimensional codes to `dim`-dimensional x.
-  Decoder(ParameterLayout& layout, const Config& config, int32_t latent, int32_t dim);
+  /// From `latent`-dimensional codes to x of this shape.
+  Decoder(ParameterLayout& layout, const Config& config, int32_t latent, const Shape& sample_shape);
 
   math::Likelihood likelihood() const { return likelihood_; }
   /// With `statistics` (of the data as the model sees it), the output starts at the data's mean and
@@ -41,11 +42,15 @@ class Decoder {
   LikelihoodTerms terms(Recorder& recorder, const Value& x, const Value& output) const;
   math::VarianceRole variance_role() const;
 
+  DataMap data_;
   int32_t dim_;
   math::Likelihood likelihood_;
+  /// How elements share log-variances; see LikelihoodTerms.
+  int32_t channels_ = 1, channel_step_ = 1;
   float mse_log_variance_;
   Network network_;
-  Dense output_;
+  std::unique_ptr<Layer> output_;
+  int64_t bias_;  // of the output
   std::optional<int64_t> log_variance_;
 };
 

@@ -1,6 +1,7 @@
 #include "host/model/discriminator.hpp"
 
 #include "host/model/choices.hpp"
+#include "host/nn/resample.hpp"
 
 namespace elbo {
 namespace {
@@ -9,11 +10,10 @@ constexpr math::Likelihood kBernoulli = math::Likelihood::of<math::Bernoulli>();
 
 }  // namespace
 
-Discriminator::Discriminator(ParameterLayout& layout, const Config& config, int32_t in)
-    : network_(layout, "discriminator", in, config.discriminator_hidden,
-               activation_of(config.discriminator_activation)),
-      output_(layout, "discriminator.output", network_.out(), 1,
-              math::Activation::of<math::Identity>()) {}
+Discriminator::Discriminator(ParameterLayout& layout, const Config& config, const DataMap& data)
+    : data_(data),
+      network_(layout, "discriminator", data.map, discriminator_layers(config, data.map)),
+      output_(layout, "discriminator.output", network_.out().size(), 1, kIdentityActivation) {}
 
 void Discriminator::initialize(std::span<float> weights, uint64_t seed) const {
   network_.initialize(weights, seed);
@@ -21,7 +21,9 @@ void Discriminator::initialize(std::span<float> weights, uint64_t seed) const {
 }
 
 Value Discriminator::logit(Recorder& recorder, const Value& x) const {
-  return output_.forward(recorder, network_.forward(recorder, recorder.as_factor(x)), Format::f32);
+  Value input = recorder.as_factor(x);
+  if (data_.planar) input = swap_axes(recorder, input, data_.map.channels, data_.map.pixels(), 1);
+  return output_.forward(recorder, network_.forward(recorder, input), Format::f32);
 }
 
 Value Discriminator::probability_of(Recorder& recorder, const Value& logit) const {

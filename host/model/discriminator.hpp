@@ -6,7 +6,8 @@
 
 #include <span>
 
-#include "host/model/config.hpp"
+#include "host/model/networks.hpp"
+#include "host/nn/dense.hpp"
 #include "host/nn/network.hpp"
 
 namespace elbo {
@@ -16,7 +17,8 @@ enum class Verdict { real, generated };
 
 class Discriminator {
  public:
-  Discriminator(ParameterLayout& layout, const Config& config, int32_t in);
+  /// Of rows of `data`, or of codes as vectors.
+  Discriminator(ParameterLayout& layout, const Config& config, const DataMap& data);
 
   void initialize(std::span<float> weights, uint64_t seed) const;
 
@@ -35,6 +37,7 @@ class Discriminator {
   Value logit(Recorder& recorder, const Value& x) const;
   Value probability_of(Recorder& recorder, const Value& logit) const;
 
+  DataMap data_;
   Network network_;
   Dense output_;
 };

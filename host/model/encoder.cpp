@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "host/model/choices.hpp"
+#include "host/nn/resample.hpp"
 
 namespace elbo {
 namespace {
-
-constexpr math::Activation kIdentity = math::Activation::of<math::Identity>();
 
 Bottleneck bottleneck_of(const Config& config) {
   return static_cast<Bottleneck>(index_in(kBottleneckNames, config.bottleneck));
@@ -15,22 +14,25 @@ Bottleneck bottleneck_of(const Config& config) {
 
 }  // namespace
 
-Encoder::Encoder(ParameterLayout& layout, const Config& config, int32_t dim)
+Encoder::Encoder(ParameterLayout& layout, const Config& config, const DataMap& data)
     : bottleneck_(bottleneck_of(config)),
       importance_weighted_(config.objective == "iwae"),
       capacity_(config.kl_capacity > 0.0),
       free_bits_(static_cast<float>(config.free_bits)),
-      network_(layout, "encoder", dim, config.hidden, activation_of(config.activation)),
-      latent_(bottleneck_ == Bottleneck::none ? network_.out()
+      data_(data),
+      network_(layout, "encoder", data.map, encoder_layers(config, data.map)),
+      latent_(bottleneck_ == Bottleneck::none ? network_.out().size()
                                               : static_cast<int32_t>(config.latent_dim)) {
   const bool shared = config.posterior_variance == "shared";
   switch (bottleneck_) {
     case Bottleneck::gaussian:
-      head_.emplace(layout, "posterior", network_.out(), shared ? latent_ : 2 * latent_, kIdentity);
+      head_.emplace(layout, "posterior", network_.out().size(), shared ? latent_ : 2 * latent_,
+                    kIdentityActivation);
       if (shared) log_variance_ = layout.add("posterior.log_variance", {latent_});
       break;
     case Bottleneck::deterministic:
-      head_.emplace(layout, "code", network_.out(), latent_, activation_of(config.code_activation));
+      head_.emplace(layout, "code", network_.out().size(), latent_,
+                    activation_of(config.code_activation));
       break;
     case Bottleneck::none:
       break;
@@ -43,7 +45,9 @@ void Encoder::initialize(std::span<float> weights, uint64_t seed) const {
 }
 
 Encoder::Encoding Encoder::encode(Recorder& recorder, const Value& x) const {
-  const Value hidden = network_.forward(recorder, x);
+  const FeatureMap& map = data_.map;
+  const Value picture = data_.planar ? swap_axes(recorder, x, map.channels, map.pixels(), 1) : x;
+  const Value hidden = network_.forward(recorder, picture);
   if (!head_) return {hidden, {}};
   if (!gaussian()) return {head_->forward(recorder, hidden, recorder.factor_format()), {}};
   const Value head = head_->forward(recorder, hidden, Format::f32);

@@ -13,7 +13,8 @@
 #include <optional>
 #include <span>
 
-#include "host/model/config.hpp"
+#include "host/model/networks.hpp"
+#include "host/nn/dense.hpp"
 #include "host/nn/network.hpp"
 
 namespace elbo {
@@ -24,8 +25,7 @@ inline constexpr std::array<std::string_view, 3> kBottleneckNames = {"gaussian",
 
 class Encoder {
  public:
-  /// Of `dim`-dimensional x.
-  Encoder(ParameterLayout& layout, const Config& config, int32_t dim);
+  Encoder(ParameterLayout& layout, const Config& config, const DataMap& data);
 
   Bottleneck bottleneck() const { return bottleneck_; }
   bool gaussian() const { return bottleneck_ == Bottleneck::gaussian; }
@@ -70,6 +70,7 @@ class Encoder {
   Bottleneck bottleneck_;
   bool importance_weighted_, capacity_;
   float free_bits_;
+  DataMap data_;
   Network network_;
   int32_t latent_;
   std::optional<Dense> head_;

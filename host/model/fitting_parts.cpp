@@ -1,5 +1,8 @@
 #include "host/model/fitting_parts.hpp"
 
+#include <algorithm>
+
+#include "host/io/png.hpp"
 #include "host/model/model.hpp"
 #include "kernels/core/error.hpp"
 
@@ -17,6 +20,24 @@ void refuse_if(bool contradiction, const std::string& one, const std::string& ot
   if (contradiction) throw ConfigError(one + " does not go with " + other + ": " + advice);
 }
 
+void require_pictures(const Config& config, const Dataset& dataset) {
+  if (config.flip == "none" && config.crop == 0) return;
+  const std::string where = dataset.path().string() + ": ";
+  const std::string setting =
+      config.crop > 0 ? "crop " + std::to_string(config.crop) : "flip " + config.flip;
+  const Shape& shape = dataset.sample_shape();
+  if (!is_picture(shape))
+    throw DataError(where + "samples have shape " + to_string(shape) + ", but " + setting +
+                    " wants pictures: [height, width], or with 1 or 3 channels before or behind");
+  const PictureLayout picture = picture_layout(shape);
+  const int32_t side = std::min(picture.height, picture.width);
+  if (config.crop >= side)
+    throw DataError(where + "pictures have " + std::to_string(picture.height) + " x " +
+                    std::to_string(picture.width) + " pixels, but " + setting +
+                    " shifts them farther than their edges mirror; want less than " +
+                    std::to_string(side));
+}
+
 }  // namespace
 
 void require_fitting_parts(const Config& c) {
@@ -26,6 +47,17 @@ void require_fitting_parts(const Config& c) {
   const bool decodes = c.likelihood != "none", classifies = c.classifier != "none";
   const bool gaussian = c.bottleneck == "gaussian";
 
+  const auto wants_conv = [&](bool differs, const std::string& setting) {
+    refuse_if(differs && c.network == "dense", setting, "network dense",
+              "it is about convolutions; use network conv");
+  };
+  const Config plain;
+  wants_conv(!c.channels.empty(), "channels");
+  wants_conv(c.kernel_size != plain.kernel_size, "kernel-size " + std::to_string(c.kernel_size));
+  wants_conv(c.downsampling != plain.downsampling, "downsampling " + c.downsampling);
+  wants_conv(c.upsampling != plain.upsampling, "upsampling " + c.upsampling);
+  wants_conv(c.normalization != plain.normalization, "normalization " + c.normalization);
+  wants_conv(c.residual_blocks != 0, "residual-blocks " + std::to_string(c.residual_blocks));
   refuse_if(!decodes && !classifies, likelihood, "classifier none",
             "there is nothing to learn; give it a likelihood or a classifier");
   refuse_if(decodes && c.bottleneck == "none", bottleneck, likelihood,
@@ -93,6 +125,10 @@ void require_fitting_parts(const Config& c) {
             "it has no second moment; use an adam, or second-moment-start 0");
   refuse_if(c.noise == "curand" && !gaussian, "noise curand", bottleneck,
             "no code is drawn; use noise philox, or bottleneck gaussian");
+  const bool binarizes = c.binarize == "dynamic" || c.binarize == "fixed";
+  refuse_if(binarizes && likelihood_range(c) == math::DataRange::bytes, "binarize " + c.binarize,
+            likelihood,
+            "it is over 8-bit values as they are; use binarize auto, or likelihood bernoulli");
   const bool probability = c.corruption != "none" && c.corruption != "gaussian";
   refuse_if(probability && c.corruption_level > 1.0,
             "corruption-level " + number(c.corruption_level), "corruption " + c.corruption,
@@ -102,22 +138,27 @@ void require_fitting_parts(const Config& c) {
             "there is nothing to learn; use a weight above 0, or discriminator data or code");
 }
 
-bool wants_unit_interval(const Config& config) {
-  bool wants = false;
+math::DataRange likelihood_range(const Config& config) {
+  auto range = math::DataRange::real;
   math::Likelihood{math::Likelihoods::find(config.likelihood)}.visit(
-      [&](auto l) { wants = decltype(l)::range == math::DataRange::unit_interval; });
-  return wants;
+      [&](auto l) { range = decltype(l)::range; });
+  return range;
 }
 
 void require_fitting_data(const Config& config, const Dataset& dataset) {
+  require_pictures(config, dataset);
   const std::string where = dataset.path().string() + ": ";
   if (dataset.dtype() == DType::u8) return;
+  if (likelihood_range(config) == math::DataRange::bytes)
+    throw DataError(where + "values are stored as " + name_of(dataset.dtype()) +
+                    ", but likelihood " + config.likelihood +
+                    " is over 8-bit ones; store them as u8, or use a Gaussian likelihood");
   const ValueRange range = dataset.range();
   if (range.minimum >= 0.0 && range.maximum <= 1.0) return;
   const std::string got = where + "values reach from " + std::to_string(range.minimum) + " to " +
                           std::to_string(range.maximum) + ", but ";
   const DataView view = data_view(config, dataset.dtype());
-  if (wants_unit_interval(config) || view == DataView::binarized ||
+  if (likelihood_range(config) == math::DataRange::unit_interval || view == DataView::binarized ||
       view == DataView::binarized_fixed)
     throw DataError(got + "likelihood " + config.likelihood + " with binarize " + config.binarize +
                     " wants them in [0, 1]; scale the data, or use a Gaussian likelihood");

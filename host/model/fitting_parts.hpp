@@ -3,6 +3,7 @@
 
 #include "host/data/dataset.hpp"
 #include "host/model/config.hpp"
+#include "kernels/math/likelihood/terms.hpp"
 
 namespace elbo {
 
@@ -12,7 +13,7 @@ void require_fitting_parts(const Config& config);
 /// Throws DataError where values are out of [0, 1] and a likelihood or corruption wants them there.
 void require_fitting_data(const Config& config, const Dataset& dataset);
 
-/// Whether the likelihood is over [0, 1] alone.
-bool wants_unit_interval(const Config& config);
+/// The values that the likelihood is over; any where there is none.
+math::DataRange likelihood_range(const Config& config);
 
 }  // namespace elbo

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/io/png.hpp"
+#include "host/model/choices.hpp"
 #include "host/model/fitting_parts.hpp"
 #include "kernels/core/error.hpp"
 
@@ -10,16 +12,23 @@ namespace elbo {
 DatasetOptions dataset_options(const Config& config) {
   return {.validation_fraction = config.validation_fraction,
           .validation_last = config.validation_split == "last",
-          .seed = static_cast<uint64_t>(config.seed)};
+          .seed = static_cast<uint64_t>(config.seed),
+          .images = {.size = config.image_size,
+                     .channels = static_cast<ImageChannels>(
+                         index_in(kImageChannelNames, config.image_channels)),
+                     .skip_bad = config.skip_bad,
+                     .cache = config.cache,
+                     .threads = static_cast<int>(config.threads)}};
 }
 
 DataView data_view(const Config& config, DType dtype) {
   std::string binarize = config.binarize;
-  if (binarize == "auto") binarize = wants_unit_interval(config) ? "dynamic" : "none";
+  const math::DataRange range = likelihood_range(config);
+  if (binarize == "auto") binarize = range == math::DataRange::unit_interval ? "dynamic" : "none";
   if (binarize == "dynamic") return DataView::binarized;
   if (binarize == "fixed") return DataView::binarized_fixed;
   const bool dequantize = dtype == DType::u8 && config.dequantize == "uniform" &&
-                          config.likelihood != "none" && !wants_unit_interval(config);
+                          config.likelihood != "none" && range == math::DataRange::real;
   return dequantize ? DataView::dequantized : DataView::raw;
 }
 
@@ -93,7 +102,11 @@ Value Model::view_batch(GatherBatch& gather, Recorder& recorder, const Value& x,
                         Inputs inputs) const {
   gather.view = view();
   gather.x = x.f32();
-  const bool corrupts = inputs == Inputs::corrupted && config.corruption != "none";
+  if (inputs == Inputs::augmented) {
+    gather.picture = picture_layout(data.sample_shape);
+    gather.augmentation = {config.flip == "horizontal", static_cast<int32_t>(config.crop)};
+  }
+  const bool corrupts = inputs != Inputs::clean && config.corruption != "none";
   if (!corrupts && recorder.factor_format() == Format::f32) return x;
   if (corrupts) {
     gather.corruption = {math::Corruptions::find(config.corruption)};
@@ -110,14 +123,14 @@ double Model::bits_per_dim_offset() const {
     case DataView::dequantized:
       return 8.0;
     case DataView::raw:
-      return wants_unit_interval(config) ? 0.0 : std::log2(255.0);
+      return likelihood_range(config) == math::DataRange::real ? std::log2(255.0) : 0.0;
     default:
       return 0.0;
   }
 }
 
 bool Model::takes_grey_targets() const {
-  return wants_unit_interval(config) && view() == DataView::raw;
+  return likelihood_range(config) == math::DataRange::unit_interval && view() == DataView::raw;
 }
 
 }  // namespace elbo

@@ -25,7 +25,7 @@ struct Model {
   /// How the model sees stored values.
   DataView view() const;
   /// What to add to -elbo / (dim * log 2) so that bits per dimension refer to the values as they
-  /// are stored: 8 for dequantised 8-bit data, log2 255 for v / 255, else 0.
+  /// are stored: 8 for dequantised 8-bit data, log2 255 for v / 255 under a density, else 0.
   double bits_per_dim_offset() const;
   /// Whether grey values are targets as they are where the likelihood is one of bits: it is a
   /// cross-entropy then.
@@ -34,10 +34,11 @@ struct Model {
   /// What training computes in: the settings' precision, or what suits the device.
   Precision precision() const;
 
-  /// What the encoder reads: inputs as the settings corrupt them, or as they are.
-  enum class Inputs { corrupted, clean };
-  /// Has `gather` write what the model sees of a batch to x [batch, dim]; gives what its encoder
-  /// reads.
+  /// What the encoder reads: inputs as training augments and corrupts them, corrupted only, or as
+  /// they are.
+  enum class Inputs { augmented, corrupted, clean };
+  /// Has `gather` write what the model sees of a batch to x [batch, dim], augmented or not; gives
+  /// what its encoder reads.
   Value view_batch(GatherBatch& gather, Recorder& recorder, const Value& x, Inputs inputs) const;
 
   /// Throws ConfigError where the model has no such part.

@@ -134,6 +134,7 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
   config.threads = Config{}.threads;
   config.device = Config{}.device;
   config.dataset.clear();
+  config.cache.clear();
   write_safetensors(path, std::move(tensors),
                     {{"format", kFormat},
                      {"version", kVersion},

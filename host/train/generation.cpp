@@ -1,6 +1,7 @@
 #include "host/train/generation.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/core/error.hpp"
 
@@ -46,6 +47,57 @@ std::vector<float> decode(const Model& model, std::span<const float> z) {
                   [&](Recorder& recorder, const Value& code) {
                     return decoder.mean(recorder, decoder.decode(recorder, code));
                   });
+}
+
+std::vector<float> codes_between(std::span<const float> from, std::span<const float> to,
+                                 int64_t steps, bool spherical) {
+  double dot = 0.0, from_square = 0.0, to_square = 0.0;
+  for (size_t j = 0; j < from.size(); ++j) {
+    dot += static_cast<double>(from[j]) * to[j];
+    from_square += static_cast<double>(from[j]) * from[j];
+    to_square += static_cast<double>(to[j]) * to[j];
+  }
+  const double angle = std::acos(std::clamp(dot / std::sqrt(from_square * to_square), -1.0, 1.0));
+  // Codes at 0, in line or opposite have no circle of their own; NaN among them.
+  constexpr double kSmallestSine = 1e-6;
+  const double sine = std::sin(angle);
+  const bool circle = spherical && sine > kSmallestSine;
+  std::vector<float> codes;
+  for (int64_t i = 0; i < steps; ++i) {
+    const double part = steps == 1 ? 0.0 : static_cast<double>(i) / static_cast<double>(steps - 1);
+    const double of_from = circle ? std::sin((1.0 - part) * angle) / sine : 1.0 - part;
+    const double of_to = circle ? std::sin(part * angle) / sine : part;
+    for (size_t j = 0; j < from.size(); ++j)
+      codes.push_back(static_cast<float>(of_from * from[j] + of_to * to[j]));
+  }
+  return codes;
+}
+
+std::vector<float> interpolate(const Model& model, std::span<const float> rows,
+                               std::span<const float> codes, int64_t steps) {
+  const auto latent = static_cast<size_t>(model.architecture.latent());
+  const auto dim = static_cast<size_t>(model.architecture.dim());
+  const size_t pairs = rows.size() / dim / 2;
+  ELBO_ASSERT(rows.size() == 2 * pairs * dim && codes.size() == 2 * pairs * latent);
+  std::vector<float> z;
+  for (size_t pair = 0; pair < pairs; ++pair) {
+    const std::vector<float> between = codes_between(
+        codes.subspan(2 * pair * latent, latent), codes.subspan((2 * pair + 1) * latent, latent),
+        steps, model.architecture.encoder().gaussian());
+    z.insert(z.end(), between.begin(), between.end());
+  }
+  const std::vector<float> means = decode(model, z);
+  std::vector<float> pictures;
+  const auto append = [&](std::span<const float> from, size_t first, size_t count) {
+    const auto part = from.subspan(first * dim, count * dim);
+    pictures.insert(pictures.end(), part.begin(), part.end());
+  };
+  for (size_t pair = 0; pair < pairs; ++pair) {
+    append(rows, 2 * pair, 1);
+    append(means, pair * static_cast<size_t>(steps), static_cast<size_t>(steps));
+    append(rows, 2 * pair + 1, 1);
+  }
+  return pictures;
 }
 
 std::vector<float> discriminate(const Model& model, std::span<const float> rows) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
@@ -34,6 +35,24 @@ void make_directory(const fs::path& path) {
   if (error) fail_system(path, "create", error.value());
 }
 
+void make_directories(const fs::path& run) {
+  for (const char* part : {"checkpoints", "samples", "reconstructions", "interpolations"})
+    make_directory(run / part);
+}
+
+/// The split that pictures are of, and its first rows.
+Split pictured_rows(const Dataset& data, int64_t count) {
+  Split rows = data.split(data.has("validation") ? "validation"
+                          : data.has("test")     ? "test"
+                                                 : "train");
+  if (rows.index.empty()) {
+    rows.index.resize(static_cast<size_t>(rows.row_count));
+    std::iota(rows.index.begin(), rows.index.end(), 0u);
+  }
+  rows.index.resize(static_cast<size_t>(std::min(count, rows.size())));
+  return rows;
+}
+
 fs::path epoch_file(const fs::path& directory, uint64_t epoch) {
   char name[32];
   std::snprintf(name, sizeof name, "epoch-%04llu.png", static_cast<unsigned long long>(epoch));
@@ -49,16 +68,14 @@ RunDirectory RunDirectory::create(const fs::path& path, const Config& config) {
                       "' exists already; choose another, or go on with `elbo resume " +
                       path.string() + "`");
   RunDirectory run(path);
-  for (const char* part : {"checkpoints", "samples", "reconstructions"})
-    make_directory(path / part);
+  make_directories(path);
   write_file_atomically(path / "config.toml", to_toml(config));
   return run;
 }
 
 RunDirectory RunDirectory::reopen(const fs::path& path, const TrainingProgress& progress) {
   RunDirectory run(path);
-  for (const char* part : {"checkpoints", "samples", "reconstructions"})
-    make_directory(path / part);
+  make_directories(path);
   std::ifstream metrics(path / "metrics.jsonl");
   std::string kept, line;
   while (std::getline(metrics, line)) {
@@ -120,18 +137,19 @@ void RunDirectory::draw(const Trainer& trainer) {
   const int64_t count = model.config.picture_count;
   if (count == 0 || !model.architecture.has(Part::decoder)) return;
   const uint64_t epoch = trainer.progress().epoch;
-  if (!pictured_) {
-    const Dataset& data = trainer.dataset();
-    const char* split = data.has("validation") ? "validation" : data.has("test") ? "test" : "train";
-    pictured_ = std::make_shared<Evaluator>(model, data.split(split), count);
-  }
+  if (!pictured_)
+    pictured_ = std::make_shared<Evaluator>(model, pictured_rows(trainer.dataset(), count), count);
   if (has_prior(model.config)) {
     samples_ = epoch_file(path_ / "samples", epoch);
     write_png(samples_, tile_grid(sample(model, count, static_cast<uint64_t>(model.config.seed)),
                                   model.data.sample_shape));
   }
   reconstructions_ = epoch_file(path_ / "reconstructions", epoch);
-  write_reconstructions(reconstructions_, pictured_->reconstruct(count), model.data.sample_shape);
+  const Evaluator::Reconstructions pairs = pictured_->reconstruct(count);
+  write_reconstructions(reconstructions_, pairs, model.data.sample_shape);
+  if (pairs.inputs.size() < 2 * static_cast<size_t>(model.data.dim())) return;
+  interpolations_ = epoch_file(path_ / "interpolations", epoch);
+  write_interpolations(interpolations_, model, pairs.inputs, pictured_->encode(false));
 }
 
 void RunDirectory::write_summary(const Trainer& trainer, const std::optional<Evaluation>& test) {
@@ -187,6 +205,17 @@ void write_reconstructions(const fs::path& path, const Evaluator::Reconstruction
       rows.resize(rows.size() + static_cast<size_t>((first + columns - last) * dim), 0.0f);
     }
   write_png(path, tile_grid(rows, sample_shape, {.columns = columns}));
+}
+
+void write_interpolations(const fs::path& path, const Model& model, std::span<const float> rows,
+                          std::span<const float> codes) {
+  constexpr int64_t kMostPairs = 8, kSteps = 10;
+  const int64_t dim = model.data.dim(), latent = model.architecture.latent();
+  const int64_t pairs = std::min(kMostPairs, static_cast<int64_t>(rows.size()) / dim / 2);
+  const std::vector<float> pictures =
+      interpolate(model, rows.first(static_cast<size_t>(2 * pairs * dim)),
+                  codes.first(static_cast<size_t>(2 * pairs * latent)), kSteps);
+  write_png(path, tile_grid(pictures, model.data.sample_shape, {.columns = kSteps + 2}));
 }
 
 std::string to_json(const Evaluation& evaluation) { return json_of(evaluation).dump(); }

@@ -3,12 +3,13 @@
 //   config.toml                    every setting, resolved
 //   metrics.jsonl                  a line per report, training and validation
 //   checkpoints/last.safetensors   after every report (report_epochs epochs, and the end)
-//   checkpoints/best.safetensors   the best validation score (the last where there is no
-//   validation) samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws
-//   every time,
+//   checkpoints/best.safetensors   the best validation score (the last where there is none)
+//   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every time,
 //                                  where the model has a prior
 //   reconstructions/epoch-0001.png rows of inputs, below each (corrupted inputs and) their
 //                                  reconstructions, where the model has a decoder
+//   interpolations/epoch-0001.png  rows from one input to another: x, E[x|z] in ten steps between
+//                                  their codes, x', where the model has a decoder
 //   summary.json                   the end result
 //   plan.txt                       what a GPU chose for the training step, and how fast that was
 #pragma once
@@ -41,6 +42,7 @@ class RunDirectory : public TrainingObserver {
   /// The newest pictures; empty before the first.
   const std::filesystem::path& samples_picture() const { return samples_; }
   const std::filesystem::path& reconstructions_picture() const { return reconstructions_; }
+  const std::filesystem::path& interpolations_picture() const { return interpolations_; }
 
  private:
   explicit RunDirectory(std::filesystem::path path) : path_(std::move(path)) {}
@@ -49,7 +51,7 @@ class RunDirectory : public TrainingObserver {
 
   std::filesystem::path path_;
   TrainingMetrics last_;
-  std::filesystem::path samples_, reconstructions_;
+  std::filesystem::path samples_, reconstructions_, interpolations_;
   std::shared_ptr<Evaluator> pictured_;
 };
 
@@ -64,6 +66,11 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& path, std::st
 /// of what the encoder read, where that was corrupted.
 void write_reconstructions(const std::filesystem::path& path,
                            const Evaluator::Reconstructions& pairs, const Shape& sample_shape);
+
+/// Pictures between the first 8 pairs of `rows` [n, dim], at least 2, with these codes [n, latent]:
+/// x at the left of each row, then 10 steps, then x'.
+void write_interpolations(const std::filesystem::path& path, const Model& model,
+                          std::span<const float> rows, std::span<const float> codes);
 
 /// {"elbo": …, "reconstruction": …, …} with the names and units of Evaluation.
 std::string to_json(const Evaluation& evaluation);

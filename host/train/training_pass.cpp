@@ -38,7 +38,7 @@ void TrainingPass::record(Model& model) {
 
   GatherBatch gather = rows_->gather();
   const Value x = recorder.tensor(inputs, architecture.dim());
-  const Value input = model.view_batch(gather, recorder, x, Model::Inputs::corrupted);
+  const Value input = model.view_batch(gather, recorder, x, Model::Inputs::augmented);
   gather.batch = inputs;
   gather.row_ids = row_ids_.data();
   recorder.add(gather);

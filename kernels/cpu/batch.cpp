@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cpu/execution.hpp"
 #include "kernels/cpu/noise.hpp"
@@ -8,17 +9,39 @@ namespace {
 
 Partition partition(const GatherBatch& op) { return element_rows(op.batch.capacity(), op.columns); }
 
-float unit(uint8_t v) { return static_cast<float>(v) * (1.0f / 255.0f); }
-float unit(float v) { return v; }
-float unit(double v) { return static_cast<float>(v); }
-
+/// What makes stored values lie in [0, 1].
 template <class Stored>
-void view_raw(const Stored* in, int columns, float* x) {
-  for (int c = 0; c < columns; ++c) x[c] = unit(in[c]);
+constexpr float kUnit = std::is_same_v<Stored, uint8_t> ? 1.0f / 255.0f : 1.0f;
+
+/// Values as they are stored, of a picture that is flipped and shifted.
+template <class Stored>
+void displace(const math::PictureLayout& p, const math::Displacement& displacement,
+              const Stored* in, float* out) {
+  constexpr int32_t kSlice = 64;  // pixels of a line
+  int32_t source[kSlice];
+  for (int32_t first = 0; first < p.width; first += kSlice) {
+    const int32_t count = std::min(kSlice, p.width - first);
+    for (int32_t x = 0; x < count; ++x)
+      source[x] = displacement.source_x(first + x, p.width) * p.step_x;
+    for (int32_t y = 0; y < p.height; ++y)
+      for (int32_t c = 0; c < p.channels; ++c) {
+        const Stored* from = in + displacement.source_y(y, p.height) * p.step_y + c * p.step_c;
+        float* to = out + y * p.step_y + first * p.step_x + c * p.step_c;
+        for (int32_t x = 0; x < count; ++x) to[x * p.step_x] = static_cast<float>(from[source[x]]);
+      }
+  }
+}
+
+// `in` and `x` are apart, or the same: no element depends on another.
+template <class Stored>
+void view_raw(const Stored* in, float unit, int columns, float* x) {
+#pragma omp simd
+  for (int c = 0; c < columns; ++c) x[c] = static_cast<float>(in[c]) * unit;
 }
 
 template <class Stored>
-void view_noisy(const GatherBatch& op, const Stored* in, uint32_t row, uint64_t step, float* x) {
+void view_noisy(const GatherBatch& op, const Stored* in, float unit, uint32_t row, uint64_t step,
+                float* x) {
   const bool dequantize = op.view == DataView::dequantized;
   if (op.view == DataView::binarized_fixed) step = 0;
   const uint64_t subsequence = math::noise_subsequence(
@@ -30,12 +53,25 @@ void view_noisy(const GatherBatch& op, const Stored* in, uint32_t row, uint64_t 
          groups_for(columns), noise);
     const Stored* v = in + first;
     float* out = x + first;
-    if (dequantize)
+    if (dequantize) {
+#pragma omp simd
       for (int c = 0; c < columns; ++c)
         out[c] = (static_cast<float>(v[c]) + math::uniform(noise[c])) * (1.0f / 256.0f);
-    else
-      for (int c = 0; c < columns; ++c) out[c] = math::uniform(noise[c]) < unit(v[c]) ? 1.0f : 0.0f;
+    } else {
+#pragma omp simd
+      for (int c = 0; c < columns; ++c)
+        out[c] = math::uniform(noise[c]) < static_cast<float>(v[c]) * unit ? 1.0f : 0.0f;
+    }
   }
+}
+
+template <class Stored>
+void view(const GatherBatch& op, const Stored* in, float unit, uint32_t row, uint64_t step,
+          float* x) {
+  if (op.view == DataView::raw)
+    view_raw(in, unit, op.columns, x);
+  else
+    view_noisy(op, in, unit, row, step, x);
 }
 
 /// What the network reads of one row x.
@@ -71,10 +107,13 @@ void gather_rows(const GatherBatch& op, Range range) {
         static_cast<const Stored*>(op.rows) + static_cast<int64_t>(row.place) * op.columns;
     float* x = op.x + i * op.columns;
     op.row_ids[i] = row.id;
-    if (op.view == DataView::raw)
-      view_raw(in, op.columns, x);
-    else
-      view_noisy(op, in, row.id, state.step, x);
+    if (op.augmentation.any()) {
+      displace(op.picture, math::draw_displacement(op.augmentation, op.seed, state.step, row.id),
+               in, x);
+      view(op, x, kUnit<Stored>, row.id, state.step, x);
+    } else {
+      view(op, in, kUnit<Stored>, row.id, state.step, x);
+    }
     if (op.input) corrupt(op, row.id, state.step, x, op.input.f32() + i * op.columns);
   }
 }

@@ -1,5 +1,5 @@
-// The CPU as a device: programs run inside one parallel region, ops one after another, an op's
-// tasks claimed by the threads as they come.
+// The CPU as a device: programs run inside one parallel region, stages of ops one after another, a
+// stage's tasks claimed by the threads as they come.
 #include "kernels/device.hpp"
 
 #include <omp.h>
@@ -45,8 +45,8 @@ class FlushSubnormals {
 #endif
 };
 
-/// The tasks of one op, claimed by whichever thread is free. Counts go on from run to run, so that
-/// nothing is reset while a late thread may still look.
+/// The tasks of one stage, claimed by whichever thread is free. Counts go on from run to run, so
+/// that nothing is reset while a late thread may still look.
 struct alignas(64) TaskCounter {
   std::atomic<uint64_t> claimed{0};
   std::atomic<uint64_t> finished{0};
@@ -74,13 +74,11 @@ class Patience {
 
 class CpuExecutable : public Executable {
  public:
-  CpuExecutable(Program program, int threads)
-      : program_(std::move(program)),
-        execution_(best_execution()),
-        threads_(threads),
-        counters_(program_.size()) {
-    tasks_.reserve(program_.size());
-    for (const Op& op : program_) tasks_.push_back(static_cast<uint64_t>(execution_.tasks(op)));
+  CpuExecutable(const Program& program, int threads) : threads_(threads) {
+    const Execution& execution = best_execution();
+    for (const Op& op : program)
+      for (Stage& stage : execution.stages(op)) stages_.push_back(std::move(stage));
+    counters_ = std::vector<TaskCounter>(stages_.size());
   }
 
   void run(uint64_t repeats) override {
@@ -91,21 +89,23 @@ class CpuExecutable : public Executable {
       omp_set_num_threads(1);  // this thread's own setting: oneDNN must not open a team inside
       const FlushSubnormals flush;
       for (uint64_t i = first; i < first + repeats; ++i)
-        for (size_t k = 0; k < program_.size(); ++k) run_op(k, i);
+        for (size_t k = 0; k < stages_.size(); ++k) run_stage(k, i);
     }
   }
 
  private:
-  /// Takes part in op k of run i and returns when all of it is done. There is no barrier: a thread
-  /// that the system has put aside holds up nobody, unless in the middle of a task.
-  void run_op(size_t k, uint64_t i) {
+  /// Takes part in stage k of run i and returns when all of it is done. There is no barrier: a
+  /// thread that the system has put aside holds up nobody, unless in the middle of a task.
+  void run_stage(size_t k, uint64_t i) {
+    const Stage& stage = stages_[k];
     TaskCounter& counter = counters_[k];
-    const uint64_t begin = i * tasks_[k], end = begin + tasks_[k];
+    const auto tasks = static_cast<uint64_t>(stage.tasks);
+    const uint64_t begin = i * tasks, end = begin + tasks;
     uint64_t task = counter.claimed.load(std::memory_order_relaxed);
     while (task < end) {
       if (!counter.claimed.compare_exchange_weak(task, task + 1, std::memory_order_relaxed))
         continue;
-      execution_.run(program_[k], static_cast<int>(task - begin));
+      stage.run(static_cast<int>(task - begin));
       counter.finished.fetch_add(1, std::memory_order_release);
       task = counter.claimed.load(std::memory_order_relaxed);
     }
@@ -113,10 +113,8 @@ class CpuExecutable : public Executable {
     while (counter.finished.load(std::memory_order_acquire) < end) patience.wait();
   }
 
-  Program program_;
-  const Execution& execution_;
   int threads_;
-  std::vector<uint64_t> tasks_;
+  std::vector<Stage> stages_;
   std::vector<TaskCounter> counters_;
   uint64_t runs_ = 0;
 };
@@ -152,7 +150,7 @@ class CpuDevice : public Device {
   }
 
   std::unique_ptr<Executable> prepare(Program program) override {
-    return std::make_unique<CpuExecutable>(std::move(program), threads_);
+    return std::make_unique<CpuExecutable>(program, threads_);
   }
   void synchronize() override {}
 

@@ -7,8 +7,7 @@ namespace elbo::cpu::ELBO_CPU_ISA {
 
 const Execution execution = {
     ELBO_STRINGIFY(ELBO_CPU_ISA),
-    [](const Op& op) { return std::visit([](const auto& o) { return tasks(o); }, op); },
-    [](const Op& op, int task) { std::visit([task](const auto& o) { run(o, task); }, op); },
+    [](const Op& op) { return std::visit([](const auto& o) { return stages(o); }, op); },
 };
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

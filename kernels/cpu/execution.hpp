@@ -1,18 +1,26 @@
 // The CPU execution of every op, compiled once per instruction set into a namespace of its own
-// (ELBO_CPU_ISA) and picked at run time. An op is cut into tasks that may run in any order, on any
-// thread; `run` does one of them.
+// (ELBO_CPU_ISA) and picked at run time. An op is one stage of work or several, one after another,
+// and a stage is cut into tasks that may run in any order, on any thread.
 #pragma once
+
+#include <functional>
+#include <vector>
 
 #include "kernels/cpu/partition.hpp"
 #include "kernels/program.hpp"
 
 namespace elbo::cpu {
 
+struct Stage {
+  int tasks = 0;
+  std::function<void(int task)> run;
+};
+
 /// The entry points of one instruction set's build.
 struct Execution {
   const char* name;
-  int (*tasks)(const Op& op);
-  void (*run)(const Op& op, int task);
+  /// What running the op is; made once, run as often as asked.
+  std::vector<Stage> (*stages)(const Op& op);
 };
 
 // One for each instruction set that kernels/CMakeLists.txt builds.
@@ -36,12 +44,19 @@ const Execution& best_execution();
 #ifdef ELBO_CPU_ISA
 namespace elbo::cpu::ELBO_CPU_ISA {
 
+// Ops of one stage that needs nothing prepared.
+
 int tasks(const RandomFill&);
 int tasks(const PermutationFill&);
 int tasks(const GatherBatch&);
 int tasks(const DenseForward&);
 int tasks(const DenseBackwardInput&);
 int tasks(const DenseBackwardWeights&);
+int tasks(const ResampleForward&);
+int tasks(const ResampleBackward&);
+int tasks(const GroupNormForward&);
+int tasks(const GroupNormBackward&);
+int tasks(const SwapAxes&);
 int tasks(const LatentForward&);
 int tasks(const KlWeights&);
 int tasks(const LatentBackward&);
@@ -62,6 +77,11 @@ void run(const GatherBatch&, int task);
 void run(const DenseForward&, int task);
 void run(const DenseBackwardInput&, int task);
 void run(const DenseBackwardWeights&, int task);
+void run(const ResampleForward&, int task);
+void run(const ResampleBackward&, int task);
+void run(const GroupNormForward&, int task);
+void run(const GroupNormBackward&, int task);
+void run(const SwapAxes&, int task);
 void run(const LatentForward&, int task);
 void run(const KlWeights&, int task);
 void run(const LatentBackward&, int task);
@@ -75,6 +95,17 @@ void run(const ColumnSum&, int task);
 void run(const SquaredDistance&, int task);
 void run(const SquaredNorm&, int task);
 void run(const OptimizerUpdate&, int task);
+
+template <class O>
+std::vector<Stage> stages(const O& op) {
+  return {{tasks(op), [op](int task) { run(op, task); }}};
+}
+
+// Ops that prepare something, or have several stages.
+
+std::vector<Stage> stages(const ConvolutionForward&);
+std::vector<Stage> stages(const ConvolutionBackwardInput&);
+std::vector<Stage> stages(const ConvolutionBackwardWeights&);
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA
 #endif

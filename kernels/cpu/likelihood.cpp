@@ -1,5 +1,6 @@
 #include "kernels/likelihood.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/cpu/execution.hpp"
@@ -48,30 +49,115 @@ float sum_blocks(const float* x, const float* output, int32_t columns, int32_t& 
   return nll;
 }
 
+/// A row of x and of the decoder's outputs, which make room for their gradients.
 template <class L, bool kGradients>
-void terms_of_row(const LikelihoodTerms& op, int64_t row, float scale) {
-  const int32_t columns = op.columns;
-  const float* x = op.x + row / op.samples * columns;
-  float* output = op.output + row * L::parameters * columns;
-  const float log_variance = op.log_variance == nullptr ? 0.0f : *op.log_variance;
+struct Row {
+  const float* x;  // [columns]
+  float* output;   // [parameters, columns]
+  int32_t columns;
+  float scale;  // of the gradients
+
+  ELBO_HD math::Terms<float, L::parameters> take(
+      int32_t c, const math::SharedVariance<float>& variance) const {
+    return take(c, variance, std::make_integer_sequence<int, L::parameters>());
+  }
+
+ private:
+  // Parameters are spelt out: a loop over them would keep those around it from being vectorised.
+  template <int... kParameter>
+  ELBO_HD math::Terms<float, L::parameters> take(int32_t c,
+                                                 const math::SharedVariance<float>& variance,
+                                                 std::integer_sequence<int, kParameter...>) const {
+    const float parameter[] = {output[kParameter * columns + c]...};
+    const auto terms = L::terms(x[c], parameter, variance);
+    if constexpr (kGradients)
+      ((output[kParameter * columns + c] = scale * terms.grad_output[kParameter]), ...);
+    return terms;
+  }
+};
+
+struct Sums {
+  float nll = 0.0f;
+  float grad_log_variance[LikelihoodTerms::kMostChannels] = {};
+};
+
+/// Adds the columns from `first` to `end`, all of one channel.
+template <class L, bool kGradients>
+void add_plane(const Row<L, kGradients>& row, int32_t first, int32_t end, float log_variance,
+               int32_t channel, Sums& sums) {
+  const auto variance = math::shared_variance(log_variance);
   float nll = 0.0f, grad_log_variance = 0.0f;
-  int32_t done = 0;
-  if constexpr (!kGradients && Summable<L>) nll = sum_blocks<L>(x, output, columns, done);
 #pragma omp simd reduction(+ : nll, grad_log_variance)
-  for (int32_t c = done; c < columns; ++c) {
-    float parameter[L::parameters];
-    for (int p = 0; p < L::parameters; ++p) parameter[p] = output[p * columns + c];
-    const auto terms = L::terms(x[c], parameter, log_variance);
+  for (int32_t c = first; c < end; ++c) {
+    const auto terms = row.take(c, variance);
     nll += terms.nll;
-    if constexpr (kGradients) {
-      grad_log_variance += terms.grad_log_variance;
-      for (int p = 0; p < L::parameters; ++p)
-        output[p * columns + c] = scale * terms.grad_output[p];
+    grad_log_variance += terms.grad_log_variance;
+  }
+  sums.nll += nll;
+  sums.grad_log_variance[channel] += grad_log_variance;
+}
+
+/// Adds a whole row of pixels, whose channels take turns. Some pixels are a block, and each lane of
+/// a block sums columns of a single channel.
+template <class L, bool kGradients>
+void add_pixels(const Row<L, kGradients>& row, const float* log_variance, int32_t channels,
+                Sums& sums) {
+  constexpr int32_t kPixels = 16, kMostLanes = kPixels * LikelihoodTerms::kMostChannels;
+  alignas(64) float log[kMostLanes], precision[kMostLanes], derivative[kMostLanes];
+  alignas(64) float nll[kMostLanes] = {}, grad_log_variance[kMostLanes] = {};
+  const int32_t lanes = kPixels * channels;
+  for (int32_t channel = 0; channel < channels; ++channel) {
+    const auto variance = math::shared_variance(log_variance[channel]);
+    for (int32_t lane = channel; lane < lanes; lane += channels) {
+      log[lane] = variance.log;
+      precision[lane] = variance.precision;
+      derivative[lane] = variance.derivative;
     }
   }
-  op.nll[row] = nll;
+  for (int32_t first = 0; first < row.columns; first += lanes) {
+    const int32_t count = std::min(lanes, row.columns - first);
+#pragma omp simd
+    for (int32_t lane = 0; lane < count; ++lane) {
+      const auto terms = row.take(first + lane, {log[lane], precision[lane], derivative[lane]});
+      nll[lane] += terms.nll;
+      grad_log_variance[lane] += terms.grad_log_variance;
+    }
+  }
+  for (int32_t lane = 0; lane < lanes; ++lane) {
+    sums.nll += nll[lane];
+    sums.grad_log_variance[lane % channels] += grad_log_variance[lane];
+  }
+}
+
+template <class L, bool kGradients>
+void terms_of_row(const LikelihoodTerms& op, int64_t number, float scale) {
+  const int32_t columns = op.columns;
+  const Row<L, kGradients> row = {op.x + number / op.samples * columns,
+                                  op.output + number * L::parameters * columns, columns, scale};
+  const auto log_variance = [&](int32_t channel) {
+    return op.log_variance == nullptr ? 0.0f : op.log_variance[channel];
+  };
+  Sums sums;
+  if constexpr (L::variance == math::VarianceRole::learned_by_channel) {
+    if (op.channel_step == 1)
+      add_pixels(row, op.log_variance, op.channels, sums);
+    else
+      for (int32_t first = 0; first < columns; first += op.channel_step) {
+        const int32_t channel = first / op.channel_step % op.channels;
+        add_plane(row, first, std::min(first + op.channel_step, columns), log_variance(channel),
+                  channel, sums);
+      }
+  } else {
+    int32_t done = 0;
+    if constexpr (!kGradients && Summable<L>)
+      sums.nll = sum_blocks<L>(row.x, row.output, columns, done);
+    add_plane(row, done, columns, log_variance(0), 0, sums);
+  }
+  op.nll[number] = sums.nll;
   if (kGradients && op.grad_log_variance != nullptr)
-    op.grad_log_variance[row] = scale * grad_log_variance;
+    for (int32_t channel = 0; channel < op.channels; ++channel)
+      op.grad_log_variance[number * op.channels + channel] =
+          scale * sums.grad_log_variance[channel];
 }
 
 }  // namespace

@@ -25,7 +25,8 @@ void run(const ColumnSum& op, int) {
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < columns; ++c)
         sum[c] += op.x.f32()[static_cast<int64_t>(r) * op.columns + first + c];
-    for (int c = 0; c < columns; ++c) op.out[first + c] = static_cast<float>(sum[c]);
+    for (int c = 0; c < columns; ++c)
+      op.out[first + c] = static_cast<float>(op.accumulate ? op.out[first + c] + sum[c] : sum[c]);
   }
 }
 

@@ -49,6 +49,19 @@ ELBO_DEVICE math::Float4 input_of(const GatherBatch& op, const math::Float4& x, 
   return input;
 }
 
+/// The stored values of a quad of a row that starts at `in`.
+template <bool kVector, class Stored>
+ELBO_DEVICE math::Float4 stored_quad(const GatherBatch& op, const Stored* in,
+                                     const math::Displacement& displacement, int32_t c) {
+  const int32_t left = op.columns - c;
+  if (!op.augmentation.any()) return load_quad<kVector>(in + c, left);
+  math::Float4 quad;
+  ELBO_UNROLL
+  for (int i = 0; i < kQuad; ++i)
+    quad.value[i] = i < left ? stored_to_float(in[displacement.source(c + i, op.picture)]) : 0.0f;
+  return quad;
+}
+
 /// A row per block.
 template <class Stored, bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) gather_batch_kernel(GatherBatch op) {
@@ -60,13 +73,17 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) gather_batch_kernel(GatherBatch
   const BatchRow row = active ? BatchOrder(op, state)(blockIdx.x) : BatchRow();
   if (threadIdx.x == 0) op.row_ids[i] = row.id;
   const Stored* in = static_cast<const Stored*>(op.rows) + int64_t{row.place} * op.columns;
+  math::Displacement displacement;
+  if (op.augmentation.any())
+    displacement = math::draw_displacement(op.augmentation, op.seed, state.step, row.id);
   float* x = op.x + int64_t{i} * op.columns;
   for (int32_t c = kQuad * threadIdx.x; c < op.columns; c += kQuad * blockDim.x) {
     const int32_t left = op.columns - c;
     const auto quad = static_cast<uint32_t>(c) / kQuad;
     math::Float4 seen = {}, input = {};
     if (active)
-      seen = view_of(op, load_quad<kVector>(in + c, left), kUnit, row.id, quad, state.step);
+      seen = view_of(op, stored_quad<kVector>(op, in, displacement, c), kUnit, row.id, quad,
+                     state.step);
     store_quad<kVector>(x + c, left, seen);
     if (!op.input) continue;
     if (active) input = input_of(op, seen, row.id, quad, state.step);

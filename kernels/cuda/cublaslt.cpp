@@ -8,7 +8,7 @@
 #include <optional>
 #include <tuple>
 
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/device_memory.hpp"
 
 namespace elbo::cuda {
 namespace {
@@ -92,21 +92,6 @@ using LtHandle = Owned<cublasLtHandle_t, &Functions::cublasLtDestroy>;
 using Description = Owned<cublasLtMatmulDesc_t, &Functions::cublasLtMatmulDescDestroy>;
 using Layout = Owned<cublasLtMatrixLayout_t, &Functions::cublasLtMatrixLayoutDestroy>;
 using Preference = Owned<cublasLtMatmulPreference_t, &Functions::cublasLtMatmulPreferenceDestroy>;
-
-class DeviceMemory {
- public:
-  DeviceMemory() = default;
-  DeviceMemory(size_t bytes, const char* purpose) {
-    if (bytes > 0) check(cudaMalloc(&data_, bytes), purpose);
-  }
-  ~DeviceMemory() { cudaFree(data_); }
-  DeviceMemory(const DeviceMemory&) = delete;
-  DeviceMemory& operator=(const DeviceMemory&) = delete;
-  void* get() const { return data_; }
-
- private:
-  void* data_ = nullptr;
-};
 
 cudaDataType_t type_of(Format format) { return format == Format::f32 ? CUDA_R_32F : CUDA_R_16BF; }
 

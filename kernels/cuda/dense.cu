@@ -7,20 +7,43 @@
 
 namespace elbo::cuda {
 
+/// What dense products have in common.
+template <class Op>
+struct DenseProduct {
+  using Args = ProductArgs<Op>;
+  using Part = WholeProduct;
+  static constexpr bool few_columns = false;
+  ELBO_HD static int parts(const Op&) { return 1; }
+
+ protected:
+  /// A whole matrix, without gaps between its lines.
+  template <class T>
+  ELBO_DEVICE static Factor<T> packed(const ConstReals& matrix, int32_t lines, int32_t length,
+                                      bool vector) {
+    return {matrix.template as<T>(), lines, length, length, vector};
+  }
+};
+
 /// y = x W^T: rows of x by rows of W.
 template <>
-struct Product<DenseForward> {
+struct Product<DenseForward> : DenseProduct<DenseForward> {
   static constexpr bool left_along_depth = true, right_along_depth = true, sums_left = false;
   ELBO_HD static int rows(const DenseForward& op) { return op.rows.capacity(); }
   ELBO_HD static int columns(const DenseForward& op) { return op.out; }
-  ELBO_HD static int depth(const DenseForward& op) { return op.in; }
-  ELBO_HD static ConstReals left(const DenseForward& op) { return op.x; }
-  ELBO_HD static ConstReals right(const DenseForward& op) { return op.weight; }
+  ELBO_DEVICE static DepthRange depth(const DenseForward& op, WholeProduct) { return {0, op.in}; }
+  template <class T>
+  ELBO_DEVICE static Factor<T> left(const Args& args, WholeProduct) {
+    return packed<T>(args.op.x, rows(args.op), args.op.in, args.vector_left);
+  }
+  template <class T>
+  ELBO_DEVICE static Factor<T> right(const Args& args, WholeProduct) {
+    return packed<T>(args.op.weight, args.op.out, args.op.in, args.vector_right);
+  }
   ELBO_HD static const Reals& result(const DenseForward& op) { return op.y; }
 
   template <bool kVector>
-  ELBO_DEVICE static void finish(const DenseForward& op, int row, int column, int left,
-                                 math::Float4 y) {
+  ELBO_DEVICE static void finish(const DenseForward& op, WholeProduct, int row, int column,
+                                 int left, math::Float4 y) {
     const int64_t place = int64_t{row} * op.out + column;
     const math::Float4 bias = load_quad<kVector>(op.bias + column, left);
     ELBO_UNROLL
@@ -34,18 +57,26 @@ struct Product<DenseForward> {
 
 /// grad_x = grad_y W: rows of grad_y by columns of W.
 template <>
-struct Product<DenseBackwardInput> {
+struct Product<DenseBackwardInput> : DenseProduct<DenseBackwardInput> {
   static constexpr bool left_along_depth = true, right_along_depth = false, sums_left = false;
   ELBO_HD static int rows(const DenseBackwardInput& op) { return op.rows.capacity(); }
   ELBO_HD static int columns(const DenseBackwardInput& op) { return op.in; }
-  ELBO_HD static int depth(const DenseBackwardInput& op) { return op.out; }
-  ELBO_HD static ConstReals left(const DenseBackwardInput& op) { return op.grad_y; }
-  ELBO_HD static ConstReals right(const DenseBackwardInput& op) { return op.weight; }
+  ELBO_DEVICE static DepthRange depth(const DenseBackwardInput& op, WholeProduct) {
+    return {0, op.out};
+  }
+  template <class T>
+  ELBO_DEVICE static Factor<T> left(const Args& args, WholeProduct) {
+    return packed<T>(args.op.grad_y, rows(args.op), args.op.out, args.vector_left);
+  }
+  template <class T>
+  ELBO_DEVICE static Factor<T> right(const Args& args, WholeProduct) {
+    return packed<T>(args.op.weight, args.op.out, args.op.in, args.vector_right);
+  }
   ELBO_HD static const Reals& result(const DenseBackwardInput& op) { return op.grad_x; }
 
   template <bool kVector>
-  ELBO_DEVICE static void finish(const DenseBackwardInput& op, int row, int column, int left,
-                                 math::Float4 grad) {
+  ELBO_DEVICE static void finish(const DenseBackwardInput& op, WholeProduct, int row, int column,
+                                 int left, math::Float4 grad) {
     const int64_t place = int64_t{row} * op.in + column;
     if (op.saved) {
       const math::Float4 saved = load_quad<kVector>(op.saved, place, left);
@@ -59,17 +90,25 @@ struct Product<DenseBackwardInput> {
 
 /// grad_W = grad_y^T x: columns of grad_y by columns of x, summed over the rows of both.
 template <>
-struct Product<DenseBackwardWeights> {
+struct Product<DenseBackwardWeights> : DenseProduct<DenseBackwardWeights> {
   static constexpr bool left_along_depth = false, right_along_depth = false, sums_left = true;
   ELBO_HD static int rows(const DenseBackwardWeights& op) { return op.out; }
   ELBO_HD static int columns(const DenseBackwardWeights& op) { return op.in; }
-  ELBO_HD static int depth(const DenseBackwardWeights& op) { return op.rows.capacity(); }
-  ELBO_HD static ConstReals left(const DenseBackwardWeights& op) { return op.grad_y; }
-  ELBO_HD static ConstReals right(const DenseBackwardWeights& op) { return op.x; }
+  ELBO_DEVICE static DepthRange depth(const DenseBackwardWeights& op, WholeProduct) {
+    return {0, op.rows.capacity()};
+  }
+  template <class T>
+  ELBO_DEVICE static Factor<T> left(const Args& args, WholeProduct) {
+    return packed<T>(args.op.grad_y, args.op.rows.capacity(), args.op.out, args.vector_left);
+  }
+  template <class T>
+  ELBO_DEVICE static Factor<T> right(const Args& args, WholeProduct) {
+    return packed<T>(args.op.x, args.op.rows.capacity(), args.op.in, args.vector_right);
+  }
 
   template <bool kVector>
-  ELBO_DEVICE static void finish(const DenseBackwardWeights& op, int row, int column, int left,
-                                 math::Float4 grad) {
+  ELBO_DEVICE static void finish(const DenseBackwardWeights& op, WholeProduct, int row, int column,
+                                 int left, math::Float4 grad) {
     float* place = op.grad_weight + int64_t{row} * op.in + column;
     if (op.accumulate) {
       const math::Float4 before = load_quad<kVector>(place, left);
@@ -78,7 +117,8 @@ struct Product<DenseBackwardWeights> {
     }
     store_quad<kVector>(place, left, grad);
   }
-  ELBO_DEVICE static void finish_sum(const DenseBackwardWeights& op, int row, float sum) {
+  ELBO_DEVICE static void finish_sum(const DenseBackwardWeights& op, WholeProduct, int row,
+                                     float sum) {
     op.grad_bias[row] = op.accumulate ? op.grad_bias[row] + sum : sum;
   }
 };
@@ -94,36 +134,38 @@ bool vector_factors(const ConstReals& left, int32_t left_line, const ConstReals&
 }
 
 ProductArgs<DenseForward> product_args(const DenseForward& op) {
-  return {op, vector_factors(op.x, op.in, op.weight, op.in),
+  const bool vector = vector_factors(op.x, op.in, op.weight, op.in);
+  return {op, vector, vector,
           has_vector_access({op.bias, op.y.data, op.preactivation.data}, {op.out})};
 }
 ProductArgs<DenseBackwardInput> product_args(const DenseBackwardInput& op) {
-  return {op, vector_factors(op.grad_y, op.out, op.weight, op.in),
-          has_vector_access({op.saved.data, op.grad_x.data}, {op.in})};
+  const bool vector = vector_factors(op.grad_y, op.out, op.weight, op.in);
+  return {op, vector, vector, has_vector_access({op.saved.data, op.grad_x.data}, {op.in})};
 }
 ProductArgs<DenseBackwardWeights> product_args(const DenseBackwardWeights& op) {
-  return {op, vector_factors(op.grad_y, op.out, op.x, op.in),
-          has_vector_access({op.grad_weight}, {op.in})};
+  const bool vector = vector_factors(op.grad_y, op.out, op.x, op.in);
+  return {op, vector, vector, has_vector_access({op.grad_weight}, {op.in})};
 }
 
 template <class Op>
-void launch_dense(const Op& op, const Queue& queue) {
-  using P = Product<Op>;
-  if (P::rows(op) == 0 || P::columns(op) == 0) return;
-  ELBO_ASSERT(P::left(op).format == P::right(op).format);
-  if (P::left(op).format == Format::bf16)
-    launch_product<Op, TensorMethod<Bf16Fragments>>(product_args(op), queue.stream);
-  else if (op.tf32)
-    launch_product<Op, TensorMethod<Tf32Fragments>>(product_args(op), queue.stream);
-  else
-    launch_product<Op, FloatMethod>(product_args(op), queue.stream);
+void launch_dense(const Op& op, const ConstReals& left, const ConstReals& right,
+                  const Queue& queue) {
+  if (Product<Op>::rows(op) == 0 || Product<Op>::columns(op) == 0) return;
+  ELBO_ASSERT(left.format == right.format);
+  launch_product(product_args(op), left.format, op.tf32, queue.stream);
 }
 
 }  // namespace
 
-void launch_op(const DenseForward& op, const Queue& queue) { launch_dense(op, queue); }
-void launch_op(const DenseBackwardInput& op, const Queue& queue) { launch_dense(op, queue); }
-void launch_op(const DenseBackwardWeights& op, const Queue& queue) { launch_dense(op, queue); }
+void launch_op(const DenseForward& op, const Queue& queue) {
+  launch_dense(op, op.x, op.weight, queue);
+}
+void launch_op(const DenseBackwardInput& op, const Queue& queue) {
+  launch_dense(op, op.grad_y, op.weight, queue);
+}
+void launch_op(const DenseBackwardWeights& op, const Queue& queue) {
+  launch_dense(op, op.grad_y, op.x, queue);
+}
 
 /// What comes after a product that stands in op.y or op.grad_x, a row per block.
 template <class Op>
@@ -137,25 +179,25 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) finish_product_kernel(ProductAr
        c += static_cast<int>(kQuad * blockDim.x)) {
     const int64_t place = int64_t{row} * columns + c;
     if (args.vector_result)
-      P::template finish<true>(op, row, c, columns - c,
+      P::template finish<true>(op, {op, 0}, row, c, columns - c,
                                load_quad<true>(result, place, columns - c));
     else
-      P::template finish<false>(op, row, c, columns - c,
+      P::template finish<false>(op, {op, 0}, row, c, columns - c,
                                 load_quad<false>(result, place, columns - c));
   }
 }
 
-void finish_library_product(const DenseForward& op, Stream stream) {
-  launch_rows(finish_product_kernel<DenseForward>, op.rows.capacity(), op.out, stream,
+void finish_library_product(const DenseForward& op, const Queue& queue) {
+  launch_rows(finish_product_kernel<DenseForward>, op.rows.capacity(), op.out, queue.stream,
               product_args(op));
 }
-void finish_library_product(const DenseBackwardInput& op, Stream stream) {
+void finish_library_product(const DenseBackwardInput& op, const Queue& queue) {
   if (!op.saved) return;
-  launch_rows(finish_product_kernel<DenseBackwardInput>, op.rows.capacity(), op.in, stream,
+  launch_rows(finish_product_kernel<DenseBackwardInput>, op.rows.capacity(), op.in, queue.stream,
               product_args(op));
 }
-void finish_library_product(const DenseBackwardWeights& op, Stream stream) {
-  launch_column_sum<float>({{op.rows, op.out, op.grad_y, op.grad_bias}, op.accumulate}, stream);
+void finish_library_product(const DenseBackwardWeights& op, const Queue& queue) {
+  launch_column_sum<float>({op.rows, op.out, op.grad_y, op.grad_bias, op.accumulate}, queue.stream);
 }
 
 }  // namespace elbo::cuda

@@ -81,6 +81,7 @@ CudaExecutable::CudaExecutable(std::shared_ptr<const StreamContext> context, Pro
       program_(std::move(program)),
       dependencies_(dependencies(program_)) {
   context_->make_current();
+  allocate_scratch();
   choose_products();
 }
 
@@ -89,13 +90,21 @@ CudaExecutable::~CudaExecutable() {
   cudaStreamSynchronize(context_->stream());
 }
 
+void CudaExecutable::allocate_scratch() {
+  for (const Op& op : program_) {
+    const size_t bytes = std::visit([](const auto& each) { return scratch_bytes(each); }, op);
+    scratch_.emplace_back(bytes, "find room for partial sums");
+  }
+}
+
 void CudaExecutable::launch(size_t op, Stream stream) const {
+  const Queue queue = {stream, scratch_[op].get()};
   std::visit(
       [&](const auto& each) {
-        if (products_[op] == nullptr) return launch_op(each, Queue{stream});
+        if (products_[op] == nullptr) return launch_op(each, queue);
         products_[op]->enqueue(stream);
-        if constexpr (requires { finish_library_product(each, stream); }) {
-          if (!products_[op]->whole()) finish_library_product(each, stream);
+        if constexpr (requires { finish_library_product(each, queue); }) {
+          if (!products_[op]->whole()) finish_library_product(each, queue);
         }
       },
       program_[op]);
@@ -122,12 +131,10 @@ std::optional<Measurement> CudaExecutable::measurement_of(const Op& op) {
 void CudaExecutable::choose_products() {
   products_.resize(program_.size());
   ProductLibrary* library = context_->library();
-  const auto is_product = [](const Op& op) { return !tuning_key(op).empty(); };
-  if (library == nullptr) {
-    if (std::ranges::any_of(program_, is_product))
-      notes_.push_back("matrix products by own kernels alone: " + context_->library_defect());
-    return;
-  }
+  for (const MissingLibrary& missing : context_->missing_libraries())
+    if (std::ranges::any_of(program_, missing.does))
+      notes_.push_back(missing.products + " by own kernels alone: " + missing.reason);
+  if (library == nullptr) return;
   std::map<std::string, Measurement> measurements;
   for (const Op& op : program_) {
     const std::string key = tuning_key(op);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/cuda/device_memory.hpp"
 #include "kernels/cuda/step_graph.hpp"
 #include "kernels/cuda/stream_context.hpp"
 #include "kernels/device.hpp"
@@ -20,6 +21,8 @@ class CudaExecutable : public Executable {
   std::vector<std::string> notes() const override;
 
  private:
+  /// Every op gets its own: ops may run side by side.
+  void allocate_scratch();
   void choose_products();
   /// From the file or made now; nothing where that fails.
   std::optional<Measurement> measurement_of(const Op& op);
@@ -32,6 +35,7 @@ class CudaExecutable : public Executable {
   std::shared_ptr<const StreamContext> context_;
   Program program_;
   Dependencies dependencies_;
+  std::vector<DeviceMemory> scratch_;                      // by op
   std::vector<std::unique_ptr<LibraryProduct>> products_;  // by op; null: the kernel
   GraphOptions options_;
   bool graph_chosen_ = false;

@@ -9,17 +9,20 @@
 
 namespace elbo::cuda {
 
-/// Where ops run.
-struct Queue {
-  Stream stream;
-};
-
 void launch_op(const RandomFill&, const Queue&);
 void launch_op(const PermutationFill&, const Queue&);
 void launch_op(const GatherBatch&, const Queue&);
 void launch_op(const DenseForward&, const Queue&);
 void launch_op(const DenseBackwardInput&, const Queue&);
 void launch_op(const DenseBackwardWeights&, const Queue&);
+void launch_op(const ConvolutionForward&, const Queue&);
+void launch_op(const ConvolutionBackwardInput&, const Queue&);
+void launch_op(const ConvolutionBackwardWeights&, const Queue&);
+void launch_op(const ResampleForward&, const Queue&);
+void launch_op(const ResampleBackward&, const Queue&);
+void launch_op(const GroupNormForward&, const Queue&);
+void launch_op(const GroupNormBackward&, const Queue&);
+void launch_op(const SwapAxes&, const Queue&);
 void launch_op(const LatentForward&, const Queue&);
 void launch_op(const KlWeights&, const Queue&);
 void launch_op(const LatentBackward&, const Queue&);
@@ -33,5 +36,13 @@ void launch_op(const ColumnSum&, const Queue&);
 void launch_op(const SquaredDistance&, const Queue&);
 void launch_op(const SquaredNorm&, const Queue&);
 void launch_op(const OptimizerUpdate&, const Queue&);
+
+/// Bytes of memory, 16-byte aligned, that an op's kernels need beside the op's own, as Queue's
+/// scratch, which nothing else may use meanwhile. What it holds before and after does not matter.
+size_t scratch_bytes(const ConvolutionBackwardWeights&);
+template <class O>
+size_t scratch_bytes(const O&) {
+  return 0;
+}
 
 }  // namespace elbo::cuda

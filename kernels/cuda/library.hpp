@@ -1,5 +1,5 @@
-// Dense products by a library, cuBLASLt on a GPU, instead of the kernel in product.cuh: where that
-// is faster, which kernels/cuda/tuning.hpp finds out.
+// Products by a library, cuBLASLt and cuDNN on a GPU, instead of the kernel in product.cuh: where
+// that is faster, which kernels/cuda/tuning.hpp finds out.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace elbo::cuda {
 
-/// One way in which a library computes the product of one dense op.
+/// One way in which a library computes the product of one op.
 class LibraryProduct {
  public:
   virtual ~LibraryProduct() = default;
@@ -30,14 +30,48 @@ class LibraryProduct {
 class ProductLibrary {
  public:
   virtual ~ProductLibrary() = default;
+  /// With its name: "cuBLASLt 130400".
   virtual std::string version() const = 0;
-  /// The ways to compute a dense op; none for other ops, or where the library cannot.
+  /// The ways to compute an op; none for ops that are no products, or where the library cannot.
   virtual std::vector<std::unique_ptr<LibraryProduct>> candidates(const Op& op) = 0;
 };
 
+/// Several libraries as one, which knows the ways of all of them.
+class ProductLibraries : public ProductLibrary {
+ public:
+  void add(std::unique_ptr<ProductLibrary> library) { libraries_.push_back(std::move(library)); }
+  bool empty() const { return libraries_.empty(); }
+
+  std::string version() const override {
+    std::string versions;
+    for (const auto& library : libraries_)
+      versions += (versions.empty() ? "" : " ") + library->version();
+    return versions;
+  }
+  std::vector<std::unique_ptr<LibraryProduct>> candidates(const Op& op) override {
+    std::vector<std::unique_ptr<LibraryProduct>> all;
+    for (const auto& library : libraries_)
+      for (auto& product : library->candidates(op)) all.push_back(std::move(product));
+    return all;
+  }
+
+ private:
+  std::vector<std::unique_ptr<ProductLibrary>> libraries_;
+};
+
+/// A library that cannot be had, for `reason`.
+struct MissingLibrary {
+  std::string products;  // what it would do, "matrix products"
+  bool (*does)(const Op& op);
+  std::string reason;
+};
+
 /// What a product by a library leaves to do: bias and activation, derivative, bias gradient.
-void finish_library_product(const DenseForward& op, Stream stream);
-void finish_library_product(const DenseBackwardInput& op, Stream stream);
-void finish_library_product(const DenseBackwardWeights& op, Stream stream);
+void finish_library_product(const DenseForward& op, const Queue& queue);
+void finish_library_product(const DenseBackwardInput& op, const Queue& queue);
+void finish_library_product(const DenseBackwardWeights& op, const Queue& queue);
+void finish_library_product(const ConvolutionForward& op, const Queue& queue);
+void finish_library_product(const ConvolutionBackwardInput& op, const Queue& queue);
+void finish_library_product(const ConvolutionBackwardWeights& op, const Queue& queue);
 
 }  // namespace elbo::cuda

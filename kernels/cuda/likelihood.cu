@@ -30,12 +30,14 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(Likelih
   if (!kGradients && !active) return;
   float scale = op.weight / static_cast<float>(active_rows);
   if (kGradients && active && op.row_weight != nullptr) scale *= op.row_weight[row];
-  const float log_variance = op.log_variance == nullptr ? 0.0f : *op.log_variance;
+  constexpr bool kByChannel = L::variance == math::VarianceRole::learned_by_channel;
+  constexpr int32_t kChannels = kByChannel ? LikelihoodTerms::kMostChannels : 1;
+  auto variance = math::shared_variance(op.log_variance == nullptr ? 0.0f : *op.log_variance);
   const float* x_row = op.x + int64_t{row / op.samples} * op.columns;
   const int64_t first_output = int64_t{row} * L::parameters * op.columns;
   const float* output = op.output + first_output;
   const Reals grad_output = op.grad_output == nullptr ? Reals(op.output) : Reals(op.grad_output);
-  float nll = 0.0f, grad_log_variance = 0.0f;
+  float nll = 0.0f, grad_log_variance[kChannels] = {};
   for (int32_t c = kQuad * threadIdx.x; c < op.columns; c += kQuad * blockDim.x) {
     const int32_t left = op.columns - c;
     const math::Float4 x = load_quad<kVector>(x_row + c, left);
@@ -45,10 +47,17 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(Likelih
     for (int i = 0; i < kQuad; ++i) {
       float parameter[L::parameters];
       parameters.get(i, parameter);
-      const auto terms = L::terms(x.value[i], parameter, log_variance);
+      int32_t channel = 0;
+      if constexpr (kByChannel) {
+        channel = (c + i) / op.channel_step % op.channels;
+        variance = math::shared_variance(op.log_variance[channel]);
+      }
+      const auto terms = L::terms(x.value[i], parameter, variance);
       if (i < left) {
         nll += terms.nll;
-        grad_log_variance += terms.grad_log_variance;
+        ELBO_UNROLL
+        for (int32_t k = 0; k < kChannels; ++k)
+          grad_log_variance[k] += k == channel ? terms.grad_log_variance : 0.0f;
       }
       ELBO_UNROLL
       for (int p = 0; p < L::parameters; ++p)
@@ -62,10 +71,15 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(Likelih
   }
   nll = block_sum(nll);
   if (threadIdx.x == 0 && active) op.nll[row] = nll;
-  if constexpr (kGradients && L::variance == math::VarianceRole::learned) {
-    grad_log_variance = block_sum(grad_log_variance);
-    if (threadIdx.x == 0 && op.grad_log_variance != nullptr)
-      op.grad_log_variance[row] = active ? scale * grad_log_variance : 0.0f;
+  if constexpr (kGradients && math::is_learned(L::variance)) {
+    if (op.grad_log_variance == nullptr) return;
+    ELBO_UNROLL
+    for (int32_t k = 0; k < kChannels; ++k) {
+      if (k == op.channels) return;
+      const float sum = block_sum(grad_log_variance[k]);
+      if (threadIdx.x == 0)
+        op.grad_log_variance[row * op.channels + k] = active ? scale * sum : 0.0f;
+    }
   }
 }
 

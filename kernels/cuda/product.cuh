@@ -1,9 +1,9 @@
 // The engine's own matrix product: a block computes a tile of the result, then applies what comes
-// after the product (bias, activation, derivative) before the tile is stored, so that each dense op
-// is one kernel. Sums are taken in an order that depends on the shape alone.
+// after the product (bias, activation, derivative) before the tile is stored, so that an op of a
+// layer is one kernel. Sums are taken in an order that depends on the shape alone.
 //
 // Made for the small products of small nets, where a launch costs as much as the arithmetic; large
-// ones are better left to cuBLASLt (kernels/cuda/tuning.hpp chooses by measuring).
+// ones are better left to libraries (kernels/cuda/tuning.hpp chooses by measuring).
 #pragma once
 
 #include "kernels/cuda/accumulators.cuh"
@@ -11,23 +11,40 @@
 
 namespace elbo::cuda {
 
-/// A dense op and which of its arrays can be accessed in wide pieces.
+/// An op and which of its arrays can be accessed in wide pieces.
 template <class Op>
 struct ProductArgs {
   Op op;
-  bool vector_factors;
+  bool vector_left;
+  bool vector_right;
   bool vector_result;
 };
 
-/// What the kernel has to know of a dense op; specialised in dense.cu:
+/// What the kernel has to know of an op, which may be several products of one size, its parts;
+/// specialised in dense.cu and convolution.cu:
 ///   left_along_depth, right_along_depth   which dimension of a factor is contiguous
 ///   sums_left        whether the sums of the left factor over the depth are wanted as well
-///   rows, columns, depth (op)             of the product
-///   left, right (op)                      the factors
-///   finish<kVector>(op, row, column, left, quad)   stores four sums of a row
-///   finish_sum(op, row, sum)              stores a sum of the left factor, where wanted
+///   few_columns      whether results of few columns are usual: a wide tile would be mostly empty
+///   rows, columns (op)                    of each part's result
+///   parts (op)                            their number
+///   Part(op, number)                      one of them, as the functions below are told
+///   depth(op, part)                       what it sums over
+///   left<T>, right<T> (args, part)        its factors
+///   finish<kVector>(op, part, row, column, left, quad)   stores four sums of a row
+///   finish_sum(op, part, row, sum)        stores a sum of the left factor, where wanted
 template <class Op>
 struct Product;
+
+/// A range of a product's depth; `begin` is a multiple of every method's depth.
+struct DepthRange {
+  int32_t begin, end;
+};
+
+/// The only part of an op that is one product.
+struct WholeProduct {
+  template <class Op>
+  ELBO_DEVICE WholeProduct(const Op&, int) {}
+};
 
 /// The shared memory of a block that computes kRows x kColumns elements.
 template <class Op, class Method, int kRows, int kColumns>
@@ -78,9 +95,9 @@ class RowSums {
 };
 
 /// Applies `finish` to the tile's elements, quads of a row at a time.
-template <class Op, int kRows, int kColumns, int kSlices>
-ELBO_DEVICE void finish_tile(const ProductArgs<Op>& args, const float* partial, int first_row,
-                             int first_column) {
+template <class Op, int kRows, int kColumns, int kSlices, class Part>
+ELBO_DEVICE void finish_tile(const ProductArgs<Op>& args, const Part& part, const float* partial,
+                             int first_row, int first_column) {
   using P = Product<Op>;
   constexpr int kQuadsPerRow = kColumns / kQuad;
   for (int q = static_cast<int>(threadIdx.x); q < kRows * kQuadsPerRow; q += kProductThreads) {
@@ -92,14 +109,14 @@ ELBO_DEVICE void finish_tile(const ProductArgs<Op>& args, const float* partial, 
     ELBO_UNROLL
     for (int slice = 0; slice < kSlices; ++slice) {
       const float4 v = load4(partial + (slice * kRows + r) * kPartialPitch<kColumns> + c);
-      const float part[4] = {v.x, v.y, v.z, v.w};
+      const float more[4] = {v.x, v.y, v.z, v.w};
       ELBO_UNROLL
-      for (int i = 0; i < kQuad; ++i) sum.value[i] += part[i];
+      for (int i = 0; i < kQuad; ++i) sum.value[i] += more[i];
     }
     if (args.vector_result)
-      P::template finish<true>(args.op, row, column, left, sum);
+      P::template finish<true>(args.op, part, row, column, left, sum);
     else
-      P::template finish<false>(args.op, row, column, left, sum);
+      P::template finish<false>(args.op, part, row, column, left, sum);
   }
 }
 
@@ -112,19 +129,19 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kProductThreads) product_kernel(ProductArgs<
   ELBO_DYNAMIC_SHARED(unsigned char, shared);
   auto* stages = reinterpret_cast<Element*>(shared);
 
-  const int depth = P::depth(args.op);
-  const Factor<Element> left = {P::left(args.op).template as<Element>(), P::rows(args.op), depth,
-                                args.vector_factors};
-  const Factor<Element> right = {P::right(args.op).template as<Element>(), P::columns(args.op),
-                                 depth, args.vector_factors};
+  const typename P::Part part(args.op, static_cast<int>(blockIdx.z));
+  const DepthRange depth = P::depth(args.op, part);
+  const auto left = P::template left<Element>(args, part);
+  const auto right = P::template right<Element>(args, part);
   const int first_row = static_cast<int>(blockIdx.x) * kRows;
   const int first_column = static_cast<int>(blockIdx.y) * kColumns;
-  const int steps = (depth + kDepth - 1) / kDepth;
+  const int steps = (depth.end - depth.begin + kDepth - 1) / kDepth;
   const auto stage_of = [&](int step) { return stages + step % kStages * Memory::kStageElements; };
   const auto load = [&](int step) {
     Element* stage = stage_of(step);
-    Memory::Left::load(stage, left, first_row, step * kDepth);
-    Memory::Right::load(stage + Memory::Left::kElements, right, first_column, step * kDepth);
+    Memory::Left::load(stage, left, first_row, depth.begin + step * kDepth);
+    Memory::Right::load(stage + Memory::Left::kElements, right, first_column,
+                        depth.begin + step * kDepth);
   };
 
   wait_for_previous_kernel();
@@ -153,12 +170,12 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kProductThreads) product_kernel(ProductArgs<
     if (sums_left) {
       const float sum = left_sums.total(partial);
       const int row = first_row + static_cast<int>(threadIdx.x);
-      if (threadIdx.x < kRows && row < P::rows(args.op)) P::finish_sum(args.op, row, sum);
+      if (threadIdx.x < kRows && row < P::rows(args.op)) P::finish_sum(args.op, part, row, sum);
     }
   }
   accumulator.store(partial);
   __syncthreads();
-  finish_tile<Op, kRows, kColumns, Memory::Accumulator::kSlices>(args, partial, first_row,
+  finish_tile<Op, kRows, kColumns, Memory::Accumulator::kSlices>(args, part, partial, first_row,
                                                                  first_column);
 }
 
@@ -166,7 +183,8 @@ template <class Op, class Method, int kRows, int kColumns>
 void launch_product_tiles(const ProductArgs<Op>& args, Stream stream) {
   using P = Product<Op>;
   const dim3 grid(static_cast<unsigned>((P::rows(args.op) + kRows - 1) / kRows),
-                  static_cast<unsigned>((P::columns(args.op) + kColumns - 1) / kColumns));
+                  static_cast<unsigned>((P::columns(args.op) + kColumns - 1) / kColumns),
+                  static_cast<unsigned>(P::parts(args.op)));
   launch(product_kernel<Op, Method, kRows, kColumns>, grid, kProductThreads,
          ProductMemory<Op, Method, kRows, kColumns>::bytes, stream, args);
 }
@@ -175,17 +193,30 @@ void launch_product_tiles(const ProductArgs<Op>& args, Stream stream) {
 /// the order of additions follows from it.
 template <class Op, class Method>
 void launch_product(const ProductArgs<Op>& args, Stream stream) {
+  using P = Product<Op>;
   constexpr int64_t kEnoughBlocks = 96;
   const auto blocks = [&](int64_t rows, int64_t columns) {
-    return ((Product<Op>::rows(args.op) + rows - 1) / rows) *
-           ((Product<Op>::columns(args.op) + columns - 1) / columns);
+    return ((P::rows(args.op) + rows - 1) / rows) *
+           ((P::columns(args.op) + columns - 1) / columns) * P::parts(args.op);
   };
-  if (blocks(64, 64) >= kEnoughBlocks)
+  const bool wide = !P::few_columns || P::columns(args.op) > 32;
+  if (wide && blocks(64, 64) >= kEnoughBlocks)
     launch_product_tiles<Op, Method, 64, 64>(args, stream);
   else if (blocks(32, 32) >= kEnoughBlocks)
     launch_product_tiles<Op, Method, 32, 32>(args, stream);
   else
     launch_product_tiles<Op, Method, 16, 32>(args, stream);
+}
+
+/// The method that an op's formats and precision ask for.
+template <class Op>
+void launch_product(const ProductArgs<Op>& args, Format factors, bool tf32, Stream stream) {
+  if (factors == Format::bf16)
+    launch_product<Op, TensorMethod<Bf16Fragments>>(args, stream);
+  else if (tf32)
+    launch_product<Op, TensorMethod<Tf32Fragments>>(args, stream);
+  else
+    launch_product<Op, FloatMethod>(args, stream);
 }
 
 }  // namespace elbo::cuda

@@ -7,7 +7,7 @@
 namespace elbo::cuda {
 
 void launch_op(const ColumnSum& op, const Queue& queue) {
-  launch_column_sum<double>({op}, queue.stream);
+  launch_column_sum<double>(op, queue.stream);
 }
 
 /// A row per group of lanes.

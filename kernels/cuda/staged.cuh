@@ -8,14 +8,41 @@ namespace elbo::cuda {
 
 inline constexpr unsigned kProductThreads = 256;
 
-/// A factor of a product in memory. "Outer" is the dimension it shares with the result, rows of the
-/// left factor or columns of the right; the other is the depth, which the product sums over.
+/// Where an element of a factor lies; `from` is not read where it is absent, which counts as zero.
+template <class T>
+struct Source {
+  const T* from;
+  bool present;
+};
+
+// A factor of a product in memory has two dimensions: the depth, which the product sums over, and
+// the "outer" one, which it shares with the result, rows of the left factor or columns of the
+// right. Whichever of them is not contiguous numbers the factor's lines. A kind of factor has
+//   line(i)     the i-th line, whose at(column) is the Source of an element
+//   vector      whether elements of a line can be copied 16 bytes at a time
+// and this is the plain kind. Others compute where their elements lie (kernels/cuda/window.cuh).
 template <class T>
 struct Factor {
   const T* data;
-  int32_t outer;
-  int32_t depth;
-  bool vector;  // 16-byte accesses are possible
+  int32_t lines;
+  int32_t length;  // elements of a line
+  int32_t pitch;   // elements between the starts of lines
+  bool vector;
+
+  struct Line {
+    const T* data;
+    int32_t length;
+    bool inside;
+
+    ELBO_DEVICE Source<T> at(int column) const {
+      const bool present = inside && column < length;
+      return {data + (present ? column : 0), present};
+    }
+  };
+  ELBO_DEVICE Line line(int i) const {
+    const bool inside = i < lines;
+    return {data + (inside ? int64_t{i} * pitch : 0), length, inside};
+  }
 };
 
 /// How a tile of kOuter by kDepth elements lies in shared memory: as it does in the array, where
@@ -30,28 +57,25 @@ struct StagedTile {
   static constexpr int kElements = kLines * kPitch;
   static constexpr bool along_depth = kAlongDepth;
 
-  /// Starts copying the tile at (first_outer, first_depth); what lies outside becomes zero. All of
-  /// the block's threads take part.
-  ELBO_DEVICE static void load(T* stage, const Factor<T>& factor, int first_outer,
-                               int first_depth) {
+  /// Starts copying the tile at (first_outer, first_depth); what is absent becomes zero. All of the
+  /// block's threads take part.
+  template <class Factor>
+  ELBO_DEVICE static void load(T* stage, const Factor& factor, int first_outer, int first_depth) {
     constexpr int kChunksPerLine = kLength / kChunk;
-    const int lines = kAlongDepth ? factor.outer : factor.depth;
-    const int length = kAlongDepth ? factor.depth : factor.outer;
     for (int c = static_cast<int>(threadIdx.x); c < kLines * kChunksPerLine; c += kProductThreads) {
       const int place = c % kChunksPerLine * kChunk;
-      const int line = (kAlongDepth ? first_outer : first_depth) + c / kChunksPerLine;
+      const int number = c / kChunksPerLine;
+      const auto line = factor.line((kAlongDepth ? first_outer : first_depth) + number);
       const int column = (kAlongDepth ? first_depth : first_outer) + place;
-      const bool inside = line < lines;
-      const T* from = factor.data + (inside ? int64_t{line} * length : 0);
-      T* to = stage + c / kChunksPerLine * kPitch + place;
+      T* to = stage + number * kPitch + place;
       if (factor.vector) {
-        const bool present = inside && column < length;
-        copy_async16(to, from + (present ? column : 0), present);
+        const Source<T> source = line.at(column);
+        copy_async16(to, source.from, source.present);
         continue;
       }
       for (int i = 0; i < kChunk; ++i) {
-        const bool present = inside && column + i < length;
-        copy_element(to + i, from + (present ? column + i : 0), present);
+        const Source<T> source = line.at(column + i);
+        copy_element(to + i, source.from, source.present);
       }
     }
   }

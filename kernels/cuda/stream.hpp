@@ -15,4 +15,10 @@ struct Stream {
       : handle(stream), overlapping(overlaps) {}
 };
 
+/// Where an op runs.
+struct Queue {
+  Stream stream;
+  void* scratch = nullptr;  // as many bytes as scratch_bytes(op) says (kernels/cuda/execution.cuh)
+};
+
 }  // namespace elbo::cuda

@@ -7,6 +7,8 @@
 
 #include "kernels/cuda/check.hpp"
 #include "kernels/cuda/cublaslt.hpp"
+#include "kernels/cuda/cudnn.hpp"
+#include "kernels/cuda/device_memory.hpp"
 
 namespace elbo::cuda {
 namespace {
@@ -22,14 +24,14 @@ std::filesystem::path cache_folder() {
   return {};
 }
 
-/// One file per GPU, driver and library: others would choose otherwise.
-std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::string& library) {
+/// One file per GPU, driver and libraries: others would choose otherwise.
+std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::string& libraries) {
   const std::filesystem::path folder = cache_folder();
   if (folder.empty()) return {};
   int driver = 0;
   check(cudaDriverGetVersion(&driver), "tell its driver's version");
   std::string name =
-      std::string(properties.name) + " driver " + std::to_string(driver) + ' ' + library + ".txt";
+      std::string(properties.name) + " driver " + std::to_string(driver) + ' ' + libraries + ".txt";
   const auto is_plain = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.';
   };
@@ -44,14 +46,33 @@ StreamContext::StreamContext(int ordinal) : ordinal_(ordinal) {
   check(cudaGetDeviceProperties(&properties_, ordinal), "describe itself");
   // Ordered with the default stream too, where cuRAND works.
   check(cudaStreamCreate(&stream_), "create a stream");
-  library_ = make_cublaslt(library_defect_);
-  tuning_ = std::make_unique<TuningFile>(library_ ? tuning_path(properties_, library_->version())
-                                                  : std::filesystem::path());
+  find_libraries();
+  tuning_ = std::make_unique<TuningFile>(libraries_->empty()
+                                             ? std::filesystem::path()
+                                             : tuning_path(properties_, libraries_->version()));
+}
+
+void StreamContext::find_libraries() {
+  const auto add = [&](std::unique_ptr<ProductLibrary> library, MissingLibrary otherwise) {
+    if (library != nullptr)
+      libraries_->add(std::move(library));
+    else
+      missing_.push_back(std::move(otherwise));
+  };
+  std::string reason;
+  auto cublaslt = make_cublaslt(reason);
+  add(std::move(cublaslt), {"matrix products", is_matrix_product, reason});
+  const auto allocate = [](size_t bytes) -> std::shared_ptr<void> {
+    auto memory = std::make_shared<DeviceMemory>(bytes, "find room for a convolution's workspace");
+    return {memory, memory->get()};
+  };
+  auto cudnn = make_cudnn(allocate, reason);
+  add(std::move(cudnn), {"convolutions", is_convolution, reason});
 }
 
 StreamContext::~StreamContext() {
   cudaSetDevice(ordinal_);
-  library_.reset();
+  libraries_.reset();
   cudaStreamDestroy(stream_);
 }
 

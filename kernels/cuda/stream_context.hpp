@@ -27,17 +27,19 @@ class StreamContext {
   int ordinal() const { return ordinal_; }
   cudaStream_t stream() const { return stream_; }
   const cudaDeviceProp& properties() const { return properties_; }
-  /// Null where cuBLASLt cannot be had, for library_defect().
-  ProductLibrary* library() const { return library_.get(); }
-  const std::string& library_defect() const { return library_defect_; }
+  /// Null where none can be had.
+  ProductLibrary* library() const { return libraries_->empty() ? nullptr : libraries_.get(); }
+  const std::vector<MissingLibrary>& missing_libraries() const { return missing_; }
   TuningFile& tuning() const { return *tuning_; }
 
  private:
+  void find_libraries();
+
   int ordinal_;
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;
-  std::unique_ptr<ProductLibrary> library_;
-  std::string library_defect_;
+  std::unique_ptr<ProductLibraries> libraries_ = std::make_unique<ProductLibraries>();
+  std::vector<MissingLibrary> missing_;
   std::unique_ptr<TuningFile> tuning_;
 };
 

@@ -1,8 +1,10 @@
-// Measuring a dense op: the kernel and every way of the library, on random arrays.
+// Measuring a product: the kernel and every way of the libraries, on random arrays.
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "kernels/cuda/block_sum.cuh"
+#include "kernels/cuda/device_memory.hpp"
 #include "kernels/cuda/event.hpp"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
@@ -62,6 +64,8 @@ class Trial {
   Trial(const Op& op, ProductLibrary& library, cudaStream_t stream)
       : op_(op), library_(library), stream_(stream) {
     std::visit([&](auto& o) { take_over(o); }, op_);
+    const size_t bytes = std::visit([](const auto& o) { return scratch_bytes(o); }, op_);
+    scratch_ = DeviceMemory(bytes, "find room for measuring a product");
   }
   ~Trial() {
     cudaStreamSynchronize(stream_);
@@ -73,7 +77,7 @@ class Trial {
   Measurement run() {
     Measurement result;
     const auto kernel = [&](size_t, Stream stream) {
-      std::visit([&](const auto& o) { launch_op(o, Queue{stream}); }, op_);
+      std::visit([&](const auto& o) { launch_op(o, queue(stream)); }, op_);
     };
     prepare_outputs();
     launch_once(kernel);
@@ -125,11 +129,11 @@ class Trial {
     return outputs_.back().data;
   }
 
-  /// An output that the op adds to.
-  Reals accumulator(int64_t count) {
+  /// An output, which the op may add to.
+  float* gradient(int64_t count, bool accumulate) {
     const Reals out = output(count, Format::f32);
-    outputs_.back().start = input(count, Format::f32).data;
-    return out;
+    if (accumulate) outputs_.back().start = input(count, Format::f32).data;
+    return out.f32();
   }
 
   /// All rows active, whatever the program's state is by now.
@@ -165,11 +169,31 @@ class Trial {
     const int64_t rows = full_batch(op.rows);
     op.grad_y = input(rows * op.out, op.grad_y.format);
     op.x = input(rows * op.in, op.x.format);
-    const auto result = [&](int64_t count) {
-      return (op.accumulate ? accumulator(count) : output(count, Format::f32)).f32();
-    };
-    op.grad_weight = result(int64_t{op.in} * op.out);
-    op.grad_bias = result(op.out);
+    op.grad_weight = gradient(int64_t{op.in} * op.out, op.accumulate);
+    op.grad_bias = gradient(op.out, op.accumulate);
+  }
+  void take_over(ConvolutionForward& op) {
+    const int64_t rows = full_batch(op.rows);
+    op.x = input(rows * op.in().size(), op.x.format);
+    op.weight = input(op.shape.weights(), op.weight.format);
+    op.bias = input(op.out().channels, Format::f32).f32();
+    op.y = output(rows * op.out().size(), op.y.format);
+    if (op.preactivation)
+      op.preactivation = output(rows * op.out().size(), op.preactivation.format);
+  }
+  void take_over(ConvolutionBackwardInput& op) {
+    const int64_t rows = full_batch(op.rows);
+    op.grad_y = input(rows * op.out().size(), op.grad_y.format);
+    op.weight = input(op.shape.weights(), op.weight.format);
+    if (op.saved) op.saved = input(rows * op.in().size(), op.saved.format);
+    op.grad_x = output(rows * op.in().size(), op.grad_x.format);
+  }
+  void take_over(ConvolutionBackwardWeights& op) {
+    const int64_t rows = full_batch(op.rows);
+    op.grad_y = input(rows * op.out().size(), op.grad_y.format);
+    op.x = input(rows * op.in().size(), op.x.format);
+    op.grad_weight = gradient(op.shape.weights(), op.accumulate);
+    op.grad_bias = gradient(op.out().channels, op.accumulate);
   }
   template <class O>
   void take_over(O&) {}
@@ -197,19 +221,21 @@ class Trial {
     }
     if (!mask_ready_) return;
     // The kernel's result for the new `saved` is what the library's must agree with.
-    launch_op(*op, Queue{{stream_}});
+    launch_op(*op, queue({stream_}));
     check(cudaMemcpyAsync(wanted_[0], outputs_[0].data.data, bytes(outputs_[0]),
                           cudaMemcpyDeviceToDevice, stream_),
           "copy memory");
   }
 
-  void finish(Stream stream) {
-    if (const auto* forward = std::get_if<DenseForward>(&op_))
-      finish_library_product(*forward, stream);
-    if (const auto* backward = std::get_if<DenseBackwardInput>(&op_))
-      finish_library_product(*backward, stream);
-    if (const auto* weights = std::get_if<DenseBackwardWeights>(&op_))
-      finish_library_product(*weights, stream);
+  Queue queue(Stream stream) const { return {stream, scratch_.get()}; }
+
+  void finish(Stream stream) const {
+    const Queue where = queue(stream);
+    const auto finish_op = [&](const auto& op) {
+      if constexpr (requires { finish_library_product(op, where); })
+        finish_library_product(op, where);
+    };
+    std::visit(finish_op, op_);
   }
 
   /// Microseconds of a library's product; nothing where it fails or differs.
@@ -267,10 +293,13 @@ class Trial {
   }
 
   /// What two right ways may differ by, in relation to the result: some roundings of a float sum,
-  /// of factors in TF32 (2^-11 each), or of factors and results in bfloat16 (2^-8 each).
+  /// more where it has many terms; of factors in TF32 (2^-11 each), or of factors and results in
+  /// bfloat16 (2^-8 each). A sum of n independent terms is about sqrt(n), and off by the roundings
+  /// of n partial ones: 2^-24 sqrt(n / 6) of it.
   double relative_tolerance() const {
     Format format = Format::f32;
     bool tf32 = false;
+    double terms = 0.0;
     const auto look = [&](const auto& op) {
       if constexpr (requires { op.tf32; }) {
         tf32 = op.tf32;
@@ -278,11 +307,16 @@ class Trial {
           format = op.grad_y.format;
         else
           format = op.x.format;
+        if constexpr (requires {
+                        op.shape;
+                        op.grad_weight;
+                      })
+          terms = static_cast<double>(op.rows.capacity()) * op.shape.wide.pixels();
       }
     };
     std::visit(look, op_);
     if (format == Format::bf16) return 8.0 * 0x1p-8;
-    return tf32 ? 8.0 * 0x1p-11 : 256.0 * 0x1p-24;
+    return tf32 ? 8.0 * 0x1p-11 : std::max(256.0, std::sqrt(terms)) * 0x1p-24;
   }
 
   /// Time of one run among many in a row, the median over some graphs of them.
@@ -309,6 +343,7 @@ class Trial {
   Op op_;
   ProductLibrary& library_;
   cudaStream_t stream_;
+  DeviceMemory scratch_;
   std::vector<void*> memory_;
   std::vector<Output> outputs_;
   std::vector<void*> wanted_;  // as the kernel has them

@@ -10,29 +10,47 @@ namespace {
 
 const char* name_of(Format format) { return format == Format::f32 ? "f32" : "bf16"; }
 
-std::string key(std::string_view name, const Rows& rows, int32_t in, int32_t out,
-                const std::string& kind, bool tf32, const ConstReals& factor, const Reals& result) {
+template <class Op>
+std::string shape_of(const Op& op) {
+  return std::to_string(op.rows.capacity()) + 'x' + std::to_string(op.in) + 'x' +
+         std::to_string(op.out);
+}
+std::string text_of(const FeatureMap& map) {
+  return std::to_string(map.height) + 'x' + std::to_string(map.width) + 'x' +
+         std::to_string(map.channels);
+}
+/// "128x28x28x3-14x14x32/4/2/1/1": rows, both sides, kernel, stride, padding and groups.
+template <class Op>
+requires requires(const Op& op) { op.transposed; }
+std::string shape_of(const Op& op) {
+  const ConvolutionShape& s = op.shape;
+  std::string text =
+      std::to_string(op.rows.capacity()) + 'x' + text_of(op.in()) + '-' + text_of(op.out());
+  for (const int32_t number : {s.kernel, s.stride, s.padding, s.groups})
+    text += '/' + std::to_string(number);
+  return text + (op.transposed ? " transposed" : "");
+}
+
+template <class Op>
+std::string key(const Op& op, const std::string& kind, const ConstReals& factor,
+                const Reals& result) {
   std::ostringstream text;
-  text << name << ' ' << rows.capacity() << 'x' << in << 'x' << out << ' ' << kind << ' '
-       << (tf32 ? "tf32" : name_of(factor.format)) << ' ' << name_of(result.format);
+  text << op.name << ' ' << shape_of(op) << ' ' << kind << ' '
+       << (op.tf32 ? "tf32" : name_of(factor.format)) << ' ' << name_of(result.format);
   return text.str();
 }
 
-std::string key_of(const DenseForward& op) {
-  return key(op.name, op.rows, op.in, op.out, std::string(op.activation.name()), op.tf32, op.x,
-             op.y);
-}
-std::string key_of(const DenseBackwardInput& op) {
-  return key(op.name, op.rows, op.in, op.out, op.saved ? std::string(op.activation.name()) : "none",
-             op.tf32, op.grad_y, op.grad_x);
-}
-std::string key_of(const DenseBackwardWeights& op) {
-  return key(op.name, op.rows, op.in, op.out, op.accumulate ? "added" : "bias", op.tf32, op.x,
-             Reals(op.grad_weight));
-}
-template <class O>
-std::string key_of(const O&) {
-  return {};
+std::string key_of(const auto&) { return {}; }  // no product
+template <class Op>
+requires requires(const Op& op) { op.tf32; }
+std::string key_of(const Op& op) {
+  // The three ops of a layer have the same members, whatever it multiplies.
+  if constexpr (requires { op.y; })
+    return key(op, std::string(op.activation.name()), op.x, op.y);
+  else if constexpr (requires { op.grad_x; })
+    return key(op, op.saved ? std::string(op.activation.name()) : "none", op.grad_y, op.grad_x);
+  else
+    return key(op, op.accumulate ? "added" : "bias", op.x, Reals(op.grad_weight));
 }
 
 constexpr char kSeparator = '\t';
@@ -42,6 +60,15 @@ constexpr char kSeparator = '\t';
 std::string tuning_key(const Op& op) {
   return std::visit([](const auto& o) { return key_of(o); }, op);
 }
+
+bool is_convolution(const Op& op) {
+  return std::visit(
+      [](const auto& o) {
+        return requires { o.transposed; };
+      },
+      op);
+}
+bool is_matrix_product(const Op& op) { return !tuning_key(op).empty() && !is_convolution(op); }
 
 TuningFile::TuningFile(std::filesystem::path path) : path_(std::move(path)) {
   std::ifstream file(path_);

@@ -1,4 +1,4 @@
-// Which implementation of a dense op is the fastest on this GPU: measured when a program is
+// Which implementation of a product is the fastest on this GPU: measured when a program is
 // prepared, against the kernel of product.cuh, whose result the others must agree with. What was
 // measured is kept in a file, so that later programs, and later processes, choose alike: other
 // implementations add in other orders, and two runs are to give the same bits.
@@ -16,7 +16,7 @@
 
 namespace elbo::cuda {
 
-/// The fastest ways to compute one dense op. Times in microseconds; an empty name is the kernel.
+/// The fastest ways to compute one op. Times in microseconds; an empty name is the kernel.
 struct Measurement {
   double kernel = 0.0;
   std::string best = {};
@@ -41,16 +41,19 @@ class TuningFile {
   std::map<std::string, Measurement> measurements_;
 };
 
-/// A dense op's kind, shape, activation (or whether it adds to its result) and formats, which
-/// together decide how fast it is.
+/// An op's kind, shape, activation (or whether it adds to its result) and formats, which together
+/// decide how fast it is; empty for ops that are no products.
 std::string tuning_key(const Op& op);
+
+bool is_matrix_product(const Op& op);
+bool is_convolution(const Op& op);
 
 /// The implementation chosen for each op of a program: by name, empty for the kernel. A backward
 /// product that reads a mask goes together with the forward product that writes it.
 std::vector<std::string> choose(const Program& program,
                                 const std::map<std::string, Measurement>& measurements);
 
-/// Measures one dense op on arrays of its own.
+/// Measures one product on arrays of its own.
 Measurement measure(const Op& op, ProductLibrary& library, Stream stream);
 
 }  // namespace elbo::cuda

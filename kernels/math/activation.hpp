@@ -125,6 +125,20 @@ struct Softplus {
   }  // sigmoid(x) = 1 - e^-softplus(x)
 };
 
+/// The nearest number in [0, 1].
+struct Clip {
+  static constexpr std::string_view name = "clip";
+  static constexpr bool derivative_from_input = false;
+  template <class T>
+  ELBO_HD static T value(T x) {
+    return x < T(0) ? T(0) : x > T(1) ? T(1) : x;
+  }
+  template <class T>
+  ELBO_HD static T derivative(T y) {
+    return y > T(0) && y < T(1) ? T(1) : T(0);
+  }
+};
+
 /// The mean of counts and rates from their logarithm.
 struct Exponential {
   static constexpr std::string_view name = "exponential";
@@ -140,7 +154,7 @@ struct Exponential {
 };
 
 using Activations =
-    List<Identity, Relu, LeakyRelu, Tanh, Sigmoid, Elu, Silu, Softplus, Exponential>;
+    List<Identity, Relu, LeakyRelu, Tanh, Sigmoid, Elu, Silu, Softplus, Clip, Exponential>;
 using Activation = Choice<Activations>;
 
 /// φ(x) and φ' for an activation chosen at run time.

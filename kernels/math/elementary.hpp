@@ -30,6 +30,21 @@ ELBO_HD T min(T a, T b) {
   return b < a ? b : a;
 }
 
+/// A number kept within bounds, and the slope of that: 1 inside, 0 outside.
+template <class T>
+struct Clamped {
+  T value;
+  T derivative;
+};
+
+template <class T>
+ELBO_HD Clamped<T> clamp(T raw, T low, T high) {
+  const bool inside = raw >= low && raw <= high;
+  // Written so that NaN falls through and stays visible.
+  const T raised = raw < low ? low : raw;
+  return {raised > high ? high : raised, inside ? T(1) : T(0)};
+}
+
 /// log(1 + f) for f in [sqrt(1/2) - 1, sqrt(2) - 1]; relative error 8e-10 plus rounding.
 ELBO_HD float log1p_reduced(float f) {
   float p = 0.06746640801429749f;
@@ -45,10 +60,13 @@ ELBO_HD float log1p_reduced(float f) {
   return fma(square * f, p, fma(-0.5f, square, f));
 }
 
-/// e^x. Under -86.6 it stays at the smallest result (2e-38), over 88.73 it is infinite.
-ELBO_HD float exp(float x) {
-  x = x < -86.6f ? -86.6f : x;
-  x = x > 89.0f ? 89.0f : x;
+/// e^x = 2^exponent * (1 + fraction), the fraction within 0.42 of 0.
+struct ExpParts {
+  float fraction;
+  uint32_t exponent;  // modulo 2^32
+};
+
+ELBO_HD ExpParts exp_parts(float x) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: the sum's low bits are the nearest integer
   const float shifted = fma(x, 1.44269504088896341f, kRound);
   const float k = shifted - kRound;
@@ -59,12 +77,27 @@ ELBO_HD float exp(float x) {
   p = fma(p, f, 0.04166838899254799f);
   p = fma(p, f, 0.1666652113199234f);
   p = fma(p, f, 0.4999999403953552f);
-  p = fma(f * f, p, f) + 1.0f;
+  return {fma(f * f, p, f), as_bits(shifted) - as_bits(kRound)};
+}
+
+/// e^x. Under -86.6 it stays at the smallest result (2e-38), over 88.73 it is infinite.
+ELBO_HD float exp(float x) {
+  x = x < -86.6f ? -86.6f : x;
+  x = x > 89.0f ? 89.0f : x;
+  const ExpParts e = exp_parts(x);
+  const float p = e.fraction + 1.0f;
   // Scale by 2 * 2^(k-1), so that k = 128 overflows to infinity instead of wrapping round.
-  const uint32_t exponent = as_bits(shifted) - as_bits(kRound) + 126u;
-  return (p + p) * as_float(exponent << 23);
+  return (p + p) * as_float((e.exponent + 126u) << 23);
 }
 ELBO_HD double exp(double x) { return ::exp(x); }
+
+/// e^x - 1 for x from -86.6 to 0, accurate for tiny x.
+ELBO_HD float expm1_negative(float x) {
+  const ExpParts e = exp_parts(x);
+  const float scale = as_float((e.exponent + 127u) << 23);
+  return fma(scale, e.fraction, scale - 1.0f);
+}
+ELBO_HD double expm1_negative(double x) { return ::expm1(x); }
 
 /// Natural logarithm of a positive, normal float.
 ELBO_HD float log(float x) {

@@ -19,6 +19,7 @@ enum class NoiseStream : uint64_t {
   initialize = 4,
   corrupt = 5,
   prior = 6,
+  augment = 7,
 };
 
 /// The cuRAND subsequence of a stream at a step (steps below 2^56).

@@ -13,17 +13,8 @@ inline constexpr float kMinLogVariance = -16.0f;
 inline constexpr float kMaxLogVariance = 16.0f;
 
 template <class T>
-struct ClampedLogVariance {
-  T value;
-  T derivative;  // of the clamp: 1 inside, 0 outside
-};
-
-template <class T>
-ELBO_HD ClampedLogVariance<T> clamp_log_variance(T raw) {
-  const bool inside = raw >= T(kMinLogVariance) && raw <= T(kMaxLogVariance);
-  // Written so that NaN falls through and stays visible.
-  const T low = raw < T(kMinLogVariance) ? T(kMinLogVariance) : raw;
-  return {low > T(kMaxLogVariance) ? T(kMaxLogVariance) : low, inside ? T(1) : T(0)};
+ELBO_HD Clamped<T> clamp_log_variance(T raw) {
+  return clamp(raw, T(kMinLogVariance), T(kMaxLogVariance));
 }
 
 /// exp(logvar / 2)
@@ -64,7 +55,7 @@ struct PosteriorGradient {
 template <class T>
 ELBO_HD PosteriorGradient<T> posterior_gradient(T mu, T logvar, T grad_z, T grad_z_epsilon,
                                                 T kl_weight) {
-  const ClampedLogVariance<T> lv = clamp_log_variance(logvar);
+  const Clamped<T> lv = clamp_log_variance(logvar);
   const T deviation = exp(T(0.5) * lv.value);
   const T through_z = T(0.5) * deviation * grad_z_epsilon;
   const T through_kl = T(0.5) * (fma(deviation, deviation, T(-1)));
@@ -83,7 +74,7 @@ ELBO_HD T importance_gradient_z(T z, T weight) {
 template <class T>
 ELBO_HD PosteriorGradient<T> importance_gradient(T logvar, T grad_z, T grad_z_epsilon,
                                                  T kl_weight) {
-  const ClampedLogVariance<T> lv = clamp_log_variance(logvar);
+  const Clamped<T> lv = clamp_log_variance(logvar);
   const T through_z = T(0.5) * exp(T(0.5) * lv.value) * grad_z_epsilon;
   return {grad_z, lv.derivative * fma(T(-0.5), kl_weight, through_z)};
 }

@@ -34,8 +34,12 @@ class Checkpoint:
 
     @property
     def hidden(self) -> tuple[int, ...]:
-        """Widths of the encoder's hidden layers; the configuration has them as text or a list."""
-        return parse_ints(self.config.get("hidden", ""))
+        """Widths of the encoder's hidden layers."""
+        return self.integers("hidden")
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A list in the configuration, which has it as text or as a list."""
+        return parse_ints(self.config.get(key, ""))
 
 
 def parse_ints(value: str | list[int]) -> tuple[int, ...]:
@@ -87,7 +91,7 @@ def to_torch(path: str | PathLike):
         raise ValueError(f"{path}: a variational autoencoder with more parts than that: {parts}")
     model = VAE(
         VAEConfig(
-            dim=checkpoint.dim,
+            shape=checkpoint.data_shape,
             latent_dim=int(config["latent-dim"]),
             hidden=checkpoint.hidden,
             activation=config["activation"],
@@ -97,7 +101,15 @@ def to_torch(path: str | PathLike):
             posterior_variance=config.get("posterior-variance", "input"),
             mse_variance=float(config.get("mse-variance", 1.0)),
             objective=config.get("objective", "elbo"),
+            network=config.get("network", "dense"),
+            channels=checkpoint.integers("channels"),
+            kernel_size=int(config.get("kernel-size", 4)),
+            downsampling=config.get("downsampling", "strided"),
+            upsampling=config.get("upsampling", "transposed"),
+            normalization=config.get("normalization", "none"),
+            residual_blocks=int(config.get("residual-blocks", 0)),
         )
     )
-    model.load_state_dict({name: torch.from_numpy(a) for name, a in checkpoint.arrays.items()})
+    tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
+    model.load_checkpoint_state(tensors)
     return model.eval()

@@ -1,10 +1,11 @@
 """The engine's variational autoencoder in PyTorch: the same model, written independently.
 
-Parameter names and shapes are those of an elbo checkpoint, so a state_dict maps one to one. The
+`checkpoint_state` has the parameters under the names and in the shapes of an elbo checkpoint. The
 noise is an argument, never drawn here: given the same epsilon both sides compute the same numbers.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,8 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from elbo_tools import networks
+
 LOG_VARIANCE_LIMIT = 16.0
-LIKELIHOODS = ("gaussian", "gaussian-shared", "mse", "bernoulli")
+LOG_SCALE_LIMIT = 10.0
+LIKELIHOODS = (
+    *("gaussian", "gaussian-shared", "gaussian-channel", "mse", "bernoulli"),
+    "discretized-logistic",
+)
 POSTERIOR_VARIANCES = ("input", "shared")
 OBJECTIVES = ("elbo", "iwae")
 
@@ -32,15 +39,16 @@ ACTIVATIONS = {
     "elu": F.elu,  # alpha 1
     "silu": F.silu,
     "softplus": softplus,
+    "clip": lambda x: F.hardtanh(x, 0.0, 1.0),
     "exponential": torch.exp,
 }
 
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """What determines the model. The decoder's hidden layers mirror the encoder's."""
+    """What determines the model. The decoder mirrors the encoder."""
 
-    dim: int
+    shape: tuple[int, ...]  # of a row of data
     latent_dim: int
     hidden: tuple[int, ...] = ()
     activation: str = "relu"
@@ -50,6 +58,22 @@ class VAEConfig:
     posterior_variance: str = "input"  # "shared": one log-variance per latent, whatever the input
     mse_variance: float = 1.0
     objective: str = "elbo"  # "iwae": the importance-weighted bound of Burda et al. 2016
+    network: str = "dense"  # "conv": stages that halve a picture's size, then the hidden layers
+    channels: tuple[int, ...] = ()  # of each stage; none: as many as bring it down to 5 pixels
+    kernel_size: int = 4
+    downsampling: str = "strided"
+    upsampling: str = "transposed"
+    normalization: str = "none"
+    residual_blocks: int = 0  # in each stage
+
+    @property
+    def dim(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def picture(self) -> networks.Picture | None:
+        """How network conv reads a row."""
+        return networks.picture_of(self.shape) if self.network == "conv" else None
 
     def __post_init__(self):
         for field, valid in (
@@ -57,6 +81,10 @@ class VAEConfig:
             ("likelihood", LIKELIHOODS),
             ("posterior_variance", POSTERIOR_VARIANCES),
             ("objective", OBJECTIVES),
+            ("network", networks.NETWORKS),
+            ("downsampling", networks.DOWNSAMPLINGS),
+            ("upsampling", networks.UPSAMPLINGS),
+            ("normalization", networks.NORMALIZATIONS),
         ):
             value = getattr(self, field)
             if value not in valid:
@@ -95,6 +123,18 @@ def bernoulli_nll(x: Tensor, logit: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logit, x, reduction="none")
 
 
+def discretized_logistic_nll(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """-log P(x) of every element, x in {0, 1/255, .., 1}: the mass of a logistic distribution
+    between the edges half-way to the neighbouring values; 0 and 1 have one edge each."""
+    scale = log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT).exp()
+    half = 1 / 510
+    upper, lower = (x + half - mean) / scale, (x - half - mean) / scale
+    between = F.logsigmoid(upper) + F.logsigmoid(-lower)
+    between = between + torch.log(-torch.expm1(lower - upper))
+    inner = torch.where(x > 1 - half, F.logsigmoid(-lower), between)
+    return -torch.where(x < half, F.logsigmoid(upper), inner)
+
+
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) of every element."""
     return 0.5 * (mean**2 + torch.exp(log_variance) - 1 - log_variance)
@@ -128,15 +168,39 @@ class Posterior(nn.Linear):
         return mean, clamp_log_variance(log_variance)
 
 
-class Likelihood(nn.Linear):
-    """The head that gives the parameters of p(x|z), and p(x|z) itself."""
+class Likelihood(nn.Module):
+    """The layer that gives the parameters of p(x|z), and p(x|z) itself."""
 
-    def __init__(self, width: int, config: VAEConfig):
-        super().__init__(width, config.dim * (2 if config.likelihood == "gaussian" else 1))
+    def __init__(self, layer: nn.Module, config: VAEConfig):
+        super().__init__()
+        self.layer = layer
+        self.picture = config.picture
         self.kind = config.likelihood
         self.mse_variance = config.mse_variance
+        self.shape = config.shape
         if self.kind == "gaussian-shared":
             self.log_variance = nn.Parameter(torch.zeros(1))
+        if self.kind == "gaussian-channel":
+            self.log_variance = nn.Parameter(torch.zeros(self.colours()))
+
+    def planar(self) -> bool:
+        return self.shape[0] in (1, 3)
+
+    def colours(self) -> int:
+        if len(self.shape) < 3:
+            return 1
+        return self.shape[0] if self.planar() else self.shape[2]
+
+    def element_log_variance(self) -> Tensor:
+        """The log-variance of every element of a picture's row, by its channel."""
+        if len(self.shape) < 3:
+            return self.log_variance
+        channels = self.log_variance.view(-1, 1, 1) if self.planar() else self.log_variance
+        return channels.expand(self.shape).flatten()
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        output = self.layer(hidden)
+        return self.picture.to_rows(output) if self.picture else output
 
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
         """-log p(x|z) of every row, in nats."""
@@ -144,6 +208,10 @@ class Likelihood(nn.Linear):
             elements = gaussian_nll(x, *output.chunk(2, dim=1))
         elif self.kind == "gaussian-shared":
             elements = gaussian_nll(x, output, self.log_variance)
+        elif self.kind == "gaussian-channel":
+            elements = gaussian_nll(x, output, self.element_log_variance())
+        elif self.kind == "discretized-logistic":
+            elements = discretized_logistic_nll(x, *output.chunk(2, dim=1))
         elif self.kind == "mse":
             elements = mse_nll(x, output, self.mse_variance)
         else:
@@ -154,32 +222,35 @@ class Likelihood(nn.Linear):
         """E[x|z] [rows, D]: the picture to show."""
         if self.kind == "gaussian":
             return output.chunk(2, dim=1)[0]
+        if self.kind == "discretized-logistic":  # nearly, where the mass is within [0, 1]
+            return output.chunk(2, dim=1)[0].clamp(0, 1)
         return torch.sigmoid(output) if self.kind == "bernoulli" else output
+
+
+def in_checkpoint(name: str) -> str:
+    """A parameter's name in a checkpoint."""
+    return name.replace("likelihood.layer.", "likelihood.")
 
 
 class VAE(nn.Module):
     def __init__(self, config: VAEConfig):
         super().__init__()
         self.config = config
-        self.activation = ACTIVATIONS[config.activation]
-        encoder = (config.dim, *config.hidden)
-        decoder = (config.latent_dim, *reversed(config.hidden))
-        self.encoder = nn.ModuleList(map(nn.Linear, encoder[:-1], encoder[1:]))
-        self.posterior = Posterior(encoder[-1], config)
-        self.decoder = nn.ModuleList(map(nn.Linear, decoder[:-1], decoder[1:]))
-        self.likelihood = Likelihood(decoder[-1], config)
+        activation = networks.Activation(ACTIVATIONS[config.activation])
+        outputs = 2 if config.likelihood in ("gaussian", "discretized-logistic") else 1
+        self.encoder, width = networks.encoder(config, activation)
+        self.posterior = Posterior(width, config)
+        self.decoder, output_layer = networks.decoder(config, activation, outputs)
+        self.likelihood = Likelihood(output_layer, config)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x), [B, latent] each."""
-        for layer in self.encoder:
-            x = self.activation(layer(x))
-        return self.posterior(x)
+        """Mean and log-variance of q(z|x), [B, latent] each, for rows x [B, D]."""
+        picture = self.config.picture
+        return self.posterior(self.encoder(picture.to_map(x) if picture else x))
 
     def decode(self, z: Tensor) -> Tensor:
         """Parameters of p(x|z), [rows, P*D]; likelihood.expectation turns them into pictures."""
-        for layer in self.decoder:
-            z = self.activation(layer(z))
-        return self.likelihood(z)
+        return self.likelihood(self.decoder(z))
 
     def forward(self, x: Tensor, epsilon: Tensor) -> Evidence:
         """x [B, D]; epsilon [B*L, latent], row b*L+l being sample l of input b."""
@@ -196,3 +267,24 @@ class VAE(nn.Module):
             return Evidence(nll, kl, -bound.mean(), mean, log_variance, output)
         loss = (nll.view(-1, samples).mean(dim=1) + self.config.beta * kl).mean()
         return Evidence(nll, kl, loss, mean, log_variance, output)
+
+    def checkpoint_state(self) -> dict[str, Tensor]:
+        """The parameters as a checkpoint has them."""
+        return {name: networks.in_checkpoint(p.detach()) for name, p in self._checkpoint_items()}
+
+    def checkpoint_gradients(self) -> dict[str, Tensor]:
+        """Their gradients likewise."""
+        return {name: networks.in_checkpoint(p.grad) for name, p in self._checkpoint_items()}
+
+    def load_checkpoint_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes the parameters from what a checkpoint has. RuntimeError naming those that are
+        missing, strange or of another shape."""
+        names = {in_checkpoint(name): name for name, _ in self.named_parameters()}
+        self.load_state_dict(
+            {names.get(n, n): networks.from_checkpoint(tensor) for n, tensor in tensors.items()}
+        )
+
+    def _checkpoint_items(self) -> list[tuple[str, nn.Parameter]]:
+        """In the engine's order, in which a variance comes after the layer it stands beside."""
+        items = [(in_checkpoint(name), p) for name, p in self.named_parameters()]
+        return sorted(items, key=lambda item: item[0] == "likelihood.log_variance")

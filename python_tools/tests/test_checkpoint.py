@@ -85,7 +85,7 @@ def test_to_torch_computes_with_the_weights(tmp_path):
 
     arrays, _, _ = write_checkpoint(tmp_path / "last.safetensors")
     model = to_torch(tmp_path / "last.safetensors")
-    assert_same({name: value.numpy() for name, value in model.state_dict().items()}, arrays)
+    assert_same({name: value.numpy() for name, value in model.checkpoint_state().items()}, arrays)
 
     x = np.random.RandomState(4).standard_normal((6, 12)).astype(np.float32)
     hidden = x

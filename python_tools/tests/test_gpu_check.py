@@ -482,13 +482,39 @@ def test_the_peers_loss_is_the_twins(activation, likelihood):
 
     spec = common.ModelSpec(12, (9, 7), 3, activation, likelihood)
     model = without_noise(torch, spec)
-    config = twin.VAEConfig(12, 3, (9, 7), activation, likelihood)
+    config = twin.VAEConfig((12,), 3, (9, 7), activation, likelihood)
     other = twin.VAE(config)
-    other.load_state_dict(model.state_dict())
+    other.load_checkpoint_state(model.state_dict())
     x = torch.rand(5, 12)
     expected = other(x, torch.zeros(5, 3)).loss.item()
     # z is off by some exp(-7) = 9e-4 in three latents, and nll's slope there is of order 1.
     assert model(x).item() == pytest.approx(expected, abs=0.02)
+
+
+def test_the_convolutional_peer_s_loss_is_the_twin_s(monkeypatch):
+    torch = pytest.importorskip("torch", reason="the peer needs torch")
+    import common
+    import models
+
+    from elbo_tools import twin
+
+    spec = common.ModelSpec(192, (), 3, "relu", "gaussian", size=8, channels=(4, 5))
+    torch.manual_seed(3)
+    config = twin.VAEConfig((8, 8, 3), 3, network="conv", channels=(4, 5))
+    other = twin.VAE(config)
+    with torch.no_grad():  # biases that show, and small log-variances
+        for parameter in other.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    model = models.make_vae(spec)
+    model.load_state_dict(model.from_checkpoint(other.checkpoint_state()))
+    model.to(memory_format=torch.channels_last)
+    rows = torch.rand(5, 192)
+    pictures = rows.view(5, 8, 8, 3).permute(0, 3, 1, 2)
+    expected = other(rows, torch.zeros(5, 3)).loss.item()
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+    # Sums of some 200 numbers in float, whose roundings grow with the root of their number.
+    assert model(pictures).item() == pytest.approx(expected, rel=200**0.5 * 2**-23 * 4)
+    assert models.scaled(np.full((2, 192), 128, np.uint8), spec).shape == (2, 3, 8, 8)
 
 
 @pytest.mark.parametrize("activation, likelihood", SPECS)

@@ -36,7 +36,8 @@ TEST(Likelihood, IsASetting) {
   EXPECT_NO_THROW(validate(poisson_config()));
   Config config;
   config.likelihood = "poison";
-  expect_error<ConfigError>([&] { validate(config); }, {"likelihood", "bernoulli, poisson"});
+  expect_error<ConfigError>([&] { validate(config); },
+                            {"likelihood", "discretized-logistic, poisson"});
 }
 
 // Rates of 1 at first, of 3.5 at the end.

@@ -15,11 +15,12 @@ struct Poisson {
   using Mean = Exponential;
 
   template <class T>
-  ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], T) {
+  ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], const SharedVariance<T>&) {
     const T log_rate = output[0];
     const T rate = exp(log_rate);
     return {rate - x * log_rate + std::lgamma(x + T(1)), {rate - x}, T(0)};
   }
+  static std::array<double, 1> start(double mean, double) { return {std::log(mean + 1e-3)}; }
 };
 
 }  // namespace elbo::math

@@ -15,13 +15,13 @@ def confident(bench, judge, run, count):
     return float((np.load(out).max(axis=1) > 0.9).mean())
 
 
-def gan_autoencoder(bench):
-    """Samples look more often like one digit than those of the plain VAE of the same size."""
-    settings = {"epochs": bench.pick(15, 8)}
-    gan = bench.train("gan-autoencoder", "gan-autoencoder", **settings)
-    vae = bench.train("gan-autoencoder-plain", "gan-autoencoder", discriminator="none", **settings)
+def samples_like_digits(bench, recipe, epochs):
+    """Samples of a VAE-GAN against those of the same model without discriminator."""
+    settings = {"epochs": epochs}
+    gan = bench.train(recipe, recipe, **settings)
+    vae = bench.train(f"{recipe}-plain", recipe, discriminator="none", **settings)
     # A judge of the values that decoders make: floats in [0, 1].
-    judge = bench.train("judge", "mlp-classifier", epochs=5, data=bench.dataset(
+    judge = bench.train(f"{recipe}-judge", "mlp-classifier", epochs=5, data=bench.dataset(
         "floats", **{split: bench.rows(split, flat=False) for split in ("train", "test")}))
     count = bench.pick(4000, 1000)
     of_gan, of_vae = (100 * confident(bench, judge, run, count) for run in (gan, vae))
@@ -35,6 +35,11 @@ def gan_autoencoder(bench):
               squared_error(bench, gan) / squared_error(bench, vae), ""),
         Check("V(D, G)", result["gan_value"], ""),
     ]
+
+
+def gan_autoencoder(bench):
+    """Samples look more often like one digit than those of the plain VAE of the same size."""
+    return samples_like_digits(bench, "gan-autoencoder", bench.pick(15, 8))
 
 
 def squared_error(bench, run):

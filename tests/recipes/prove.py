@@ -19,6 +19,7 @@ import time
 
 import adversarial
 import classifying
+import convolutional
 import denoising
 import linear
 import variational
@@ -33,9 +34,12 @@ PROOFS = {
     "regularized-autoencoder": classifying.regularized_autoencoder,
     "ppca": linear.ppca,
     "vae": variational.vae,
+    "conv-vae": convolutional.conv_vae,
+    "resnet-vae": convolutional.resnet_vae,
     "beta-vae": variational.beta_vae,
     "iwae": variational.iwae,
     "gan-autoencoder": adversarial.gan_autoencoder,
+    "conv-vae-gan": convolutional.conv_vae_gan,
     "adversarial-autoencoder": adversarial.adversarial_autoencoder,
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/math/likelihood/bernoulli.hpp"
+#include "kernels/math/likelihood/discretized_logistic.hpp"
 #include "kernels/math/likelihood/gaussian.hpp"
 #include "kernels/math/list.hpp"
 
@@ -11,7 +12,8 @@ namespace elbo::math {
 template <LikelihoodFormula... Members>
 struct LikelihoodList : List<Members...> {};
 
-using Likelihoods = LikelihoodList<Gaussian, GaussianShared, Mse, Bernoulli>;
+using Likelihoods =
+    LikelihoodList<Gaussian, GaussianShared, GaussianChannel, Mse, Bernoulli, DiscretizedLogistic>;
 using Likelihood = Choice<Likelihoods>;
 
 }  // namespace elbo::math

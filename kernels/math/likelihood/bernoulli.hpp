@@ -17,12 +17,17 @@ struct Bernoulli {
   using Mean = Sigmoid;
 
   template <class T>
-  ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], T) {
+  ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], const SharedVariance<T>&) {
     const T logit = output[0];
     const T e = exp(-abs(logit));
     const T q = T(1) / (T(1) + e);
     const T probability = logit < T(0) ? e * q : q;
     return {max(logit, T(0)) - x * logit + log1p_unit(e), {probability - x}, T(0)};
+  }
+  static std::array<double, 1> start(double mean, double) {
+    constexpr double kMargin = 1e-3;  // elements that never vary
+    const double inside = max(kMargin, min(mean, 1.0 - kMargin));
+    return {std::log(inside / (1.0 - inside))};
   }
 
   /// The nll of several elements with one logarithm: that of the product of their 1 + e, kept less

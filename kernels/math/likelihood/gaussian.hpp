@@ -1,9 +1,8 @@
 // Gaussian likelihoods N(x; mean, e^log_variance): one variance per element, one learned variance
-// for all, or a fixed one (squared error with its constant).
+// for all or for each channel, or a fixed one (squared error with its constant).
 #pragma once
 
 #include "kernels/math/likelihood/terms.hpp"
-#include "kernels/math/posterior.hpp"
 
 namespace elbo::math {
 
@@ -24,14 +23,16 @@ struct Gaussian {
   using Mean = Identity;
 
   template <class T>
-  ELBO_HD static Terms<T, 2> terms(T x, const T (&output)[2], T) {
-    const ClampedLogVariance<T> lv = clamp_log_variance(output[1]);
-    const T precision = exp(-lv.value);
+  ELBO_HD static Terms<T, 2> terms(T x, const T (&output)[2], const SharedVariance<T>&) {
+    const SharedVariance<T> own = shared_variance(output[1]);
     const T error = output[0] - x;
-    const T scaled = error * precision;
+    const T scaled = error * own.precision;
     const T square = error * scaled;
     return {
-        gaussian_nll(square, lv.value), {scaled, lv.derivative * T(0.5) * (T(1) - square)}, T(0)};
+        gaussian_nll(square, own.log), {scaled, own.derivative * T(0.5) * (T(1) - square)}, T(0)};
+  }
+  static std::array<double, 2> start(double mean, double variance) {
+    return {mean, std::log(variance)};
   }
 };
 
@@ -46,28 +47,29 @@ struct GaussianShared {
   using Mean = Identity;
 
   template <class T>
-  ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], T log_variance) {
-    const ClampedLogVariance<T> lv = clamp_log_variance(log_variance);
+  ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], const SharedVariance<T>& shared) {
     const T error = output[0] - x;
-    const T scaled = error * exp(-lv.value);
+    const T scaled = error * shared.precision;
     const T square = error * scaled;
-    return {gaussian_nll(square, lv.value), {scaled}, lv.derivative * T(0.5) * (T(1) - square)};
+    return {
+        gaussian_nll(square, shared.log), {scaled}, shared.derivative * T(0.5) * (T(1) - square)};
   }
+  static std::array<double, 1> start(double mean, double) { return {mean}; }
+};
+
+/// The decoder gives the mean; one log-variance is learned for each channel of a picture.
+struct GaussianChannel : GaussianShared {
+  static constexpr std::string_view name = "gaussian-channel";
+  static constexpr std::string_view summary =
+      "N(mean, s2), one learned variance s2 for each channel of a picture";
+  static constexpr VarianceRole variance = VarianceRole::learned_by_channel;
 };
 
 /// The decoder gives the mean; the variance is a setting. Squared error, with its constant.
-struct Mse {
+struct Mse : GaussianShared {
   static constexpr std::string_view name = "mse";
   static constexpr std::string_view summary = "N(mean, s2) with s2 fixed (--mse-variance)";
-  static constexpr int parameters = 1;
   static constexpr VarianceRole variance = VarianceRole::fixed;
-  static constexpr DataRange range = DataRange::real;
-  using Mean = Identity;
-
-  template <class T>
-  ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], T log_variance) {
-    return GaussianShared::terms(x, output, log_variance);
-  }
 };
 
 }  // namespace elbo::math

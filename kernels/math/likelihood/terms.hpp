@@ -2,16 +2,32 @@
 // makes E[x] of an element's first parameter. See all.hpp for the list of them.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <string_view>
 
 #include "kernels/math/activation.hpp"
 #include "kernels/math/elementary.hpp"
+#include "kernels/math/posterior.hpp"
 
 namespace elbo::math {
 
+/// A variance that many elements have in common, made ready once for all of them.
+template <class T>
+struct SharedVariance {
+  T log;         // clamped
+  T precision;   // e^-log
+  T derivative;  // of the clamp
+};
+
+template <class T>
+ELBO_HD SharedVariance<T> shared_variance(T log_variance) {
+  const Clamped<T> log = clamp_log_variance(log_variance);
+  return {log.value, exp(-log.value), log.derivative};
+}
+
 /// One element's negative log-likelihood (nats) and its gradients with respect to the decoder's
-/// `Parameters` outputs for that element and to the log-variance all elements share.
+/// `Parameters` outputs for that element and to the log-variance that it shares with others.
 template <class T, int Parameters>
 struct Terms {
   T nll;
@@ -19,20 +35,27 @@ struct Terms {
   T grad_log_variance;
 };
 
-/// How the variance shared by all elements enters: not at all, learned, or fixed by a setting.
-enum class VarianceRole { none, learned, fixed };
+/// How a variance that elements share enters: not at all, learned for all of them, learned for each
+/// of a picture's channels, or fixed by a setting.
+enum class VarianceRole { none, learned, learned_by_channel, fixed };
 
-/// Which data values the likelihood accepts.
-enum class DataRange { real, unit_interval };
+constexpr bool is_learned(VarianceRole role) {
+  return role == VarianceRole::learned || role == VarianceRole::learned_by_channel;
+}
+
+/// Which data values the likelihood accepts: any; those from 0 to 1; v / 255 for 8-bit v.
+enum class DataRange { real, unit_interval, bytes };
 
 template <class L>
 concept LikelihoodFormula = ActivationFormula<typename L::Mean> &&
-    requires(float x, const float (&output)[L::parameters]) {
+    requires(float x, const float (&output)[L::parameters], const SharedVariance<float>& variance) {
   { L::name } -> std::convertible_to<std::string_view>;
   { L::summary } -> std::convertible_to<std::string_view>;
   { L::variance } -> std::convertible_to<VarianceRole>;
   { L::range } -> std::convertible_to<DataRange>;
-  { L::terms(x, output, x) } -> std::same_as<Terms<float, L::parameters>>;
+  { L::terms(x, output, variance) } -> std::same_as<Terms<float, L::parameters>>;
+  // The outputs for an element of which only mean and variance (more than 0) are known.
+  { L::start(0.5, 0.1) } -> std::same_as<std::array<double, L::parameters>>;
 };
 
 }  // namespace elbo::math

@@ -1,0 +1,72 @@
+// Data sets as commands open them.
+#include "host/cli/commands.hpp"
+#include "host/cli/progress.hpp"
+#include "host/model/fitting_parts.hpp"
+#include "host/train/run_directory.hpp"
+#include "kernels/core/error.hpp"
+
+namespace elbo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path cache_beside(const fs::path& run) {
+  fs::path path = fs::absolute(run).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "run/"
+  return path.parent_path() / "elbo-cache";
+}
+
+/// Where pictures were decoded to for a run or one of its checkpoints; empty for other files.
+fs::path cache_of_trained(const fs::path& path) {
+  const fs::path run =
+      fs::is_directory(path) ? path : fs::absolute(path).parent_path().parent_path();
+  if (!fs::is_regular_file(run / "config.toml")) return {};
+  const std::string cache = read_run_config(run).cache;
+  return cache.empty() ? cache_beside(run) : fs::path(cache);
+}
+
+}  // namespace
+
+Dataset open_dataset(const std::string& path, DatasetOptions options, bool quiet) {
+  PackingDisplay display(quiet);
+  options.images.observer = &display;
+  return Dataset::open(path, options);
+}
+
+Dataset open_dataset(const Config& config, const fs::path& run, bool quiet) {
+  DatasetOptions options = dataset_options(config);
+  if (config.cache.empty()) options.images.cache = cache_beside(run);
+  return open_dataset(config.dataset, options, quiet);
+}
+
+void DataFlags::add(CLI::App& command) {
+  command_ = &command;
+  command.add_option("DATASET", dataset, "data set, as for train")->required();
+  command.add_option("--split", split, "train, validation, test or all (default: test, or all)")
+      ->type_name("NAME");
+  pictures.add(command, {"image-size", "image-channels", "skip-bad", "cache"});
+  for (const char* key : {"--image-size", "--image-channels"})
+    command.get_option(key)->default_str("as in training");
+}
+
+Dataset DataFlags::open(const ModelFlags& from, const Model& model, bool quiet) {
+  Config config = model.config;
+  config.threads = from.device.threads;
+  config.cache = cache_of_trained(from.run).string();
+  pictures.apply(*command_, config);
+  validate(config);
+  Dataset data = open_dataset(dataset, dataset_options(config), quiet);
+  if (data.sample_shape() != model.data.sample_shape)
+    throw DataError(dataset + ": samples have shape " + to_string(data.sample_shape()) +
+                    ", the model was trained on " + to_string(model.data.sample_shape));
+  if (data.dtype() != model.data.dtype &&
+      (data.dtype() == DType::u8) != (model.data.dtype == DType::u8))
+    throw DataError(dataset + ": the model was trained on " +
+                    (model.data.dtype == DType::u8 ? "8-bit" : "floating-point") +
+                    " values, these are not");
+  require_fitting_data(model.config, data);
+  if (split.empty()) split = data.has("test") ? "test" : "all";
+  return data;
+}
+
+}  // namespace elbo::cli

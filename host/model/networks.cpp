@@ -1,0 +1,195 @@
+#include "host/model/networks.hpp"
+
+#include <algorithm>
+
+#include "host/io/png.hpp"
+#include "host/model/choices.hpp"
+#include "host/nn/group_norm.hpp"
+#include "host/nn/network.hpp"
+#include "kernels/core/error.hpp"
+
+namespace elbo {
+namespace {
+
+constexpr int32_t kNormGroups = 8;  // at most
+
+bool convolutional(const Config& config) { return config.network == "conv"; }
+
+std::string size_of(const FeatureMap& map) {
+  return std::to_string(map.height) + " x " + std::to_string(map.width);
+}
+
+/// A convolution that keeps height and width.
+ConvolutionTaps keeping(const Config& config) {
+  const auto kernel = static_cast<int32_t>(config.kernel_size % 2 == 1 ? config.kernel_size
+                                                                       : config.kernel_size - 1);
+  return {.kernel = kernel, .padding = kernel / 2};
+}
+/// One that halves them.
+ConvolutionTaps halving(const Config& config) {
+  const auto kernel = static_cast<int32_t>(config.kernel_size);
+  return {.kernel = kernel, .stride = 2, .padding = (kernel - 1) / 2};
+}
+/// The transposed one from `narrow` to `wide`.
+ConvolutionTaps doubling(const Config& config, const FeatureMap& narrow, const FeatureMap& wide) {
+  ConvolutionTaps taps = halving(config);
+  const FeatureMap least = transposed_convolution_shape(narrow, 1, taps).wide;
+  taps.output_padding = {wide.height - least.height, wide.width - least.width};
+  return taps;
+}
+
+bool pools(const Config& config) { return config.downsampling == "average"; }
+
+FeatureMap halved(const Config& config, const FeatureMap& map) {
+  if (pools(config)) return {map.height / 2, map.width / 2, map.channels};
+  return convolution_shape(map, map.channels, halving(config)).narrow;
+}
+
+/// The maps between stages: the data first, then what each stage makes of them.
+std::vector<FeatureMap> stage_maps(const Config& config, const FeatureMap& data) {
+  std::vector<FeatureMap> maps = {data};
+  if (config.channels.empty()) {
+    constexpr int32_t kFirst = 32, kMost = 256, kSmallest = 5;
+    for (int32_t channels = kFirst; std::max(maps.back().height, maps.back().width) > kSmallest;
+         channels = std::min(2 * channels, kMost)) {
+      FeatureMap map = halved(config, maps.back());
+      if (map.pixels() <= 0) break;
+      map.channels = channels;
+      maps.push_back(map);
+    }
+    return maps;
+  }
+  for (const int64_t channels : config.channels) {
+    FeatureMap map = halved(config, maps.back());
+    if (map.height < 1 || map.width < 1)
+      throw ConfigError("channels: got " + std::to_string(config.channels.size()) +
+                        " stages, but " + std::to_string(maps.size() - 1) + " bring " +
+                        size_of(data) + " down to " + size_of(maps.back()) +
+                        "; want as many or fewer");
+    map.channels = static_cast<int32_t>(channels);
+    maps.push_back(map);
+  }
+  return maps;
+}
+
+/// Appends layers of one network.
+class Stages {
+ public:
+  Stages(const Config& config, math::Activation activation, bool residual)
+      : config_(config), activation_(activation), blocks_(residual ? config.residual_blocks : 0) {}
+
+  void add(LayerSpec layer) { layers_.push_back(std::move(layer)); }
+  /// What follows the layer that begins a stage and has this many channels.
+  math::Activation begun() const { return fuses() ? activation_ : kIdentityActivation; }
+  void end_stage(int32_t channels) {
+    for (int64_t i = 0; i < blocks_; ++i)
+      add(ResidualBlockSpec{channels, kNormGroups, activation_});
+    if (blocks_ == 0 && !fuses()) norm(channels);
+  }
+  /// After the last stage.
+  void end(int32_t channels) {
+    if (blocks_ > 0) norm(channels);
+  }
+  void dense(const std::vector<int64_t>& widths) {
+    for (LayerSpec& layer : dense_layers(widths, activation_)) add(std::move(layer));
+  }
+  std::vector<LayerSpec> take() { return std::move(layers_); }
+
+ private:
+  bool fuses() const { return blocks_ == 0 && config_.normalization == "none"; }
+  void norm(int32_t channels) {
+    add(GroupNormSpec{fitting_groups(channels, kNormGroups), activation_});
+  }
+
+  const Config& config_;
+  math::Activation activation_;
+  int64_t blocks_;
+  std::vector<LayerSpec> layers_;
+};
+
+/// The stages that halve, and the last one's end.
+void add_halving_stages(Stages& stages, const Config& config, const std::vector<FeatureMap>& maps) {
+  for (size_t i = 1; i < maps.size(); ++i) {
+    const int32_t channels = maps[i].channels;
+    const ConvolutionTaps taps = pools(config) ? keeping(config) : halving(config);
+    stages.add(ConvolutionSpec{channels, taps, stages.begun()});
+    if (pools(config)) stages.add(ResampleSpec{math::Resampling::of<math::AveragePooling>(), 2});
+    stages.end_stage(channels);
+  }
+  if (maps.size() > 1) stages.end(maps.back().channels);
+}
+
+/// A step of the decoder from one map to the larger one before it: what is upsampled first, if
+/// anything is, and the convolution.
+struct Doubling {
+  std::vector<LayerSpec> before;
+  LayerSpec convolution;
+};
+
+Doubling doubled(const Config& config, const FeatureMap& from, const FeatureMap& to,
+                 int32_t channels, math::Activation activation) {
+  if (config.upsampling == "transposed")
+    return {{}, TransposedConvolutionSpec{channels, doubling(config, from, to), activation}};
+  if (2 * from.height != to.height || 2 * from.width != to.width)
+    throw ConfigError("upsampling " + config.upsampling + ": from " + size_of(from) + " to " +
+                      size_of(to) +
+                      " is not twice as high and wide; use upsampling transposed, fewer stages "
+                      "(channels), or another image-size");
+  return {{ResampleSpec{{math::Resamplings::find(config.upsampling)}, 2}},
+          ConvolutionSpec{channels, keeping(config), activation}};
+}
+
+}  // namespace
+
+DataMap data_map(const Config& config, const Shape& sample_shape) {
+  if (!convolutional(config))
+    return {{1, 1, static_cast<int32_t>(element_count(sample_shape))}, false};
+  const PictureLayout layout = picture_layout(sample_shape);
+  const bool flattened = sample_shape.size() == 1;
+  if (!(flattened || is_picture(sample_shape)) || layout.height < 2 || layout.width < 2)
+    throw ConfigError("network conv: rows of shape " + to_string(sample_shape) +
+                      " are no pictures; use network dense");
+  return {{layout.height, layout.width, layout.channels},
+          layout.channels > 1 && layout.step_c != 1};
+}
+
+std::vector<LayerSpec> encoder_layers(const Config& config, const FeatureMap& data) {
+  const math::Activation activation = activation_of(config.activation);
+  Stages stages(config, activation, true);
+  if (convolutional(config)) add_halving_stages(stages, config, stage_maps(config, data));
+  stages.dense(config.hidden);
+  return stages.take();
+}
+
+DecoderLayers decoder_layers(const Config& config, const FeatureMap& data, int32_t outputs) {
+  const math::Activation activation = activation_of(config.activation);
+  Stages stages(config, activation, true);
+  stages.dense({config.hidden.rbegin(), config.hidden.rend()});
+  const FeatureMap out = {data.height, data.width, outputs * data.channels};
+  if (!convolutional(config)) return {stages.take(), DenseSpec{out}};
+  const std::vector<FeatureMap> maps = stage_maps(config, data);
+  if (maps.size() == 1) return {stages.take(), DenseSpec{out}};
+  stages.add(DenseSpec{maps.back(), stages.begun()});
+  stages.end_stage(maps.back().channels);
+  for (size_t i = maps.size() - 1; i > 1; --i) {
+    const int32_t channels = maps[i - 1].channels;
+    Doubling step = doubled(config, maps[i], maps[i - 1], channels, stages.begun());
+    for (LayerSpec& layer : step.before) stages.add(std::move(layer));
+    stages.add(std::move(step.convolution));
+    stages.end_stage(channels);
+  }
+  stages.end(maps[1].channels);
+  Doubling last = doubled(config, maps[1], data, out.channels, kIdentityActivation);
+  for (LayerSpec& layer : last.before) stages.add(std::move(layer));
+  return {stages.take(), std::move(last.convolution)};
+}
+
+std::vector<LayerSpec> discriminator_layers(const Config& config, const FeatureMap& data) {
+  Stages stages(config, activation_of(config.discriminator_activation), false);
+  if (convolutional(config) && config.discriminator == "data")
+    add_halving_stages(stages, config, stage_maps(config, data));
+  stages.dense(config.discriminator_hidden);
+  return stages.take();
+}
+
+}  // namespace elbo

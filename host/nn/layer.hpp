@@ -1,0 +1,44 @@
+// A layer: parameters in the arena, and what it records forward and puts on the tape.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "host/nn/recorder.hpp"
+#include "kernels/core/feature_map.hpp"
+
+namespace elbo {
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+
+  /// What rows of the output are; of vectors 1 x 1 pixels.
+  virtual FeatureMap out() const = 0;
+  /// Sets the layer's parameters. `weights` is the arena's image on the host, zero so far.
+  virtual void initialize(std::span<float> weights, uint64_t seed) const = 0;
+  /// The layer's output, stored as `format` says. The layer must outlive the recorder's tape.
+  virtual Value forward(Recorder& recorder, const Value& x, Format format) const = 0;
+};
+
+/// How many numbers meet in a sum of a layer, forward and backward.
+struct Fan {
+  double in, out;
+};
+
+/// Fills `count` weights from `offset` on: Glorot and Bengio's uniform weights, He's for the ReLU
+/// family, drawn from stream `initialize` of `seed` by their place in the arena, so that a tensor's
+/// draw does not depend on the others.
+void initialize_uniform(std::span<float> weights, int64_t offset, int64_t count, const Fan& fan,
+                        math::Activation activation, uint64_t seed);
+
+/// A tensor for the output of `activation`, and where the op that writes it is to leave the
+/// pre-activation: null where no derivative needs it.
+struct ActivatedOutput {
+  Value y;
+  Reals preactivation;
+};
+ActivatedOutput activated_output(Recorder& recorder, Rows rows, int32_t columns, Format format,
+                                 math::Activation activation);
+
+}  // namespace elbo

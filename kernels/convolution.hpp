@@ -1,0 +1,128 @@
+// Contract: 2-D convolutions and transposed ones, their gradients, and what follows the sums.
+//
+// Both are the same sums over pairs of pixels of a wide side and a narrow one: a convolution reads
+// the wide side and writes the narrow one, a transposed convolution the other way round (it is the
+// gradient of a convolution with respect to its input). Pixel (y, x) of the narrow side meets pixel
+// (y * stride - padding + ky, x * stride - padding + kx) of the wide one through tap (ky, kx); what
+// lies outside is zero.
+//
+// Rows are feature maps [height, width, channels]. Weights are [narrow channels, kernel, kernel,
+// wide channels / groups]: PyTorch's Conv2d and ConvTranspose2d weights with the channels last.
+// Group g pairs the g-th part of both sides' channels.
+//
+// Outputs are overwritten (=), but where gradients of weights say otherwise. Sums run in float, in
+// an order that depends on the shapes alone. Formats of numbers and tf32 are as in
+// kernels/dense.hpp.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/core/access.hpp"
+#include "kernels/core/feature_map.hpp"
+#include "kernels/core/rows.hpp"
+#include "kernels/math/activation.hpp"
+
+namespace elbo {
+
+struct ConvolutionShape {
+  FeatureMap wide, narrow;
+  int32_t kernel = 1;  // taps in each direction
+  int32_t stride = 1;
+  int32_t padding = 0;
+  int32_t groups = 1;
+
+  int64_t weights() const {
+    return int64_t{narrow.channels} * kernel * kernel * (wide.channels / groups);
+  }
+  /// Of one row, as if no tap met the padding.
+  double flops() const { return 2.0 * narrow.pixels() * static_cast<double>(weights()); }
+};
+
+/// y = φ(convolution of x + b)
+struct ConvolutionForward {
+  static constexpr std::string_view name = "convolution_forward";
+  Rows rows;
+  ConvolutionShape shape;
+  bool transposed = false;
+  math::Activation activation;
+  ConstReals x;                 // [rows, in()]
+  ConstReals weight;            // [weights]
+  const float* bias = nullptr;  // [channels of y]
+  Reals y;                      // [rows, out()]
+  Reals preactivation;          // [rows, out()], like y; for activations whose derivative needs it
+  bool tf32 = false;
+
+  const FeatureMap& in() const { return transposed ? shape.narrow : shape.wide; }
+  const FeatureMap& out() const { return transposed ? shape.wide : shape.narrow; }
+  AccessList accesses() const {
+    const int64_t m = rows.capacity();
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(x, m * in().size())
+        .reads(weight, shape.weights())
+        .reads(bias, out().channels)
+        .writes(y, m * out().size())
+        .writes(preactivation, m * out().size());
+  }
+  double flops() const { return rows.capacity() * shape.flops(); }
+};
+
+/// grad_x = (gradient at x of the sums whose gradient is grad_y) ∘ φ'(saved), as in
+/// DenseBackwardInput.
+struct ConvolutionBackwardInput {
+  static constexpr std::string_view name = "convolution_backward_input";
+  Rows rows;
+  ConvolutionShape shape;
+  bool transposed = false;
+  math::Activation activation;  // of the layer that made x
+  ConstReals grad_y;            // [rows, out()]
+  ConstReals weight;            // [weights]
+  ConstReals saved;             // [rows, in()], like grad_x, or null
+  Reals grad_x;                 // [rows, in()]
+  bool tf32 = false;
+
+  const FeatureMap& in() const { return transposed ? shape.narrow : shape.wide; }
+  const FeatureMap& out() const { return transposed ? shape.wide : shape.narrow; }
+  AccessList accesses() const {
+    const int64_t m = rows.capacity();
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(grad_y, m * out().size())
+        .reads(weight, shape.weights())
+        .reads(saved, m * in().size())
+        .writes(grad_x, m * in().size());
+  }
+  double flops() const { return rows.capacity() * shape.flops(); }
+};
+
+/// grad_weight = the sums' gradient at the weights, and grad_bias = the sums of grad_y over rows
+/// and pixels; with `accumulate` they are added to what is there, for a layer applied several
+/// times.
+struct ConvolutionBackwardWeights {
+  static constexpr std::string_view name = "convolution_backward_weights";
+  Rows rows;
+  ConvolutionShape shape;
+  bool transposed = false;
+  ConstReals grad_y;             // [rows, out()]
+  ConstReals x;                  // [rows, in()]
+  float* grad_weight = nullptr;  // [weights]
+  float* grad_bias = nullptr;    // [channels of grad_y]
+  bool tf32 = false;
+  bool accumulate = false;
+
+  const FeatureMap& in() const { return transposed ? shape.narrow : shape.wide; }
+  const FeatureMap& out() const { return transposed ? shape.wide : shape.narrow; }
+  AccessList accesses() const {
+    const int64_t m = rows.capacity();
+    AccessList list;
+    if (accumulate) list.reads(grad_weight, shape.weights()).reads(grad_bias, out().channels);
+    return list.reads(rows.state, 1)
+        .reads(grad_y, m * out().size())
+        .reads(x, m * in().size())
+        .writes(grad_weight, shape.weights())
+        .writes(grad_bias, out().channels);
+  }
+  double flops() const { return rows.capacity() * shape.flops(); }
+};
+
+}  // namespace elbo

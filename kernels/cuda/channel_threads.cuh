@@ -1,0 +1,42 @@
+// A block's threads over many rows of channels: across the channels, a quad each, and in several
+// rows of threads, each for some of the rows, whose sums meet in a fixed order.
+#pragma once
+
+#include "kernels/cuda/quads.cuh"
+
+namespace elbo::cuda {
+
+/// Where a thread of a one-dimensional block stands. Threads left over do not work.
+struct ChannelThreads {
+  int32_t across, deep;  // threads in a row, and rows of threads
+  int32_t quad, place;   // the thread's
+
+  /// For `quads` quads of channels, of which a block takes no more at a time than it has threads.
+  ELBO_DEVICE explicit ChannelThreads(int32_t quads)
+      : across(quads < static_cast<int32_t>(blockDim.x) ? quads : static_cast<int32_t>(blockDim.x)),
+        deep(static_cast<int32_t>(blockDim.x) / across),
+        quad(static_cast<int32_t>(threadIdx.x) % across),
+        place(static_cast<int32_t>(threadIdx.x) / across) {}
+
+  ELBO_DEVICE bool works() const { return place < deep; }
+
+  /// The sum of `value` over the rows of threads, for those of the first; all of the block's
+  /// threads must call. `shared` has room for a quad of each.
+  ELBO_DEVICE math::Float4 total(const math::Float4& value, math::Float4* shared) const {
+    __syncthreads();  // readers of an earlier sum are done
+    shared[threadIdx.x] = value;
+    __syncthreads();
+    for (int32_t rows = deep; rows > 1; rows = (rows + 1) / 2) {
+      const int32_t half = (rows + 1) / 2;
+      if (place < rows - half) {
+        const math::Float4 other = shared[threadIdx.x + static_cast<unsigned>(half * across)];
+        ELBO_UNROLL
+        for (int i = 0; i < kQuad; ++i) shared[threadIdx.x].value[i] += other.value[i];
+      }
+      __syncthreads();
+    }
+    return shared[threadIdx.x];
+  }
+};
+
+}  // namespace elbo::cuda

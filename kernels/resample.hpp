@@ -1,0 +1,70 @@
+// Contract: changing a feature map's size by a whole factor.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/core/access.hpp"
+#include "kernels/core/feature_map.hpp"
+#include "kernels/core/rows.hpp"
+#include "kernels/math/activation.hpp"
+#include "kernels/math/resampling.hpp"
+
+namespace elbo {
+
+/// What a resampling connects: a coarse grid and a finer one, `factor` times as high and wide (a
+/// pooling may leave out less than `factor` rows and columns of it).
+struct ResampleShape {
+  math::Resampling resampling;
+  FeatureMap coarse, fine;
+  int32_t factor = 2;
+
+  bool enlarges() const {
+    bool does = false;
+    resampling.visit([&](auto r) { does = decltype(r)::enlarges; });
+    return does;
+  }
+  const FeatureMap& in() const { return enlarges() ? coarse : fine; }
+  const FeatureMap& out() const { return enlarges() ? fine : coarse; }
+};
+
+/// y = R x, R being the resampling's weights: y[fine] = sum over coarse of w(fine, coarse)
+/// x[coarse] where it enlarges, else y[coarse] = sum over fine of w(fine, coarse) x[fine].
+struct ResampleForward {
+  static constexpr std::string_view name = "resample_forward";
+  Rows rows;
+  ResampleShape shape;
+  ConstReals x;  // [rows, shape.in()]
+  Reals y;       // [rows, shape.out()]
+
+  AccessList accesses() const {
+    const int64_t m = rows.capacity();
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(x, m * shape.in().size())
+        .writes(y, m * shape.out().size());
+  }
+  double flops() const { return 0.0; }
+};
+
+/// grad_x = (R^T grad_y) ∘ φ'(saved), as in DenseBackwardInput.
+struct ResampleBackward {
+  static constexpr std::string_view name = "resample_backward";
+  Rows rows;
+  ResampleShape shape;
+  math::Activation activation;  // of the layer that made x
+  ConstReals grad_y;            // [rows, shape.out()]
+  ConstReals saved;             // [rows, shape.in()], like grad_x, or null
+  Reals grad_x;                 // [rows, shape.in()]
+
+  AccessList accesses() const {
+    const int64_t m = rows.capacity();
+    return AccessList()
+        .reads(rows.state, 1)
+        .reads(grad_y, m * shape.out().size())
+        .reads(saved, m * shape.in().size())
+        .writes(grad_x, m * shape.in().size());
+  }
+  double flops() const { return 0.0; }
+};
+
+}  // namespace elbo

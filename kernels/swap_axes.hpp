@@ -1,0 +1,31 @@
+// Contract: reordering a row's elements.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/core/access.hpp"
+#include "kernels/core/rows.hpp"
+
+namespace elbo {
+
+/// y[r, j, i, k] = x[r, i, j, k]: rows of [first, second, inner] elements become rows of [second,
+/// first, inner] ones. Pictures stored plane by plane get their channels last so, and convolutions'
+/// outputs become blocks, one for each parameter of a likelihood.
+struct SwapAxes {
+  static constexpr std::string_view name = "swap_axes";
+  Rows rows;
+  int32_t first = 1;   // i
+  int32_t second = 1;  // j
+  int32_t inner = 1;   // k
+  ConstReals x;        // [rows, first, second, inner]
+  Reals y;             // [rows, second, first, inner], in any format
+
+  int32_t columns() const { return first * second * inner; }
+  AccessList accesses() const {
+    const int64_t elements = int64_t{rows.capacity()} * columns();
+    return AccessList().reads(rows.state, 1).reads(x, elements).writes(y, elements);
+  }
+  double flops() const { return 0.0; }
+};
+
+}  // namespace elbo
