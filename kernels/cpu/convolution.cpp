@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/execution.hpp"
 #include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/scratch.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
@@ -95,7 +96,7 @@ void sum_pixels(const float* values, int64_t rows, const FeatureMap& map, float*
 
 }  // namespace
 
-std::vector<Stage> stages(const ConvolutionForward& op) {
+std::vector<Stage> stages(const ConvolutionForward& op, int) {
   using Sums = ConvolutionSums;
   const bool library = !op.transposed;  // what the library finishes
   const bool relu = library && is_relu(op.activation);
@@ -112,7 +113,7 @@ std::vector<Stage> stages(const ConvolutionForward& op) {
                      });
 }
 
-std::vector<Stage> stages(const ConvolutionBackwardInput& op) {
+std::vector<Stage> stages(const ConvolutionBackwardInput& op, int) {
   using Sums = ConvolutionSums;
   const int32_t size = op.in().size();
   const Partition partition = partition_rows(op.rows, op.shape, op.in());
@@ -134,7 +135,7 @@ std::vector<Stage> stages(const ConvolutionBackwardInput& op) {
 }
 
 /// Rows in chunks, each with a sum of its own; then those are added up, and brought to the arena.
-std::vector<Stage> stages(const ConvolutionBackwardWeights& op) {
+std::vector<Stage> stages(const ConvolutionBackwardWeights& op, int) {
   // Few chunks where weights are many and pixels few: their sums have to be added up.
   constexpr int64_t kPixels = 1024, kMostChunks = 16;
   const int64_t capacity = op.rows.capacity();

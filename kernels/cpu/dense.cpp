@@ -1,88 +1,116 @@
-// Matrix products are oneDNN's, called on one thread per task: inside a parallel region oneDNN
-// stays sequential, and the tasks' shapes do not depend on the number of threads.
-#include <dnnl.h>
+// Dense layers: the products of kernels/cpu/product.hpp, with bias, activation and derivative
+// applied tile by tile.
+#include "kernels/dense.hpp"
+
+#include <algorithm>
 
 #include "kernels/cpu/execution.hpp"
+#include "kernels/cpu/product.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
 
-Partition partition(const DenseForward& op) {
-  return product_rows(op.rows.capacity(), static_cast<int64_t>(op.in) * op.out);
+Range active_rows(const Range& range, int64_t active) {
+  return {range.begin, std::min(range.end, active)};
 }
-Partition partition(const DenseBackwardInput& op) {
-  return product_rows(op.rows.capacity(), static_cast<int64_t>(op.in) * op.out);
-}
-Partition partition(const DenseBackwardWeights& op) {
-  return product_rows(op.out, static_cast<int64_t>(op.in) * op.rows.capacity());
-}
+
+constexpr auto kNothing = [](const Tile&) {};
 
 }  // namespace
 
-int tasks(const DenseForward& op) { return partition(op).tasks(); }
-
-void run(const DenseForward& op, int task) {
-  const Range range = partition(op).range(task, op.rows.active());
-  const int64_t rows = range.end - range.begin;
-  if (rows == 0) return;
-  float* y = op.y.f32() + range.begin * op.out;
-  dnnl_sgemm('N', 'T', rows, op.out, op.in, 1.0f, op.x.f32() + range.begin * op.in, op.in,
-             op.weight.f32(), op.in, 0.0f, y, op.out);
-  op.activation.visit([&](auto activation) {
-    using Activation = decltype(activation);
-    const float* bias = op.bias;
-    for (int64_t r = 0; r < rows; ++r) {
-      float* y_row = y + r * op.out;
-      if (!op.preactivation) {
+std::vector<Stage> stages(const DenseForward& op, int threads) {
+  const ProductTasks tasks(op.rows.capacity(), op.out, op.in, threads);
+  return {{tasks.count(), [op, tasks](int task) {
+             const Factor x = {op.x.f32(), op.in, 1}, weight = {op.weight.f32(), op.in, 1};
+             const Range rows = active_rows(tasks.row_range(task), op.rows.active());
+             op.activation.visit([&](auto activation) {
+               using Activation = decltype(activation);
+               multiply(x, weight, op.out, op.in, rows, tasks.panel_range(task), kNothing,
+                        [&](const Tile& tile) {
+                          const float* bias = op.bias + tile.column;
+                          const int columns = tile.columns;
+                          tile.for_each_row([&](int64_t row, int64_t column, const float* sums) {
+                            const int64_t place = row * op.out + column;
+                            float* y = op.y.f32() + place;
+                            if (!op.preactivation) {
 #pragma omp simd
-        for (int32_t c = 0; c < op.out; ++c) y_row[c] = Activation::value(y_row[c] + bias[c]);
-        continue;
-      }
-      float* pre_row = op.preactivation.f32() + (range.begin + r) * op.out;
+                              for (int c = 0; c < columns; ++c)
+                                y[c] = Activation::value(sums[c] + bias[c]);
+                              return;
+                            }
+                            float* pre = op.preactivation.f32() + place;
 #pragma omp simd
-      for (int32_t c = 0; c < op.out; ++c) {
-        const float value = y_row[c] + bias[c];
-        pre_row[c] = value;
-        y_row[c] = Activation::value(value);
-      }
-    }
-  });
+                            for (int c = 0; c < columns; ++c) {
+                              const float value = sums[c] + bias[c];
+                              pre[c] = value;
+                              y[c] = Activation::value(value);
+                            }
+                          });
+                        });
+             });
+           }}};
 }
 
-int tasks(const DenseBackwardInput& op) { return partition(op).tasks(); }
-
-void run(const DenseBackwardInput& op, int task) {
-  const Range range = partition(op).range(task, op.rows.active());
-  const int64_t rows = range.end - range.begin;
-  if (rows == 0) return;
-  float* grad_x = op.grad_x.f32() + range.begin * op.in;
-  dnnl_sgemm('N', 'N', rows, op.in, op.out, 1.0f, op.grad_y.f32() + range.begin * op.out, op.out,
-             op.weight.f32(), op.in, 0.0f, grad_x, op.in);
-  if (!op.saved) return;
-  const float* saved = op.saved.f32() + range.begin * op.in;
-  op.activation.visit([&](auto activation) {
-    using Activation = decltype(activation);
+std::vector<Stage> stages(const DenseBackwardInput& op, int threads) {
+  const ProductTasks tasks(op.rows.capacity(), op.in, op.out, threads);
+  return {
+      {tasks.count(), [op, tasks](int task) {
+         const Factor grad_y = {op.grad_y.f32(), op.out, 1}, weight = {op.weight.f32(), 1, op.in};
+         const Range rows = active_rows(tasks.row_range(task), op.rows.active());
+         op.activation.visit([&](auto activation) {
+           using Activation = decltype(activation);
+           multiply(grad_y, weight, op.in, op.out, rows, tasks.panel_range(task), kNothing,
+                    [&](const Tile& tile) {
+                      const int columns = tile.columns;
+                      tile.for_each_row([&](int64_t row, int64_t column, const float* sums) {
+                        const int64_t place = row * op.in + column;
+                        float* grad_x = op.grad_x.f32() + place;
+                        if (!op.saved) {
+                          std::copy(sums, sums + columns, grad_x);
+                          return;
+                        }
+                        const float* saved = op.saved.f32() + place;
 #pragma omp simd
-    for (int64_t i = 0; i < rows * op.in; ++i) grad_x[i] *= Activation::derivative(saved[i]);
-  });
+                        for (int c = 0; c < columns; ++c)
+                          grad_x[c] = sums[c] * Activation::derivative(saved[c]);
+                      });
+                    });
+         });
+       }}};
 }
 
-int tasks(const DenseBackwardWeights& op) { return partition(op).tasks(); }
-
-void run(const DenseBackwardWeights& op, int task) {
-  const Range range = partition(op).range(task);
-  const int64_t columns = range.end - range.begin;
-  const int rows = op.rows.active();
-  const float* grad_y = op.grad_y.f32() + range.begin;
-  dnnl_sgemm('T', 'N', columns, op.in, rows, 1.0f, grad_y, op.out, op.x.f32(), op.in,
-             op.accumulate ? 1.0f : 0.0f, op.grad_weight + range.begin * op.in, op.in);
-  float* grad_bias = op.grad_bias + range.begin;
-  if (!op.accumulate) std::fill(grad_bias, grad_bias + columns, 0.0f);
-  for (int r = 0; r < rows; ++r) {
-    const float* grad_row = grad_y + static_cast<int64_t>(r) * op.out;
+std::vector<Stage> stages(const DenseBackwardWeights& op, int threads) {
+  const ProductTasks tasks(op.out, op.in, op.rows.capacity(), threads);
+  constexpr int64_t kBiasColumns = 128;
+  const Partition biases = {op.out, kBiasColumns};
+  return {{tasks.count() + biases.tasks(), [op, tasks, biases](int task) {
+             const int rows = op.rows.active();
+             if (task >= tasks.count()) {
+               const Range range = biases.range(task - tasks.count());
+               const auto columns = static_cast<int>(range.end - range.begin);
+               float* grad_bias = op.grad_bias + range.begin;
+               if (!op.accumulate) std::fill(grad_bias, grad_bias + columns, 0.0f);
+               for (int64_t r = 0; r < rows; ++r) {
+                 const float* grad_y = op.grad_y.f32() + r * op.out + range.begin;
 #pragma omp simd
-    for (int64_t c = 0; c < columns; ++c) grad_bias[c] += grad_row[c];
-  }
+                 for (int c = 0; c < columns; ++c) grad_bias[c] += grad_y[c];
+               }
+               return;
+             }
+             const Factor grad_y = {op.grad_y.f32(), 1, op.out}, x = {op.x.f32(), 1, op.in};
+             multiply(grad_y, x, op.in, rows, tasks.row_range(task), tasks.panel_range(task),
+                      kNothing, [&](const Tile& tile) {
+                        tile.for_each_row([&](int64_t row, int64_t column, const float* sums) {
+                          float* grad = op.grad_weight + row * op.in + column;
+                          if (op.accumulate) {
+#pragma omp simd
+                            for (int c = 0; c < tile.columns; ++c) grad[c] += sums[c];
+                          } else {
+                            std::copy(sums, sums + tile.columns, grad);
+                          }
+                        });
+                      });
+           }}};
 }
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

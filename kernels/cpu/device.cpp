@@ -77,7 +77,7 @@ class CpuExecutable : public Executable {
   CpuExecutable(const Program& program, int threads) : threads_(threads) {
     const Execution& execution = best_execution();
     for (const Op& op : program)
-      for (Stage& stage : execution.stages(op)) stages_.push_back(std::move(stage));
+      for (Stage& stage : execution.stages(op, threads)) stages_.push_back(std::move(stage));
     counters_ = std::vector<TaskCounter>(stages_.size());
   }
 

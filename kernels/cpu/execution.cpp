@@ -7,7 +7,9 @@ namespace elbo::cpu::ELBO_CPU_ISA {
 
 const Execution execution = {
     ELBO_STRINGIFY(ELBO_CPU_ISA),
-    [](const Op& op) { return std::visit([](const auto& o) { return stages(o); }, op); },
+    [](const Op& op, int threads) {
+      return std::visit([&](const auto& o) { return stages(o, threads); }, op);
+    },
 };
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

@@ -19,8 +19,9 @@ struct Stage {
 /// The entry points of one instruction set's build.
 struct Execution {
   const char* name;
-  /// What running the op is; made once, run as often as asked.
-  std::vector<Stage> (*stages)(const Op& op);
+  /// What running the op is; made once, run as often as asked. The number of threads may say how
+  /// finely work is cut, but not in which order any sum is taken.
+  std::vector<Stage> (*stages)(const Op& op, int threads);
 };
 
 // One for each instruction set that kernels/CMakeLists.txt builds.
@@ -49,9 +50,6 @@ namespace elbo::cpu::ELBO_CPU_ISA {
 int tasks(const RandomFill&);
 int tasks(const PermutationFill&);
 int tasks(const GatherBatch&);
-int tasks(const DenseForward&);
-int tasks(const DenseBackwardInput&);
-int tasks(const DenseBackwardWeights&);
 int tasks(const ResampleForward&);
 int tasks(const ResampleBackward&);
 int tasks(const GroupNormForward&);
@@ -74,9 +72,6 @@ int tasks(const OptimizerUpdate&);
 void run(const RandomFill&, int task);
 void run(const PermutationFill&, int task);
 void run(const GatherBatch&, int task);
-void run(const DenseForward&, int task);
-void run(const DenseBackwardInput&, int task);
-void run(const DenseBackwardWeights&, int task);
 void run(const ResampleForward&, int task);
 void run(const ResampleBackward&, int task);
 void run(const GroupNormForward&, int task);
@@ -97,15 +92,18 @@ void run(const SquaredNorm&, int task);
 void run(const OptimizerUpdate&, int task);
 
 template <class O>
-std::vector<Stage> stages(const O& op) {
+std::vector<Stage> stages(const O& op, int) {
   return {{tasks(op), [op](int task) { run(op, task); }}};
 }
 
 // Ops that prepare something, or have several stages.
 
-std::vector<Stage> stages(const ConvolutionForward&);
-std::vector<Stage> stages(const ConvolutionBackwardInput&);
-std::vector<Stage> stages(const ConvolutionBackwardWeights&);
+std::vector<Stage> stages(const DenseForward&, int threads);
+std::vector<Stage> stages(const DenseBackwardInput&, int threads);
+std::vector<Stage> stages(const DenseBackwardWeights&, int threads);
+std::vector<Stage> stages(const ConvolutionForward&, int threads);
+std::vector<Stage> stages(const ConvolutionBackwardInput&, int threads);
+std::vector<Stage> stages(const ConvolutionBackwardWeights&, int threads);
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA
 #endif

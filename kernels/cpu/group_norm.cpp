@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/execution.hpp"
-#include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/scratch.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {

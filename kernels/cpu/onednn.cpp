@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <initializer_list>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <type_traits>
 #include <vector>
 
 #include "kernels/core/error.hpp"
+#include "kernels/cpu/scratch.hpp"
 
 namespace elbo::cpu {
 namespace {
@@ -177,28 +177,6 @@ dnnl::reorder reorder(const memory::desc& from, const memory::desc& to, memory::
 }
 
 }  // namespace
-
-float* thread_scratch(Scratch whose, int64_t count) {
-  struct Memory {
-    ~Memory() { std::free(data); }
-    float* data = nullptr;
-    int64_t size = 0;
-  };
-  thread_local std::array<Memory, 2> memories;
-  Memory& memory = memories[static_cast<size_t>(whose)];
-  if (memory.size < count) {
-    std::free(memory.data);
-    memory.size = (count + 15) / 16 * 16;
-    memory.data = static_cast<float*>(
-        std::aligned_alloc(64, static_cast<size_t>(memory.size) * sizeof(float)));
-    if (memory.data == nullptr) {
-      memory.size = 0;
-      throw DeviceError("out of memory: a layer's scratch needs " + std::to_string(count >> 18) +
-                        " MiB");
-    }
-  }
-  return memory.data;
-}
 
 struct ConvolutionSums::Primitives {
   /// Of a number of rows.

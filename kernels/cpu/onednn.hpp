@@ -10,11 +10,6 @@
 
 namespace elbo::cpu {
 
-/// Whose scratch it is.
-enum class Scratch { library, kernel };
-/// At least `count` floats of the calling thread's, which grow at first use and stay.
-float* thread_scratch(Scratch whose, int64_t count);
-
 /// The sums of a convolution (to the narrow side) or of its transpose (to the wide side).
 class ConvolutionSums {
  public:

@@ -26,18 +26,17 @@ struct Partition {
   Range range(int task) const { return range(task, total); }
 };
 
+/// `total` items in so many parts of nearly equal size.
+struct Shares {
+  int64_t total = 0;
+  int parts = 1;
+
+  Range range(int part) const { return {total * part / parts, total * (part + 1) / parts}; }
+};
+
 /// Rows of an element-wise op: about 8 K elements a task, some microseconds of work.
 inline Partition element_rows(int64_t rows, int64_t columns) {
   return {rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, columns))};
-}
-
-/// Rows of a matrix product's result. Fewer than 32 rows waste the packing of the other operand;
-/// fewer than a million multiplications are not worth a task.
-inline Partition product_rows(int64_t rows, int64_t multiplications_per_row) {
-  const int64_t worthwhile = 1'000'000 / std::max<int64_t>(1, multiplications_per_row) + 1;
-  const int64_t grain = std::max<int64_t>({rows >= 256 ? 64 : 32, (worthwhile + 15) / 16 * 16});
-  if (rows > grain) return {rows, grain};
-  return {rows, std::max<int64_t>(8, (rows + 1) / 2)};
 }
 
 }  // namespace elbo::cpu
