@@ -29,12 +29,12 @@ TEST(OpTimes, TellOneOpFromAnother) {
   constexpr int64_t kMany = 1 << 20, kFew = 4;
   Workspace w(make_cpu_device(2));
   Program program;
-  for (const int64_t count : {kFew, kMany, kFew})
+  for (const int64_t count : {kFew, kMany})
     program.push_back(
         RandomFill{.count = count, .out = w.output<float>(static_cast<size_t>(count))});
   const std::vector<double> seconds = make_cpu_device(2)->prepare(program)->time_ops(20);
-  ASSERT_EQ(seconds.size(), 3u);
-  EXPECT_GT(seconds[1], seconds[0] + seconds[2]);
+  ASSERT_EQ(seconds.size(), 2u);
+  EXPECT_GT(seconds[1], seconds[0]);
 }
 
 }  // namespace
