@@ -22,6 +22,9 @@ class Executable {
   virtual ~Executable() = default;
   /// Runs the program `repeats` times in a row; may return before a GPU is done.
   virtual void run(uint64_t repeats = 1) = 0;
+  /// Runs it as often and gives the seconds of one run that passed in each op, by the host's clock
+  /// [ops]; empty, and nothing run, on a device that cannot tell one op's time from another's.
+  virtual std::vector<double> time_ops(uint64_t /*repeats*/) { return {}; }
   /// What was chosen for this device and why, line by line for people; may grow with the runs.
   virtual std::vector<std::string> notes() const { return {}; }
 };

@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
@@ -76,24 +77,51 @@ class CpuExecutable : public Executable {
  public:
   CpuExecutable(const Program& program, int threads) : threads_(threads) {
     const Execution& execution = best_execution();
-    for (const Op& op : program)
+    for (const Op& op : program) {
       for (Stage& stage : execution.stages(op, threads)) stages_.push_back(std::move(stage));
+      op_ends_.push_back(stages_.size());
+    }
     counters_ = std::vector<TaskCounter>(stages_.size());
   }
 
   void run(uint64_t repeats) override {
+    run_then(repeats, [](size_t) {});
+  }
+
+  std::vector<double> time_ops(uint64_t repeats) override {
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> seconds(op_ends_.size());
+    auto last = Clock::now();
+    run_then(repeats, [&](size_t op) {
+      const auto now = Clock::now();
+      seconds[op] +=
+          std::chrono::duration<double>(now - last).count() / static_cast<double>(repeats);
+      last = now;
+    });
+    return seconds;
+  }
+
+ private:
+  /// Runs everything `repeats` times; one of the threads calls ended(op) whenever an op is done.
+  template <class Ended>
+  void run_then(uint64_t repeats, Ended ended) {
     const uint64_t first = runs_;
     runs_ += repeats;
 #pragma omp parallel num_threads(threads_)
     {
       omp_set_num_threads(1);  // this thread's own setting: oneDNN must not open a team inside
       const FlushSubnormals flush;
-      for (uint64_t i = first; i < first + repeats; ++i)
-        for (size_t k = 0; k < stages_.size(); ++k) run_stage(k, i);
+      const bool tells = omp_get_thread_num() == 0;
+      for (uint64_t i = first; i < first + repeats; ++i) {
+        size_t k = 0;
+        for (size_t op = 0; op < op_ends_.size(); ++op) {
+          for (; k < op_ends_[op]; ++k) run_stage(k, i);
+          if (tells) ended(op);
+        }
+      }
     }
   }
 
- private:
   /// Takes part in stage k of run i and returns when all of it is done. There is no barrier: a
   /// thread that the system has put aside holds up nobody, unless in the middle of a task.
   void run_stage(size_t k, uint64_t i) {
@@ -115,6 +143,7 @@ class CpuExecutable : public Executable {
 
   int threads_;
   std::vector<Stage> stages_;
+  std::vector<size_t> op_ends_;  // [ops], the number of stages up to each op's last
   std::vector<TaskCounter> counters_;
   uint64_t runs_ = 0;
 };
