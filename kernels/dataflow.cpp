@@ -5,13 +5,6 @@
 namespace elbo {
 namespace {
 
-bool conflict(const AccessList& one, const AccessList& other) {
-  for (const Access& a : one.items())
-    for (const Access& b : other.items())
-      if ((a.writes || b.writes) && a.overlaps(b)) return true;
-  return false;
-}
-
 std::vector<AccessList> access_lists(const Program& program) {
   std::vector<AccessList> lists;
   lists.reserve(program.size());
@@ -20,6 +13,13 @@ std::vector<AccessList> access_lists(const Program& program) {
 }
 
 }  // namespace
+
+bool conflict(const AccessList& one, const AccessList& other) {
+  for (const Access& a : one.items())
+    for (const Access& b : other.items())
+      if ((a.writes || b.writes) && a.overlaps(b)) return true;
+  return false;
+}
 
 Dependencies dependencies(const Program& program) {
   const std::vector<AccessList> lists = access_lists(program);

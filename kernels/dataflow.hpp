@@ -7,6 +7,9 @@
 
 namespace elbo {
 
+/// Whether one of the two writes what the other touches.
+bool conflict(const AccessList& one, const AccessList& other);
+
 /// For each op the earlier ones that it has to run after, because one of the two writes what the
 /// other touches; those implied by others are left out. Ops are named by their place.
 using Dependencies = std::vector<std::vector<int>>;

@@ -92,8 +92,10 @@ struct StepEnd {
 /// One update of parameters that lie side by side. `grad` is that of a mean over the batch's
 /// inputs; with `summed` the gradient of the sum is taken, active rows times as large. With
 /// clip_norm > 0 it is then scaled by min(1, clip_norm / (norm + kClipEpsilon)), from SquaredNorm's
-/// partials of `grad`. With an `end`, whichever part of the work is done last ends the step:
-/// nothing may read the state after it.
+/// partials of `grad`. An `only_reader` of `grad` is the one op that reads it, and no one else
+/// does: a device may then take gradients from where they are computed and leave `grad` as it was.
+/// With an `end`, whichever part of the work is done last ends the step: nothing may read the state
+/// after it.
 struct OptimizerUpdate {
   static constexpr std::string_view name = "optimizer_update";
   math::Optimizer optimizer;
@@ -107,6 +109,7 @@ struct OptimizerUpdate {
   float* first_moment = nullptr;   // [count]
   float* second_moment = nullptr;  // [count], untouched by rules that have but one
   float clip_norm = 0.0f;
+  bool only_reader = false;
   const float* squared_norm = nullptr;    // [arena_chunks(count)], when clipping
   math::Bfloat16* weight_bf16 = nullptr;  // [count], a copy of the weights, or null
   StepEnd end;

@@ -13,8 +13,9 @@ namespace {
 class ReversedExecutable : public Executable {
  public:
   ReversedExecutable(const cpu::Execution& execution, const Program& program) {
-    for (const Op& op : program)
-      for (cpu::Stage& stage : execution.stages(op)) stages_.push_back(std::move(stage));
+    constexpr int kThreads = 3;  // which cuts tasks other than the CPU device's one thread
+    for (std::vector<cpu::Stage>& of_op : execution.stages(program, kThreads))
+      for (cpu::Stage& stage : of_op) stages_.push_back(std::move(stage));
   }
   void run(uint64_t repeats) override {
     for (uint64_t i = 0; i < repeats; ++i)

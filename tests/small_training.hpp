@@ -47,7 +47,8 @@ class SmallTraining {
         pass(model, data_.split("train"),
              {.plan = step_plan(config, data_.split("train").size()),
               .shuffle = shuffle,
-              .external_epsilon = external_epsilon}) {
+              .external_epsilon = external_epsilon,
+              .keep_gradients = true}) {
     model.set_weights(
         model.architecture.initial_weights(static_cast<uint64_t>(config.seed), nullptr));
   }

@@ -96,6 +96,7 @@ void TrainingPass::add_update(Recorder& recorder, Model& model, ParameterRange r
       .first_moment = arena.first_moments.data() + range.begin,
       .second_moment = arena.second_moments.data() + range.begin,
       .clip_norm = clip_norm,
+      .only_reader = !options_.keep_gradients && clip_norm == 0.0f,
       .squared_norm = squared_norm,
       .weight_bf16 = arena.weights_bf16.empty() ? nullptr : arena.weights_bf16.data() + range.begin,
       .end = end});

@@ -23,6 +23,8 @@ class TrainingPass {
     uint32_t window = 0;
     /// Take epsilon from epsilon() instead of drawing it.
     bool external_epsilon = false;
+    /// Leave a step's gradients in the arena, for tests to look at.
+    bool keep_gradients = false;
     int32_t ring_size = 1024;  // step records kept
   };
 

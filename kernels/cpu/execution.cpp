@@ -1,15 +1,33 @@
 #include "kernels/cpu/execution.hpp"
 
+#include "kernels/cpu/fusion.hpp"
+
 namespace elbo::cpu::ELBO_CPU_ISA {
+namespace {
+
+std::vector<std::vector<Stage>> stages_of(const Program& program, int threads) {
+  const std::vector<int> updates = updates_with_gradients(program);
+  std::vector<std::vector<DenseBackwardWeights>> gradients(program.size());  // taken by each op
+  for (size_t i = 0; i < program.size(); ++i)
+    if (updates[i] >= 0)
+      gradients[static_cast<size_t>(updates[i])].push_back(
+          std::get<DenseBackwardWeights>(program[i]));
+  std::vector<std::vector<Stage>> result(program.size());
+  for (size_t i = 0; i < program.size(); ++i) {
+    if (updates[i] >= 0) continue;
+    if (!gradients[i].empty())
+      result[i] = stages(std::get<OptimizerUpdate>(program[i]), gradients[i], threads);
+    else
+      result[i] = std::visit([&](const auto& op) { return stages(op, threads); }, program[i]);
+  }
+  return result;
+}
+
+}  // namespace
 
 #define ELBO_STRINGIFY_(x) #x
 #define ELBO_STRINGIFY(x) ELBO_STRINGIFY_(x)
 
-const Execution execution = {
-    ELBO_STRINGIFY(ELBO_CPU_ISA),
-    [](const Op& op, int threads) {
-      return std::visit([&](const auto& o) { return stages(o, threads); }, op);
-    },
-};
+const Execution execution = {ELBO_STRINGIFY(ELBO_CPU_ISA), stages_of};
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

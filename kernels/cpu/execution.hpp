@@ -19,9 +19,10 @@ struct Stage {
 /// The entry points of one instruction set's build.
 struct Execution {
   const char* name;
-  /// What running the op is; made once, run as often as asked. The number of threads may say how
-  /// finely work is cut, but not in which order any sum is taken.
-  std::vector<Stage> (*stages)(const Op& op, int threads);
+  /// What running each op is; made once, run as often as asked. An op that another one takes over
+  /// has none. The number of threads may say how finely work is cut, but not in which order any sum
+  /// is taken.
+  std::vector<std::vector<Stage>> (*stages)(const Program& program, int threads);
 };
 
 // One for each instruction set that kernels/CMakeLists.txt builds.
@@ -67,7 +68,6 @@ int tasks(const GradientSum&);
 int tasks(const ColumnSum&);
 int tasks(const SquaredDistance&);
 int tasks(const SquaredNorm&);
-int tasks(const OptimizerUpdate&);
 
 void run(const RandomFill&, int task);
 void run(const PermutationFill&, int task);
@@ -89,7 +89,6 @@ void run(const GradientSum&, int task);
 void run(const ColumnSum&, int task);
 void run(const SquaredDistance&, int task);
 void run(const SquaredNorm&, int task);
-void run(const OptimizerUpdate&, int task);
 
 template <class O>
 std::vector<Stage> stages(const O& op, int) {
@@ -101,6 +100,10 @@ std::vector<Stage> stages(const O& op, int) {
 std::vector<Stage> stages(const DenseForward&, int threads);
 std::vector<Stage> stages(const DenseBackwardInput&, int threads);
 std::vector<Stage> stages(const DenseBackwardWeights&, int threads);
+std::vector<Stage> stages(const OptimizerUpdate&, int threads);
+/// With the gradients of those layers taken from their sums.
+std::vector<Stage> stages(const OptimizerUpdate&, const std::vector<DenseBackwardWeights>&,
+                          int threads);
 std::vector<Stage> stages(const ConvolutionForward&, int threads);
 std::vector<Stage> stages(const ConvolutionBackwardInput&, int threads);
 std::vector<Stage> stages(const ConvolutionBackwardWeights&, int threads);

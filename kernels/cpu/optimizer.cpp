@@ -5,11 +5,10 @@
 #include <cmath>
 
 #include "kernels/cpu/execution.hpp"
+#include "kernels/cpu/weight_gradient.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
-
-Partition partition(const OptimizerUpdate& op) { return {op.count, kArenaChunk}; }
 
 double total(const float* partial, int64_t count) {
   double sum = 0.0;
@@ -52,39 +51,109 @@ void end_step(const OptimizerUpdate& op) {
   *op.state = end.plan.at(state.step + 1);
 }
 
-/// Whether the caller's task is the last of the op to come here.
-bool last_task(const OptimizerUpdate& op) {
+/// Whether the caller's is the last of the op's so many tasks to come here.
+bool last_task(const OptimizerUpdate& op, int tasks) {
   const std::atomic_ref<uint32_t> done(op.end.scratch->parts_done);
-  if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < static_cast<uint32_t>(tasks(op)))
-    return false;
+  if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < static_cast<uint32_t>(tasks)) return false;
   done.store(0, std::memory_order_relaxed);
   return true;
 }
 
+/// The update of parameters that lie side by side, for the step that is taken now.
+template <class Rule>
+class Update {
+ public:
+  explicit Update(const OptimizerUpdate& op)
+      : weight_(op.weight),
+        first_(op.first_moment),
+        second_(op.second_moment),
+        scale_(gradient_scale(op)),
+        settings_(op.settings),
+        step_{op.rate * op.state->learning_rate, op.state->correction1, op.state->correction2} {}
+
+  /// Of the parameters from `first` on, whose gradients are `grad`.
+  void operator()(int64_t first, const float* grad, int64_t count) const {
+    const Update u = *this;  // which no weight can overwrite
+    float *weight = weight_ + first, *first_moment = first_ + first;
+    float* second_moment = Rule::moments > 1 ? second_ + first : nullptr;
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+      float second = 0.0f;
+      if constexpr (Rule::moments > 1) second = second_moment[i];
+      const math::OptimizerSlot slot = Rule::update({weight[i], first_moment[i], second},
+                                                    u.scale_ * grad[i], u.settings_, u.step_);
+      weight[i] = slot.weight;
+      first_moment[i] = slot.first_moment;
+      if constexpr (Rule::moments > 1) second_moment[i] = slot.second_moment;
+    }
+  }
+
+ private:
+  float *weight_, *first_, *second_;
+  float scale_;
+  math::OptimizerSettings settings_;
+  math::OptimizerStep step_;
+};
+
+/// What an update does itself, in tasks: the parameters whose gradients it has to read.
+std::vector<Range> parameters_left(const OptimizerUpdate& op,
+                                   const std::vector<WeightGradient>& gradients) {
+  std::vector<Range> taken;
+  for (const WeightGradient& g : gradients)
+    for (const auto& [begin, count] :
+         {std::pair(g.op().grad_weight, int64_t{g.op().in} * g.op().out),
+          std::pair(g.op().grad_bias, int64_t{g.op().out})})
+      taken.push_back({begin - op.grad, begin - op.grad + count});
+  taken.push_back({op.count, op.count});
+  std::ranges::sort(taken, {}, &Range::begin);
+  std::vector<Range> left;
+  int64_t end = 0;
+  for (const Range& range : taken) {
+    for (int64_t first = end; first < range.begin; first += kArenaChunk)
+      left.push_back({first, std::min(first + kArenaChunk, range.begin)});
+    end = range.end;
+  }
+  return left;
+}
+
 }  // namespace
 
-int tasks(const OptimizerUpdate& op) { return partition(op).tasks(); }
+std::vector<Stage> stages(const OptimizerUpdate& op, int threads) {
+  return stages(op, std::vector<DenseBackwardWeights>(), threads);
+}
 
-void run(const OptimizerUpdate& op, int task) {
-  const Range range = partition(op).range(task);
-  const float scale = gradient_scale(op);
-  const math::OptimizerSettings settings = op.settings;
-  const math::OptimizerStep step = {op.rate * op.state->learning_rate, op.state->correction1,
-                                    op.state->correction2};
-  op.optimizer.visit([&](auto optimizer) {
-    using Rule = decltype(optimizer);
-    float *weight = op.weight, *first = op.first_moment, *second = op.second_moment;
-    const float* grad = op.grad;
-#pragma omp simd
-    for (int64_t i = range.begin; i < range.end; ++i) {
-      const math::OptimizerSlot slot =
-          Rule::update({weight[i], first[i], second[i]}, scale * grad[i], settings, step);
-      weight[i] = slot.weight;
-      first[i] = slot.first_moment;
-      if constexpr (Rule::moments > 1) second[i] = slot.second_moment;
-    }
-  });
-  if (op.end.ring != nullptr && last_task(op)) end_step(op);
+std::vector<Stage> stages(const OptimizerUpdate& op, const std::vector<DenseBackwardWeights>& taken,
+                          int threads) {
+  std::vector<WeightGradient> gradients;
+  for (const DenseBackwardWeights& gradient : taken) gradients.emplace_back(gradient, threads);
+  const std::vector<Range> left = parameters_left(op, gradients);
+  auto tasks = static_cast<int>(left.size());
+  for (const WeightGradient& gradient : gradients) tasks += gradient.tasks();
+  return {{tasks, [=](int task) {
+             op.optimizer.visit([&](auto rule) {
+               const Update<decltype(rule)> update(op);
+               int place = task;  // among the gradients' tasks, then among what is left
+               for (const WeightGradient& gradient : gradients) {
+                 if (place < gradient.tasks()) {
+                   const int64_t weights = gradient.op().grad_weight - op.grad;
+                   const int64_t biases = gradient.op().grad_bias - op.grad;
+                   gradient.run(
+                       place,
+                       [&](int64_t first, const float* sums, int count) {
+                         update(weights + first, sums, count);
+                       },
+                       [&](int64_t first, const float* sums, int count) {
+                         update(biases + first, sums, count);
+                       });
+                   return;
+                 }
+                 place -= gradient.tasks();
+               }
+               const Range range = left[static_cast<size_t>(place)];
+               update(range.begin, op.grad + range.begin, range.end - range.begin);
+             });
+             if (op.end.ring != nullptr && last_task(op, tasks)) end_step(op);
+           }}};
 }
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

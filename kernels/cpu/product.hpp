@@ -27,15 +27,16 @@ inline constexpr int kTileRows = kLanes == 16 ? 8 : 4;
 inline constexpr int kTileVectors = 3;
 inline constexpr int kTileColumns = kTileVectors * kLanes;
 
-/// Finished sums: those of row r are sums[r * kTileColumns] and the following.
+/// Finished sums of some rows and columns: those of row r are sums[r * step] and the following.
 struct Tile {
   int64_t row = 0, column = 0;  // the first ones
   int rows = 0, columns = 0;
   const float* sums = nullptr;
+  int64_t step = 0;
 
-  template <class Use>  // use(row, column, the row's sums)
+  template <class Use>  // use(row, the row's sums)
   void for_each_row(Use use) const {
-    for (int r = 0; r < rows; ++r) use(row + r, column, sums + r * kTileColumns);
+    for (int r = 0; r < rows; ++r) use(row + r, sums + r * step);
   }
 };
 
@@ -50,20 +51,32 @@ inline Shares panels_of(int64_t columns) {
 
 /// How a product is cut into tasks: blocks of rows, and of each some panels.
 struct ProductTasks {
+  /// What is cut first: columns, so that no panel is packed twice, or rows, so that what lies side
+  /// by side in the result is finished together.
+  enum class By { columns, rows };
+
   Shares rows, panels;
 
-  ProductTasks(int64_t row_count, int64_t columns, int64_t inner, int threads) {
-    // A block of a's rows and a panel share a core's cache; a task is some microseconds of work.
-    constexpr int64_t kMostRows = 256, kLeastRows = 16, kWorthwhile = 400'000;
-    const Shares all = panels_of(columns);
-    const int64_t work = std::max<int64_t>(1, row_count * columns * inner);
-    const int64_t wanted = std::clamp<int64_t>(work / kWorthwhile, 1, 4 * int64_t{threads});
-    const int64_t groups = std::min<int64_t>(all.parts, std::max<int64_t>(1, work / kWorthwhile));
-    const int64_t blocks =
-        std::clamp<int64_t>((wanted + groups - 1) / groups, (row_count + kMostRows - 1) / kMostRows,
-                            std::max<int64_t>(1, row_count / kLeastRows));
-    rows = {row_count, static_cast<int>(std::max<int64_t>(1, blocks))};
-    panels = {all.parts, static_cast<int>(groups)};
+  ProductTasks(int64_t row_count, int64_t columns, int64_t inner, int threads, By by) {
+    // A block of a's rows and some panels share a core's cache; a task is some microseconds of
+    // work.
+    constexpr int64_t kMostRows = 256, kLeastRows = 16, kWorthwhile = 400'000, kTasksPerThread = 4;
+    const int64_t all = panels_of(columns).parts;
+    const int64_t most = std::max<int64_t>(1, row_count / kLeastRows);
+    const int64_t wanted = std::clamp<int64_t>(row_count * columns * inner / kWorthwhile, 1,
+                                               kTasksPerThread * threads);
+    const auto rest = [&](int64_t others) { return (wanted + others - 1) / others; };
+    int64_t blocks, groups;
+    if (by == By::columns) {
+      groups = std::min(all, wanted);
+      blocks =
+          std::clamp(rest(groups), std::min(most, (row_count + kMostRows - 1) / kMostRows), most);
+    } else {
+      blocks = std::min(most, wanted);
+      groups = std::min(all, rest(blocks));
+    }
+    rows = {row_count, static_cast<int>(blocks)};
+    panels = {all, static_cast<int>(groups)};
   }
 
   int count() const { return rows.parts * panels.parts; }
@@ -71,27 +84,27 @@ struct ProductTasks {
   Range panel_range(int task) const { return panels.range(task % panels.parts); }
 };
 
-/// packed[k, lane] = the columns of `b` from `column` to `end` and zeros up to whole vectors, for
-/// some inner places from `first` on.
-inline void pack_panel(const Factor& b, int64_t column, int64_t end, int vectors, int64_t first,
-                       int64_t count, float* packed) {
-  const int width = vectors * kLanes;
-  const float* from = b.data + column * b.line_step + first * b.inner_step;
-  const int64_t columns = end - column;
+/// packed[k, lane] = some vectors of b's `columns` columns, zeros beyond them, for a range of inner
+/// places.
+inline void pack_panel(const Factor& b, int64_t columns, Range vectors, Range inner,
+                       float* packed) {
+  const auto width = static_cast<int>((vectors.end - vectors.begin) * kLanes);
+  const int64_t column = vectors.begin * kLanes, there = std::min<int64_t>(width, columns - column);
+  const int64_t count = inner.end - inner.begin;
+  const float* from = b.data + column * b.line_step + inner.begin * b.inner_step;
   if (b.line_step == 1) {
-    const auto whole = static_cast<int>(columns / kLanes);
+    const auto whole = static_cast<int>(there / kLanes * kLanes);
     for (int64_t k = 0; k < count; ++k, from += b.inner_step, packed += width) {
-      for (int v = 0; v < whole; ++v) store(packed + v * kLanes, load(from + v * kLanes));
-      for (int c = whole * kLanes; c < width; ++c) packed[c] = c < columns ? from[c] : 0.0f;
+      for (int c = 0; c < whole; c += kLanes) store(packed + c, load(from + c));
+      for (int c = whole; c < width; ++c) packed[c] = c < there ? from[c] : 0.0f;
     }
     return;
   }
-  for (int v = 0; v < vectors; ++v) {
-    const float* lines = from + v * kLanes * b.line_step;
-    float* to = packed + v * kLanes;
-    const int64_t there = std::min<int64_t>(kLanes, columns - v * kLanes);
+  for (int c = 0; c < width; c += kLanes) {
+    const float* lines = from + c * b.line_step;
+    float* to = packed + c;
     int64_t k = 0;
-    if (there == kLanes) {
+    if (c + kLanes <= there) {
       for (; k + 4 <= count; k += 4) {  // quads of four lines at a time, transposed in registers
         Vector line[4];
         for (int m = 0; m < 4; ++m)
@@ -108,18 +121,18 @@ inline void pack_panel(const Factor& b, int64_t column, int64_t end, int vectors
     }
     for (; k < count; ++k)
       for (int lane = 0; lane < kLanes; ++lane)
-        to[k * width + lane] = lane < there ? lines[lane * b.line_step + k] : 0.0f;
+        to[k * width + lane] = c + lane < there ? lines[lane * b.line_step + k] : 0.0f;
   }
 }
 
 /// sums = those of a tile over `inner` places, added to what is there unless they are the first.
 template <int kRows, int kVectors, bool kFirst>
 void sum_tile(int64_t inner, const float* a, int64_t line_step, int64_t inner_step,
-              const float* panel, float* sums) {
+              const float* panel, float* sums, int64_t step) {
   Vector sum[kRows][kVectors];
   for (int r = 0; r < kRows; ++r)
     for (int v = 0; v < kVectors; ++v)
-      sum[r][v] = kFirst ? Vector{} : load(sums + r * kTileColumns + v * kLanes);
+      sum[r][v] = kFirst ? Vector{} : load(sums + r * step + v * kLanes);
   for (int64_t k = 0; k < inner; ++k) {
     Vector b[kVectors];
 #pragma GCC unroll 4
@@ -134,10 +147,10 @@ void sum_tile(int64_t inner, const float* a, int64_t line_step, int64_t inner_st
     a += inner_step;
   }
   for (int r = 0; r < kRows; ++r)
-    for (int v = 0; v < kVectors; ++v) store(sums + r * kTileColumns + v * kLanes, sum[r][v]);
+    for (int v = 0; v < kVectors; ++v) store(sums + r * step + v * kLanes, sum[r][v]);
 }
 
-using SumTile = void (*)(int64_t, const float*, int64_t, int64_t, const float*, float*);
+using SumTile = void (*)(int64_t, const float*, int64_t, int64_t, const float*, float*, int64_t);
 
 /// sum_tile for every number of rows and vectors.
 template <bool kFirst>
@@ -159,44 +172,56 @@ class SumTiles {
 };
 
 /// Sums `rows` of a with some panels of b's columns, of which there are `columns`, and calls
-/// finish(tile) for each tile; before it prepare(tile), without sums yet, to fetch what finishing
-/// will take.
-template <class Prepare, class Finish>
+/// finish(tile) for some rows and the columns of several panels at a time.
+template <class Finish>
 void multiply(const Factor& a, const Factor& b, int64_t columns, int64_t inner, Range rows,
-              Range panels, Prepare&& prepare, Finish&& finish) {
-  constexpr int64_t kMostInner = 1024;  // a panel of so many lies in a core's own cache
+              Range panels, Finish&& finish) {
+  constexpr int64_t kMostInner = 1024;
+  constexpr int64_t kMostPacked = 96 * 1024;  // floats, less than half a core's own cache
   const int64_t row_count = rows.end - rows.begin;
   if (row_count <= 0) return;
-  const Shares blocks = {
-      inner, static_cast<int>(std::max<int64_t>(1, (inner + kMostInner - 1) / kMostInner))};
-  const Shares tiles = {row_count, static_cast<int>((row_count + kTileRows - 1) / kTileRows)};
-  const int64_t most_inner = std::min(inner, kMostInner);
-  const int64_t kept_rows = blocks.parts > 1 ? row_count : kTileRows;
-  float* panel = thread_scratch(Scratch::product, (most_inner + kept_rows) * kTileColumns);
-  float* sums = panel + most_inner * kTileColumns;
+  const auto parts = [](int64_t total, int64_t most) {
+    return Shares{total, static_cast<int>(std::max<int64_t>(1, (total + most - 1) / most))};
+  };
+  const Shares blocks = parts(inner, kMostInner), tiles = parts(row_count, kTileRows);
+  const int64_t panel_size = std::max<int64_t>(1, std::min(inner, kMostInner)) * kTileColumns;
+  const Shares groups =
+      parts(panels.end - panels.begin, std::max<int64_t>(1, kMostPacked / panel_size));
+  const int64_t together = (panels.end - panels.begin + groups.parts - 1) / groups.parts;
+  const int64_t step = together * kTileColumns;
+  const bool keeps_sums = blocks.parts > 1;
+  float* packed = thread_scratch(
+      Scratch::product, together * panel_size + (keeps_sums ? row_count : kTileRows) * step);
+  float* sums = packed + together * panel_size;
   const Shares all = panels_of(columns);
-  for (int64_t p = panels.begin; p < panels.end; ++p) {
-    const Range of_panel = all.range(static_cast<int>(p));
-    const auto vectors = static_cast<int>(of_panel.end - of_panel.begin);
-    const int64_t column = of_panel.begin * kLanes;
-    const int64_t end = std::min(columns, of_panel.end * kLanes);
+  for (int group = 0; group < groups.parts; ++group) {
+    const Range of_group = groups.range(group);
+    const auto vectors_of = [&](int64_t p) {
+      return all.range(static_cast<int>(panels.begin + p));
+    };
+    const int64_t column = vectors_of(of_group.begin).begin * kLanes;
+    const int64_t end = std::min(columns, vectors_of(of_group.end - 1).end * kLanes);
     for (int block = 0; block < blocks.parts; ++block) {
       const Range k = blocks.range(block);
-      pack_panel(b, column, end, vectors, k.begin, k.end - k.begin, panel);
+      for (int64_t p = of_group.begin; p < of_group.end; ++p)
+        pack_panel(b, columns, vectors_of(p), k, packed + (p - of_group.begin) * panel_size);
       for (int t = 0; t < tiles.parts; ++t) {
         const Range of_tile = tiles.range(t);
-        Tile tile = {rows.begin + of_tile.begin, column,
-                     static_cast<int>(of_tile.end - of_tile.begin), static_cast<int>(end - column),
-                     nullptr};
-        const bool last = block + 1 == blocks.parts;
-        if (last) prepare(tile);
-        float* place = blocks.parts > 1 ? sums + of_tile.begin * kTileColumns : sums;
-        const SumTile sum = block == 0 ? SumTiles<true>::of(tile.rows, vectors)
-                                       : SumTiles<false>::of(tile.rows, vectors);
-        sum(k.end - k.begin, a.data + tile.row * a.line_step + k.begin * a.inner_step, a.line_step,
-            a.inner_step, panel, place);
-        tile.sums = place;
-        if (last) finish(tile);
+        const auto tile_rows = static_cast<int>(of_tile.end - of_tile.begin);
+        const int64_t row = rows.begin + of_tile.begin;
+        const float* lines = a.data + row * a.line_step + k.begin * a.inner_step;
+        float* place = sums + (keeps_sums ? of_tile.begin * step : 0);
+        for (int64_t p = of_group.begin; p < of_group.end; ++p) {
+          const Range vectors = vectors_of(p);
+          const auto count = static_cast<int>(vectors.end - vectors.begin);
+          const SumTile sum = block == 0 ? SumTiles<true>::of(tile_rows, count)
+                                         : SumTiles<false>::of(tile_rows, count);
+          sum(k.end - k.begin, lines, a.line_step, a.inner_step,
+              packed + (p - of_group.begin) * panel_size, place + vectors.begin * kLanes - column,
+              step);
+        }
+        if (block + 1 == blocks.parts)
+          finish(Tile{row, column, tile_rows, static_cast<int>(end - column), place, step});
       }
     }
   }

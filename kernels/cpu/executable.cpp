@@ -1,0 +1,168 @@
+// Programs run inside one parallel region, stages of ops one after another, a stage's tasks claimed
+// by the threads as they come.
+#include "kernels/cpu/executable.hpp"
+
+#include <omp.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "kernels/cpu/execution.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace elbo::cpu {
+
+const Execution& best_execution() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return avx512::execution;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::execution;
+#endif
+  return baseline::execution;
+}
+
+namespace {
+
+/// Flushes subnormals while in scope: decaying moments of idle weights end there, and each such
+/// operation can cost a hundred cycles. The GPU build flushes too (-ftz=true).
+class FlushSubnormals {
+ public:
+#if defined(__x86_64__)
+  FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
+  ~FlushSubnormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#endif
+};
+
+/// A number on a cache line of its own, since threads count on it at the same time. Counts go on
+/// from run to run, so that nothing is reset while a late thread may still look.
+struct alignas(64) Counter {
+  std::atomic<uint64_t> value{0};
+};
+
+/// Gives other threads room while waiting: they may hold the core that the awaited one needs.
+class Patience {
+ public:
+  void wait() {
+    constexpr int kSpins = 4000;  // about 50 microseconds, more than a task lasts
+    if (++spins_ < kSpins)
+      relax();
+    else
+      std::this_thread::yield();
+  }
+
+ private:
+  static void relax() {
+#if defined(__x86_64__)
+    _mm_pause();
+#endif
+  }
+  int spins_ = 0;
+};
+
+class CpuExecutable : public Executable {
+ public:
+  CpuExecutable(const Program& program, int threads) : threads_(threads) {
+    for (std::vector<Stage>& of_op : best_execution().stages(program, threads)) {
+      for (Stage& stage : of_op) stages_.push_back(std::move(stage));
+      op_ends_.push_back(stages_.size());
+    }
+    claimed_ = std::vector<Counter>(stages_.size() * static_cast<size_t>(threads));
+    finished_ = std::vector<Counter>(stages_.size());
+  }
+
+  void run(uint64_t repeats) override {
+    run_then(repeats, [](size_t) {});
+  }
+
+  std::vector<double> time_ops(uint64_t repeats) override {
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> seconds(op_ends_.size());
+    auto last = Clock::now();
+    run_then(repeats, [&](size_t op) {
+      const auto now = Clock::now();
+      seconds[op] +=
+          std::chrono::duration<double>(now - last).count() / static_cast<double>(repeats);
+      last = now;
+    });
+    return seconds;
+  }
+
+ private:
+  /// Runs everything `repeats` times; one of the threads calls ended(op) whenever an op is done.
+  template <class Ended>
+  void run_then(uint64_t repeats, Ended ended) {
+    const uint64_t first = runs_;
+    runs_ += repeats;
+#pragma omp parallel num_threads(threads_)
+    {
+      omp_set_num_threads(1);  // this thread's own setting: oneDNN must not open a team inside
+      const FlushSubnormals flush;
+      const int thread = omp_get_thread_num();
+      for (uint64_t i = first; i < first + repeats; ++i) {
+        size_t k = 0;
+        for (size_t op = 0; op < op_ends_.size(); ++op) {
+          for (; k < op_ends_[op]; ++k) run_stage(k, i, thread);
+          if (thread == 0) ended(op);
+        }
+      }
+    }
+  }
+
+  /// Takes part in stage k of run i and returns when all of it is done. Each thread begins with
+  /// tasks of its own, the same in every run, whose memory it may still have in its cache, and
+  /// helps others then. There is no barrier: a thread that the system has put aside holds up
+  /// nobody, unless in the middle of a task.
+  void run_stage(size_t k, uint64_t i, int thread) {
+    const Stage& stage = stages_[k];
+    Counter* claimed = &claimed_[k * static_cast<size_t>(threads_)];
+    for (int turn = 0; turn < threads_; ++turn) {
+      const int owner = (thread + turn) % threads_;
+      const Range own = Shares{stage.tasks, threads_}.range(owner);
+      const auto size = static_cast<uint64_t>(own.end - own.begin);
+      uint64_t done = 0;
+      while (const auto task = claim(claimed[owner].value, i * size, size)) {
+        stage.run(static_cast<int>(own.begin + static_cast<int64_t>(*task)));
+        ++done;
+      }
+      if (done > 0) finished_[k].value.fetch_add(done, std::memory_order_release);
+    }
+    const uint64_t all = (i + 1) * static_cast<uint64_t>(stage.tasks);
+    Patience patience;
+    while (finished_[k].value.load(std::memory_order_acquire) < all) patience.wait();
+  }
+
+  /// The next of `size` tasks that nobody has claimed yet; `counter` stands at `first` before any
+  /// is.
+  static std::optional<uint64_t> claim(std::atomic<uint64_t>& counter, uint64_t first,
+                                       uint64_t size) {
+    uint64_t next = counter.load(std::memory_order_relaxed);
+    while (next < first + size)
+      if (counter.compare_exchange_weak(next, next + 1, std::memory_order_relaxed))
+        return next - first;
+    return std::nullopt;
+  }
+
+  int threads_;
+  std::vector<Stage> stages_;
+  std::vector<size_t> op_ends_;    // [ops], the number of stages up to each op's last
+  std::vector<Counter> claimed_;   // [stages, threads], tasks of each thread's
+  std::vector<Counter> finished_;  // [stages]
+  uint64_t runs_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Executable> make_executable(const Program& program, int threads) {
+  return std::make_unique<CpuExecutable>(program, threads);
+}
+
+}  // namespace elbo::cpu
