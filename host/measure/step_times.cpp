@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
+#include <utility>
 
 #include "host/measure/median.hpp"
 #include "kernels/core/error.hpp"
@@ -95,12 +97,16 @@ std::vector<OpTimes> profile_step(TrainingStep& training, double seconds) {
                         " runs ops side by side and cannot tell their times apart, want a CPU");
   });
   const uint64_t block = block_of(took, kTries);
-  std::vector<std::vector<double>> times(program.size());  // [ops][blocks]
+  using Block = std::pair<double, std::vector<double>>;  // seconds of a step, of each op
+  std::vector<Block> blocks;
   for (took = 0.0; took < seconds;)
     took += seconds_of([&] {
-      const std::vector<double> each = executable->time_ops(block);
-      for (size_t i = 0; i < each.size(); ++i) times[i].push_back(each[i]);
+      std::vector<double> ops = executable->time_ops(block);
+      blocks.emplace_back(std::reduce(ops.begin(), ops.end()), std::move(ops));
     });
+  const auto middle = blocks.begin() + static_cast<std::ptrdiff_t>(blocks.size() / 2);
+  std::nth_element(blocks.begin(), middle, blocks.end());
+  const std::vector<double>& times = middle->second;
 
   std::vector<OpTimes> ops;
   for (size_t i = 0; i < program.size(); ++i) {
@@ -108,7 +114,7 @@ std::vector<OpTimes> profile_step(TrainingStep& training, double seconds) {
     auto place = std::ranges::find(ops, name_of(op), &OpTimes::name);
     if (place == ops.end()) place = ops.insert(ops.end(), {.name = name_of(op)});
     ++place->count;
-    place->seconds += median(times[i]);
+    place->seconds += times[i];
     place->flops += flops_of(op);
     place->bytes += bytes_of(op);
   }

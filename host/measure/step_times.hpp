@@ -32,8 +32,9 @@ struct OpTimes {
   double bytes = 0.0;    // that must move at least
 };
 
-/// A step by ops, in the order they first come up in: trains for at least `seconds`, medians.
-/// Throws ConfigError where the device cannot tell one op's time from another's.
+/// A step by ops, in the order they first come up in: trains for at least `seconds` in blocks of
+/// some milliseconds, of which the one of median length is told. Throws ConfigError where the
+/// device cannot tell one op's time from another's.
 std::vector<OpTimes> profile_step(TrainingStep& training, double seconds);
 
 }  // namespace elbo
