@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "bench/median.hpp"
-#include "bench/step_model.hpp"
+#include "host/measure/median.hpp"
+#include "host/measure/step_model.hpp"
 #include "host/train/evaluator.hpp"
 #include "kernels/core/error.hpp"
 
@@ -102,10 +102,11 @@ void run_likelihood_command(const LikelihoodCommand& command, const std::string&
   const int64_t heights[] = {64, 256, 1024};
   const int64_t rows = command.images * command.samples;
   std::vector<double> decoded;
+  std::vector<double> log_likelihoods;  // [images]
   std::map<int64_t, std::vector<double>> multiplied;
   for (int64_t round = 0; round < command.rounds; ++round) {
-    const double seconds =
-        seconds_of([&] { evaluator.log_likelihoods({.samples = command.samples}); });
+    const double seconds = seconds_of(
+        [&] { log_likelihoods = evaluator.log_likelihoods({.samples = command.samples}); });
     decoded.push_back(static_cast<double>(rows) / seconds);
     for (const int64_t height : heights)
       multiplied[height].push_back(products.rate(rows / 4, height, threads));
@@ -117,14 +118,17 @@ void run_likelihood_command(const LikelihoodCommand& command, const std::string&
     best = std::max(best, median(rates));
   }
   const double rate = median(decoded);
-  const nlohmann::json result = {{"device", device->describe()},
-                                 {"model", command.model},
-                                 {"images", command.images},
-                                 {"importance_samples", command.samples},
-                                 {"seconds", static_cast<double>(rows) / rate},
-                                 {"decoder_rows_per_s", rate},
-                                 {"gemm_rows_per_s_by_height", gemm},
-                                 {"share_of_fastest_gemm", rate / best}};
+  const nlohmann::json result = {
+      {"device", device->describe()},
+      {"model", command.model},
+      {"images", command.images},
+      {"importance_samples", command.samples},
+      {"nll", -std::reduce(log_likelihoods.begin(), log_likelihoods.end()) /
+                  static_cast<double>(command.images)},
+      {"seconds", static_cast<double>(rows) / rate},
+      {"decoder_rows_per_s", rate},
+      {"gemm_rows_per_s_by_height", gemm},
+      {"share_of_fastest_gemm", rate / best}};
   std::cout << result << '\n';
 }
 

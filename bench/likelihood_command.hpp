@@ -16,8 +16,9 @@ struct LikelihoodCommand {
 
 /// Takes turns between an evaluation and the decoder's products alone, on as many rows and without
 /// biases and activations, and prints one JSON object: medians of the rows decoded in a second, the
-/// share of the products' rate, and the seconds of the evaluation. Throws what the engine throws,
-/// and ConfigError where the device is not a CPU.
+/// share of the products' rate, the seconds of the evaluation, and the mean of -log p(x) in nats
+/// that it came to under the weights training starts from. Throws what the engine throws, and
+/// ConfigError where the device is not a CPU.
 void run_likelihood_command(const LikelihoodCommand& command, const std::string& device,
                             int threads);
 

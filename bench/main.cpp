@@ -12,7 +12,7 @@
 #include "bench/likelihood_command.hpp"
 #include "bench/plan_command.hpp"
 #include "bench/step_command.hpp"
-#include "bench/step_model.hpp"
+#include "host/measure/step_model.hpp"
 #include "bench/workbench.hpp"
 
 namespace elbo::bench {

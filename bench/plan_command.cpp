@@ -9,7 +9,7 @@
 
 #include "bench/gpu_models.hpp"
 #include "bench/planning_device.hpp"
-#include "bench/step_model.hpp"
+#include "host/measure/step_model.hpp"
 #include "kernels/dataflow.hpp"
 
 namespace elbo::bench {

@@ -5,8 +5,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "bench/median.hpp"
-#include "bench/step_model.hpp"
+#include "host/measure/median.hpp"
+#include "host/measure/step_model.hpp"
 #include "host/train/checkpoint.hpp"
 
 namespace elbo::bench {

@@ -1,20 +1,9 @@
 // Rows of whole training steps, and of their matrix products alone: what a step costs beyond them.
-#include <algorithm>
-
 #include "bench/row.hpp"
-#include "bench/step_model.hpp"
+#include "host/measure/step_times.hpp"
 
 namespace elbo::bench {
 namespace {
-
-/// Whether an op multiplies matrices: it then says how exactly.
-bool is_product(const Op& op) {
-  return std::visit(
-      [](const auto& o) {
-        return requires { o.tf32; };
-      },
-      op);
-}
 
 /// What a row is for, as its name's last part says it.
 struct Variant {
@@ -42,7 +31,7 @@ Row step_row(const StepModel& model, int64_t batch, const Variant& variant, bool
             if (products_only) {
               // The numbers of a real step in every buffer.
               work.begin = [step = step.get()] { step->pass.run(1); };
-              std::erase_if(work.program, [](const Op& op) { return !is_product(op); });
+              work.program = products_of(work.program);
             }
             return work;
           }};

@@ -1,13 +1,99 @@
-// What a step costs is told op by op, and telling changes nothing.
+// What a step costs: no memory is allocated while steps run, and a device tells op by op how long
+// they take, which changes nothing.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <numeric>
 
+#include "host/measure/step_model.hpp"
 #include "tests/small_training.hpp"
+
+namespace {
+std::atomic<long> allocations{0};
+}
+
+// The C library's own calls, counted: the program's and those of every library in it, which all
+// allocate through these names. A sanitizer has names of its own in their place.
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define ELBO_COUNTS_ALLOCATIONS
+extern "C" {
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* __libc_memalign(size_t, size_t);
+
+void* malloc(size_t size) {
+  ++allocations;
+  return __libc_malloc(size);
+}
+void* calloc(size_t count, size_t size) {
+  ++allocations;
+  return __libc_calloc(count, size);
+}
+void* realloc(void* memory, size_t size) {
+  ++allocations;
+  return __libc_realloc(memory, size);
+}
+void* memalign(size_t alignment, size_t size) {
+  ++allocations;
+  return __libc_memalign(alignment, size);
+}
+void* aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+int posix_memalign(void** memory, size_t alignment, size_t size) {
+  *memory = memalign(alignment, size);
+  return *memory == nullptr ? ENOMEM : 0;
+}
+}
+#endif
 
 namespace elbo {
 namespace {
+
+#ifdef ELBO_COUNTS_ALLOCATIONS
+template <class Run>
+long allocations_of(Run run) {
+  const long before = allocations;
+  run();
+  return allocations - before;
+}
+
+/// What a step allocates beyond what the start of a parallel region may, once in a run of many.
+long allocations_of_a_step(TrainingPass& pass) {
+  pass.run(10);  // what OpenMP and the ops set up once
+  const long one = allocations_of([&] { pass.run(1); });
+  return allocations_of([&] { pass.run(6); }) - one;
+}
+
+TEST(Allocations, AreCounted) {
+  void* volatile memory = nullptr;  // lest the compiler leave them out
+  EXPECT_EQ(allocations_of([&] { memory = std::malloc(1); }), 1);
+  std::free(memory);
+  EXPECT_EQ(allocations_of([&] { memory = new int; }), 1);
+  delete static_cast<int*>(memory);
+}
+
+TEST(Allocations, AreNoneInASmallStep) {
+  for (const int threads : {1, 2}) {
+    SmallTraining training(small_config(), small_data(37), true, false, threads);
+    EXPECT_EQ(allocations_of_a_step(training.pass), 0) << threads << " threads";
+  }
+}
+
+/// Of the size that people train, where a matrix product may want room for its packed factors.
+/// (Convolutions are oneDNN's, which allocates at every call.)
+TEST(Allocations, AreNoneInALargeStep) {
+  for (const char* name : {"784-400-z20", "784-200-200-z50"})
+    for (const int threads : {1, 2}) {
+      const StepModel& model = step_model(name);
+      TrainingStep training(model, random_rows(model, 256), {.batch = 128},
+                            make_cpu_device(threads));
+      EXPECT_EQ(allocations_of_a_step(training.pass), 0) << name << ", " << threads << " threads";
+    }
+}
+#endif
 
 TEST(OpTimes, AreThoseOfTheSameRuns) {
   constexpr uint64_t kSteps = 4;
@@ -27,12 +113,13 @@ TEST(OpTimes, AreThoseOfTheSameRuns) {
 
 TEST(OpTimes, TellOneOpFromAnother) {
   constexpr int64_t kMany = 1 << 20, kFew = 4;
-  Workspace w(make_cpu_device(2));
+  const std::shared_ptr<Device> device = make_cpu_device(1);
+  Workspace w(device);
   Program program;
   for (const int64_t count : {kFew, kMany})
     program.push_back(
         RandomFill{.count = count, .out = w.output<float>(static_cast<size_t>(count))});
-  const std::vector<double> seconds = make_cpu_device(2)->prepare(program)->time_ops(20);
+  const std::vector<double> seconds = device->prepare(program)->time_ops(20);
   ASSERT_EQ(seconds.size(), 2u);
   EXPECT_GT(seconds[1], seconds[0]);
 }

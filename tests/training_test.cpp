@@ -1,30 +1,14 @@
 // A step of training does what it says: which rows, which mean, which weight of the divergence,
-// how many samples; and it allocates nothing.
+// how many samples.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <new>
 #include <set>
 
 #include "tests/compare.hpp"
 #include "tests/small_training.hpp"
-
-namespace {
-std::atomic<long> allocations{0};
-}
-
-// Not inlined, lest the compiler compare malloc with delete.
-[[gnu::noinline]] void* operator new(size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace elbo {
 namespace {
@@ -252,16 +236,6 @@ TEST(Training, ClipsTheNormOfTheWholeGradient) {
   ASSERT_GT(std::sqrt(norm), 0.25) << "nothing to clip";
   // 1e-6 beside the norm, and every weight rounds.
   EXPECT_NEAR(std::sqrt(moved), 0.125, 1e-6 + 16.0 * kEpsilon);
-}
-
-TEST(Training, AllocatesNothingPerStep) {
-  for (const int threads : {1, 2}) {
-    SmallTraining training(small_config(), small_data(37), true, false, threads);
-    training.pass.run(10);  // what OpenMP and oneDNN set up once
-    const long before = allocations;
-    training.pass.run(100);
-    EXPECT_EQ(allocations - before, 0) << threads << " threads";
-  }
 }
 
 }  // namespace

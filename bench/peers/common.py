@@ -66,24 +66,23 @@ def give_up(message: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
-def load_images(folder: str | None, spec: ModelSpec) -> np.ndarray:
-    """[rows, dim] uint8: MNIST's training images or a train.npy in the folder, or random bytes."""
+def load_images(folder: str | None, spec: ModelSpec, split: str = "train") -> np.ndarray:
+    """[rows, dim] uint8: MNIST's images of a split ("train", "test") or that split's .npy in the
+    folder, or random bytes."""
     if folder is None:
         shape = (spec.random_rows, spec.dim)
         return np.random.default_rng(spec.dim).integers(0, 256, shape, dtype=np.uint8)
-    for name, opener in (
-        ("train-images-idx3-ubyte.gz", gzip.open),
-        ("train-images-idx3-ubyte", open),
-    ):
+    idx = ("t10k" if split == "test" else split) + "-images-idx3-ubyte"
+    for name, opener in ((f"{idx}.gz", gzip.open), (idx, open)):
         path = Path(folder) / name
         if path.exists():
             with opener(path, "rb") as file:
                 images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)
             break
     else:
-        path = Path(folder) / "train.npy"
+        path = Path(folder) / f"{split}.npy"
         if not path.exists():
-            give_up(f"data: '{folder}' has neither train-images-idx3-ubyte[.gz] nor train.npy")
+            give_up(f"data: '{folder}' has neither {idx}[.gz] nor {split}.npy")
         images = np.load(path)
         images = images.reshape(len(images), -1)
     if images.shape[1] != spec.dim or images.dtype != np.uint8:

@@ -62,13 +62,17 @@ class VAE(nn.Module):
 
     def importance_weighted(self, x: Tensor) -> Tensor:
         mu, logvar = self.encode(x)
-        shape = (self.importance_samples, *mu.shape)
-        epsilon = torch.randn(shape, device=mu.device)
+        log_weights = self.log_weights(x, mu, logvar, self.importance_samples)
+        bound = torch.logsumexp(log_weights, dim=0) - math.log(self.importance_samples)
+        return -bound.mean()
+
+    def log_weights(self, x: Tensor, mu: Tensor, logvar: Tensor, samples: int) -> Tensor:
+        """log p(x, z) / q(z|x) [samples, batch] of samples from q."""
+        epsilon = torch.randn((samples, *mu.shape), device=mu.device)
         z = mu + torch.exp(0.5 * logvar) * epsilon
         log_p_x = -self.nll(self.decode(z), x).sum(dim=-1)
         log_p_z_over_q = 0.5 * (epsilon**2 + logvar - z**2).sum(dim=-1)
-        bound = torch.logsumexp(log_p_x + log_p_z_over_q, dim=0) - math.log(shape[0])
-        return -bound.mean()
+        return log_p_x + log_p_z_over_q
 
     def from_checkpoint(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """A state_dict of the tensors of an elbo checkpoint."""

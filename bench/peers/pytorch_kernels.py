@@ -4,6 +4,9 @@
 Takes names of rows of elbo_bench, such as likelihood_terms/gaussian/85599x784, times those it knows
 and prints one JSON object: microseconds by row. The noise of latent_backward is read, where elbo
 draws it again.
+
+With --autograd the gradients are autograd's, as in a training that one would write, compiled or
+not; latent/524288x32 is then latent_forward and latent_backward.
 """
 
 import argparse
@@ -18,7 +21,6 @@ from common import LEARNING_RATE, NEEDS_A_GPU, give_up
 from torch import Tensor
 
 DATA_ROWS = 60000
-BLOCKS, RUNS = 9, 10  # measurements, and runs between two synchronisations
 
 
 def latent_forward(head: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,23 +96,64 @@ def make(row: str, device: str):
     return None
 
 
-def microseconds(function, arguments: tuple[Tensor, ...]) -> float:
-    """Median time of a run."""
+def gaussian_nll(x: Tensor, output: Tensor) -> Tensor:
+    mean, logvar = output.chunk(2, dim=1)
+    return 0.5 * (math.log(2 * math.pi) + logvar + (x - mean) ** 2 * torch.exp(-logvar)).sum(dim=1)
+
+
+def bernoulli_nll(x: Tensor, logit: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logit, x, reduction="none").sum(dim=1)
+
+
+def make_differentiable(row: str, device: str):
+    """The formula of a row, its arguments, and what the loss is by each of its results; autograd
+    then gives the loss by the last argument."""
+    kernel, _, size = row.rpartition("/")
+    rows, columns = (int(n) for n in size.split("x"))
+    mean = torch.full((rows,), 1 / rows, device=device)  # the loss is the mean over the rows
+
+    def leaf(*shape: int) -> Tensor:
+        return torch.randn(shape, device=device, requires_grad=True)
+
+    match kernel:
+        case "latent":
+            grad_z = torch.randn(rows, columns, device=device)
+            return latent_forward, (leaf(rows, 2 * columns),), (grad_z, mean)
+        case "likelihood_terms/gaussian":
+            x = torch.rand(rows, columns, device=device)
+            return gaussian_nll, (x, leaf(rows, 2 * columns)), mean
+        case "likelihood_terms/bernoulli":
+            x = torch.rand(rows, columns, device=device)
+            return bernoulli_nll, (x, leaf(rows, columns)), mean
+    return None
+
+
+def with_gradient(formula, by_results):
+    """A function that evaluates a formula and its gradient, which it returns."""
+
+    def run(*arguments: Tensor) -> Tensor:
+        return torch.autograd.grad(formula(*arguments), arguments[-1], by_results)[0]
+
+    return run
+
+
+def microseconds(function, arguments: tuple[Tensor, ...], blocks: int, runs: int) -> float:
+    """Median time of a run over some blocks of runs between two synchronisations."""
 
     def synchronize() -> None:
         if arguments[0].is_cuda:
             torch.cuda.synchronize()
 
-    for _ in range(3):
+    for _ in range(min(3, runs)):
         function(*arguments)
     times = []
-    for _ in range(BLOCKS):
+    for _ in range(blocks):
         synchronize()
         start = time.perf_counter()
-        for _ in range(RUNS):
+        for _ in range(runs):
             function(*arguments)
         synchronize()
-        times.append(1e6 * (time.perf_counter() - start) / RUNS)
+        times.append(1e6 * (time.perf_counter() - start) / runs)
     return statistics.median(times)
 
 
@@ -118,18 +161,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="+", required=True)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--autograd", action="store_true", help="gradients by autograd")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--blocks", type=int, default=9, help="measurements")
+    parser.add_argument("--runs", type=int, default=10, help="runs of a measurement")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     if options.device == "cuda" and not torch.cuda.is_available():
         give_up("PyTorch finds no GPU here; --device cpu tries the script without", NEEDS_A_GPU)
     rows = {}
     for row in options.rows:
-        made = make(row, options.device)
-        if made:
-            function, arguments = made
-            rows[row] = {
-                "eager_us": microseconds(function, arguments),
-                "inductor_us": microseconds(torch.compile(function, dynamic=False), arguments),
-            }
+        made = (make_differentiable if options.autograd else make)(row, options.device)
+        if not made:
+            continue
+        formula, arguments, *by_results = made
+        for way in ("eager", "inductor"):
+            # What is compiled is the formula; its gradient is compiled with it.
+            function = torch.compile(formula, dynamic=False) if way == "inductor" else formula
+            if options.autograd:
+                function = with_gradient(function, *by_results)
+            time_us = microseconds(function, arguments, options.blocks, options.runs)
+            rows.setdefault(row, {})[f"{way}_us"] = time_us
     print(json.dumps({"torch": torch.__version__, "rows": rows}))
 
 

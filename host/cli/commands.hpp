@@ -24,6 +24,7 @@ void add_classify(CLI::App& app);
 void add_decode(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_list(CLI::App& app);
+void add_bench(CLI::App& app);
 void add_generate(CLI::App& app);
 
 /// --device and --threads of the commands that use a trained model.

@@ -72,6 +72,7 @@ int run(int argc, char** argv) {
   add_inspect(app);
   add_list(app);
   add_generate(app);
+  add_bench(app);
   app.footer(  // after the commands, which would inherit it
       "`elbo COMMAND --help` explains a command. To begin with:\n"
       "  elbo generate shapes shapes\n"

@@ -8,7 +8,7 @@
 
 #include "host/train/training_pass.hpp"
 
-namespace elbo::bench {
+namespace elbo {
 
 struct StepModel {
   std::string_view name;  // <data>-<hidden>-z<latent>, conv-<data>
@@ -54,4 +54,4 @@ struct TrainingStep {
   std::vector<float> initial_weights_;
 };
 
-}  // namespace elbo::bench
+}  // namespace elbo

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace elbo::bench {
+namespace elbo {
 
 /// The upper one of an even number; there must be a value.
 inline double median(std::vector<double> values) {
@@ -13,4 +13,4 @@ inline double median(std::vector<double> values) {
   return *middle;
 }
 
-}  // namespace elbo::bench
+}  // namespace elbo

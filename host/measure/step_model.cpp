@@ -1,8 +1,8 @@
-#include "bench/step_model.hpp"
+#include "host/measure/step_model.hpp"
 
 #include "kernels/math/philox.hpp"
 
-namespace elbo::bench {
+namespace elbo {
 namespace {
 
 /// Small, so that two trainings with other noise stay close enough to compare their losses.
@@ -117,4 +117,4 @@ void TrainingStep::restart() {
   pass.seek(0);
 }
 
-}  // namespace elbo::bench
+}  // namespace elbo

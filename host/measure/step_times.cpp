@@ -1,0 +1,124 @@
+#include "host/measure/step_times.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <utility>
+
+#include "host/measure/median.hpp"
+#include "kernels/core/error.hpp"
+
+namespace elbo {
+namespace {
+
+template <class Run>
+double seconds_of(Run run) {
+  const auto start = std::chrono::steady_clock::now();
+  run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// As many runs as take some milliseconds, where `runs` of them took `seconds`: starting them is
+/// then a small part, as it is in a training.
+uint64_t block_of(double seconds, uint64_t runs) {
+  constexpr double kBlock = 0.02;
+  const double each = std::max(seconds, 1e-9) / static_cast<double>(runs);
+  return static_cast<uint64_t>(std::clamp(kBlock / each, 1.0, 1000.0));
+}
+
+/// Something to be run as often as asked, and the time of one run.
+template <class Run>
+class Timed {
+ public:
+  explicit Timed(Run run) : run_(std::move(run)) {
+    constexpr uint64_t kTries = 3;
+    run_(kTries);  // memory is touched, a GPU's ways of running are tried
+    block_ = block_of(seconds_of([&] { run_(kTries); }), kTries);
+  }
+  /// Seconds that all of it took.
+  double time_block() {
+    const double seconds = seconds_of([&] { run_(block_); });
+    times_.push_back(seconds / static_cast<double>(block_));
+    return seconds;
+  }
+  double median_time() const { return median(times_); }
+
+ private:
+  Run run_;
+  uint64_t block_ = 1;
+  std::vector<double> times_;
+};
+
+}  // namespace
+
+bool is_product(const Op& op) {
+  return std::visit(
+      [](const auto& o) {
+        return requires { o.tf32; };  // only of these an op says how exactly
+      },
+      op);
+}
+
+Program products_of(const Program& program) {
+  Program products = program;
+  std::erase_if(products, [](const Op& op) { return !is_product(op); });
+  return products;
+}
+
+StepTimes time_step(TrainingStep& training, double seconds) {
+  Device& device = *training.model.device;
+  Timed step([&](uint64_t runs) {
+    training.pass.run(runs);
+    device.synchronize();
+  });
+  // After the steps: every buffer holds the numbers of a real one.
+  const auto executable = device.prepare(products_of(training.pass.program()));
+  Timed products([&](uint64_t runs) {
+    executable->run(runs);
+    device.synchronize();
+  });
+  double step_seconds = 0.0, products_seconds = 0.0;
+  while (std::min(step_seconds, products_seconds) < seconds) {
+    step_seconds += step.time_block();
+    products_seconds += products.time_block();
+  }
+  StepTimes times = {.step = step.median_time(), .products = products.median_time()};
+  for (const Op& op : training.pass.program()) times.flops += flops_of(op);
+  return times;
+}
+
+std::vector<OpTimes> profile_step(TrainingStep& training, double seconds) {
+  const Program& program = training.pass.program();
+  const auto executable = training.model.device->prepare(program);
+  constexpr uint64_t kTries = 3;
+  double took = seconds_of([&] {
+    if (executable->time_ops(kTries).empty())
+      throw ConfigError("profile: " + training.model.device->describe() +
+                        " runs ops side by side and cannot tell their times apart, want a CPU");
+  });
+  const uint64_t block = block_of(took, kTries);
+  using Block = std::pair<double, std::vector<double>>;  // seconds of a step, of each op
+  std::vector<Block> blocks;
+  for (took = 0.0; took < seconds;)
+    took += seconds_of([&] {
+      std::vector<double> ops = executable->time_ops(block);
+      blocks.emplace_back(std::reduce(ops.begin(), ops.end()), std::move(ops));
+    });
+  const auto middle = blocks.begin() + static_cast<std::ptrdiff_t>(blocks.size() / 2);
+  std::nth_element(blocks.begin(), middle, blocks.end());
+  const std::vector<double>& times = middle->second;
+
+  std::vector<OpTimes> ops;
+  for (size_t i = 0; i < program.size(); ++i) {
+    const Op& op = program[i];
+    auto place = std::ranges::find(ops, name_of(op), &OpTimes::name);
+    if (place == ops.end()) place = ops.insert(ops.end(), {.name = name_of(op)});
+    ++place->count;
+    place->seconds += times[i];
+    place->flops += flops_of(op);
+    place->bytes += bytes_of(op);
+  }
+  return ops;
+}
+
+}  // namespace elbo
