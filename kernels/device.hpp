@@ -16,6 +16,12 @@ namespace elbo {
 
 enum class DeviceKind { cpu, cuda };
 
+/// The time of an op.
+struct OpTime {
+  double seconds = 0.0;
+  int within = 0;  // the place of the op that does its work: its own, unless another takes it over
+};
+
 /// A program made ready for its device. Keeps no copy of the buffers it works on.
 class Executable {
  public:
@@ -24,7 +30,7 @@ class Executable {
   virtual void run(uint64_t repeats = 1) = 0;
   /// Runs it as often and gives the seconds of one run that passed in each op, by the host's clock
   /// [ops]; empty, and nothing run, on a device that cannot tell one op's time from another's.
-  virtual std::vector<double> time_ops(uint64_t /*repeats*/) { return {}; }
+  virtual std::vector<OpTime> time_ops(uint64_t /*repeats*/) { return {}; }
   /// What was chosen for this device and why, line by line for people; may grow with the runs.
   virtual std::vector<std::string> notes() const { return {}; }
 };

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <numeric>
 
 #include "host/measure/step_model.hpp"
 #include "tests/small_training.hpp"
@@ -101,14 +100,19 @@ TEST(OpTimes, AreThoseOfTheSameRuns) {
   SmallTraining other(small_config(), small_data(37), true, false, 2);
   const auto executable = timed.model.device->prepare(timed.pass.program());
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<double> seconds = executable->time_ops(kSteps);
+  const std::vector<OpTime> times = executable->time_ops(kSteps);
   const std::chrono::duration<double> all = std::chrono::steady_clock::now() - start;
   other.pass.run(kSteps);
   EXPECT_EQ(timed.weights(), other.weights());
 
-  EXPECT_EQ(seconds.size(), timed.pass.program().size());
-  for (const double each : seconds) EXPECT_GT(each, 0.0);
-  EXPECT_LE(kSteps * std::accumulate(seconds.begin(), seconds.end(), 0.0), all.count());
+  ASSERT_EQ(times.size(), timed.pass.program().size());
+  double together = 0.0;
+  for (size_t op = 0; op < times.size(); ++op) {
+    EXPECT_GT(times[op].seconds, 0.0);
+    EXPECT_EQ(times[op].within, static_cast<int>(op));
+    together += times[op].seconds;
+  }
+  EXPECT_LE(kSteps * together, all.count());
 }
 
 TEST(OpTimes, TellOneOpFromAnother) {
@@ -119,9 +123,21 @@ TEST(OpTimes, TellOneOpFromAnother) {
   for (const int64_t count : {kFew, kMany})
     program.push_back(
         RandomFill{.count = count, .out = w.output<float>(static_cast<size_t>(count))});
-  const std::vector<double> seconds = device->prepare(program)->time_ops(20);
-  ASSERT_EQ(seconds.size(), 2u);
-  EXPECT_GT(seconds[1], seconds[0]);
+  const std::vector<OpTime> times = device->prepare(program)->time_ops(20);
+  ASSERT_EQ(times.size(), 2u);
+  EXPECT_GT(times[1].seconds, times[0].seconds);
+}
+
+TEST(OpTimes, TellWhichOpDoesTheWorkOfAnother) {
+  TrainingStep training(step_model("784-400-z20"), random_rows(step_model("784-400-z20"), 64),
+                        {.batch = 32}, make_cpu_device(1));
+  const Program& program = training.pass.program();
+  const std::vector<OpTime> times = training.model.device->prepare(program)->time_ops(2);
+  ASSERT_EQ(times.size(), program.size());
+  for (size_t op = 0; op < times.size(); ++op) {
+    const bool taken = std::holds_alternative<DenseBackwardWeights>(program[op]);
+    EXPECT_EQ(times[op].within, static_cast<int>(taken ? program.size() - 1 : op));
+  }
 }
 
 }  // namespace

@@ -65,12 +65,12 @@ void print_profile(const std::string& model, int64_t batch, const std::vector<Op
   for (const OpTimes& op : ops) all += op.seconds;
   std::printf("%s, batch %lld: %.3f ms a step\n", model.c_str(), static_cast<long long>(batch),
               1e3 * all);
-  std::printf("%-28s %5s %9s %6s %7s  %% of %7s  %% of\n", "op", "count", "ms", "share", "GF/s",
+  std::printf("%-41s %5s %9s %6s %7s  %% of %7s  %% of\n", "op", "count", "ms", "share", "GF/s",
               "GB/s");
-  std::printf("%-28s %5s %9s %6s %7s  peak %7s  copy\n", "", "", "", "", "", "");
+  std::printf("%-41s %5s %9s %6s %7s  peak %7s  copy\n", "", "", "", "", "", "");
   for (const OpTimes& op : ops) {
-    std::printf("%-28s %5d %9.4f %4.1f %%", std::string(op.name).c_str(), op.count,
-                1e3 * op.seconds, 100.0 * op.seconds / all);
+    std::printf("%-41s %5d %9.4f %4.1f %%", op.name.c_str(), op.count, 1e3 * op.seconds,
+                100.0 * op.seconds / all);
     const double flops = 1e-9 * op.flops / op.seconds, bytes = 1e-9 * op.bytes / op.seconds;
     if (op.flops > 0.0)
       std::printf(" %7.1f  %s\n", flops, share(flops, most.product_gf_per_s).c_str());

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
+#include <string>
 #include <utility>
 
 #include "host/measure/median.hpp"
@@ -97,26 +97,35 @@ std::vector<OpTimes> profile_step(TrainingStep& training, double seconds) {
                         " runs ops side by side and cannot tell their times apart, want a CPU");
   });
   const uint64_t block = block_of(took, kTries);
-  using Block = std::pair<double, std::vector<double>>;  // seconds of a step, of each op
-  std::vector<Block> blocks;
+  const auto seconds_in = [](const std::vector<OpTime>& times) {
+    double sum = 0.0;
+    for (const OpTime& time : times) sum += time.seconds;
+    return sum;
+  };
+  std::vector<std::vector<OpTime>> blocks;
   for (took = 0.0; took < seconds;)
-    took += seconds_of([&] {
-      std::vector<double> ops = executable->time_ops(block);
-      blocks.emplace_back(std::reduce(ops.begin(), ops.end()), std::move(ops));
-    });
+    took += seconds_of([&] { blocks.push_back(executable->time_ops(block)); });
   const auto middle = blocks.begin() + static_cast<std::ptrdiff_t>(blocks.size() / 2);
-  std::nth_element(blocks.begin(), middle, blocks.end());
-  const std::vector<double>& times = middle->second;
+  std::ranges::nth_element(blocks, middle, {}, seconds_in);
+  const std::vector<OpTime>& times = *middle;
 
+  // An op that does others' work is told under its name and theirs.
+  std::vector<std::string> names;
+  for (const Op& op : program) names.emplace_back(name_of(op));
+  for (size_t i = 0; i < program.size(); ++i) {
+    std::string& name = names[static_cast<size_t>(times[i].within)];
+    if (times[i].within != static_cast<int>(i) && name.find(name_of(program[i])) == name.npos)
+      name += " + " + std::string(name_of(program[i]));
+  }
   std::vector<OpTimes> ops;
   for (size_t i = 0; i < program.size(); ++i) {
-    const Op& op = program[i];
-    auto place = std::ranges::find(ops, name_of(op), &OpTimes::name);
-    if (place == ops.end()) place = ops.insert(ops.end(), {.name = name_of(op)});
+    const std::string& name = names[static_cast<size_t>(times[i].within)];
+    auto place = std::ranges::find(ops, name, &OpTimes::name);
+    if (place == ops.end()) place = ops.insert(ops.end(), {.name = name});
     ++place->count;
-    place->seconds += times[i];
-    place->flops += flops_of(op);
-    place->bytes += bytes_of(op);
+    place->seconds += times[i].seconds;
+    place->flops += flops_of(program[i]);
+    place->bytes += bytes_of(program[i]);
   }
   return ops;
 }

@@ -1,7 +1,7 @@
 // How long a training step takes: whole, in its matrix products alone, and op by op.
 #pragma once
 
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include "host/measure/step_model.hpp"
@@ -23,9 +23,9 @@ struct StepTimes {
 /// that take turns; medians over the blocks.
 StepTimes time_step(TrainingStep& training, double seconds);
 
-/// All ops of one name in a step.
+/// All ops of one name in a step, with those whose work they do.
 struct OpTimes {
-  std::string_view name;
+  std::string name;
   int count = 0;
   double seconds = 0.0;  // together
   double flops = 0.0;    // of products

@@ -13,7 +13,6 @@
 
 namespace elbo {
 namespace cpu {
-
 namespace {
 
 class CpuDevice : public Device {
@@ -36,6 +35,7 @@ class CpuDevice : public Device {
       throw DeviceError("out of memory: " + std::string(purpose) + " needs " +
                         std::to_string(bytes >> 20) +
                         " MiB; a smaller batch size or model needs less");
+    touch(static_cast<char*>(memory), bytes);
     return memory;
   }
   void release(void* memory) noexcept override { std::free(memory); }
@@ -52,6 +52,16 @@ class CpuDevice : public Device {
   void synchronize() override {}
 
  private:
+  /// Pages lie near the core that first writes to them: each thread writes those of its share,
+  /// which is also where its tasks will work.
+  void touch(char* memory, size_t bytes) const {
+    constexpr size_t kPage = 4096, kWorthwhile = size_t{4} << 20;
+    if (threads_ == 1 || bytes < kWorthwhile) return;
+    const auto pages = static_cast<int64_t>(bytes / kPage);
+#pragma omp parallel for schedule(static) num_threads(threads_)
+    for (int64_t page = 0; page < pages; ++page) memory[static_cast<size_t>(page) * kPage] = 0;
+  }
+
   int threads_;
 };
 

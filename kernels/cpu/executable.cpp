@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "kernels/cpu/execution.hpp"
+#include "kernels/cpu/fusion.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -70,7 +71,8 @@ class Patience {
 
 class CpuExecutable : public Executable {
  public:
-  CpuExecutable(const Program& program, int threads) : threads_(threads) {
+  CpuExecutable(const Program& program, int threads)
+      : threads_(threads), updates_(updates_with_gradients(program)) {
     for (std::vector<Stage>& of_op : best_execution().stages(program, threads)) {
       for (Stage& stage : of_op) stages_.push_back(std::move(stage));
       op_ends_.push_back(stages_.size());
@@ -83,17 +85,19 @@ class CpuExecutable : public Executable {
     run_then(repeats, [](size_t) {});
   }
 
-  std::vector<double> time_ops(uint64_t repeats) override {
+  std::vector<OpTime> time_ops(uint64_t repeats) override {
     using Clock = std::chrono::steady_clock;
-    std::vector<double> seconds(op_ends_.size());
+    std::vector<OpTime> times(op_ends_.size());
+    for (size_t op = 0; op < times.size(); ++op)
+      times[op].within = updates_[op] < 0 ? static_cast<int>(op) : updates_[op];
     auto last = Clock::now();
     run_then(repeats, [&](size_t op) {
       const auto now = Clock::now();
-      seconds[op] +=
+      times[op].seconds +=
           std::chrono::duration<double>(now - last).count() / static_cast<double>(repeats);
       last = now;
     });
-    return seconds;
+    return times;
   }
 
  private:
@@ -152,6 +156,7 @@ class CpuExecutable : public Executable {
   }
 
   int threads_;
+  std::vector<int> updates_;  // [ops], see fusion.hpp
   std::vector<Stage> stages_;
   std::vector<size_t> op_ends_;    // [ops], the number of stages up to each op's last
   std::vector<Counter> claimed_;   // [stages, threads], tasks of each thread's
