@@ -23,13 +23,16 @@ inline int whole_vectors(int groups) {
   return (groups + kNoiseLanes - 1) / kNoiseLanes * kNoiseLanes;
 }
 
-/// out[4*i .. 4*i+3] = the normals of group first + i, for i < groups <= kNoiseGroups.
-inline void normals(uint64_t seed, uint64_t subsequence, uint64_t first, int groups, float* out) {
+/// out[4*i .. 4*i+3] = the normals of group group_of(i), for i < groups <= kNoiseGroups; group_of
+/// is asked for whole vectors of groups.
+template <class GroupOf>
+inline void normals_of(uint64_t seed, uint64_t subsequence, int groups, GroupOf group_of,
+                       float* out) {
   float lane[4][kNoiseGroups];
   const int drawn = whole_vectors(groups);
 #pragma omp simd
   for (int i = 0; i < drawn; ++i) {
-    const math::Float4 n = math::normal4(seed, subsequence, first + static_cast<uint64_t>(i));
+    const math::Float4 n = math::normal4(seed, subsequence, group_of(i));
     lane[0][i] = n.value[0];
     lane[1][i] = n.value[1];
     lane[2][i] = n.value[2];
@@ -39,7 +42,13 @@ inline void normals(uint64_t seed, uint64_t subsequence, uint64_t first, int gro
     for (int l = 0; l < 4; ++l) out[4 * i + l] = lane[l][i];
 }
 
-/// The same with the groups' raw integers.
+/// The same for the groups from `first` on.
+inline void normals(uint64_t seed, uint64_t subsequence, uint64_t first, int groups, float* out) {
+  normals_of(
+      seed, subsequence, groups, [first](int i) { return first + static_cast<uint64_t>(i); }, out);
+}
+
+/// The same with those groups' raw integers.
 inline void bits(uint64_t seed, uint64_t subsequence, uint64_t first, int groups, uint32_t* out) {
   uint32_t lane[4][kNoiseGroups];
 #pragma omp simd
