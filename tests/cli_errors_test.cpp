@@ -195,6 +195,8 @@ TEST_F(CliErrors, CommandsAndFlagsThatDoNotExist) {
   expect_complaint({"trian"}, kUsage, {"'trian'", "'train'"});
   expect_complaint({"generate", "shaps", path("out")}, kUsage, {"'shaps'", "'shapes'"});
   expect_complaint({"generate"}, kUsage, {"elbo generate --help"});
+  expect_complaint({"bench", "--model", "784-400"}, kUsage, {"'784-400'", "784-400-z20"});
+  expect_complaint({"bench", "--batch", "0"}, kUsage, {"--batch", "elbo bench --help"});
   expect_complaint({"list", "recipe"}, kUsage, {"'recipes'"});
   expect_bad_training({"train", data_, "--out", path("out"), "--epoch", "3"}, kUsage,
                       {"'--epoch'", "'--epochs'"});

@@ -3,11 +3,13 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "host/io/safetensors.hpp"
+#include "kernels/device.hpp"
 #include "tests/program.hpp"
 
 namespace elbo {
@@ -50,7 +52,7 @@ TEST_F(Cli, VersionIsOneLine) { EXPECT_EQ(expect_done({"--version"}), "elbo " EL
 
 TEST_F(Cli, HelpFitsTheTerminal) {
   for (const char* command : {"", "train", "resume", "evaluate", "analyze", "sample", "reconstruct",
-                              "encode", "decode", "inspect", "list", "generate"}) {
+                              "encode", "decode", "inspect", "list", "generate", "bench"}) {
     std::vector<std::string> arguments = {"--help"};
     if (*command != '\0') arguments.insert(arguments.begin(), command);
     std::istringstream help(expect_done(arguments));
@@ -232,6 +234,53 @@ TEST_F(Cli, GenerateMakesADataSetThatTrains) {
   EXPECT_TRUE(contains(told, "16 rows") && contains(told, "8x8")) << told;
   expect_done(tiny_training(shapes, path("shapes-run")) +
               std::vector<std::string>{"--likelihood", "bernoulli", "--quiet"});
+}
+
+TEST_F(Cli, BenchTimesEveryModelAndBatch) {
+  const auto result = nlohmann::json::parse(
+      expect_done({"bench", "--model", "784-400-z20,784-200-200-z50", "--batch", "4,6", "--seconds",
+                   "0.001", "--threads", "1", "--device", "cpu", "--json"}));
+  EXPECT_EQ(result["device"], make_cpu_device(1)->describe());
+  EXPECT_GT(result["product_gf_per_s"], 0.0);
+  std::vector<std::pair<std::string, int>> timed;
+  for (const auto& step : result["steps"]) {
+    timed.emplace_back(step["model"], step["batch"]);
+    EXPECT_GT(step["products_ms"], 0.0);
+    EXPECT_NEAR(step["samples_per_s"].get<double>() * step["step_ms"].get<double>(),
+                1e3 * step["batch"].get<double>(), 1e-6);
+    // Two products for each of a layer's weights and three but in the first: 784-400-z20 has
+    // 784 * 400 of those, and 40 * 400, 20 * 400 and 400 * 784 behind them.
+    const double flops = 2.0 * (5 * 784 * 400 + 3 * 60 * 400) * step["batch"].get<double>();
+    if (step["model"] == "784-400-z20")
+      EXPECT_NEAR(step["gf_per_s"].get<double>() * step["step_ms"].get<double>(), 1e-6 * flops,
+                  1e-12 * flops);
+  }
+  EXPECT_EQ(
+      timed,
+      (decltype(timed){
+          {"784-400-z20", 4}, {"784-400-z20", 6}, {"784-200-200-z50", 4}, {"784-200-200-z50", 6}}));
+}
+
+TEST_F(Cli, AProfileAccountsForTheWholeStep) {
+  const auto result = nlohmann::json::parse(
+      expect_done({"bench", "--profile", "--model", "784-200-200-z50", "--batch", "4", "--seconds",
+                   "0.001", "--threads", "1", "--device", "cpu", "--json"}));
+  EXPECT_GT(result["copy_gb_per_s"], 0.0);
+  double percent = 0.0;
+  std::map<std::string, int> counts;
+  for (const auto& op : result["steps"][0]["profile"]) {
+    percent += op["percent_of_step"].get<double>();
+    counts[op["op"]] = op["count"];
+    const bool is_product = op["op"].get<std::string>().starts_with("dense_");
+    EXPECT_EQ(op.contains("gf_per_s"), is_product) << op;
+    EXPECT_EQ(op.contains("gb_per_s"), !is_product) << op;
+  }
+  EXPECT_NEAR(percent, 100.0, 1e-9);
+  EXPECT_EQ(counts["dense_forward"], 6);
+  EXPECT_EQ(counts["dense_backward_weights"], 6);
+  EXPECT_EQ(counts["dense_backward_input"], 5);
+  EXPECT_EQ(counts["gather_batch"], 1);
+  EXPECT_EQ(counts["optimizer_update"], 1);
 }
 
 TEST_F(Cli, QuietPrintsNothing) {
