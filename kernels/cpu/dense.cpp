@@ -11,6 +11,9 @@
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
 
+// A panel of that many places still leaves room in a core's own cache.
+constexpr int64_t kMostInner = 1024;
+
 Range active_rows(const ProductTasks& tasks, int task, const Rows& rows) {
   const Range range = tasks.row_range(task);
   return {range.begin, std::min<int64_t>(range.end, rows.active())};
@@ -62,7 +65,7 @@ std::vector<Stage> product_stage(const O& op, const Factor& a, const Factor& b, 
   return {{tasks.count(), [=](int task) {
              op.activation.visit([&](auto activation) {
                multiply(a, b, columns, inner, active_rows(tasks, task, op.rows),
-                        tasks.panel_range(task),
+                        tasks.panel_range(task), kMostInner,
                         [&](const Tile& tile) { finish<decltype(activation)>(op, tile); });
              });
            }}};

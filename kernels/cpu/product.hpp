@@ -60,7 +60,7 @@ struct ProductTasks {
   ProductTasks(int64_t row_count, int64_t columns, int64_t inner, int threads, By by) {
     // A block of a's rows and some panels share a core's cache; a task is some microseconds of
     // work.
-    constexpr int64_t kMostRows = 256, kLeastRows = 16, kWorthwhile = 400'000, kTasksPerThread = 4;
+    constexpr int64_t kMostRows = 256, kLeastRows = 16, kWorthwhile = 400'000, kTasksPerThread = 2;
     const int64_t all = panels_of(columns).parts;
     const int64_t most = std::max<int64_t>(1, row_count / kLeastRows);
     const int64_t wanted = std::clamp<int64_t>(row_count * columns * inner / kWorthwhile, 1,
@@ -172,19 +172,19 @@ class SumTiles {
 };
 
 /// Sums `rows` of a with some panels of b's columns, of which there are `columns`, and calls
-/// finish(tile) for some rows and the columns of several panels at a time.
+/// finish(tile) for some rows and the columns of several panels at a time. Longer sums than
+/// `most_inner` are taken in equal blocks.
 template <class Finish>
 void multiply(const Factor& a, const Factor& b, int64_t columns, int64_t inner, Range rows,
-              Range panels, Finish&& finish) {
-  constexpr int64_t kMostInner = 1024;
+              Range panels, int64_t most_inner, Finish&& finish) {
   constexpr int64_t kMostPacked = 96 * 1024;  // floats, less than half a core's own cache
   const int64_t row_count = rows.end - rows.begin;
   if (row_count <= 0) return;
   const auto parts = [](int64_t total, int64_t most) {
     return Shares{total, static_cast<int>(std::max<int64_t>(1, (total + most - 1) / most))};
   };
-  const Shares blocks = parts(inner, kMostInner), tiles = parts(row_count, kTileRows);
-  const int64_t panel_size = std::max<int64_t>(1, std::min(inner, kMostInner)) * kTileColumns;
+  const Shares blocks = parts(inner, most_inner), tiles = parts(row_count, kTileRows);
+  const int64_t panel_size = std::max<int64_t>(1, std::min(inner, most_inner)) * kTileColumns;
   const Shares groups =
       parts(panels.end - panels.begin, std::max<int64_t>(1, kMostPacked / panel_size));
   const int64_t together = (panels.end - panels.begin + groups.parts - 1) / groups.parts;

@@ -31,12 +31,15 @@ class WeightGradient {
 
  private:
   static constexpr int kBiases = 128;  // of a task
+  // Of a batch at a time: the factors are read across their lines, and of so many lines the nearest
+  // cache and the translation of addresses hold what comes next.
+  static constexpr int64_t kMostRows = 256;
 
   template <class Use>
   void sum_weights(int task, Use& use) const {
     const Factor grad_y = {op_.grad_y.f32(), 1, op_.out}, x = {op_.x.f32(), 1, op_.in};
     multiply(grad_y, x, op_.in, op_.rows.active(), weights_.row_range(task),
-             weights_.panel_range(task), [&](const Tile& tile) {
+             weights_.panel_range(task), kMostRows, [&](const Tile& tile) {
                tile.for_each_row([&](int64_t row, const float* sums) {
                  use(row * op_.in + tile.column, sums, tile.columns);
                });
