@@ -250,9 +250,10 @@ TEST_F(Cli, BenchTimesEveryModelAndBatch) {
     // Two products for each of a layer's weights and three but in the first: 784-400-z20 has
     // 784 * 400 of those, and 40 * 400, 20 * 400 and 400 * 784 behind them.
     const double flops = 2.0 * (5 * 784 * 400 + 3 * 60 * 400) * step["batch"].get<double>();
-    if (step["model"] == "784-400-z20")
+    if (step["model"] == "784-400-z20") {
       EXPECT_NEAR(step["gf_per_s"].get<double>() * step["step_ms"].get<double>(), 1e-6 * flops,
                   1e-12 * flops);
+    }
   }
   EXPECT_EQ(
       timed,
