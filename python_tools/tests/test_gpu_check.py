@@ -570,10 +570,16 @@ def test_kernels_peers_gradients_are_autograds():
         return torch.randn(shape, dtype=torch.double, requires_grad=True)
 
     x = torch.rand(6, 5, dtype=torch.double)
-    for formula, output in ((kernels.gaussian, normal(6, 10)), (kernels.bernoulli, normal(6, 5))):
+    for formula, plain, output in (
+        (kernels.gaussian, kernels.gaussian_nll, normal(6, 10)),
+        (kernels.bernoulli, kernels.bernoulli_nll, normal(6, 5)),
+    ):
         nll, gradient = formula(x, output)
         (expected,) = torch.autograd.grad(nll.mean(), output)
         torch.testing.assert_close(gradient, expected)
+        torch.testing.assert_close(plain(x, output), nll)
+        mean = torch.full((6,), 1 / 6, dtype=torch.double)
+        torch.testing.assert_close(kernels.with_gradient(plain, mean)(x, output), expected)
 
     head, epsilon, grad_z = normal(6, 8), torch.randn(6, 4).double(), torch.randn(6, 4).double()
     mu, logvar = head.chunk(2, dim=1)
