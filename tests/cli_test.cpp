@@ -94,6 +94,25 @@ TEST_F(Cli, MetricsHaveTheirFields) {
   EXPECT_EQ(validations, 2u);
 }
 
+TEST_F(Cli, LongNumbersKeepTheirColumns) {
+  // An elbo below -10,000, as of pictures of 64 x 64 in colour.
+  const TemporaryDirectory directory;
+  const std::string data = make_dataset(directory, "wide", 60000);
+  std::istringstream said(expect_done(tiny_training(data, (directory / "run").string())));
+  int reports = 0;
+  for (std::string line; std::getline(said, line);) {
+    std::istringstream words(line);
+    double epoch = 0, step = 0, elbo = 0, reconstruction = 0, kl = 0;
+    if (!(words >> epoch >> step)) continue;
+    ++reports;
+    EXPECT_EQ(words.peek(), ' ') << line;
+    EXPECT_TRUE(words >> elbo >> reconstruction >> kl) << line;
+    EXPECT_LT(elbo, -10000) << line;
+    EXPECT_NEAR(elbo, reconstruction - kl, 0.02) << line;
+  }
+  EXPECT_EQ(reports, 2);
+}
+
 TEST_F(Cli, TheSummaryHoldsTheTestElbo) {
   const Json summary = Json::parse(read_bytes(fs::path(run_) / "summary.json"));
   EXPECT_EQ(summary.at("step"), 6);

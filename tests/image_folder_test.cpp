@@ -102,17 +102,15 @@ TEST_F(ImageFolder, ChannelsAsAsked) {
   EXPECT_EQ(row(grey, "train", 2), scattered_image(4, 6, 1, 3).pixels);
 }
 
-TEST_F(ImageFolder, TheFewerOfTwoKindsAreBad) {
-  add("a.png", scattered_image(4, 6, 3));
-  add("b.png", scattered_image(4, 6, 3));
-  add("c.png", scattered_image(4, 6, 1));
-  expect_refused({}, {"1 of 3", "c.png (grey, where 2 of 3 are RGB)", "--image-channels rgb"});
-  EXPECT_EQ(open({.skip_bad = true}).split("train").size(), 2);
-  add("d.png", scattered_image(4, 6, 1));
-  add("e.png", scattered_image(4, 6, 1));
-  fs::remove_all(cache());
-  expect_refused({}, {"2 of 5", "a.png (RGB, where 3 of 5 are grey), b.png"});
-  EXPECT_EQ(open({.skip_bad = true}).sample_shape(), (Shape{4, 6}));
+TEST_F(ImageFolder, GreyAmongRgbBecomesRgb) {
+  add("a.png", scattered_image(4, 6, 1, 1));
+  add("b.png", scattered_image(4, 6, 1, 2));
+  add("c.png", scattered_image(4, 6, 3, 3));
+  const Dataset read = open();
+  EXPECT_EQ(read.sample_shape(), (Shape{4, 6, 3}));
+  EXPECT_EQ(row(read, "train", 0), to_rgb(scattered_image(4, 6, 1, 1)).pixels);
+  EXPECT_EQ(row(read, "train", 1), to_rgb(scattered_image(4, 6, 1, 2)).pixels);
+  EXPECT_EQ(row(read, "train", 2), scattered_image(4, 6, 3, 3).pixels);
 }
 
 // --- bad pictures -----------------------------------------------------------------------------

@@ -150,10 +150,14 @@ TEST_F(PictureListTest, WhatOnlyLooksLikeAPicture) {
 class Unprivileged {
  public:
   Unprivileged() : root_(::geteuid() == 0) {
-    if (root_) EXPECT_EQ(::seteuid(65534), 0);
+    if (root_) {
+      EXPECT_EQ(::seteuid(65534), 0);
+    }
   }
   ~Unprivileged() {
-    if (root_) EXPECT_EQ(::seteuid(0), 0);
+    if (root_) {
+      EXPECT_EQ(::seteuid(0), 0);
+    }
   }
 
  private:

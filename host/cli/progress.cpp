@@ -118,19 +118,19 @@ void ProgressDisplay::on_report(const TrainingReport& report, const Trainer&) {
   clear_bar();
   const TrainingMetrics& m = report.training;
   const auto column = [](const std::string& name) {
-    return std::max(9, static_cast<int>(name.size()) + 1);
+    return std::max(10, static_cast<int>(name.size()));
   };
   if (!headed_) {
     std::printf("epoch     step");
     for (const Metric& metric : m.values)
-      std::printf("%*s", column(metric.name), metric.name.c_str());
+      std::printf(" %*s", column(metric.name), metric.name.c_str());
     std::printf(" samples/s%s\n", report.validation ? " validation" : "");
   }
   headed_ = true;
   std::printf("%5llu %8llu", static_cast<unsigned long long>(m.epoch),
               static_cast<unsigned long long>(m.step));
   for (const Metric& metric : m.values)
-    std::printf("%*s", column(metric.name), short_number(metric.value).c_str());
+    std::printf(" %*s", column(metric.name), short_number(metric.value).c_str());
   std::printf(" %9s", short_count(m.samples_per_second).c_str());
   if (report.validation)
     std::printf(" %10s%s", short_number(chosen_by(*report.validation)).c_str(),

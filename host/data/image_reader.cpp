@@ -79,24 +79,11 @@ class Packer {
     return headers;
   }
 
-  /// Where some are grey and some RGB, the fewer ones are bad.
+  /// Where some are grey and some RGB, all become RGB: no picture loses anything by it.
   void agree_on_channels(const std::vector<PictureHeader>& headers) {
-    std::int64_t grey = 0, good = 0;
-    for (std::size_t i = 0; i < headers.size(); ++i) {
-      if (!list_.pictures[i].fault.empty()) continue;
-      ++good;
-      grey += headers[i].channels == 1 ? 1 : 0;
-    }
-    common_.channels = 2 * grey > good ? 1 : 3;
-    const bool most_are_grey = common_.channels == 1;
-    mixed_channels_ = grey != 0 && grey != good;
-    const std::string fault = (most_are_grey ? "RGB, where " : "grey, where ") +
-                              std::to_string(most_are_grey ? grey : good - grey) + " of " +
-                              std::to_string(good) + (most_are_grey ? " are grey" : " are RGB");
-    for (std::size_t i = 0; i < headers.size(); ++i) {
-      ListedPicture& picture = list_.pictures[i];
-      if (picture.fault.empty() && headers[i].channels != common_.channels) picture.fault = fault;
-    }
+    const auto is_rgb = [](const PictureHeader& header) { return header.channels == 3; };
+    if (std::ranges::any_of(headers, is_rgb)) options_.channels = ImageChannels::rgb;
+    common_.channels = options_.channels == ImageChannels::rgb ? 3 : 1;
   }
 
   void agree_on_size(const std::vector<PictureHeader>& headers) {
@@ -183,18 +170,15 @@ class Packer {
 
   [[noreturn]] void refuse_bad() const {
     const std::vector<BadPicture> bad = bad_pictures(list_.pictures);
-    fail_file(folder_,
-              std::to_string(bad.size()) + " of " + std::to_string(list_.pictures.size()) +
-                  " pictures cannot be used: " + enumerate(bad, kMostNamed) +
-                  (mixed_channels_ ? "; --image-channels rgb or grey takes both kinds" : "") +
-                  "; --skip-bad leaves them out");
+    fail_file(folder_, std::to_string(bad.size()) + " of " + std::to_string(list_.pictures.size()) +
+                           " pictures cannot be used: " + enumerate(bad, kMostNamed) +
+                           "; --skip-bad leaves them out");
   }
 
   const fs::path& folder_;
   PictureList list_;
-  const ImageOptions& options_;
+  ImageOptions options_;
   PictureHeader common_;  // of all rows
-  bool mixed_channels_ = false;
   bool any_bad_ = false;
   std::int64_t done_ = 0;
 };

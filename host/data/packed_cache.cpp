@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr std::string_view kFormat = "elbo packed pictures";
-constexpr int kVersion = 1;  // also of how pictures are decoded and resized
+constexpr int kVersion = 2;  // also of how pictures are decoded and resized
 constexpr const char* kManifest = "manifest.json";
 constexpr std::string_view kTemporary = ".packing-";
 constexpr const char* kRemedy = "; --cache DIR keeps decoded pictures elsewhere";

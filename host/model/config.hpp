@@ -173,7 +173,7 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("image-size", c.image_size,
         "height and width that pictures are scaled to, the longer side cut; 0: as they are");
   visit("image-channels", c.image_channels,
-        "of pictures: grey, rgb, or auto: as they are, all alike");
+        "of pictures: grey, rgb, or auto: grey where all of them are");
   visit("skip-bad", c.skip_bad, "leave pictures out that cannot be read, rather than stop");
   visit("cache", c.cache, "directory for decoded pictures; empty: elbo-cache beside the run");
   visit("validation-fraction", c.validation_fraction,
