@@ -162,7 +162,10 @@ TEST_F(CliErrors, FlagsOutOfRange) {
       {"epochs", "2.5"},
       {"epochs", "99999999999999999999"},
       {"mse-variance", "nan"},
-      {"metrics-interval", "0"},
+      {"metrics-interval", "-1"},
+      {"keep", "0"},
+      {"checkpoint-minutes", "-1"},
+      {"max-minutes", "-0.5"},
       {"image-size", "-1"},
       {"image-size", "8193"},
       {"data-window", "-1"},
@@ -184,6 +187,7 @@ TEST_F(CliErrors, NamesThatDoNotExist) {
       {"image-channels", "gray", "grey"},
       {"posterior-variance", "x", "shared"},
       {"output-init", "x", "zero"},
+      {"on-divergence", "stopp", "rollback"},
       {"noise", "white", "philox"},
       {"device", "gpu", "cuda:N"}};
   for (const auto& [key, value, offered] : wrong)
