@@ -296,8 +296,9 @@ TEST_F(CliErrors, CheckpointsMissingOrDamaged) {
   for (const char* field :
        {"\"data_offsets\"", "\"F32\"", "elbo-checkpoint", "\"shape\"", "latent-dim"})
     expect_damaged(with_damaged(field));
-  const std::string renamed =
-      directory_.write("renamed.safetensors", with_damaged("encoder.0.weight")).string();
+  std::string other_name = with_damaged("encoder.0.weight");
+  other_name.at(other_name.find("\"checksum\"") + 1) = 'C';  // not damaged, but of something else
+  const std::string renamed = directory_.write("renamed.safetensors", other_name).string();
   expect_complaint({"evaluate", renamed, data_}, kData, {renamed, "encoder.0.weight"});
   expect_damaged("\xff\xff\xff\xff\xff\xff\xff\x7f" + whole.substr(8));
   EXPECT_FALSE(fs::exists(path("out.png")));

@@ -101,7 +101,7 @@ void make_gradients_overflow(Trainer& trainer) {
     std::fill_n(weights.begin() + p->offset, p->count(), value);
   };
   fill("decoder.1.bias", 1e21f);
-  fill("decoder.output.bias", 1e18f);
+  fill("likelihood.bias", 1e18f);
   trainer.model().set_weights(weights);
 }
 
@@ -109,17 +109,13 @@ TEST(Divergence, FindsGradientsBeforeTheLossShowsThem) {
   Config config = exploding_config();
   config.learning_rate = 1e-3;
   Trainer trainer(config, small_data(37), make_cpu_device(1));
-  std::string names;
-  for (const Parameter& p : trainer.model().architecture.layout().parameters())
-    names += p.name + " ";
-  SCOPED_TRACE(names);
   make_gradients_overflow(trainer);
   const Divergence found = diverged(trainer);
   EXPECT_TRUE(found.repeated);
   EXPECT_EQ(found.what, "gradients");
   EXPECT_EQ(found.step.step, 1u);
-  EXPECT_GT(tensor(found, "decoder.output.weight").gradients_not_finite, 0);
-  EXPECT_EQ(tensor(found, "decoder.output.bias").gradients_not_finite, 0);
+  EXPECT_GT(tensor(found, "likelihood.weight").gradients_not_finite, 0);
+  EXPECT_EQ(tensor(found, "likelihood.bias").gradients_not_finite, 0);
   EXPECT_EQ(tensor(found, "decoder.1.bias").largest_weight, 1e21f);
   EXPECT_NE(describe(found).find("its gradients are not finite"), std::string::npos);
 }
@@ -180,11 +176,13 @@ TEST(Divergence, RollsBackALimitedNumberOfTimes) {
   }
 }
 
-/// Too fast for its first steps, and not for those of half or a quarter of its learning rate.
+/// Too fast at first, and not any more with a small part of its learning rate; with a report, to go
+/// back to, after 20 steps.
 Config recovering_config() {
   Config config = rolling_config();
-  config.learning_rate = 60.0;
-  config.epochs = 4;
+  config.learning_rate = 0.5;
+  config.epochs = 8;
+  config.report_epochs = 4;
   return config;
 }
 
@@ -200,10 +198,10 @@ TEST(Divergence, GoesOnWithASmallerLearningRate) {
   EXPECT_EQ(rollbacks, witness.seen.size());
   EXPECT_EQ(witness.reports.back().training.learning_rate,
             std::ldexp(config.learning_rate, -static_cast<int>(rollbacks)));
-  EXPECT_EQ(witness.reports.size(), 4u);
+  EXPECT_EQ(witness.reports.size(), 2u);
   EXPECT_TRUE(trainer.state().finite());
 
-  // Gone on with from any checkpoint on the way, it ends the same.
+  // Gone on with from its first report, it ends the same.
   trainer.save(directory / "end");
   class Stopper : public TrainingObserver {
    public:

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "host/model/recipe.hpp"
+#include "host/train/trainer.hpp"
 #include "kernels/math/optimizer.hpp"
 #include "kernels/math/schedule.hpp"
 #include "tests/compositions.hpp"
 #include "tests/file_fixture.hpp"
-#include "host/train/trainer.hpp"
 
 namespace elbo {
 namespace {
@@ -115,9 +115,8 @@ TEST_F(Resume, EveryRecipe) {
     Config config = config_for_recipe(recipe.name);
     if (!config.hidden.empty()) config.hidden = {6};
     config.latent_dim = 2;
-    config.channels = {4};
-    config.classifier_hidden = {};
-    config.discriminator_hidden = {5};
+    if (config.network == "conv") config.channels = {4};
+    if (config.discriminator != "none") config.discriminator_hidden = {5};
     config.batch_size = 8;
     config.epochs = 3;
     config.report_epochs = 1;

@@ -1,5 +1,6 @@
 #include "host/cli/faults.hpp"
 
+#include <execinfo.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -46,7 +47,7 @@ void on_bus_error(int signal, siginfo_t* info, void*) {
     end(1, "internal error: ", error.what());
   } catch (...) {
   }
-  std::abort();
+  end(1, "internal error: ", "ended without an exception, or one of no known kind");
 }
 
 void on_stop(int signal) {
@@ -65,6 +66,10 @@ void handle_faults() {
   ::sigaction(SIGBUS, &action, nullptr);
   ::signal(SIGXFSZ, SIG_IGN);  // the write fails instead
   std::set_terminate(on_terminate);
+  // The C library loads its unwinder when an exception first passes through it. Later there may be
+  // no memory to do so.
+  void* frame[1];
+  static_cast<void>(::backtrace(frame, 1));
 }
 
 void advise_after_fault(const std::string& text) {
@@ -84,8 +89,7 @@ StopSignals::StopSignals() {
 }
 
 StopSignals::~StopSignals() {
-  for (size_t i = 0; i < std::size(kSignals); ++i)
-    ::sigaction(kSignals[i], &before_[i], nullptr);
+  for (size_t i = 0; i < std::size(kSignals); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
 }
 
 int StopSignals::received() { return stop_signal; }

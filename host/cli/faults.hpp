@@ -28,9 +28,9 @@ class Interrupted : public std::runtime_error {
   int signal_;
 };
 
-/// While it lives, SIGINT, SIGTERM and SIGHUP have a training stop after the step it is at; a second
-/// one ends the process at once. Those that were ignored stay so (nohup, background jobs), and
-/// output that nobody reads any more is no reason to stop.
+/// While it lives, SIGINT, SIGTERM and SIGHUP have a training stop after the step it is at; a
+/// second one ends the process at once. Those that were ignored stay so (nohup, background jobs),
+/// and output that nobody reads any more is no reason to stop.
 class StopSignals : public TrainingObserver {
  public:
   StopSignals();

@@ -173,8 +173,8 @@ void add_resume(CLI::App& app) {
   flags->talk.add(*command);
   flags->others.add(*command, {"skip-bad", "cache", "early-stopping", "on-divergence", "keep",
                                "checkpoint-minutes", "max-minutes"});
-  for (const char* flag : {"--early-stopping", "--on-divergence", "--keep", "--checkpoint-minutes",
-                           "--max-minutes"})
+  for (const char* flag :
+       {"--early-stopping", "--on-divergence", "--keep", "--checkpoint-minutes", "--max-minutes"})
     command->get_option(flag)->default_str("as before");
   command->callback([flags, command] {
     Config config = read_run_config(flags->run);

@@ -42,8 +42,7 @@ fs::path temporary_beside(const fs::path& target) {
 }
 
 void sync_directory_of(const fs::path& path) {
-  const int descriptor =
-      ::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int descriptor = ::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) fail_system(path, "open its directory", errno);
   const int error = ::fsync(descriptor) == 0 ? 0 : errno;
   ::close(descriptor);

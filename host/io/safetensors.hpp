@@ -36,9 +36,9 @@ using TensorMetadata = std::map<std::string, std::string>;
 /// hexadecimal digits as zeros.
 inline constexpr std::string_view kChecksumKey = "checksum";
 
-/// Writes tensors (atomically) and adds a checksum to the metadata. They are stored in the order given, except that larger element
-/// types come first, which keeps every tensor aligned. Equal input gives equal bytes. Names must
-/// be unique and data as long as its shape says.
+/// Writes tensors (atomically) and adds a checksum to the metadata. They are stored in the order
+/// given, except that larger element types come first, which keeps every tensor aligned. Equal
+/// input gives equal bytes. Names must be unique and data as long as its shape says.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorView> tensors,
                        TensorMetadata metadata);
 

@@ -68,8 +68,8 @@ bool is_finite(const StepRecord& record) {
 Divergence::Step reported(const StepRecord& record, const std::vector<ReportedTerm>& terms) {
   std::vector<std::pair<std::string_view, double>> values;
   for (size_t i = 0; i < terms.size(); ++i) values.emplace_back(terms[i].name, record.terms[i]);
-  Divergence::Step step = {record.step, record.epoch + 1, metrics_of(values), record.learning_rate,
-                           record.beta, {}};
+  Divergence::Step step = {record.step,          record.epoch + 1, metrics_of(values),
+                           record.learning_rate, record.beta,      {}};
   if (record.gradient_norm != -1.0f) step.gradient_norm = record.gradient_norm;
   return step;
 }
@@ -87,12 +87,11 @@ void examine(Divergence& divergence, const Model& model, const Split& train,
   const std::vector<float> gradients = model.arena.gradients.download();
   for (const Parameter& p : model.architecture.layout().parameters()) {
     const auto part = [&](std::span<const float> arena) {
-      return extremes(
-          arena.subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.count())));
+      return extremes(arena.subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.count())));
     };
     const Extremes weight = part(weights), gradient = part(gradients);
-    divergence.tensors.push_back({p.name, weight.largest, gradient.largest, weight.not_finite,
-                                  gradient.not_finite});
+    divergence.tensors.push_back(
+        {p.name, weight.largest, gradient.largest, weight.not_finite, gradient.not_finite});
   }
 }
 

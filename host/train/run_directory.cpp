@@ -7,9 +7,9 @@
 #include <numeric>
 
 #include "host/io/atomic_file.hpp"
-#include "host/io/staged_directory.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/png.hpp"
+#include "host/io/staged_directory.hpp"
 #include "host/train/generation.hpp"
 
 namespace elbo {
@@ -129,6 +129,7 @@ std::vector<std::string> RunDirectory::restore(Trainer& trainer) {
 void RunDirectory::drop_metrics_after(uint64_t step) {
   const fs::path file = path_ / "metrics.jsonl";
   std::ifstream metrics(file);
+  if (!metrics && fs::exists(file)) fail_system(file, "open", errno);
   std::string kept, line;
   bool drops = false;
   while (std::getline(metrics, line)) {
@@ -140,6 +141,7 @@ void RunDirectory::drop_metrics_after(uint64_t step) {
     kept += line + '\n';
     if (entry.value("split", "") == "train") last_ = metrics_from(entry);
   }
+  if (metrics.bad()) fail_system(file, "read", errno);
   metrics.close();
   if (drops) write_file_atomically(file, kept);
   metrics_ = LogFile(file);

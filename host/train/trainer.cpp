@@ -51,8 +51,7 @@ Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
   if (settings.second_moment_start > 0.0)
     model_.arena.second_moments.upload(std::vector<float>(
         model_.arena.second_moments.size(), static_cast<float>(settings.second_moment_start)));
-  if (settings.noise == "curand")
-    curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
+  if (settings.noise == "curand") curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
   make_pass();
   if (dataset_.has("validation"))
     validation_ = std::make_unique<Evaluator>(model_, dataset_.split("validation"));
@@ -227,11 +226,11 @@ Divergence Trainer::find_divergence(const NotFinite& noticed) {
     run_steps(1);
     const StepRecord record = pass_->records(1).front();
     const TrainingState after = capture_state(model_, progress_);
-    const std::string what = !is_finite(record)                                 ? "loss"
+    const std::string what = !is_finite(record)                               ? "loss"
                              : !all_finite(model_.arena.gradients.download()) ? "gradients"
-                             : !all_finite(after.weights)                       ? "weights"
-                             : !after.finite()                                  ? "moments"
-                                                                                : "";
+                             : !all_finite(after.weights)                     ? "weights"
+                             : !after.finite()                                ? "moments"
+                                                                              : "";
     if (what.empty()) {
       found.before.push_back(reported(record, pass_->terms()));
       continue;
@@ -247,8 +246,8 @@ Divergence Trainer::find_divergence(const NotFinite& noticed) {
 }
 
 void Trainer::recover(Divergence divergence, TrainingObserver& observer) {
-  const bool goes_on = model_.config.on_divergence == "rollback" &&
-                       state_.progress.rollbacks < kMostRollbacks;
+  const bool goes_on =
+      model_.config.on_divergence == "rollback" && state_.progress.rollbacks < kMostRollbacks;
   if (goes_on) divergence.learning_rate_factor = 0.5;
   observer.on_divergence(divergence);
   if (!goes_on)

@@ -2,7 +2,6 @@
 
 #include <bit>
 
-
 namespace elbo {
 
 bool all_finite(const std::vector<float>& values) {

@@ -26,8 +26,8 @@ struct TrainingProgress {
   uint64_t epoch = 0;                                            // completed
   double best_score = -std::numeric_limits<double>::infinity();  // of validation
   uint64_t best_epoch = 0;
-  uint64_t rollbacks = 0;           // after divergence; each has halved the learning rate
-  TermSums since_metrics, since_report;  // the steps since the last of them
+  uint64_t rollbacks = 0;  // after divergence; each has halved the learning rate
+  TermSums since_metrics = {}, since_report = {};  // the steps since the last of them
   bool operator==(const TrainingProgress&) const = default;
 };
 

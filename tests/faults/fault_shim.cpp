@@ -1,5 +1,5 @@
-// A library to preload into a program (LD_PRELOAD): the n-th call of one kind that the program makes
-// fails, or kills it. Kinds are those of kCalls; calls before main() are not counted.
+// A library to preload into a program (LD_PRELOAD): the n-th call of one kind that the program
+// makes fails, or kills it. Kinds are those of kCalls; calls before main() are not counted.
 //
 //   ELBO_FAULT=CALL:N:ACTION  ACTION is an errno's name: the n-th call fails with it; the name and
 //                             "+": so do all after it; kill: SIGKILL in its place; power: the same,

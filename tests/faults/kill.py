@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills a training with SIGKILL at random instants and resumes it, over and over.
 
-    kill.py ELBO [--kills 200] [--epochs 30] [--seed 1]
+    kill.py ELBO [--kills 200] [--epochs 60] [--seed 1]
 
 Every resumption must succeed, silently, and whenever a training gets to its end its checkpoints,
 metrics and pictures must be those of an undisturbed one, to the bit. Exit status 1 where they are not.
@@ -9,6 +9,7 @@ metrics and pictures must be those of an undisturbed one, to the bit. Exit statu
 
 import argparse
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,19 +18,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from training import Training, differences  # noqa: E402
 
+WIDE = "256,128"  # so that a good part of the time goes into writing checkpoints
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("elbo", type=Path)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chance = random.Random(options.seed)
 
     with tempfile.TemporaryDirectory(prefix="elbo-kill-") as place:
         place = Path(place)
-        calm = Training(options.elbo, place / "data", place / "calm", options.epochs)
+        calm = Training(options.elbo, place / "data", place / "calm", options.epochs, WIDE)
         begin = time.monotonic()
         if wrong := calm.finish():
             sys.exit(f"undisturbed: {wrong}")
@@ -38,14 +41,14 @@ def main():
 
         kills = finished = writing = 0
         while kills < options.kills:
-            training = Training(options.elbo, place / "data", place / "run", options.epochs)
+            training = Training(options.elbo, place / "data", place / "run", options.epochs, WIDE)
             training.remove()
             while True:
                 process = training.start()
                 try:
-                    # Most of them within the first third, so that a training takes some kills.
-                    process.wait(chance.uniform(0, 0.4) ** 2 * 4 * duration)
-                except Exception:
+                    # Short enough that a training takes some kills, long enough that it gets on.
+                    process.wait(chance.uniform(0.01, 0.3) * duration)
+                except subprocess.TimeoutExpired:
                     process.kill()
                 said = process.communicate()[1]
                 if process.returncode == 0:

@@ -12,8 +12,9 @@ TIMINGS = ("seconds", "samples_per_second")
 class Training:
     """`elbo train` and `elbo resume` of one run directory."""
 
-    def __init__(self, elbo, data, run, epochs):
-        self.elbo, self.data, self.run, self.epochs = str(elbo), Path(data), Path(run), epochs
+    def __init__(self, elbo, data, run, epochs, hidden="24,12"):
+        self.elbo, self.data, self.run = str(elbo), Path(data), Path(run)
+        self.epochs, self.hidden = epochs, hidden
         if not self.data.exists():
             command = [self.elbo, "generate", "shapes", self.data, "--size", "12"]
             command += ["--train-count", "200", "--test-count", "20"]
@@ -24,7 +25,7 @@ class Training:
         if self.run.exists():
             return [self.elbo, "resume", self.run, "--quiet"]
         settings = {
-            "hidden": "48,24", "latent-dim": 3, "likelihood": "bernoulli", "epochs": self.epochs,
+            "hidden": self.hidden, "latent-dim": 3, "likelihood": "bernoulli", "epochs": self.epochs,
             "batch-size": 16, "metrics-interval": 5, "report-epochs": 1, "picture-count": 2,
             "early-stopping": 1000, "kl-warmup-epochs": 2, "learning-rate-schedule": "cosine",
             "threads": 1, "device": "cpu",
