@@ -137,6 +137,7 @@ std::string prefix_of(std::size_t header_length) {
 
 /// CRC-32 of bytes that follow those of `crc`.
 uLong checksum_on(uLong crc, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return crc;  // zlib takes null for a wish to begin anew
   return crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
 }
 uLong checksum_on(uLong crc, std::string_view text) {

@@ -171,13 +171,14 @@ void RunDirectory::on_report(const TrainingReport& report, const Trainer& traine
   std::string plan;
   for (const std::string& note : trainer.pass().notes()) plan += note + '\n';
   if (!plan.empty()) write_file_atomically(path_ / "plan.txt", plan);
+  metrics_.sync();  // a checkpoint's metrics are there if it is
   // Without validation there is no choosing: the last is the best there is.
   if (report.best || !report.validation) checkpoints_.save_best(trainer);
-  on_checkpoint(trainer);
+  checkpoints_.save_last(trainer);
 }
 
 void RunDirectory::on_checkpoint(const Trainer& trainer) {
-  metrics_.sync();  // a checkpoint's metrics are there if it is
+  metrics_.sync();
   checkpoints_.save_last(trainer);
 }
 
