@@ -3,6 +3,7 @@
 #pragma once
 
 #include <csignal>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -44,7 +45,7 @@ class StopSignals : public TrainingObserver {
 
  private:
   static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-  struct sigaction before_[4];
+  struct sigaction before_[std::size(kSignals)];
 };
 
 }  // namespace elbo::cli

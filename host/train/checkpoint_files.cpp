@@ -53,7 +53,8 @@ std::vector<fs::path> CheckpointFiles::all() const {
   std::vector<fs::path> files = {last()};
   for (const uint64_t step : steps_in(directory_)) files.push_back(of_step(step));
   files.push_back(best());
-  std::erase_if(files, [](const fs::path& file) { return !fs::is_regular_file(file); });
+  std::error_code ignored;
+  std::erase_if(files, [&](const fs::path& file) { return !fs::is_regular_file(file, ignored); });
   return files;
 }
 

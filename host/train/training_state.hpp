@@ -23,7 +23,7 @@ inline constexpr uint64_t kMostRollbacks = 5;
 /// How far a training is.
 struct TrainingProgress {
   uint64_t step = 0;
-  uint64_t epoch = 0;                                            // completed
+  uint64_t epoch = 0;                                            // completed at the last report
   double best_score = -std::numeric_limits<double>::infinity();  // of validation
   uint64_t best_epoch = 0;
   uint64_t rollbacks = 0;  // after divergence; each has halved the learning rate
