@@ -48,7 +48,7 @@ void run_step_command(const StepCommand& command, const std::string& device_name
                          .iwae = command.iwae},
                         device);
   if (!command.initial_weights.empty()) {
-    save_checkpoint(command.initial_weights, training.model, {});
+    save_checkpoint(command.initial_weights, training.model, TrainingProgress{});
     return;
   }
   const auto block = static_cast<uint64_t>(timing.block);

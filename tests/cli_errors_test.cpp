@@ -162,7 +162,10 @@ TEST_F(CliErrors, FlagsOutOfRange) {
       {"epochs", "2.5"},
       {"epochs", "99999999999999999999"},
       {"mse-variance", "nan"},
-      {"metrics-interval", "0"},
+      {"metrics-interval", "-1"},
+      {"keep", "0"},
+      {"checkpoint-minutes", "-1"},
+      {"max-minutes", "-0.5"},
       {"image-size", "-1"},
       {"image-size", "8193"},
       {"data-window", "-1"},
@@ -184,6 +187,7 @@ TEST_F(CliErrors, NamesThatDoNotExist) {
       {"image-channels", "gray", "grey"},
       {"posterior-variance", "x", "shared"},
       {"output-init", "x", "zero"},
+      {"on-divergence", "stopp", "rollback"},
       {"noise", "white", "philox"},
       {"device", "gpu", "cuda:N"}};
   for (const auto& [key, value, offered] : wrong)
@@ -292,8 +296,9 @@ TEST_F(CliErrors, CheckpointsMissingOrDamaged) {
   for (const char* field :
        {"\"data_offsets\"", "\"F32\"", "elbo-checkpoint", "\"shape\"", "latent-dim"})
     expect_damaged(with_damaged(field));
-  const std::string renamed =
-      directory_.write("renamed.safetensors", with_damaged("encoder.0.weight")).string();
+  std::string other_name = with_damaged("encoder.0.weight");
+  other_name.at(other_name.find("\"checksum\"") + 1) = 'C';  // not damaged, but of something else
+  const std::string renamed = directory_.write("renamed.safetensors", other_name).string();
   expect_complaint({"evaluate", renamed, data_}, kData, {renamed, "encoder.0.weight"});
   expect_damaged("\xff\xff\xff\xff\xff\xff\xff\x7f" + whole.substr(8));
   EXPECT_FALSE(fs::exists(path("out.png")));

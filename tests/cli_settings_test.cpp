@@ -84,6 +84,7 @@ const std::map<std::string, std::string>& other_values() {
       {"loss-reduction", "sum"},
       {"output-init", "zero"},
       {"early-stopping", "2"},
+      {"on-divergence", "rollback"},
       {"seed", "7"},
       {"noise", "curand"},
       {"device", "cpu"},
@@ -92,6 +93,9 @@ const std::map<std::string, std::string>& other_values() {
       {"metrics-interval", "3"},
       {"report-epochs", "2"},
       {"picture-count", "2"},
+      {"keep", "3"},
+      {"checkpoint-minutes", "0.5"},
+      {"max-minutes", "60"},
   };
   return values;
 }

@@ -1,11 +1,13 @@
 // elbo: trains and uses variational autoencoders from the command line.
 //
-// Exit codes: 0 done, 2 usage or configuration, 3 data or file, 4 device, 5 training diverged.
+// Exit codes: 0 done, 2 usage or configuration, 3 data or file, 4 device, 5 training diverged,
+// 128 + N: a training stopped by signal N, with a checkpoint.
 #include <cstdio>
 #include <exception>
 #include <new>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/faults.hpp"
 #include "host/cli/help.hpp"
 #include "kernels/core/error.hpp"
 
@@ -14,7 +16,7 @@ namespace {
 
 enum ExitCode { kDone = 0, kInternal = 1, kUsage = 2, kData = 3, kDevice = 4, kDiverged = 5 };
 
-int fail(ExitCode code, const std::string& message) {
+int fail(int code, const std::string& message) {
   std::fprintf(stderr, "elbo: %s\n", message.c_str());
   return code;
 }
@@ -93,6 +95,8 @@ int run(int argc, char** argv) {
     return fail(kDevice, error.what());
   } catch (const DivergenceError& error) {
     return fail(kDiverged, error.what());
+  } catch (const Interrupted& stop) {
+    return fail(stop.exit_code(), stop.what());
   } catch (const std::bad_alloc&) {
     return fail(kDevice, "out of memory; a smaller model, batch or data set needs less");
   } catch (const std::exception& error) {
@@ -103,4 +107,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace elbo::cli
 
-int main(int argc, char** argv) { return elbo::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  elbo::cli::handle_faults();
+  return elbo::cli::run(argc, argv);
+}

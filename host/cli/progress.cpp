@@ -139,6 +139,15 @@ void ProgressDisplay::on_report(const TrainingReport& report, const Trainer&) {
   std::fflush(stdout);
 }
 
+void ProgressDisplay::on_divergence(const Divergence& divergence) {
+  clear_bar();
+  if (divergence.learning_rate_factor)
+    std::fprintf(
+        stderr, "elbo: warning: %s; going on from step %llu with %g of the learning rate\n",
+        describe(divergence).c_str(), static_cast<unsigned long long>(divergence.good_step),
+        *divergence.learning_rate_factor);
+}
+
 WorkDisplay::WorkDisplay(std::string unit, int64_t total, bool quiet)
     : unit_(std::move(unit)),
       total_(total),

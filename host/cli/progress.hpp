@@ -2,6 +2,7 @@
 // a file; and other work that takes its time.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -18,6 +19,8 @@ class ProgressDisplay : public TrainingObserver {
 
   void on_progress(const TrainingMetrics& running, uint64_t total_steps) override;
   void on_report(const TrainingReport& report, const Trainer& trainer) override;
+  /// Where training goes on.
+  void on_divergence(const Divergence& divergence) override;
 
  private:
   void clear_bar();
@@ -77,6 +80,15 @@ class ObserverGroup : public TrainingObserver {
   }
   void on_report(const TrainingReport& report, const Trainer& trainer) override {
     for (TrainingObserver* m : members_) m->on_report(report, trainer);
+  }
+  void on_checkpoint(const Trainer& trainer) override {
+    for (TrainingObserver* m : members_) m->on_checkpoint(trainer);
+  }
+  void on_divergence(const Divergence& divergence) override {
+    for (TrainingObserver* m : members_) m->on_divergence(divergence);
+  }
+  bool wants_stop() override {
+    return std::ranges::any_of(members_, [](TrainingObserver* m) { return m->wants_stop(); });
   }
 
  private:

@@ -1,7 +1,9 @@
 // elbo train and elbo resume.
 #include <cstdio>
+#include <cstring>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/faults.hpp"
 #include "host/cli/progress.hpp"
 #include "host/cli/setting_flags.hpp"
 #include "host/data/statistics.hpp"
@@ -47,23 +49,58 @@ struct Talk {
   }
 };
 
+/// Trains; adds to what goes wrong how to go on.
+TrainingEnd train_watched(Trainer& trainer, RunDirectory& run, bool quiet) {
+  const auto with_advice = [&](const std::exception& error) {
+    return std::string(error.what()) + "; " + run.how_to_go_on();
+  };
+  advise_after_fault("`elbo resume " + run.path().string() +
+                     "` goes on from the last checkpoint, if there is one");
+  try {
+    ProgressDisplay display(quiet);
+    StopSignals signals;
+    ObserverGroup observers({&run, &display, &signals});
+    const TrainingEnd end = trainer.train(&observers);
+    if (end == TrainingEnd::interrupted)
+      throw Interrupted(signals.received(),
+                        "interrupted (" + std::string(::strsignal(signals.received())) +
+                            ") after step " + std::to_string(trainer.progress().step) + " of " +
+                            std::to_string(trainer.total_steps()) + "; " + run.how_to_go_on());
+    return end;
+  } catch (const DeviceError& error) {
+    throw DeviceError(with_advice(error));
+  } catch (const DataError& error) {
+    throw DataError(with_advice(error));
+  } catch (const std::bad_alloc&) {
+    throw DeviceError("out of memory; a smaller model or batch needs less; " + run.how_to_go_on());
+  } catch (const DivergenceError& error) {
+    throw DivergenceError(
+        std::string(error.what()) + "; more in " + run.divergence_file().string() +
+        "; `elbo resume " + run.path().string() +
+        " --on-divergence rollback` goes on from the last checkpoint with half the learning rate");
+  }
+}
+
 void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
   const bool quiet = talk.quiet;
   if (!quiet) announce(trainer, trainer.dataset().path().string());
-  try {
-    ProgressDisplay display(quiet);
-    ObserverGroup observers({&run, &display});
-    trainer.train(&observers);
-  } catch (const DeviceError& error) {
-    throw DeviceError(std::string(error.what()) + "; " + run.how_to_go_on());
-  }
+  const TrainingEnd end = train_watched(trainer, run, quiet);
   if (talk.verbose)
     for (const std::string& note : trainer.pass().notes()) std::printf("plan: %s\n", note.c_str());
+  if (end == TrainingEnd::out_of_time) {
+    if (!quiet)
+      std::printf("stopped after %g minutes and step %llu of %llu; %s\n",
+                  trainer.model().config.max_minutes,
+                  static_cast<unsigned long long>(trainer.progress().step),
+                  static_cast<unsigned long long>(trainer.total_steps()),
+                  run.how_to_go_on().c_str());
+    return;
+  }
   std::optional<Evaluation> test;
   if (trainer.dataset().has("test")) test = trainer.evaluate("test");
   run.write_summary(trainer, test);
   if (quiet) return;
-  if (trainer.stopped_early())
+  if (end == TrainingEnd::stopped_early)
     std::printf("stopped early: no better validation score since epoch %llu\n",
                 static_cast<unsigned long long>(trainer.progress().best_epoch));
   if (test) std::printf("%s\n", describe("test", *test).c_str());
@@ -74,6 +111,14 @@ void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
   if (!run.interpolations_picture().empty())
     std::printf("interpolations:  %s\n", run.interpolations_picture().c_str());
   std::printf("run:             %s\n", run.path().c_str());
+}
+
+/// One line, however many checkpoints are of no use.
+void warn_of(const std::vector<std::string>& errors, uint64_t step) {
+  std::string text;
+  for (const std::string& error : errors) text += error + "; ";
+  std::fprintf(stderr, "elbo: warning: %sgoing on from the checkpoint before, of step %llu\n",
+               text.c_str(), static_cast<unsigned long long>(step));
 }
 
 }  // namespace
@@ -115,7 +160,7 @@ void add_resume(CLI::App& app) {
     std::string run;
     Talk talk;
     std::string epochs, steps, threads, device;
-    SettingFlags pictures;
+    SettingFlags others;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
@@ -126,7 +171,11 @@ void add_resume(CLI::App& app) {
   command->add_option("--device", flags->device, "auto, cpu, cuda or cuda:N")->type_name("NAME");
   command->add_option("--threads", flags->threads, "CPU threads; 0: all")->type_name("N");
   flags->talk.add(*command);
-  flags->pictures.add(*command, {"skip-bad", "cache"});
+  flags->others.add(*command, {"skip-bad", "cache", "early-stopping", "on-divergence", "keep",
+                               "checkpoint-minutes", "max-minutes"});
+  for (const char* flag :
+       {"--early-stopping", "--on-divergence", "--keep", "--checkpoint-minutes", "--max-minutes"})
+    command->get_option(flag)->default_str("as before");
   command->callback([flags, command] {
     Config config = read_run_config(flags->run);
     const std::pair<const char*, const std::string&> overrides[] = {{"epochs", flags->epochs},
@@ -135,13 +184,13 @@ void add_resume(CLI::App& app) {
                                                                     {"threads", flags->threads}};
     for (const auto& [key, text] : overrides)
       if (!text.empty()) apply_setting(config, key, text);
-    flags->pictures.apply(*command, config);
+    flags->others.apply(*command, config);
     validate(config);
-    const std::filesystem::path last = find_checkpoint(flags->run, "last");
+    RunDirectory run = RunDirectory::reopen(flags->run);
     Trainer trainer(config, open_dataset(config, flags->run, flags->talk.quiet),
                     make_device(config.device, static_cast<int>(config.threads)));
-    trainer.restore(last);
-    RunDirectory run = RunDirectory::reopen(flags->run, trainer.progress());
+    const std::vector<std::string> errors = run.restore(trainer);
+    if (!errors.empty()) warn_of(errors, trainer.progress().step);
     train_into(trainer, run, flags->talk);
   });
 }

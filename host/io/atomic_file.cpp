@@ -8,6 +8,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "host/io/file_error.hpp"
 
@@ -29,23 +30,25 @@ fs::path resolve(const fs::path& target) {
   return resolved;
 }
 
-/// The name is short whatever the target's, so that a legal target never makes it too long.
+constexpr std::string_view kTemporaryStart = ".elbo-", kTemporaryEnd = ".tmp";
+
+}  // namespace
+
+// The name is short whatever the target's, so that a legal target never makes it too long.
 fs::path temporary_beside(const fs::path& target) {
   static std::atomic<unsigned> counter{0};
-  return directory_of(target) / (".elbo-" + std::to_string(::getpid()) + "-" +
-                                 std::to_string(counter.fetch_add(1)) + ".tmp");
+  return directory_of(target) / (std::string(kTemporaryStart) + std::to_string(::getpid()) + "-" +
+                                 std::to_string(counter.fetch_add(1)) + std::string(kTemporaryEnd));
 }
 
-void sync_directory(const fs::path& directory, const fs::path& target) {
-  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) fail_system(target, "open its directory", errno);
+void sync_directory_of(const fs::path& path) {
+  const int descriptor = ::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) fail_system(path, "open its directory", errno);
   const int error = ::fsync(descriptor) == 0 ? 0 : errno;
   ::close(descriptor);
   // Some file systems cannot sync a directory and say so with EINVAL.
-  if (error != 0 && error != EINVAL) fail_system(target, "sync its directory", error);
+  if (error != 0 && error != EINVAL) fail_system(path, "sync its directory", error);
 }
-
-}  // namespace
 
 AtomicFile::AtomicFile(const fs::path& target) : target_(resolve(target)) {
   do {
@@ -88,7 +91,19 @@ void AtomicFile::commit() {
   if (::close(std::exchange(descriptor_, -1)) != 0) fail_system(target_, "close", errno);
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_system(target_, "rename", errno);
   temporary_.clear();
-  sync_directory(directory_of(target_), target_);
+  sync_directory_of(target_);
+}
+
+void remove_abandoned_files(const fs::path& directory) {
+  std::error_code ignored;
+  std::vector<fs::path> abandoned;
+  for (fs::directory_iterator entry(directory, ignored), end; entry != end;
+       entry.increment(ignored)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(kTemporaryStart) && name.ends_with(kTemporaryEnd))
+      abandoned.push_back(entry->path());
+  }
+  for (const fs::path& file : abandoned) fs::remove(file, ignored);
 }
 
 void write_file_atomically(const fs::path& target, std::span<const std::byte> bytes) {

@@ -35,4 +35,14 @@ class AtomicFile {
 void write_file_atomically(const std::filesystem::path& target, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& target, std::string_view text);
 
+/// A name in the target's directory that nothing has had yet in this process.
+std::filesystem::path temporary_beside(const std::filesystem::path& target);
+
+/// Removes what writers that were killed left behind in a directory; there must be no others.
+void remove_abandoned_files(const std::filesystem::path& directory);
+
+/// Makes a name that came, went or changed in `path`'s directory last through a crash. Throws
+/// DataError naming `path`.
+void sync_directory_of(const std::filesystem::path& path);
+
 }  // namespace elbo

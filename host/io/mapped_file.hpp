@@ -10,7 +10,7 @@ namespace elbo {
 class MappedFile {
  public:
   /// Maps the whole file. Throws DataError where it is missing, unreadable or no regular file.
-  /// The file must not shrink while it is mapped (the kernel would raise SIGBUS).
+  /// The file must not shrink while it is mapped, nor its disk fail: the kernel would raise SIGBUS.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -19,8 +19,13 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
  private:
+  std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+/// The path of the file mapped at an address, or null where none is known: for the handler of a
+/// SIGBUS, which may call it.
+const char* mapped_path_at(const void* address) noexcept;
 
 }  // namespace elbo

@@ -1,5 +1,7 @@
 #include "host/io/safetensors.hpp"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -20,6 +22,9 @@ namespace {
 constexpr std::size_t kPrefix = 8;                   // the header's length, little-endian
 constexpr std::size_t kLongestHeader = 100'000'000;  // the official implementation's limit
 constexpr const char* kMetadataKey = "__metadata__";
+// Within a string of the header the quotes would be escaped: this is the key and nothing else.
+constexpr std::string_view kBeforeChecksum = "\"checksum\":\"";
+constexpr std::string_view kNoChecksum = "00000000";
 
 struct TypeRow {
   const char* name;
@@ -123,17 +128,53 @@ TensorView parse_tensor(const std::string& name, const Json& entry, std::span<co
   return {name, *type, std::move(*shape), data.subspan(begin, end - begin)};
 }
 
+std::string prefix_of(std::size_t header_length) {
+  std::string prefix;
+  for (std::size_t i = 0; i < kPrefix; ++i)
+    prefix += static_cast<char>(header_length >> 8 * i & 0xff);
+  return prefix;
+}
+
+/// CRC-32 of bytes that follow those of `crc`.
+uLong checksum_on(uLong crc, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return crc;  // zlib takes null for a wish to begin anew
+  return crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+}
+uLong checksum_on(uLong crc, std::string_view text) {
+  return checksum_on(crc, std::as_bytes(std::span(text)));
+}
+
+std::string in_hexadecimal(uLong crc) {
+  char digits[kNoChecksum.size() + 1];
+  std::snprintf(digits, sizeof digits, "%08lx", crc);
+  return digits;
+}
+
+/// Throws DataError where the header has a checksum and it is not that of the file.
+void verify_checksum(std::string header, std::span<const std::byte> data, const fs::path& path) {
+  const std::size_t found = header.find(kBeforeChecksum);
+  if (found == std::string::npos) return;
+  const std::size_t place = found + kBeforeChecksum.size();
+  const std::string stored = header.substr(place, kNoChecksum.size());
+  header.replace(place, stored.size(), kNoChecksum);
+  const uLong crc = checksum_on(0, prefix_of(header.size()));
+  const std::string computed = in_hexadecimal(checksum_on(checksum_on(crc, header), data));
+  if (stored != computed)
+    fail_file(path, "damaged: its checksum is " + computed + ", it says " + in_quotes(stored));
+}
+
 }  // namespace
 
 const char* name_of(TensorType type) { return kTypes[static_cast<std::size_t>(type)].name; }
 std::size_t size_of(TensorType type) { return kTypes[static_cast<std::size_t>(type)].size; }
 
 void write_safetensors(const fs::path& path, std::vector<TensorView> tensors,
-                       const TensorMetadata& metadata) {
+                       TensorMetadata metadata) {
+  metadata[std::string(kChecksumKey)] = kNoChecksum;
   std::ranges::stable_sort(tensors, std::ranges::greater{},
                            [](const TensorView& tensor) { return size_of(tensor.type); });
   Json header = Json::object();
-  if (!metadata.empty()) header[kMetadataKey] = metadata;
+  header[kMetadataKey] = metadata;
   std::size_t offset = 0;
   for (const TensorView& tensor : tensors) {
     ELBO_ASSERT(tensor.name != kMetadataKey && !header.contains(tensor.name));
@@ -148,11 +189,12 @@ void write_safetensors(const fs::path& path, std::vector<TensorView> tensors,
   text.append((8 - text.size() % 8) % 8, ' ');
   ELBO_ASSERT(text.size() <= kLongestHeader);
 
-  std::string prefix;
-  for (std::size_t i = 0; i < kPrefix; ++i)
-    prefix += static_cast<char>(text.size() >> 8 * i & 0xff);
+  uLong crc = checksum_on(checksum_on(0, prefix_of(text.size())), text);
+  for (const TensorView& tensor : tensors) crc = checksum_on(crc, tensor.data);
+  text.replace(text.find(kBeforeChecksum) + kBeforeChecksum.size(), kNoChecksum.size(),
+               in_hexadecimal(crc));
   AtomicFile file(path);
-  file.write(prefix + text);
+  file.write(prefix_of(text.size()) + text);
   for (const TensorView& tensor : tensors) file.write(tensor.data);
   file.commit();
 }
@@ -172,7 +214,9 @@ SafetensorsFile::SafetensorsFile(const fs::path& path)
   }
   const std::span text = bytes.subspan(kPrefix, length);
   const std::span data = bytes.subspan(kPrefix + length);
-  const Json header = parse_json({reinterpret_cast<const char*>(text.data()), text.size()}, path);
+  const std::string_view words(reinterpret_cast<const char*>(text.data()), text.size());
+  verify_checksum(std::string(words), data, path);
+  const Json header = parse_json(words, path);
   if (!header.is_object()) fail_file(path, "malformed header: not an object");
 
   for (const auto& [name, entry] : header.items()) {

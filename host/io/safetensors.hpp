@@ -32,18 +32,22 @@ struct TensorView {
 
 using TensorMetadata = std::map<std::string, std::string>;
 
-/// Writes tensors (atomically). They are stored in the order given, except that larger element
-/// types come first, which keeps every tensor aligned. Equal input gives equal bytes. Names must
-/// be unique and data as long as its shape says.
-void write_safetensors(const std::filesystem::path& path, std::vector<TensorView> tensors,
-                       const TensorMetadata& metadata);
+/// The metadata that every file written here has: the CRC-32 of the whole file with these eight
+/// hexadecimal digits as zeros.
+inline constexpr std::string_view kChecksumKey = "checksum";
 
-/// A file opened for reading: mapped, its header checked in full.
+/// Writes tensors (atomically) and adds a checksum to the metadata. They are stored in the order
+/// given, except that larger element types come first, which keeps every tensor aligned. Equal
+/// input gives equal bytes. Names must be unique and data as long as its shape says.
+void write_safetensors(const std::filesystem::path& path, std::vector<TensorView> tensors,
+                       TensorMetadata metadata);
+
+/// A file opened for reading: mapped, its header and its checksum, if it has one, checked in full.
 class SafetensorsFile {
  public:
   /// Throws DataError where the file cannot be read or breaks the format: header length out of
   /// bounds, malformed JSON, unknown or repeated keys, unknown dtypes, tensors that overlap,
-  /// leave gaps, or do not match their shapes.
+  /// leave gaps, or do not match their shapes; or where the checksum is not the file's.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
   /// In the order in which they lie in the file. Data is valid while this object lives, and is

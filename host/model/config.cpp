@@ -353,6 +353,7 @@ void validate(const Config& c) {
   require_choice("loss-reduction", c.loss_reduction, {"mean", "sum"});
   require_choice("output-init", c.output_init, {"data", "zero"});
   require_range("early-stopping", static_cast<double>(c.early_stopping), 0, kMany, "at least 0");
+  require_choice("on-divergence", c.on_divergence, {"stop", "rollback"});
   require_range("seed", static_cast<double>(c.seed), 0, 9.2e18, "at least 0");
   require_choice("noise", c.noise, {"philox", "curand"});
   require_choice("precision", c.precision, {"auto", "fp32", "tf32", "bf16"});
@@ -361,11 +362,14 @@ void validate(const Config& c) {
   if (c.data_window > 0 && c.data_window < c.batch_size)
     throw ConfigError("data-window: got '" + std::to_string(c.data_window) +
                       "', want 0 or at least batch-size, which is " + std::to_string(c.batch_size));
-  require_range("metrics-interval", static_cast<double>(c.metrics_interval), 1, kMany,
-                "at least 1");
+  require_range("metrics-interval", static_cast<double>(c.metrics_interval), 0, kMany,
+                "at least 0");
   require_range("report-epochs", static_cast<double>(c.report_epochs), 0, kMany, "at least 0");
   require_range("picture-count", static_cast<double>(c.picture_count), 0, 4096,
                 "between 0 and 4096");
+  require_range("keep", static_cast<double>(c.keep), 1, kMany, "at least 1");
+  require_range("checkpoint-minutes", c.checkpoint_minutes, 0, kMany, "at least 0");
+  require_range("max-minutes", c.max_minutes, 0, kMany, "at least 0");
   require_fitting_parts(c);
 }
 

@@ -87,15 +87,19 @@ struct Config {
   std::string loss_reduction = "mean";
   std::string output_init = "data";
   int64_t early_stopping = 0;
+  std::string on_divergence = "stop";
   int64_t seed = 1;
   std::string noise = "philox";
   // execution
   std::string device = "auto";
   std::string precision = "auto";
   int64_t threads = 0;
-  int64_t metrics_interval = 100;
+  int64_t metrics_interval = 0;
   int64_t report_epochs = 0;
   int64_t picture_count = 64;
+  int64_t keep = 2;
+  double checkpoint_minutes = 10.0;
+  double max_minutes = 0.0;
 
   bool operator==(const Config&) const = default;
 };
@@ -227,6 +231,9 @@ void for_each_setting(C& c, Visit&& visit) {
         "data: the decoder's output bias starts at the data's mean and variance; zero: at 0");
   visit("early-stopping", c.early_stopping,
         "stop after this many epochs without a better validation score; 0: never");
+  visit("on-divergence", c.on_divergence,
+        "when loss, gradients or weights are no longer finite: stop; rollback, go on from the last "
+        "checkpoint with half the learning rate, 5 times at most");
   visit("seed", c.seed, "of weights, order, noise and validation split");
   visit("noise", c.noise, "philox: drawn in registers; curand: from cuRAND's generator");
   visit("device", c.device, "auto, cpu, cuda or cuda:N");
@@ -234,10 +241,16 @@ void for_each_setting(C& c, Visit&& visit) {
         "of training: fp32; tf32: matrix products on tensor cores; bf16: activations too; "
         "auto: tf32 on a GPU, fp32 on the CPU, which has no other");
   visit("threads", c.threads, "CPU threads; 0: all. Results do not depend on it");
-  visit("metrics-interval", c.metrics_interval, "steps between lines of metrics.jsonl");
+  visit("metrics-interval", c.metrics_interval,
+        "steps between lines of metrics.jsonl; 0: 100, or so that there are at most 10000");
   visit("report-epochs", c.report_epochs,
         "epochs between validations, pictures and checkpoints; 0: so that there are at most 100");
   visit("picture-count", c.picture_count, "samples and reconstructions in a picture; 0: none");
+  visit("keep", c.keep, "newest checkpoints kept, beside the best");
+  visit("checkpoint-minutes", c.checkpoint_minutes,
+        "between checkpoints, where a report does not write one before; 0: at reports alone");
+  visit("max-minutes", c.max_minutes,
+        "after which a training stops with a checkpoint, for `elbo resume`; 0: never");
 }
 
 /// The settings as TOML, every key present, in order.

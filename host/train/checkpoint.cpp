@@ -1,6 +1,7 @@
 #include "host/train/checkpoint.hpp"
 
 #include <charconv>
+#include <cmath>
 
 #include "host/io/file_error.hpp"
 #include "host/io/safetensors.hpp"
@@ -11,14 +12,14 @@ namespace {
 constexpr const char* kFormat = "elbo-checkpoint";
 constexpr const char* kVersion = "2";
 
-/// The arena's arrays that a checkpoint holds, with the prefix of their tensors' names.
-struct ArenaPart {
+/// The state's arrays that a checkpoint holds, with the prefix of their tensors' names.
+struct StatePart {
   const char* prefix;
-  Buffer<float> Arena::*buffer;
+  std::vector<float> TrainingState::*values;
 };
-constexpr ArenaPart kWeights = {"", &Arena::weights};
-constexpr ArenaPart kMoments[] = {{"optimizer.first_moment.", &Arena::first_moments},
-                                  {"optimizer.second_moment.", &Arena::second_moments}};
+constexpr StatePart kWeights = {"", &TrainingState::weights};
+constexpr StatePart kMoments[] = {{"optimizer.first_moment.", &TrainingState::first_moments},
+                                  {"optimizer.second_moment.", &TrainingState::second_moments}};
 
 template <class T>
 std::string text_of(T value) {
@@ -41,6 +42,30 @@ T number(const SafetensorsFile& file, const std::string& key) {
   if (error != std::errc{} || end != text.data() + text.size())
     fail_file(file.path(), "metadata '" + key + "' is " + in_quotes(text) + ", want a number");
   return value;
+}
+
+/// "rows,sum,sum,..."; nothing where there are none.
+std::string text_of(const TermSums& sums) {
+  if (sums.rows == 0.0) return "";
+  std::string text = text_of(sums.rows);
+  for (const double sum : sums.sums) text += ',' + text_of(sum);
+  return text;
+}
+
+/// What text_of() made. Checkpoints that are older than these sums have none.
+TermSums sums_from(const SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end() || found->second.empty()) return {};
+  const std::string& text = found->second;
+  std::vector<double> values;
+  for (const char *at = text.data(), *end = at + text.size();; ++at) {
+    const auto [next, error] = std::from_chars(at, end, values.emplace_back());
+    if (error != std::errc{} || (next != end && *next != ',') || !std::isfinite(values.back()))
+      fail_file(file.path(), "metadata '" + key + "' is " + in_quotes(text) + ", want numbers");
+    if (next == end) break;
+    at = next;
+  }
+  return {values.front(), {values.begin() + 1, values.end()}};
 }
 
 Shape shape_from(const SafetensorsFile& file, const std::string& text) {
@@ -89,13 +114,22 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
   if (classifies ? header.data.classes < 1 || header.data.classes > kMostClasses
                  : header.data.classes != 0)
     fail_file(file.path(), "metadata 'classes' is " + std::to_string(header.data.classes));
-  header.progress = {number<uint64_t>(file, "step"), number<uint64_t>(file, "epoch"),
-                     number<double>(file, "best_score"), number<uint64_t>(file, "best_epoch")};
+  header.progress = {
+      number<uint64_t>(file, "step"),
+      number<uint64_t>(file, "epoch"),
+      number<double>(file, "best_score"),
+      number<uint64_t>(file, "best_epoch"),
+      file.metadata().contains("rollbacks") ? number<uint64_t>(file, "rollbacks") : 0,
+      sums_from(file, "since_metrics"),
+      sums_from(file, "since_report")};
+  if (header.progress.rollbacks > kMostRollbacks)
+    fail_file(file.path(), "metadata 'rollbacks' is " + std::to_string(header.progress.rollbacks) +
+                               ", want at most " + std::to_string(kMostRollbacks));
   return header;
 }
 
-/// The part of the arena as it is in the file; gaps are zero.
-std::vector<float> load(const SafetensorsFile& file, const ArenaPart& part, const Model& model) {
+/// A part of the state as it is in the file; the arena's gaps are zero.
+std::vector<float> load(const SafetensorsFile& file, const StatePart& part, const Model& model) {
   std::vector<float> image(static_cast<size_t>(model.architecture.layout().size()), 0.0f);
   for (const Parameter& p : model.architecture.layout().parameters())
     file.read(
@@ -107,21 +141,18 @@ std::vector<float> load(const SafetensorsFile& file, const ArenaPart& part, cons
 }  // namespace
 
 void save_checkpoint(const std::filesystem::path& path, const Model& model,
-                     const TrainingProgress& progress) {
-  std::vector<std::vector<float>> images;
+                     const TrainingState& state) {
   std::vector<TensorView> tensors;
-  const auto add = [&](const ArenaPart& part) {
-    images.push_back((model.arena.*part.buffer).download());
+  const auto add = [&](const StatePart& part) {
+    const std::span<const float> values = state.*part.values;
     for (const Parameter& p : model.architecture.layout().parameters())
       tensors.push_back({part.prefix + p.name, TensorType::f32, p.shape,
-                         std::as_bytes(std::span(images.back())
-                                           .subspan(static_cast<size_t>(p.offset),
-                                                    static_cast<size_t>(p.count())))});
+                         std::as_bytes(values.subspan(static_cast<size_t>(p.offset),
+                                                      static_cast<size_t>(p.count())))});
   };
-  images.reserve(3);
   add(kWeights);
-  if (!model.arena.first_moments.empty())
-    for (const ArenaPart& part : kMoments) add(part);
+  if (!state.first_moments.empty())
+    for (const StatePart& part : kMoments) add(part);
 
   std::string shape;
   for (const int64_t extent : model.data.sample_shape)
@@ -129,12 +160,18 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
   std::string dtype;
   for (const auto& [value, name] : kDTypes)
     if (value == model.data.dtype) dtype = name;
-  // Where and on how many threads it ran is no part of the state: equal trainings, equal bytes.
+  // Where, on how many threads and in how many goes it ran is no part of the state: equal
+  // trainings, equal bytes.
+  const Config unset;
   Config config = model.config;
-  config.threads = Config{}.threads;
-  config.device = Config{}.device;
+  config.threads = unset.threads;
+  config.device = unset.device;
+  config.keep = unset.keep;
+  config.checkpoint_minutes = unset.checkpoint_minutes;
+  config.max_minutes = unset.max_minutes;
   config.dataset.clear();
   config.cache.clear();
+  const TrainingProgress& progress = state.progress;
   write_safetensors(path, std::move(tensors),
                     {{"format", kFormat},
                      {"version", kVersion},
@@ -145,7 +182,15 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
                      {"step", text_of(progress.step)},
                      {"epoch", text_of(progress.epoch)},
                      {"best_score", text_of(progress.best_score)},
-                     {"best_epoch", text_of(progress.best_epoch)}});
+                     {"best_epoch", text_of(progress.best_epoch)},
+                     {"rollbacks", text_of(progress.rollbacks)},
+                     {"since_metrics", text_of(progress.since_metrics)},
+                     {"since_report", text_of(progress.since_report)}});
+}
+
+void save_checkpoint(const std::filesystem::path& path, const Model& model,
+                     const TrainingProgress& progress) {
+  save_checkpoint(path, model, capture_state(model, progress));
 }
 
 CheckpointHeader read_checkpoint_header(const std::filesystem::path& path) {
@@ -163,7 +208,7 @@ Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> devi
   return model;
 }
 
-TrainingProgress restore_training(const std::filesystem::path& path, Model& model) {
+TrainingState read_training_state(const std::filesystem::path& path, const Model& model) {
   const SafetensorsFile file(path);
   const CheckpointHeader header = header_of(file);
   if (header.data.classes != model.data.classes)
@@ -172,9 +217,10 @@ TrainingProgress restore_training(const std::filesystem::path& path, Model& mode
   if (header.data != model.data)
     fail_file(path, "made for samples of shape " + to_string(header.data.sample_shape) +
                         ", the data set's have " + to_string(model.data.sample_shape));
-  model.set_weights(load(file, kWeights, model));
-  for (const ArenaPart& part : kMoments) (model.arena.*part.buffer).upload(load(file, part, model));
-  return header.progress;
+  TrainingState state = {header.progress, load(file, kWeights, model),
+                         load(file, kMoments[0], model), load(file, kMoments[1], model)};
+  if (!state.finite()) fail_file(path, "holds numbers that are not finite: nothing to go on with");
+  return state;
 }
 
 }  // namespace elbo

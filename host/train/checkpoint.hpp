@@ -2,27 +2,22 @@
 //
 // Tensors: every parameter under its name, optimizer.first_moment.<name> and
 // optimizer.second_moment.<name>. Metadata: format, version, config (TOML), data_shape,
-// data_dtype, classes, step, epoch, and the early-stopping memory.
+// data_dtype, classes, step, epoch, the early-stopping memory, rollbacks, what was summed up for
+// the next reports, and the file's checksum.
 #pragma once
 
 #include <filesystem>
-#include <limits>
 #include <optional>
 
 #include "host/model/model.hpp"
+#include "host/train/training_state.hpp"
 
 namespace elbo {
 
-/// How far a training is.
-struct TrainingProgress {
-  uint64_t step = 0;
-  uint64_t epoch = 0;                                            // completed
-  double best_score = -std::numeric_limits<double>::infinity();  // of validation
-  uint64_t best_epoch = 0;
-  bool operator==(const TrainingProgress&) const = default;
-};
-
 /// Writes model and training state, atomically. Equal states give equal bytes.
+void save_checkpoint(const std::filesystem::path& path, const Model& model,
+                     const TrainingState& state);
+/// The same of the model's weights and moments as they are now.
 void save_checkpoint(const std::filesystem::path& path, const Model& model,
                      const TrainingProgress& progress);
 
@@ -32,15 +27,15 @@ struct CheckpointHeader {
   DataSignature data;
   TrainingProgress progress;
 };
-/// Throws DataError where the file is not a checkpoint of this format.
+/// Throws DataError where the file is damaged or not a checkpoint of this format.
 CheckpointHeader read_checkpoint_header(const std::filesystem::path& path);
 
 /// A model ready for evaluation; `samples` replaces the stored number of Monte Carlo samples.
 Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device,
                  std::optional<int64_t> samples = std::nullopt);
 
-/// Loads weights and moments into a model made for training. Throws DataError where tensors are
-/// missing or of another shape.
-TrainingProgress restore_training(const std::filesystem::path& path, Model& model);
+/// The state to go on with, for a model made for training. Throws DataError where the file is
+/// damaged, or made for other data, or tensors are missing or of another shape.
+TrainingState read_training_state(const std::filesystem::path& path, const Model& model);
 
 }  // namespace elbo

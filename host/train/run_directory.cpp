@@ -9,6 +9,7 @@
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/png.hpp"
+#include "host/io/staged_directory.hpp"
 #include "host/train/generation.hpp"
 
 namespace elbo {
@@ -29,15 +30,39 @@ Json json_of(const Evaluation& e) {
   return json;
 }
 
-void make_directory(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) fail_system(path, "create", error.value());
-}
+constexpr const char* kParts[] = {"checkpoints", "samples", "reconstructions", "interpolations"};
+constexpr const char* kInUse = "another process is training here";
 
 void make_directories(const fs::path& run) {
-  for (const char* part : {"checkpoints", "samples", "reconstructions", "interpolations"})
-    make_directory(run / part);
+  for (const char* part : kParts) {
+    std::error_code error;
+    fs::create_directories(run / part, error);
+    if (error) fail_system(run / part, "create", error.value());
+  }
+}
+
+void require_run(const fs::path& path) {
+  if (!fs::is_regular_file(path / "config.toml"))
+    throw DataError(path.string() + ": not a run directory (it has no config.toml)");
+}
+
+/// What on_metrics() wrote.
+TrainingMetrics metrics_from(const Json& line) {
+  TrainingMetrics m;
+  const auto take = [&](const char* key, auto& member) {
+    if (line.contains(key) && line[key].is_number()) line[key].get_to(member);
+  };
+  take("step", m.step);
+  take("epoch", m.epoch);
+  take("learning_rate", m.learning_rate);
+  take("beta", m.beta);
+  take("seconds", m.seconds);
+  take("samples_per_second", m.samples_per_second);
+  for (const auto& [key, value] : line.items())
+    if (value.is_number() && key != "step" && key != "epoch" && key != "learning_rate" &&
+        key != "beta" && key != "seconds" && key != "samples_per_second")
+      m.values.push_back({key, value.get<double>()});
+  return m;
 }
 
 /// The split that pictures are of, and its first rows.
@@ -62,38 +87,64 @@ fs::path epoch_file(const fs::path& directory, uint64_t epoch) {
 }  // namespace
 
 RunDirectory RunDirectory::create(const fs::path& path, const Config& config) {
-  std::error_code error;
-  if (fs::exists(fs::symlink_status(path, error)))
+  const auto refuse = [&] {
     throw ConfigError("out: '" + path.string() +
                       "' exists already; choose another, or go on with `elbo resume " +
                       path.string() + "`");
+  };
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(path, error))) refuse();
+  fs::path target = path;
+  if (!target.has_filename()) target = target.parent_path();  // "run/"
+  StagedDirectory staged(target);
+  make_directories(staged.path());
+  write_file_atomically(staged.path() / "config.toml", to_toml(config));
   RunDirectory run(path);
-  make_directories(path);
-  write_file_atomically(path / "config.toml", to_toml(config));
+  run.lock_ = FileLock(staged.path() / "lock", kInUse);
+  run.metrics_ = LogFile(staged.path() / "metrics.jsonl");
+  if (!staged.commit()) refuse();
   return run;
 }
 
-RunDirectory RunDirectory::reopen(const fs::path& path, const TrainingProgress& progress) {
+RunDirectory RunDirectory::reopen(const fs::path& path) {
+  require_run(path);
   RunDirectory run(path);
+  run.lock_ = FileLock(path / "lock", kInUse);
   make_directories(path);
-  std::ifstream metrics(path / "metrics.jsonl");
+  return run;
+}
+
+std::vector<std::string> RunDirectory::restore(Trainer& trainer) {
+  std::vector<std::string> errors = checkpoints_.restore(trainer);
+  remove_abandoned_files(path_);
+  for (const char* part : kParts) remove_abandoned_files(path_ / part);
+  drop_metrics_after(trainer.progress().step);
+  const std::string settings = to_toml(trainer.model().config);
+  if (settings != to_toml(read_run_config(path_)))
+    write_file_atomically(path_ / "config.toml", settings);
+  return errors;
+}
+
+/// Lines of steps that are to come (again), or cut short.
+void RunDirectory::drop_metrics_after(uint64_t step) {
+  const fs::path file = path_ / "metrics.jsonl";
+  std::ifstream metrics(file);
+  if (!metrics && fs::exists(file)) fail_system(file, "open", errno);
   std::string kept, line;
+  bool drops = false;
   while (std::getline(metrics, line)) {
     const Json entry = Json::parse(line, nullptr, false);
-    if (entry.is_object() && entry.value("step", ~uint64_t{0}) <= progress.step)
-      kept += line + '\n';
+    if (!entry.is_object() || entry.value("step", ~uint64_t{0}) > step) {
+      drops = true;
+      continue;
+    }
+    kept += line + '\n';
+    if (entry.value("split", "") == "train") last_ = metrics_from(entry);
   }
+  if (metrics.bad()) fail_system(file, "read", errno);
   metrics.close();
-  write_file_atomically(path / "metrics.jsonl", kept);
-  return run;
-}
-
-void RunDirectory::append_metrics(const std::string& line) {
-  const fs::path file = path_ / "metrics.jsonl";
-  std::ofstream out(file, std::ios::app);
-  out << line << '\n';
-  out.close();
-  if (!out) fail_system(file, "write", errno);
+  if (drops) write_file_atomically(file, kept);
+  metrics_ = LogFile(file);
 }
 
 void RunDirectory::on_metrics(const TrainingMetrics& m) {
@@ -104,7 +155,7 @@ void RunDirectory::on_metrics(const TrainingMetrics& m) {
   line["beta"] = m.beta;
   line["seconds"] = m.seconds;
   line["samples_per_second"] = m.samples_per_second;
-  append_metrics(line.dump());
+  metrics_.append(line.dump());
 }
 
 void RunDirectory::on_report(const TrainingReport& report, const Trainer& trainer) {
@@ -114,21 +165,33 @@ void RunDirectory::on_report(const TrainingReport& report, const Trainer& traine
     line.update(json_of(*report.validation));
     line["learning_rate"] = report.training.learning_rate;
     line["seconds"] = report.training.seconds;
-    append_metrics(line.dump());
+    metrics_.append(line.dump());
   }
   draw(trainer);
   std::string plan;
   for (const std::string& note : trainer.pass().notes()) plan += note + '\n';
   if (!plan.empty()) write_file_atomically(path_ / "plan.txt", plan);
+  metrics_.sync();  // a checkpoint's metrics are there if it is
   // Without validation there is no choosing: the last is the best there is.
-  if (report.best || !report.validation) trainer.save(path_ / "checkpoints" / "best.safetensors");
-  trainer.save(path_ / "checkpoints" / "last.safetensors");
+  if (report.best || !report.validation) checkpoints_.save_best(trainer);
+  checkpoints_.save_last(trainer);
+}
+
+void RunDirectory::on_checkpoint(const Trainer& trainer) {
+  metrics_.sync();
+  checkpoints_.save_last(trainer);
+}
+
+void RunDirectory::on_divergence(const Divergence& divergence) {
+  divergence_ = path_ / ("divergence-" + std::to_string(divergence.step.step) + ".json");
+  write_file_atomically(divergence_, to_json(divergence) + '\n');
+  if (divergence.learning_rate_factor) drop_metrics_after(divergence.good_step);
 }
 
 std::string RunDirectory::how_to_go_on() const {
-  const fs::path last = path_ / "checkpoints" / "last.safetensors";
-  if (!fs::is_regular_file(last)) return "there is no checkpoint yet";
-  return "the last checkpoint is " + last.string() + "; `elbo resume " + path_.string() +
+  const std::vector<fs::path> files = checkpoints_.all();
+  if (files.empty()) return "there is no checkpoint yet";
+  return "the last checkpoint is " + files.front().string() + "; `elbo resume " + path_.string() +
          "` goes on from it";
 }
 
@@ -157,6 +220,7 @@ void RunDirectory::write_summary(const Trainer& trainer, const std::optional<Eva
   Json summary = {{"step", progress.step},
                   {"epoch", progress.epoch},
                   {"stopped_early", trainer.stopped_early()},
+                  {"rollbacks", progress.rollbacks},
                   {"parameters", trainer.model().architecture.layout().parameter_count()},
                   {"device", trainer.model().device->describe()},
                   {"seconds", last_.seconds}};
@@ -168,8 +232,7 @@ void RunDirectory::write_summary(const Trainer& trainer, const std::optional<Eva
 }
 
 Config read_run_config(const fs::path& run) {
-  if (!fs::is_regular_file(run / "config.toml"))
-    throw DataError(run.string() + ": not a run directory (it has no config.toml)");
+  require_run(run);
   Config config;
   try {
     apply_toml_file(config, run / "config.toml");
@@ -183,6 +246,9 @@ fs::path find_checkpoint(const fs::path& path, std::string_view which) {
   if (fs::is_regular_file(path)) return path;
   const fs::path found = path / "checkpoints" / (std::string(which) + ".safetensors");
   if (fs::is_regular_file(found)) return found;
+  if (which == "last")
+    if (const auto files = CheckpointFiles(path / "checkpoints").all(); !files.empty())
+      return files.front();
   if (!fs::exists(path)) throw DataError(path.string() + ": no such run directory or checkpoint");
   throw DataError(path.string() + ": no checkpoint '" + std::string(which) + "' in it (" +
                   found.string() + " is missing)");

@@ -1,8 +1,10 @@
 // What a training leaves behind, as it goes:
 //
 //   config.toml                    every setting, resolved
-//   metrics.jsonl                  a line per report, training and validation
-//   checkpoints/last.safetensors   after every report (report_epochs epochs, and the end)
+//   metrics.jsonl                  a line per metrics_interval and report, training and validation
+//   checkpoints/last.safetensors   after every report (report_epochs epochs, and the end), every
+//                                  checkpoint_minutes between them, and where it was stopped
+//   checkpoints/step-120.safetensors  what was the last before, as many as settings keep
 //   checkpoints/best.safetensors   the best validation score (the last where there is none)
 //   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every time,
 //                                  where the model has a prior
@@ -12,24 +14,38 @@
 //                                  their codes, x', where the model has a decoder
 //   summary.json                   the end result
 //   plan.txt                       what a GPU chose for the training step, and how fast that was
+//   divergence-130.json            what was not finite after which step, and where that came from
+//   lock                           held by the process that trains
 #pragma once
 
 #include <filesystem>
 #include <memory>
 
-#include "host/train/trainer.hpp"
+#include "host/io/file_lock.hpp"
+#include "host/io/log_file.hpp"
+#include "host/train/checkpoint_files.hpp"
 
 namespace elbo {
 
 class RunDirectory : public TrainingObserver {
  public:
-  /// Makes a new run directory. Throws ConfigError where the path exists already.
+  /// Makes a new run directory, whole or not at all. Throws ConfigError where the path exists
+  /// already.
   static RunDirectory create(const std::filesystem::path& path, const Config& config);
-  /// Goes on with an existing one: metrics after `progress` are dropped. Throws DataError.
-  static RunDirectory reopen(const std::filesystem::path& path, const TrainingProgress& progress);
+  /// An existing one, to go on with. Throws DataError where it is none or another process trains
+  /// there.
+  static RunDirectory reopen(const std::filesystem::path& path);
+
+  /// Puts the trainer where the run's newest usable checkpoint has it, or at the start where there
+  /// is none yet; drops later metrics and what a killed process left behind, and writes down the
+  /// settings to go on with. Gives an error for each newer checkpoint that is of no use; throws
+  /// DataError where all of them are.
+  std::vector<std::string> restore(Trainer& trainer);
 
   void on_metrics(const TrainingMetrics& metrics) override;
   void on_report(const TrainingReport& report, const Trainer& trainer) override;
+  void on_checkpoint(const Trainer& trainer) override;
+  void on_divergence(const Divergence& divergence) override;
 
   /// Writes summary.json; `test` is there where the data has a test split.
   void write_summary(const Trainer& trainer, const std::optional<Evaluation>& test);
@@ -38,20 +54,25 @@ class RunDirectory : public TrainingObserver {
   std::string how_to_go_on() const;
 
   const std::filesystem::path& path() const { return path_; }
-  const TrainingMetrics& last_metrics() const { return last_; }
   /// The newest pictures; empty before the first.
   const std::filesystem::path& samples_picture() const { return samples_; }
   const std::filesystem::path& reconstructions_picture() const { return reconstructions_; }
   const std::filesystem::path& interpolations_picture() const { return interpolations_; }
+  /// What is known of the last divergence; empty where there was none.
+  const std::filesystem::path& divergence_file() const { return divergence_; }
 
  private:
-  explicit RunDirectory(std::filesystem::path path) : path_(std::move(path)) {}
-  void append_metrics(const std::string& line);
+  explicit RunDirectory(std::filesystem::path path)
+      : path_(std::move(path)), checkpoints_(path_ / "checkpoints") {}
+  void drop_metrics_after(uint64_t step);
   void draw(const Trainer& trainer);
 
   std::filesystem::path path_;
+  FileLock lock_;
+  LogFile metrics_;
+  CheckpointFiles checkpoints_;
   TrainingMetrics last_;
-  std::filesystem::path samples_, reconstructions_, interpolations_;
+  std::filesystem::path samples_, reconstructions_, interpolations_, divergence_;
   std::shared_ptr<Evaluator> pictured_;
 };
 
@@ -59,7 +80,7 @@ class RunDirectory : public TrainingObserver {
 Config read_run_config(const std::filesystem::path& run);
 
 /// The checkpoint that `path` means: itself where it is a file, else the run directory's `which`
-/// ("best" or "last"). Throws DataError naming what is missing.
+/// ("best", or "last", the newest there is). Throws DataError naming what is missing.
 std::filesystem::path find_checkpoint(const std::filesystem::path& path, std::string_view which);
 
 /// Rows of inputs, each above the row of its reconstructions, as one picture; between them the row

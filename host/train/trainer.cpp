@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "host/model/fitting_parts.hpp"
 #include "kernels/core/error.hpp"
@@ -15,45 +14,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-/// Sums step records into the means of a report.
-class MetricsWindow {
- public:
-  explicit MetricsWindow(const std::vector<ReportedTerm>& terms) : terms_(terms) { clear(); }
-
-  void add(const StepRecord& record) {
-    const double rows = record.rows;
-    rows_ += rows;
-    for (size_t i = 0; i < terms_.size(); ++i) sums_[i] += rows * record.terms[i];
-    last_ = record;
-  }
-  bool empty() const { return rows_ == 0.0; }
-  void clear() {
-    start_ = Clock::now();
-    rows_ = 0.0;
-    sums_.assign(terms_.size(), 0.0);
-  }
-  TrainingMetrics report(double training_seconds) const {
-    TrainingMetrics m;
-    m.step = last_.step;
-    m.epoch = last_.epoch + 1;
-    std::vector<std::pair<std::string_view, double>> means;
-    for (size_t i = 0; i < terms_.size(); ++i) means.emplace_back(terms_[i].name, sums_[i] / rows_);
-    m.values = metrics_of(means);
-    m.learning_rate = last_.learning_rate;
-    m.beta = last_.beta;
-    m.seconds = training_seconds;
-    m.samples_per_second = rows_ / std::max(1e-9, seconds_since(start_));
-    return m;
-  }
-
- private:
-  const std::vector<ReportedTerm>& terms_;
-  Clock::time_point start_;
-  double rows_;
-  std::vector<double> sums_;
-  StepRecord last_;
-};
 
 ColumnStatistics viewed_statistics(const Model& model, const Split& train) {
   ColumnStatistics statistics = column_statistics(train, model.data.dim());
@@ -91,16 +51,25 @@ Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
   if (settings.second_moment_start > 0.0)
     model_.arena.second_moments.upload(std::vector<float>(
         model_.arena.second_moments.size(), static_cast<float>(settings.second_moment_start)));
-  const bool curand = settings.noise == "curand";
-  const StepPlan plan = step_plan(settings, train.size());
-  pass_ = std::make_unique<TrainingPass>(
-      model_, train,
-      TrainingPass::Options{
-          .plan = plan, .window = choose_window(model_, train, plan), .external_epsilon = curand});
-  if (curand) curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
+  if (settings.noise == "curand") curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
+  make_pass();
   if (dataset_.has("validation"))
     validation_ = std::make_unique<Evaluator>(model_, dataset_.split("validation"));
   total_steps_ = elbo::total_steps(settings, train.size());
+}
+
+/// Records the steps, with the learning rate that rollbacks have left.
+void Trainer::make_pass() {
+  const Split& train = dataset_.split("train");
+  StepPlan plan = step_plan(model_.config, train.size());
+  plan.learning_rate.base =
+      std::ldexp(plan.learning_rate.base, -static_cast<int>(progress_.rollbacks));
+  pass_.reset();  // gives its memory back first
+  if (!window_) window_ = choose_window(model_, train, plan);
+  pass_ = std::make_unique<TrainingPass>(
+      model_, train,
+      TrainingPass::Options{
+          .plan = plan, .window = *window_, .external_epsilon = curand_ != nullptr});
 }
 
 Evaluation Trainer::evaluate(std::string_view split) const {
@@ -108,10 +77,27 @@ Evaluation Trainer::evaluate(std::string_view split) const {
 }
 
 void Trainer::restore(const std::filesystem::path& checkpoint) {
-  progress_ = restore_training(checkpoint, model_);
+  state_ = read_training_state(checkpoint, model_);
+  go_to_state();
+  stopped_early_ = patience_ended();
+}
+
+void Trainer::go_to_state() {
+  const bool same_rate = progress_.rollbacks == state_.progress.rollbacks;
+  progress_ = state_.progress;
+  if (!same_rate) make_pass();
+  apply_state(model_, state_);
   pass_->seek(progress_.step);
   // Each step takes a whole buffer from the stream, however short its batch.
   if (curand_) curand_->seek(progress_.step * pass_->epsilon().size());
+}
+
+/// Keeps everything as it is now. Throws NotFinite rather than keep what is of no use.
+void Trainer::capture() {
+  TrainingState state = capture_state(model_, progress_);
+  if (!state.finite()) throw NotFinite{pass_->records(1).front(), "weights or moments"};
+  state_ = std::move(state);
+  last_capture_ = Clock::now();
 }
 
 uint64_t Trainer::steps_per_report() const {
@@ -134,35 +120,40 @@ void Trainer::run_steps(uint64_t steps) {
   progress_.step = pass_->step();
 }
 
-void Trainer::check(const StepRecord& record) const {
-  if (std::ranges::all_of(record.terms, [](float v) { return std::isfinite(v); })) return;
-  std::vector<std::pair<std::string_view, double>> terms;
-  for (size_t i = 0; i < pass_->terms().size(); ++i)
-    terms.emplace_back(pass_->terms()[i].name, record.terms[i]);
-  std::string values;
-  for (const Metric& metric : metrics_of(terms))
-    if (metric.name != "elbo")
-      values += (values.empty() ? "" : ", ") + metric.name + " " + std::to_string(metric.value);
-  throw DivergenceError("training diverged at step " + std::to_string(record.step) + ": " + values +
-                        "; a smaller --learning-rate or --clip-norm helps");
-}
-
-void Trainer::train(TrainingObserver* observer) {
+TrainingEnd Trainer::train(TrainingObserver* observer) {
   TrainingObserver silent;
   TrainingObserver& hear = observer == nullptr ? silent : *observer;
+  start_ = last_capture_ = Clock::now();
+  state_ = capture_state(model_, progress_);
+  while (true) {
+    try {
+      return run(hear);
+    } catch (const NotFinite& noticed) {
+      recover(find_divergence(noticed), hear);
+    }
+  }
+}
+
+TrainingEnd Trainer::run(TrainingObserver& hear) {
   constexpr double kProgressSeconds = 0.1;
   constexpr uint64_t kMostStepsAtOnce = 512;
-  const auto interval = static_cast<uint64_t>(model_.config.metrics_interval);
+  constexpr double kMinute = 60.0;
+  const Config& config = model_.config;
+  const uint64_t interval = metrics_interval(config, total_steps_);
   const uint64_t per_report = steps_per_report();
-  const auto start = Clock::now();
-  MetricsWindow progress(pass_->terms()), metrics(pass_->terms()), report(pass_->terms());
+  const auto elapsed = [](Clock::time_point since, double minutes) {
+    return minutes > 0.0 && seconds_since(since) >= kMinute * minutes;
+  };
+  MetricsWindow progress(pass_->terms());
+  MetricsWindow metrics(pass_->terms(), progress_.since_metrics);
+  MetricsWindow report(pass_->terms(), progress_.since_report);
   uint64_t chunk = 1;  // grows until running it takes as long as a look at the progress bar
   // The device works on the next chunk while the host reads what the last one reported.
   TrainingPass::PendingRecords pending;
   const auto read_pending = [&] {
     if (pending.empty()) return;
     for (const StepRecord& record : pending.wait()) {
-      check(record);
+      if (!is_finite(record)) throw NotFinite{record, "loss"};
       for (MetricsWindow* window : {&progress, &metrics, &report}) window->add(record);
     }
     pending = {};
@@ -178,11 +169,14 @@ void Trainer::train(TrainingObserver* observer) {
     TrainingPass::PendingRecords records = pass_->start_records(count);
     read_pending();
     pending = std::move(records);
+    const bool asked = hear.wants_stop(), late = elapsed(start_, config.max_minutes);
     const bool ends_report = progress_.step == report_end;
     const bool ends_metrics = ends_report || progress_.step == metrics_end;
-    if (ends_metrics) read_pending();
+    const bool keeps =
+        !ends_report && (asked || late || elapsed(last_capture_, config.checkpoint_minutes));
+    if (ends_metrics || keeps) read_pending();
     if (!progress.empty()) {
-      hear.on_progress(progress.report(seconds_since(start)), total_steps_);
+      hear.on_progress(progress.report(seconds_since(start_)), total_steps_);
       progress.clear();
     }
     const double took = seconds_since(chunk_start);
@@ -190,22 +184,77 @@ void Trainer::train(TrainingObserver* observer) {
       chunk = std::min(2 * chunk, kMostStepsAtOnce);
     if (took > 2 * kProgressSeconds) chunk = std::max<uint64_t>(1, chunk / 2);
 
-    const double seconds = seconds_since(start);
+    const double seconds = seconds_since(start_);
     if (ends_metrics) {
       hear.on_metrics(metrics.report(seconds));
       metrics.clear();
     }
     if (ends_report) {
-      hear.on_report(end_report(report.report(seconds)), *this);
+      progress_.since_metrics = progress_.since_report = {};
+      capture();  // before weights that are of no use are evaluated
+      const TrainingReport ended = end_report(report.report(seconds));
+      state_.progress = progress_;
+      hear.on_report(ended, *this);
       for (MetricsWindow* window : {&report, &metrics, &progress}) window->clear();
+    } else if (keeps) {
+      progress_.since_metrics = metrics.sums();
+      progress_.since_report = report.sums();
+      capture();
+      hear.on_checkpoint(*this);
     }
+    if (progress_.step == total_steps_ || stopped_early_) break;
+    if (asked) return TrainingEnd::interrupted;
+    if (late) return TrainingEnd::out_of_time;
   }
+  return stopped_early_ ? TrainingEnd::stopped_early : TrainingEnd::completed;
 }
 
-double TrainingMetrics::operator[](std::string_view name) const {
-  for (const Metric& metric : values)
-    if (metric.name == name) return metric.value;
-  return std::numeric_limits<double>::quiet_NaN();
+/// Repeats the steps since the last good state, which are what they were, to see what happened at
+/// the one that matters. Leaves the trainer in that state.
+Divergence Trainer::find_divergence(const NotFinite& noticed) {
+  constexpr uint64_t kLookedAt = 16, kMostStepsAtOnce = 512;  // steps
+  Divergence found;
+  found.step = reported(noticed.record, pass_->terms());
+  found.what = noticed.what;
+  found.good_step = state_.progress.step;
+  const uint64_t last = noticed.record.step;
+  go_to_state();
+  while (progress_.step + kLookedAt < last)
+    run_steps(std::min(kMostStepsAtOnce, last - kLookedAt - progress_.step));
+  while (progress_.step < last) {
+    const std::vector<float> weights = model_.arena.weights.download();
+    run_steps(1);
+    const StepRecord record = pass_->records(1).front();
+    const TrainingState after = capture_state(model_, progress_);
+    const std::string what = !is_finite(record)                               ? "loss"
+                             : !all_finite(model_.arena.gradients.download()) ? "gradients"
+                             : !all_finite(after.weights)                     ? "weights"
+                             : !after.finite()                                ? "moments"
+                                                                              : "";
+    if (what.empty()) {
+      found.before.push_back(reported(record, pass_->terms()));
+      continue;
+    }
+    found.repeated = true;
+    found.step = reported(record, pass_->terms());
+    found.what = what;
+    examine(found, model_, dataset_.split("train"), *pass_, record.rows, weights);
+    break;
+  }
+  go_to_state();
+  return found;
+}
+
+void Trainer::recover(Divergence divergence, TrainingObserver& observer) {
+  const bool goes_on =
+      model_.config.on_divergence == "rollback" && state_.progress.rollbacks < kMostRollbacks;
+  if (goes_on) divergence.learning_rate_factor = 0.5;
+  observer.on_divergence(divergence);
+  if (!goes_on)
+    throw DivergenceError(describe(divergence) +
+                          "; a smaller --learning-rate or --clip-norm helps");
+  ++state_.progress.rollbacks;
+  go_to_state();
 }
 
 TrainingReport Trainer::end_report(const TrainingMetrics& metrics) {
@@ -221,10 +270,14 @@ TrainingReport Trainer::end_report(const TrainingMetrics& metrics) {
       if (!std::isnan(score)) progress_.best_score = score;
       progress_.best_epoch = progress_.epoch;
     }
-    const auto patience = static_cast<uint64_t>(model_.config.early_stopping);
-    stopped_early_ = patience > 0 && progress_.epoch - progress_.best_epoch >= patience;
+    stopped_early_ = patience_ended();
   }
   return report;
+}
+
+bool Trainer::patience_ended() const {
+  const auto patience = static_cast<uint64_t>(model_.config.early_stopping);
+  return validation_ && patience > 0 && progress_.epoch - progress_.best_epoch >= patience;
 }
 
 }  // namespace elbo

@@ -6,24 +6,12 @@
 #include <optional>
 
 #include "host/train/checkpoint.hpp"
+#include "host/train/divergence.hpp"
 #include "host/train/evaluator.hpp"
+#include "host/train/metrics_window.hpp"
 #include "host/train/training_pass.hpp"
 
 namespace elbo {
-
-/// Means over the steps since the last report.
-struct TrainingMetrics {
-  uint64_t step = 0;           // steps completed
-  uint64_t epoch = 0;          // the epoch these steps belong to, from 1
-  std::vector<Metric> values;  // what the model has of metrics_of()'s
-  double learning_rate = 0.0;
-  double beta = 0.0;
-  double seconds = 0.0;  // of this process's training so far
-  double samples_per_second = 0.0;
-
-  /// The value called `name`; NaN where there is none.
-  double operator[](std::string_view name) const;
-};
 
 struct TrainingReport {
   TrainingMetrics training;              // since the last report
@@ -46,6 +34,21 @@ class TrainingObserver {
   virtual void on_report(const TrainingReport& report, const Trainer& trainer) {
     (void)report, (void)trainer;
   }
+  /// Every checkpoint_minutes between reports, and where a training stops between them:
+  /// trainer.state() is what to keep.
+  virtual void on_checkpoint(const Trainer& trainer) { (void)trainer; }
+  /// Once it is known what happened, before training goes on or ends.
+  virtual void on_divergence(const Divergence& divergence) { (void)divergence; }
+  /// Asked some times a second, between steps.
+  virtual bool wants_stop() { return false; }
+};
+
+/// Why a training is over, or not yet.
+enum class TrainingEnd {
+  completed,
+  stopped_early,  // no better validation score for long enough
+  interrupted,    // the observer wanted it to stop
+  out_of_time,    // max_minutes have passed
 };
 
 class Trainer {
@@ -55,16 +58,23 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Trains to the end of the settings' epochs or steps, or until early stopping. Throws
-  /// DivergenceError, naming the step, when the loss stops being finite.
-  void train(TrainingObserver* observer = nullptr);
+  /// Trains to the end of the settings' epochs or steps, until early stopping, or until it is to
+  /// stop between steps. Throws DivergenceError, naming the step, when loss, gradients or weights
+  /// stop being finite and the settings allow no rollback (any more); the model is then in the last
+  /// good state.
+  TrainingEnd train(TrainingObserver* observer = nullptr);
 
   /// Evaluates the current weights on a split.
   Evaluation evaluate(std::string_view split = "test") const;
 
-  /// Goes on from a checkpoint of the same settings.
+  /// Goes on from a checkpoint of the same settings. Throws DataError, and leaves everything as it
+  /// is, where the file is damaged or of something else.
   void restore(const std::filesystem::path& checkpoint);
+  /// Writes the model as it is now.
   void save(const std::filesystem::path& path) const { save_checkpoint(path, model_, progress_); }
+
+  /// The last good state: as of the last report, checkpoint or restore. All in it is finite.
+  const TrainingState& state() const { return state_; }
 
   const Model& model() const { return model_; }
   Model& model() { return model_; }
@@ -75,19 +85,34 @@ class Trainer {
   bool stopped_early() const { return stopped_early_; }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  struct NotFinite {
+    StepRecord record;  // where it was noticed
+    const char* what;
+  };
+
+  void make_pass();
   uint64_t steps_per_report() const;
   void run_steps(uint64_t steps);
-  void check(const StepRecord& record) const;
+  TrainingEnd run(TrainingObserver& observer);
+  void capture();
+  void go_to_state();
+  Divergence find_divergence(const NotFinite& noticed);
+  void recover(Divergence divergence, TrainingObserver& observer);
   TrainingReport end_report(const TrainingMetrics& metrics);
+  bool patience_ended() const;
 
   Dataset dataset_;
   Model model_;
   std::unique_ptr<TrainingPass> pass_;
   std::unique_ptr<Evaluator> validation_;
   std::unique_ptr<CurandGenerator> curand_;
+  std::optional<uint32_t> window_;  // of the pass
   TrainingProgress progress_;
+  TrainingState state_;
   uint64_t total_steps_ = 0;
   bool stopped_early_ = false;
+  Clock::time_point start_, last_capture_;
 };
 
 }  // namespace elbo

@@ -182,4 +182,10 @@ uint64_t total_steps(const Config& config, int64_t rows) {
   return static_cast<uint64_t>(config.epochs) * static_cast<uint64_t>((rows + batch - 1) / batch);
 }
 
+uint64_t metrics_interval(const Config& config, uint64_t total_steps) {
+  constexpr uint64_t kMostLines = 10'000, kShortest = 100;
+  if (config.metrics_interval > 0) return static_cast<uint64_t>(config.metrics_interval);
+  return std::max(kShortest, (total_steps + kMostLines - 1) / kMostLines);
+}
+
 }  // namespace elbo

@@ -32,6 +32,7 @@ class TrainingPass {
   TrainingPass(Model& model, const Split& split, const Options& options);
 
   const StepPlan& plan() const { return options_.plan; }
+  uint32_t window() const { return options_.window; }
   const Program& program() const { return program_; }
 
   /// Sets the step that comes next.
@@ -55,6 +56,10 @@ class TrainingPass {
   /// Of the last `steps` steps; the device goes on meanwhile.
   PendingRecords start_records(uint64_t steps) const;
   std::vector<StepRecord> records(uint64_t steps) const { return start_records(steps).wait(); }
+
+  /// The data set's rows in the last step's batch, [batch rows]: as many as its record says, and
+  /// undefined ones behind them.
+  std::vector<uint32_t> batch_rows() const { return row_ids_.download(); }
 
   /// What a record's terms are, in their order.
   const std::vector<ReportedTerm>& terms() const { return terms_; }
@@ -91,5 +96,8 @@ StepPlan step_plan(const Config& config, int64_t rows);
 
 /// Steps of the whole training.
 uint64_t total_steps(const Config& config, int64_t rows);
+
+/// Steps between lines of metrics in a training of so many.
+uint64_t metrics_interval(const Config& config, uint64_t total_steps);
 
 }  // namespace elbo

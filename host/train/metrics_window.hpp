@@ -1,0 +1,51 @@
+// The means of a report, summed up step by step.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "host/model/batch_pass.hpp"
+#include "host/train/training_state.hpp"
+
+namespace elbo {
+
+/// Means over the steps since the last report.
+struct TrainingMetrics {
+  uint64_t step = 0;           // steps completed
+  uint64_t epoch = 0;          // the epoch these steps belong to, from 1
+  std::vector<Metric> values;  // what the model has of metrics_of()'s
+  double learning_rate = 0.0;
+  double beta = 0.0;
+  double seconds = 0.0;  // of this process's training so far
+  double samples_per_second = 0.0;
+
+  /// The value called `name`; NaN where there is none.
+  double operator[](std::string_view name) const;
+};
+
+/// Sums step records into the means of a report.
+class MetricsWindow {
+ public:
+  /// Goes on from `sums`, of another process perhaps. `terms` must outlive it.
+  explicit MetricsWindow(const std::vector<ReportedTerm>& terms, TermSums sums = {});
+
+  void add(const StepRecord& record);
+  bool empty() const { return sums_.rows == 0.0; }
+  void clear();
+  const TermSums& sums() const { return sums_; }
+  TrainingMetrics report(double training_seconds) const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  const std::vector<ReportedTerm>& terms_;
+  Clock::time_point start_;
+  double rows_ = 0.0;  // since the start
+  TermSums sums_;
+  StepRecord last_;
+};
+
+}  // namespace elbo
