@@ -1,11 +1,10 @@
 // Whatever is wrong with the input, the elbo program ends with status 2 or 3 and one line that
 // names the file or the field, and leaves nothing behind.
 #include <gtest/gtest.h>
-#include <zlib.h>
 
-#include <cstring>
 #include <memory>
 
+#include "tests/made_files.hpp"
 #include "tests/program.hpp"
 
 namespace elbo {
@@ -16,52 +15,6 @@ using Words = std::vector<std::string>;
 
 constexpr int kUsage = 2;
 constexpr int kData = 3;
-
-std::string bytes(std::initializer_list<int> values) {
-  std::string text;
-  for (const int value : values) text += static_cast<char>(value);
-  return text;
-}
-
-/// An IDX file of `count` images of 2 x 2, or of `count` labels, with `payload` bytes.
-std::string idx_images(int count, int payload) {
-  return bytes({0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, 2, 0, 0, 0, 2}) + std::string(payload, '\1');
-}
-std::string idx_labels(int count) {
-  return bytes({0, 0, 8, 1, 0, 0, 0, count}) + std::string(static_cast<size_t>(count), '\1');
-}
-
-std::string npy(const std::string& descr, bool fortran, const std::string& shape,
-                const std::string& payload) {
-  std::string header = "{'descr': '" + descr +
-                       "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': (" +
-                       shape + "), }";
-  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
-  header += '\n';
-  return bytes({0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<int>(header.size() % 256),
-                static_cast<int>(header.size() / 256)}) +
-         header + payload;
-}
-
-std::string floats(std::initializer_list<float> values) {
-  std::string text(values.size() * sizeof(float), '\0');
-  std::memcpy(text.data(), values.begin(), text.size());
-  return text;
-}
-
-std::string gzipped(const std::string& text) {
-  z_stream stream{};
-  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string out(text.size() + 128, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 class CliErrors : public testing::Test {
  protected:

@@ -7,18 +7,13 @@
 
 #include "kernels/core/error.hpp"
 #include "tests/file_fixture.hpp"
+#include "tests/made_files.hpp"
 
 namespace elbo {
 namespace {
 
 namespace fs = std::filesystem;
 using namespace std::string_literals;
-
-std::string safetensors(const std::string& header, const std::string& data) {
-  std::string bytes;
-  for (int i = 0; i < 8; ++i) bytes += static_cast<char>(header.size() >> 8 * i & 0xff);
-  return bytes + header + data;
-}
 
 TEST(Safetensors, RoundTripsAndIsDeterministic) {
   TemporaryDirectory directory;
@@ -70,14 +65,16 @@ TEST(Safetensors, WritesTheDocumentedBytes) {
   // The checksum as Python's zlib.crc32 has it, of these bytes with eight zeros in its place.
   const std::string header = R"({"__metadata__":{"checksum":"710d382f"},)"
                              R"("t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
-  EXPECT_EQ(read_bytes(directory / "a"), safetensors(header + "    ", "x"));
+  EXPECT_EQ(read_bytes(directory / "a"), safetensors_of(header + "    ", "x"));
 }
 
 TEST(Safetensors, NamesWhatIsMalformed) {
   const auto tensor = [](const std::string& shape, const std::string& offsets) {
     return R"("t":{"dtype":"U8","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
   };
-  const auto file = [&](const std::string& body) { return safetensors("{" + body + "}", "abcd"); };
+  const auto file = [&](const std::string& body) {
+    return safetensors_of("{" + body + "}", "abcd");
+  };
   const std::string good = file(tensor("[4]", "[0,4]"));
   const std::string second = R"("s":{"dtype":"U8","shape":[2],"data_offsets":)";
   const std::vector<Malformed> inputs = {
@@ -86,12 +83,12 @@ TEST(Safetensors, NamesWhatIsMalformed) {
       {"header cut", good.substr(0, 20), {"header claims", "after the length"}},
       {"header of 2^60", "\0\0\0\0\0\0\0\x10{}"s, {"header claims 1152921504606846976"}},
       {"header of 2^64", "\xff\xff\xff\xff\xff\xff\xff\xff{}"s, {"header claims"}},
-      {"not json", safetensors("{\"t\": ", ""), {"malformed header", "parse error"}},
-      {"nothing", safetensors("", ""), {"malformed header"}},
-      {"list", safetensors("[]", ""), {"not an object"}},
-      {"two values", safetensors("{} {}", ""), {"malformed header"}},
-      {"not utf-8", safetensors("{\"\xff\":1}", ""), {"malformed header"}},
-      {"nested", safetensors("{\"t\":" + std::string(100000, '['), ""), {"nested too deeply"}},
+      {"not json", safetensors_of("{\"t\": ", ""), {"malformed header", "parse error"}},
+      {"nothing", safetensors_of("", ""), {"malformed header"}},
+      {"list", safetensors_of("[]", ""), {"not an object"}},
+      {"two values", safetensors_of("{} {}", ""), {"malformed header"}},
+      {"not utf-8", safetensors_of("{\"\xff\":1}", ""), {"malformed header"}},
+      {"nested", safetensors_of("{\"t\":" + std::string(100000, '['), ""), {"nested too deeply"}},
       {"repeated name",
        file(tensor("[4]", "[0,4]") + "," + tensor("[4]", "[0,4]")),
        {"repeated key 't'"}},
@@ -119,7 +116,7 @@ TEST(Safetensors, NamesWhatIsMalformed) {
       {"gap", file(tensor("[1]", "[0,1]") + "," + second + "[2,4]}"), {"'s' starts at byte 2"}},
       {"overlap", file(tensor("[3]", "[0,3]") + "," + second + "[2,4]}"), {"starts at byte 2"}},
       {"oversized", file(tensor("[3]", "[0,3]")), {"oversized", "1 bytes belong to no tensor"}},
-      {"no tensors, data", safetensors("{}", "abcd"), {"oversized"}},
+      {"no tensors, data", safetensors_of("{}", "abcd"), {"oversized"}},
       {"metadata a list", file("\"__metadata__\":[]," + tensor("[4]", "[0,4]")), {"not an object"}},
       {"metadata number",
        file("\"__metadata__\":{\"a\":1}," + tensor("[4]", "[0,4]")),

@@ -49,11 +49,11 @@ std::vector<int32_t> bin_factor(std::span<const float> values) {
   std::vector<float> sorted(values.begin(), values.end());
   std::ranges::sort(sorted);
   std::vector<float> distinct = sorted;
-  distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
+  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
   if (distinct.size() > kBins) {  // keep the first values of the groups alone
     std::vector<float> first;
     for (size_t bin = 0; bin < kBins; ++bin) first.push_back(sorted[bin * sorted.size() / kBins]);
-    first.erase(std::ranges::unique(first).begin(), first.end());
+    first.erase(std::unique(first.begin(), first.end()), first.end());
     distinct = std::move(first);
   }
   std::vector<int32_t> groups;

@@ -120,7 +120,7 @@ Image draw_codes(const LatentSpace& space, std::span<const int32_t> labels,
   const size_t b = std::max(space.order[0], space.order[1]);
   std::vector<int32_t> classes(labels.begin(), labels.end());
   std::ranges::sort(classes);
-  classes.erase(std::ranges::unique(classes).begin(), classes.end());
+  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
 
   // Equal scales around everything but the last 0.2 % on each side.
   Plot plot{90.0, 124.0, 90.0 + kSide, 124.0 + kSide, 0, 0, 0, 0};

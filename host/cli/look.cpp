@@ -5,6 +5,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/data/shapes.hpp"
+#include "host/io/file_error.hpp"
 #include "host/model/phases.hpp"
 #include "host/model/recipe.hpp"
 #include "host/train/run_directory.hpp"
@@ -42,7 +43,8 @@ void inspect_run(const fs::path& run) {
   inspect_checkpoint(find_checkpoint(run, "last"));
   std::ifstream plan(run / "plan.txt");
   if (plan) std::printf("\nchosen for the GPU:\n");
-  for (std::string line; std::getline(plan, line);) std::printf("  %s\n", line.c_str());
+  for (std::string line; std::getline(plan, line);)
+    std::printf("  %s\n", in_one_line(line).c_str());
 }
 
 void list_layers() {

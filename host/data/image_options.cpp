@@ -1,6 +1,9 @@
 #include "host/data/image_options.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "host/io/file_error.hpp"
 
 namespace elbo {
 
@@ -10,9 +13,7 @@ std::string enumerate(std::span<const BadPicture> pictures, std::size_t most) {
     text += (text.empty() ? "" : ", ") + picture.name + " (" + picture.reason + ")";
   }
   if (pictures.size() > most) text += ", and " + std::to_string(pictures.size() - most) + " more";
-  const auto is_control = [](char c) { return (c >= '\0' && c < ' ') || c == '\x7f'; };
-  std::ranges::replace_if(text, is_control, '?');
-  return text;
+  return in_one_line(std::move(text));
 }
 
 }  // namespace elbo

@@ -30,9 +30,10 @@ class Packer {
     agree_on_size(headers);
     writer.require_space(row_bytes() * count_good(list_.pictures));
     for (const std::string_view split : kSplitNames) {
-      const auto pictures = std::ranges::equal_range(
-          list_.pictures, rank_of(split), {}, [](const auto& p) { return rank_of(p.split); });
-      if (!pictures.empty()) pack_split(split, {pictures.begin(), pictures.end()}, writer);
+      const auto rank = [](const ListedPicture& p) { return rank_of(p.split); };
+      const auto first = std::ranges::lower_bound(list_.pictures, rank_of(split), {}, rank);
+      const auto last = std::ranges::upper_bound(list_.pictures, rank_of(split), {}, rank);
+      if (first != last) pack_split(split, {first, last}, writer);
     }
     if (!options_.skip_bad && !bad_pictures(list_.pictures).empty()) refuse_bad();
     return {folder_, std::ssize(list_.pictures), list_.classes, bad_pictures(list_.pictures)};

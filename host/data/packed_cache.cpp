@@ -7,19 +7,20 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/mapped_file.hpp"
 #include "host/io/user_cache.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;  // for writing: it looks keys up one by one
+using Json = nlohmann::json;
 namespace {
 
 constexpr std::string_view kFormat = "elbo packed pictures";
@@ -80,8 +81,9 @@ struct Entry {
 /// Throws DataError or Json::exception where anything of an entry is not as it was written.
 Entry read_entry(const fs::path& directory) {
   const fs::path path = directory / kManifest;
-  std::ifstream file(path, std::ios::binary);
-  const Json manifest = Json::parse(file);
+  const MappedFile file(path);
+  const auto* text = reinterpret_cast<const char*>(file.bytes().data());
+  const Json manifest = Json::parse(text, text + file.bytes().size());
   if (manifest.at("format") != kFormat || manifest.at("version") != kVersion) {
     fail_file(path, "another format");
   }
@@ -203,13 +205,13 @@ void PackedWriter::end_split() {
 
 void PackedWriter::commit(const PackedManifest& manifest) {
   end_split();
-  Json json = {{"format", kFormat},
-               {"version", kVersion},
-               {"source", manifest.source.string()},
-               {"pictures", manifest.pictures},
-               {"classes", manifest.classes},
-               {"splits", Json::object()},
-               {"left_out", Json::array()}};
+  OrderedJson json = {{"format", kFormat},
+                      {"version", kVersion},
+                      {"source", manifest.source.string()},
+                      {"pictures", manifest.pictures},
+                      {"classes", manifest.classes},
+                      {"splits", OrderedJson::object()},
+                      {"left_out", OrderedJson::array()}};
   for (const Split& split : splits_) {
     json["splits"][std::string(split.name)] = {{"shape", split.shape},
                                                {"labelled", split.labelled}};
@@ -219,7 +221,7 @@ void PackedWriter::commit(const PackedManifest& manifest) {
   }
   // Names of files need not be UTF-8; JSON must be.
   write_file_atomically(directory_ / kManifest,
-                        json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
+                        json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + '\n');
 
   while (::rename(directory_.c_str(), entry_.c_str()) != 0) {
     if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) {

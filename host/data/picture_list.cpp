@@ -93,6 +93,10 @@ class Walk {
       if (std::ranges::find(above_, identity) != above_.end()) {
         return add_fault(name, "link to a directory that it lies in");
       }
+      // Some links to links make for more ways to a directory than anybody could walk.
+      if (const auto [first, is_new] = seen_.try_emplace(identity, name); !is_new) {
+        return add_fault(name, "the same directory as " + in_quotes(first->second));
+      }
       above_.push_back(identity);
       visit_directory(name, class_name.empty() ? name.substr(name.rfind('/') + 1) : class_name);
       above_.pop_back();
@@ -121,7 +125,8 @@ class Walk {
   const fs::path& folder_;
   std::string_view split_;
   Classes& classes_;
-  std::vector<Identity> above_;  // the directories that the entry lies in
+  std::vector<Identity> above_;           // the directories that the entry lies in
+  std::map<Identity, std::string> seen_;  // those that were looked through, and under which name
 };
 
 /// Throws where some of a split's pictures have a class and some do not.

@@ -37,8 +37,8 @@ struct PictureList {
 /// Directories in it that are named for splits hold those; otherwise everything is train.
 /// Directories within a split are classes, and what lies deeper belongs to the uppermost.
 /// Hidden entries and other files are passed over; links are followed. An entry that cannot be is
-/// listed with its fault: broken links, loops of links, unreadable directories, pictures that are
-/// no regular files.
+/// listed with its fault: broken links, loops of links, unreadable directories, a directory that a
+/// split has twice, pictures that are no regular files.
 ///
 /// The list is empty where there is no picture anywhere. Throws DataError where a split holds
 /// pictures both in classes and beside them, or none while others do, where two directories are

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdio>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,7 +19,7 @@ namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kLongestHeader = 4 + 4 * 255;  // the rank is one byte
+constexpr std::size_t kLongestHeader = 4 + 4 * kMostDimensions;
 constexpr unsigned kUnsignedByte = 0x08;
 
 struct Header {
@@ -45,7 +46,10 @@ Header parse_header(std::span<const std::byte> start, const fs::path& path) {
     fail_file(path, "IDX element type " + hex(byte_at(2)) + "; wanted 0x08 (unsigned byte)");
   }
   const std::size_t rank = byte_at(3);
-  if (rank == 0) fail_file(path, "IDX rank 0; wanted at least one dimension");
+  if (rank == 0 || rank > kMostDimensions) {
+    fail_file(path, "IDX rank " + std::to_string(rank) + "; wanted 1 to " +
+                        std::to_string(kMostDimensions) + " dimensions");
+  }
 
   Header header{Shape(rank), 4 + 4 * rank, 0};
   if (start.size() < header.data_offset) fail_file(path, "truncated in its IDX header");
@@ -86,7 +90,12 @@ IdxArray inflate_idx(std::span<const std::byte> compressed, const fs::path& path
   }
   if (start_size > header.file_size) fail_oversized(path, header, "more are there");
   // Not value-initialised: every byte is about to be written.
-  std::shared_ptr<std::byte[]> bytes(new std::byte[header.file_size]);
+  std::shared_ptr<std::byte[]> bytes(new (std::nothrow) std::byte[header.file_size]);
+  if (bytes == nullptr) {
+    fail_file(path, "inflates to " + std::to_string(header.file_size) +
+                        " bytes, more than memory has room for; gunzip makes a file that is read "
+                        "in place");
+  }
   const std::span all(bytes.get(), header.file_size);
   std::copy_n(start.begin(), start_size, all.begin());
   const std::size_t size = start_size + reader.read(all.subspan(start_size));

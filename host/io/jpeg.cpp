@@ -96,6 +96,31 @@ void check(int result, tjhandle decoder) {
   throw DataError((warning ? "damaged or cut short: " : "") + message);
 }
 
+/// Throws where the file is too short for a picture of that size, or its scans are too many for
+/// one.
+void require_content(std::span<const std::byte> file, std::int64_t pixels) {
+  // What belongs to 32 x 32 pixels is 8 blocks at least (4 x 1 of one component, 1 x 4 of another),
+  // each of which takes a bit. Arithmetic coding may take less, for a large picture of one colour.
+  constexpr std::int64_t kMostPerBit = 32 * 32 / 8;
+  if (pixels / kMostPerBit / 8 > std::ssize(file)) {
+    throw DataError("damaged: no " + std::to_string(file.size()) + " bytes hold " +
+                    std::to_string(pixels) + " JPEG pixels");
+  }
+  // A scan of a progressive picture may say in some bytes that nothing changes in all of it.
+  constexpr std::int64_t kMostScanned = std::int64_t{1} << 32, kUsual = 64;
+  std::int64_t scans = 0;
+  Segments segments(file);
+  while (const auto segment = segments.next()) {
+    if (segment->marker == kEndOfImage) break;  // what comes after it is nothing to libjpeg
+    if (segment->marker == kStartOfScan) ++scans;
+  }
+  if (scans > kUsual || scans * pixels > kMostScanned) {
+    throw DataError("has " + std::to_string(scans) + " scans of " + std::to_string(pixels) +
+                    " pixels, wanted at most " + std::to_string(kUsual) +
+                    ", and 2^32 pixels in all");
+  }
+}
+
 /// Of 1, 1/2, 1/4 and 1/8, the smallest that leaves each side at least `least` long.
 tjscalingfactor scale_to(int height, int width, std::int64_t least) {
   tjscalingfactor scale{1, 1};
@@ -150,6 +175,7 @@ Image decode_jpeg(std::span<const std::byte> file, std::int64_t least_side) {
   check(tjDecompressHeader3(decoder.get(), bytes, file.size(), &width, &height, &subsampling,
                             &colours),
         decoder.get());
+  require_content(file, std::int64_t{width} * height);
   const tjscalingfactor scale = scale_to(height, width, 2 * least_side);
   const int format = colours == TJCS_GRAY                           ? TJPF_GRAY
                      : colours == TJCS_CMYK || colours == TJCS_YCCK ? TJPF_CMYK

@@ -145,6 +145,9 @@ class DictParser {
       const auto [last, error] = std::from_chars(first, text_.data() + text_.size(), extent);
       if (error != std::errc{}) fail("wanted an extent below 2^63");
       if (extent < 0) fail("negative extent " + std::to_string(extent));
+      if (shape.size() == kMostDimensions) {
+        fail("more than " + std::to_string(kMostDimensions) + " dimensions");
+      }
       position_ += static_cast<std::size_t>(last - first);
       shape.push_back(extent);
       if (!accept(',') && peek() != ')') fail("wanted ',' or ')'");

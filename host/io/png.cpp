@@ -26,6 +26,9 @@ constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
 constexpr std::uint8_t kGutterGrey = 96;  // tells itself from black and white backgrounds alike
 constexpr std::int64_t kTileSize = 64;    // what automatic scaling aims at
 
+// Where the signature and the first chunk tell what: name, width, height, depth, colour type.
+constexpr std::size_t kName = 12, kWidth = 16, kHeight = 20, kDepth = 24, kColourType = 25;
+
 /// libpng's own words. It is C, so nothing may be thrown through its callbacks.
 using PngError = std::array<char, 200>;
 
@@ -106,6 +109,8 @@ bool begin_decoding(png_structp png, png_infop info, PngSource& source) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_read_fn(png, &source, on_read);
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // our own limit is on the area
+  // Comments, profiles and the like are passed over, not inflated. Transparency is not among them.
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_read_info(png, info);
   png_set_expand(png);
   png_set_scale_16(png);
@@ -126,6 +131,30 @@ bool decode_rows(png_structp png, png_infop info, Image& image) {
   }
   png_read_end(png, nullptr);
   return true;
+}
+
+/// Throws where the file is too short for what its header says, before memory is taken for that.
+void require_content(std::span<const std::byte> file, const PictureHeader& header) {
+  // A row takes at least a byte for its filter and its pixels' bits, and deflating has its limit.
+  const std::int64_t samples = [&] {
+    switch (std::to_integer<int>(file[kColourType])) {
+      case PNG_COLOR_TYPE_RGB:
+        return 3;
+      case PNG_COLOR_TYPE_RGB_ALPHA:
+        return 4;
+      case PNG_COLOR_TYPE_GRAY_ALPHA:
+        return 2;
+      default:
+        return 1;
+    }
+  }();
+  const auto depth = std::to_integer<std::int64_t>(file[kDepth]);
+  const std::int64_t row = 1 + (header.width * samples * depth + 7) / 8;
+  const auto size = checked_bytes(std::array{header.height, row}, 1);
+  if (!size || *size / kLargestInflation > file.size()) {
+    throw DataError("damaged PNG: no " + std::to_string(file.size()) + " bytes hold " +
+                    std::to_string(header.height) + "x" + std::to_string(header.width) + " pixels");
+  }
 }
 
 std::uint8_t to_grey_level(float value) {
@@ -156,8 +185,6 @@ bool is_png(std::span<const std::byte> file) {
 }
 
 std::optional<PictureHeader> read_png_header(std::span<const std::byte> start) {
-  // Signature, then the first chunk: length, name, width, height, depth, colour type.
-  constexpr std::size_t kName = 12, kWidth = 16, kHeight = 20, kColourType = 25;
   constexpr std::string_view kFirstChunk = "IHDR";
   if (start.size() <= kColourType) return std::nullopt;
   const auto name = start.subspan(kName, kFirstChunk.size());
@@ -173,6 +200,9 @@ std::optional<PictureHeader> read_png_header(std::span<const std::byte> start) {
 }
 
 Image decode_png(std::span<const std::byte> file) {
+  const std::optional<PictureHeader> header = read_png_header(file);
+  if (!header) throw DataError("damaged PNG: cut short");
+  require_content(file, *header);
   PngSource source{file};
   PngReader reader;
   reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source.error, on_error, on_warning);
@@ -185,14 +215,8 @@ Image decode_png(std::span<const std::byte> file) {
               png_get_image_width(reader.png, reader.info),
               png_get_channels(reader.png, reader.info),
               {}};
-  const Shape shape = {image.height, image.width, image.channels};
-  // A bit may stand for four values of a palette, and deflating has its limit.
-  constexpr std::size_t kMostPerByte = 8 * 4 * kLargestInflation;
-  const auto size = checked_bytes(shape, 1);
-  if (!size || *size / kMostPerByte > file.size()) {
-    throw DataError("damaged PNG: no " + std::to_string(file.size()) + " bytes hold " +
-                    to_string(shape) + " values");
-  }
+  const auto size = checked_bytes(std::array{image.height, image.width, image.channels}, 1);
+  ELBO_ASSERT(size.has_value());
   image.pixels.resize(*size);
   if (!decode_rows(reader.png, reader.info, image)) fail();
   if (image.channels % 2 == 0) flatten_onto_white(image);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -16,7 +17,8 @@
 
 namespace elbo {
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;  // for writing: it looks keys up one by one
+using Json = nlohmann::json;
 namespace {
 
 constexpr std::size_t kPrefix = 8;                   // the header's length, little-endian
@@ -85,9 +87,9 @@ TensorMetadata parse_metadata(const Json& object, const fs::path& path) {
   return metadata;
 }
 
-/// An array of integers from 0 to 2^63 - 1, or nothing.
+/// An array of integers from 0 to 2^63 - 1, not too long for a shape, or nothing.
 std::optional<Shape> parse_extents(const Json& value) {
-  if (!value.is_array()) return std::nullopt;
+  if (!value.is_array() || value.size() > kMostDimensions) return std::nullopt;
   Shape extents;
   for (const Json& extent : value) {
     if (!extent.is_number_unsigned() || !std::in_range<std::int64_t>(extent.get<std::uint64_t>())) {
@@ -109,7 +111,10 @@ TensorView parse_tensor(const std::string& name, const Json& entry, std::span<co
   const auto type = dtype.is_string() ? parse_type(dtype.get<std::string>()) : std::nullopt;
   if (!type) fail_file(path, tensor + ": unknown dtype " + in_quotes(dtype.dump()));
   auto shape = parse_extents(entry["shape"]);
-  if (!shape) fail_file(path, tensor + ": shape is not a list of non-negative integers");
+  if (!shape) {
+    fail_file(path, tensor + ": shape is not a list of at most " + std::to_string(kMostDimensions) +
+                        " non-negative integers");
+  }
   const auto offsets = parse_extents(entry["data_offsets"]);
   if (!offsets || offsets->size() != 2) {
     fail_file(path, tensor + ": data_offsets is not a pair of non-negative integers");
@@ -173,7 +178,7 @@ void write_safetensors(const fs::path& path, std::vector<TensorView> tensors,
   metadata[std::string(kChecksumKey)] = kNoChecksum;
   std::ranges::stable_sort(tensors, std::ranges::greater{},
                            [](const TensorView& tensor) { return size_of(tensor.type); });
-  Json header = Json::object();
+  OrderedJson header = OrderedJson::object();
   header[kMetadataKey] = metadata;
   std::size_t offset = 0;
   for (const TensorView& tensor : tensors) {
@@ -185,7 +190,7 @@ void write_safetensors(const fs::path& path, std::vector<TensorView> tensors,
     offset += tensor.data.size();
   }
   // Metadata may quote paths, which need not be UTF-8; JSON must be.
-  std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = header.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
   text.append((8 - text.size() % 8) % 8, ' ');
   ELBO_ASSERT(text.size() <= kLongestHeader);
 
@@ -233,6 +238,11 @@ SafetensorsFile::SafetensorsFile(const fs::path& path)
   std::ranges::stable_sort(tensors_, [&](const TensorView& a, const TensorView& b) {
     return std::pair(begin_of(a), end_of(a)) < std::pair(begin_of(b), end_of(b));
   });
+  by_name_.resize(tensors_.size());
+  std::iota(by_name_.begin(), by_name_.end(), std::size_t{0});
+  std::ranges::sort(by_name_, {},
+                    [&](std::size_t i) { return std::string_view(tensors_[i].name); });
+
   const std::byte* expected = data.data();
   for (const TensorView& tensor : tensors_) {
     if (begin_of(tensor) != expected) {
@@ -249,12 +259,13 @@ SafetensorsFile::SafetensorsFile(const fs::path& path)
 }
 
 const TensorView* SafetensorsFile::find(std::string_view name) const {
-  const auto found = std::ranges::find(tensors_, name, &TensorView::name);
-  return found == tensors_.end() ? nullptr : &*found;
+  const auto name_of_place = [this](std::size_t i) -> std::string_view { return tensors_[i].name; };
+  const auto found = std::ranges::lower_bound(by_name_, name, {}, name_of_place);
+  return found == by_name_.end() || name_of_place(*found) != name ? nullptr : &tensors_[*found];
 }
 
-void SafetensorsFile::read(std::string_view name, TensorType type, const Shape& shape,
-                           std::span<std::byte> out) const {
+const TensorView& SafetensorsFile::require(std::string_view name, TensorType type,
+                                           const Shape& shape) const {
   const TensorView* tensor = find(name);
   const std::string wanted =
       std::string(name_of(type)) + " of shape " + to_string(std::span(shape));
@@ -265,8 +276,14 @@ void SafetensorsFile::read(std::string_view name, TensorType type, const Shape& 
     fail_file(path_, "tensor " + in_quotes(name) + " is " + name_of(tensor->type) + " of shape " +
                          to_string(tensor->shape) + "; wanted " + wanted);
   }
-  ELBO_ASSERT(out.size() == tensor->data.size());
-  if (!out.empty()) std::memcpy(out.data(), tensor->data.data(), out.size());
+  return *tensor;
+}
+
+void SafetensorsFile::read(std::string_view name, TensorType type, const Shape& shape,
+                           std::span<std::byte> out) const {
+  const std::span data = require(name, type, shape).data;
+  ELBO_ASSERT(out.size() == data.size());
+  if (!out.empty()) std::memcpy(out.data(), data.data(), out.size());
 }
 
 }  // namespace elbo

@@ -59,7 +59,10 @@ class SafetensorsFile {
   /// The tensor of that name or nullptr.
   const TensorView* find(std::string_view name) const;
 
-  /// Copies a tensor that must have this type and shape. Throws DataError naming what differs.
+  /// The tensor of that name, which must have this type and shape. Throws DataError naming what
+  /// differs.
+  const TensorView& require(std::string_view name, TensorType type, const Shape& shape) const;
+  /// Copies it.
   void read(std::string_view name, TensorType type, const Shape& shape,
             std::span<std::byte> out) const;
   void read(std::string_view name, const Shape& shape, std::span<float> out) const {
@@ -70,6 +73,7 @@ class SafetensorsFile {
   std::filesystem::path path_;
   std::unique_ptr<const MappedFile> file_;
   std::vector<TensorView> tensors_;
+  std::vector<std::size_t> by_name_;  // places in tensors_, by their names
   TensorMetadata metadata_;
 };
 

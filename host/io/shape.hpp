@@ -12,6 +12,9 @@ namespace elbo {
 
 using Shape = std::vector<std::int64_t>;
 
+/// NumPy has no arrays of more.
+inline constexpr std::size_t kMostDimensions = 64;
+
 /// Bytes of a dense array, or nothing where a dimension is negative or the product does not fit
 /// into 63 bits. A file's sizes are lies until this has been compared with the file's length.
 inline std::optional<std::size_t> checked_bytes(std::span<const std::int64_t> shape,

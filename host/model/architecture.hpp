@@ -24,6 +24,9 @@ struct DataSignature {
   DType dtype = DType::f32;
   int32_t classes = 0;  // where it has a classifier: labels are 0 .. classes - 1
 
+  /// Tensor sizes are 32-bit per row; a model of more elements would not fit memory anyway.
+  static constexpr int64_t kLargestDim = int64_t{1} << 28;
+
   int64_t dim() const { return element_count(sample_shape); }
   bool operator==(const DataSignature&) const = default;
 };

@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <sstream>
 
 #include "host/data/image_options.hpp"
+#include "host/io/file_error.hpp"
+#include "host/io/mapped_file.hpp"
 #include "host/model/encoder.hpp"
 #include "host/model/fitting_parts.hpp"
 #include "host/model/recipe.hpp"
@@ -32,13 +34,12 @@ std::vector<std::string> setting_names() {
 }
 
 [[noreturn]] void reject_value(std::string_view key, std::string_view got, std::string_view want) {
-  throw ConfigError(std::string(key) + ": got '" + std::string(got) + "', want " +
-                    std::string(want));
+  throw ConfigError(std::string(key) + ": got " + in_quotes(got) + ", want " + std::string(want));
 }
 
 [[noreturn]] void reject_key(std::string_view key, const std::string& source) {
-  throw ConfigError(source + ": unknown setting '" + std::string(key) + "'; did you mean '" +
-                    nearest_name(key, setting_names()) + "'?");
+  throw ConfigError(in_one_line(source) + ": unknown setting " + in_quotes(key) +
+                    "; did you mean '" + nearest_name(key, setting_names()) + "'?");
 }
 
 void parse(std::string_view, std::string_view text, std::string& out) { out = text; }
@@ -157,6 +158,15 @@ void require_range(std::string_view key, double value, double low, double high,
   reject_value(key, got.str(), want);
 }
 
+void require_widths(std::string_view key, const std::vector<int64_t>& widths, double most,
+                    std::string_view want) {
+  constexpr size_t kMostLayers = 256;
+  if (widths.size() > kMostLayers)
+    reject_value(key, std::to_string(widths.size()) + " layers",
+                 "at most " + std::to_string(kMostLayers));
+  for (const int64_t width : widths) require_range(key, static_cast<double>(width), 1, most, want);
+}
+
 void require_choice(std::string_view key, const std::string& value,
                     const std::vector<std::string>& names) {
   if (std::find(names.begin(), names.end(), value) != names.end()) return;
@@ -195,6 +205,7 @@ void require_milestones(const std::vector<double>& epochs) {
 }  // namespace
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
+  name = name.substr(0, 64);  // what is longer is near to nothing, and takes its time
   std::string best;
   size_t best_distance = std::numeric_limits<size_t>::max();
   for (const std::string& candidate : candidates) {
@@ -237,12 +248,18 @@ void apply_setting(Config& config, std::string_view key, std::string_view value)
 }
 
 void apply_toml(Config& config, std::string_view text, const std::string& source) {
+  // Every setting takes a tenth of it. The parser takes nested tables apart by recursion, which a
+  // stack stands for some ten times as many as fit in here.
+  constexpr size_t kLongest = 1 << 14;
+  if (text.size() > kLongest)
+    throw ConfigError(in_one_line(source) + ": " + std::to_string(text.size()) +
+                      " bytes of settings, want at most " + std::to_string(kLongest));
   toml::table table;
   try {
     table = toml::parse(text);
   } catch (const toml::parse_error& error) {
-    throw ConfigError(source + ":" + std::to_string(error.source().begin.line) + ": " +
-                      std::string(error.description()));
+    throw ConfigError(in_one_line(source + ":" + std::to_string(error.source().begin.line) + ": " +
+                                  std::string(error.description())));
   }
   if (const toml::node* recipe = table.get("recipe")) {
     std::string name;
@@ -262,12 +279,14 @@ void apply_toml(Config& config, std::string_view text, const std::string& source
 }
 
 void apply_toml_file(Config& config, const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file || !std::filesystem::is_regular_file(path))
-    throw ConfigError("config: cannot read '" + path.string() + "'");
-  apply_toml(config, text.str(), path.string());
+  std::optional<MappedFile> file;
+  try {
+    file.emplace(path);
+  } catch (const DataError& error) {
+    throw ConfigError(std::string("config: ") + error.what());
+  }
+  const std::span<const std::byte> bytes = file->bytes();
+  apply_toml(config, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
 void validate(const Config& c) {
@@ -276,16 +295,14 @@ void validate(const Config& c) {
   for (const Recipe& recipe : recipes()) recipe_names.emplace_back(recipe.name);
   require_choice("recipe", c.recipe, recipe_names);
   require_choice("network", c.network, {"dense", "conv"});
-  for (const int64_t width : c.channels)
-    require_range("channels", static_cast<double>(width), 1, 1e5, "numbers of at least 1");
+  require_widths("channels", c.channels, 1e5, "numbers of at least 1");
   require_range("kernel-size", static_cast<double>(c.kernel_size), 2, 16, "between 2 and 16");
   require_choice("downsampling", c.downsampling, {"strided", "average"});
   require_choice("upsampling", c.upsampling, {"transposed", "nearest", "bilinear"});
   require_choice("normalization", c.normalization, {"none", "group"});
   require_range("residual-blocks", static_cast<double>(c.residual_blocks), 0, 100,
                 "between 0 and 100");
-  for (const int64_t width : c.hidden)
-    require_range("hidden", static_cast<double>(width), 1, 1e6, "widths of at least 1");
+  require_widths("hidden", c.hidden, 1e6, "widths of at least 1");
   require_range("latent-dim", static_cast<double>(c.latent_dim), 1, 1e6, "at least 1");
   require_member<math::Activations>("activation", c.activation);
   require_choice("bottleneck", c.bottleneck, names_in(kBottleneckNames));
@@ -295,12 +312,9 @@ void validate(const Config& c) {
   require_choice("posterior-variance", c.posterior_variance, {"input", "shared"});
   require_range("samples", static_cast<double>(c.samples), 1, 1e5, "at least 1");
   require_member_or_none<math::ClassLosses>("classifier", c.classifier);
-  for (const int64_t width : c.classifier_hidden)
-    require_range("classifier-hidden", static_cast<double>(width), 1, 1e6, "widths of at least 1");
+  require_widths("classifier-hidden", c.classifier_hidden, 1e6, "widths of at least 1");
   require_choice("discriminator", c.discriminator, {"none", "data", "code"});
-  for (const int64_t width : c.discriminator_hidden)
-    require_range("discriminator-hidden", static_cast<double>(width), 1, 1e6,
-                  "widths of at least 1");
+  require_widths("discriminator-hidden", c.discriminator_hidden, 1e6, "widths of at least 1");
   require_member<math::Activations>("discriminator-activation", c.discriminator_activation);
   require_choice("objective", c.objective, {"elbo", "iwae"});
   require_range("reconstruction-weight", c.reconstruction_weight, 0, 1e6, "at least 0");

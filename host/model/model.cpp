@@ -53,9 +53,8 @@ DataSignature signature_of(const Config& config, const Dataset& dataset) {
 
 namespace {
 
-/// Tensor sizes are 32-bit per row; a model this wide would not fit memory anyway.
 const DataSignature& require_size(const DataSignature& data) {
-  constexpr int64_t kLargestDim = int64_t{1} << 28;
+  constexpr int64_t kLargestDim = DataSignature::kLargestDim;
   if (data.dim() < 1 || data.dim() > kLargestDim)
     throw DataError("samples of shape " + to_string(data.sample_shape) + " have " +
                     std::to_string(data.dim()) + " elements; between 1 and " +

@@ -1,5 +1,6 @@
 #include "host/model/recipe.hpp"
 
+#include "host/io/file_error.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -146,7 +147,7 @@ Config config_for_recipe(std::string_view name) {
     for (const auto& [key, value] : recipe.settings) apply_setting(config, key, value);
     return config;
   }
-  throw ConfigError("recipe: no recipe is called '" + std::string(name) + "'; did you mean '" +
+  throw ConfigError("recipe: no recipe is called " + in_quotes(name) + "; did you mean '" +
                     nearest_name(name, names) + "'?");
 }
 

@@ -69,7 +69,7 @@ TermSums sums_from(const SafetensorsFile& file, const std::string& key) {
 }
 
 Shape shape_from(const SafetensorsFile& file, const std::string& text) {
-  constexpr int64_t kLargest = int64_t{1} << 31;
+  constexpr int64_t kLargest = DataSignature::kLargestDim;
   Shape shape;
   const char* at = text.data();
   const char* end = at + text.size();
@@ -77,7 +77,8 @@ Shape shape_from(const SafetensorsFile& file, const std::string& text) {
   while (true) {
     int64_t extent = 0;
     const auto [next, error] = std::from_chars(at, end, extent);
-    if (error != std::errc{} || extent < 1 || extent > kLargest || (dim *= extent) > kLargest)
+    if (error != std::errc{} || extent < 1 || extent > kLargest || (dim *= extent) > kLargest ||
+        shape.size() == kMostDimensions)
       fail_file(file.path(), "metadata 'data_shape' is " + in_quotes(text));
     shape.push_back(extent);
     if (next == end) return shape;
@@ -202,6 +203,11 @@ Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> devi
   const SafetensorsFile file(path);
   CheckpointHeader header = header_of(file);
   if (samples) header.config.samples = *samples;
+  // Settings of some bytes can ask for any memory; weights that are there are no larger than the
+  // file.
+  const Architecture architecture(header.config, header.data);
+  for (const Parameter& p : architecture.layout().parameters())
+    file.require(kWeights.prefix + p.name, TensorType::f32, p.shape);
   Model model(std::move(header.config), std::move(header.data), std::move(device),
               Model::Purpose::inference);
   model.set_weights(load(file, kWeights, model));
