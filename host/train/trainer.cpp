@@ -59,17 +59,19 @@ Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
 }
 
 /// Records the steps, with the learning rate that rollbacks have left.
-void Trainer::make_pass() {
+void Trainer::make_pass(bool keep_gradients) {
   const Split& train = dataset_.split("train");
   StepPlan plan = step_plan(model_.config, train.size());
   plan.learning_rate.base =
       std::ldexp(plan.learning_rate.base, -static_cast<int>(progress_.rollbacks));
   pass_.reset();  // gives its memory back first
   if (!window_) window_ = choose_window(model_, train, plan);
-  pass_ = std::make_unique<TrainingPass>(
-      model_, train,
-      TrainingPass::Options{
-          .plan = plan, .window = *window_, .external_epsilon = curand_ != nullptr});
+  pass_ =
+      std::make_unique<TrainingPass>(model_, train,
+                                     TrainingPass::Options{.plan = plan,
+                                                           .window = *window_,
+                                                           .external_epsilon = curand_ != nullptr,
+                                                           .keep_gradients = keep_gradients});
 }
 
 Evaluation Trainer::evaluate(std::string_view split) const {
@@ -82,10 +84,11 @@ void Trainer::restore(const std::filesystem::path& checkpoint) {
   stopped_early_ = patience_ended();
 }
 
-void Trainer::go_to_state() {
-  const bool same_rate = progress_.rollbacks == state_.progress.rollbacks;
+void Trainer::go_to_state(bool keep_gradients) {
+  const bool same_pass = progress_.rollbacks == state_.progress.rollbacks &&
+                         pass_->keeps_gradients() == keep_gradients;
   progress_ = state_.progress;
-  if (!same_rate) make_pass();
+  if (!same_pass) make_pass(keep_gradients);
   apply_state(model_, state_);
   pass_->seek(progress_.step);
   // Each step takes a whole buffer from the stream, however short its batch.
@@ -218,7 +221,8 @@ Divergence Trainer::find_divergence(const NotFinite& noticed) {
   found.what = noticed.what;
   found.good_step = state_.progress.step;
   const uint64_t last = noticed.record.step;
-  go_to_state();
+  constexpr bool kKeepGradients = true;
+  go_to_state(kKeepGradients);
   while (progress_.step + kLookedAt < last)
     run_steps(std::min(kMostStepsAtOnce, last - kLookedAt - progress_.step));
   while (progress_.step < last) {

@@ -91,12 +91,12 @@ class Trainer {
     const char* what;
   };
 
-  void make_pass();
+  void make_pass(bool keep_gradients = false);
   uint64_t steps_per_report() const;
   void run_steps(uint64_t steps);
   TrainingEnd run(TrainingObserver& observer);
   void capture();
-  void go_to_state();
+  void go_to_state(bool keep_gradients = false);
   Divergence find_divergence(const NotFinite& noticed);
   void recover(Divergence divergence, TrainingObserver& observer);
   TrainingReport end_report(const TrainingMetrics& metrics);

@@ -23,7 +23,7 @@ class TrainingPass {
     uint32_t window = 0;
     /// Take epsilon from epsilon() instead of drawing it.
     bool external_epsilon = false;
-    /// Leave a step's gradients in the arena, for tests to look at.
+    /// Leave a step's gradients in the arena, for those who look at them.
     bool keep_gradients = false;
     int32_t ring_size = 1024;  // step records kept
   };
@@ -34,6 +34,7 @@ class TrainingPass {
   const StepPlan& plan() const { return options_.plan; }
   uint32_t window() const { return options_.window; }
   const Program& program() const { return program_; }
+  bool keeps_gradients() const { return options_.keep_gradients; }
 
   /// Sets the step that comes next.
   void seek(uint64_t step);
