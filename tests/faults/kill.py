@@ -47,7 +47,7 @@ def main():
                 process = training.start()
                 try:
                     # Short enough that a training takes some kills, long enough that it gets on.
-                    process.wait(chance.uniform(0.01, 0.3) * duration)
+                    process.wait(chance.uniform(0.01, 0.8) * duration)
                 except subprocess.TimeoutExpired:
                     process.kill()
                 said = process.communicate()[1]
