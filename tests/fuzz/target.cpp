@@ -1,12 +1,17 @@
 #include "tests/fuzz/target.hpp"
 
-#include <sanitizer/allocator_interface.h>
-
 #include <atomic>
 #include <cstdint>
 #include <stdexcept>
 
 #include "kernels/core/error.hpp"
+
+// Of the address sanitizer; GCC comes without the header that declares them.
+extern "C" {
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, std::size_t),
+                                              void (*on_free)(const volatile void*));
+std::size_t __sanitizer_get_allocated_size(const volatile void* memory);
+}
 
 namespace elbo::fuzz {
 namespace {
@@ -22,8 +27,7 @@ void on_malloc(const volatile void*, std::size_t size) {
 
 void on_free(const volatile void* memory) {
   if (memory == nullptr) return;
-  allocated -=
-      static_cast<std::int64_t>(__sanitizer_get_allocated_size(const_cast<const void*>(memory)));
+  allocated -= static_cast<std::int64_t>(__sanitizer_get_allocated_size(memory));
 }
 
 /// The most that was allocated at a time since it was made, by whichever library.
