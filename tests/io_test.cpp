@@ -390,7 +390,9 @@ TEST(Idx, NamesWhatIsMalformed) {
       {"rank 0", "\0\0\x08\0"s, {"rank 0"}},
       {"2^64 bytes", huge, {"overflows"}},
       {"2^60 bytes", large, {"truncated", "needs 1152921503533105164"}},
-      {"rank 255", "\0\0\x08\xff"s + std::string(1020, '\xff'), {"overflows"}},
+      {"rank 64", "\0\0\x08\x40"s + std::string(256, '\xff'), {"overflows"}},
+      {"rank 65", "\0\0\x08\x41"s + std::string(260, '\xff'), {"rank 65", "1 to 64"}},
+      {"rank 255", "\0\0\x08\xff"s + std::string(1020, '\xff'), {"rank 255", "1 to 64"}},
   };
   TemporaryDirectory directory;
   for (const Malformed& input : inputs) {
