@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/vector.hpp"
 #include "kernels/math/philox.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
@@ -12,16 +13,7 @@ inline constexpr int kNoiseColumns = 4 * kNoiseGroups;
 
 /// Groups of a vector of 32-bit lanes. Whole vectors of groups are drawn and some thrown away: a
 /// sample of 50 codes has 13 groups, which one by one would take as long as several vectors.
-#if defined(__AVX512F__)
-inline constexpr int kNoiseLanes = 16;
-#elif defined(__AVX2__)
-inline constexpr int kNoiseLanes = 8;
-#else
-inline constexpr int kNoiseLanes = 4;
-#endif
-inline int whole_vectors(int groups) {
-  return (groups + kNoiseLanes - 1) / kNoiseLanes * kNoiseLanes;
-}
+inline int whole_vectors(int groups) { return (groups + kLanes - 1) / kLanes * kLanes; }
 
 /// out[4*i .. 4*i+3] = the normals of group group_of(i), for i < groups <= kNoiseGroups; group_of
 /// is asked for whole vectors of groups.
