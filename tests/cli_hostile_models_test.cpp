@@ -209,7 +209,17 @@ TEST_F(CliHostile, Settings) {
        kConfigured,
        kUsage,
        {"unknown setting 'xxxx", "...'"}},
-      {"no UTF-8", file("epochs = \"\xff\xfe\"\n"), kConfigured, kUsage, {"settings.toml:1"}},
+      {"letters outside of quotes",
+       file("epochs = 1\n\u00e9pochs = 1\n"),
+       kConfigured,
+       kUsage,
+       {"settings.toml:2: "}},
+      {"string of several lines",
+       file("recipe = \"\"\"\\\n\u00a7\"\"\"\n"),
+       kConfigured,
+       kUsage,
+       {"no recipe is called"}},
+      {"no UTF-8", file("epochs = \"\xff\xfe\"\n"), kConfigured, kUsage, {"epochs: got", "want a whole number"}},
   });
 }
 

@@ -161,6 +161,23 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
   });
 }
 
+// A path is any bytes, and what is written of it is read again.
+TEST(CliSettings, TheDataSetHasAnyName) {
+  const TemporaryDirectory directory;
+  for (const std::string name : {"\u00e9 \u65e5", "latin-\xe9", "100%25", "a\"'\\b", "two\nlines"}) {
+    SCOPED_TRACE(name);
+    const std::string data = make_dataset(directory, name), run = (directory / "run").string();
+    Config config = small_config(data, "", "");
+    const std::string file = directory.write("small.toml", to_toml(config)).string();
+    expect_done({"train", "--config", file, "--out", run, "--quiet"});
+    expect_done({"resume", run, "--epochs", "3", "--quiet"});
+    Config read;
+    apply_toml_file(read, directory / "run/config.toml");
+    EXPECT_EQ(read.dataset, std::filesystem::canonical(data));
+    std::filesystem::remove_all(run);
+  }
+}
+
 TEST(CliSettings, TheDataSetIsAnArgumentAFlagOrAKey) {
   const TemporaryDirectory directory;
   const std::string one = make_dataset(directory, "one"), two = make_dataset(directory, "two");

@@ -121,6 +121,7 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
       number<double>(file, "best_score"),
       number<uint64_t>(file, "best_epoch"),
       file.metadata().contains("rollbacks") ? number<uint64_t>(file, "rollbacks") : 0,
+      file.metadata().contains("train_rows") ? number<uint64_t>(file, "train_rows") : 0,
       sums_from(file, "since_metrics"),
       sums_from(file, "since_report")};
   if (header.progress.rollbacks > kMostRollbacks)
@@ -185,6 +186,7 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
                      {"best_score", text_of(progress.best_score)},
                      {"best_epoch", text_of(progress.best_epoch)},
                      {"rollbacks", text_of(progress.rollbacks)},
+                     {"train_rows", text_of(progress.train_rows)},
                      {"since_metrics", text_of(progress.since_metrics)},
                      {"since_report", text_of(progress.since_report)}});
 }

@@ -46,6 +46,14 @@ void require_run(const fs::path& path) {
     throw DataError(path.string() + ": not a run directory (it has no config.toml)");
 }
 
+/// The step of a line of metrics; nothing where it is not one of ours.
+std::optional<uint64_t> step_in(const Json& line) {
+  if (!line.is_object()) return std::nullopt;
+  const auto step = line.find("step");
+  if (step == line.end() || !step->is_number_unsigned()) return std::nullopt;
+  return step->get<uint64_t>();
+}
+
 /// What on_metrics() wrote.
 TrainingMetrics metrics_from(const Json& line) {
   TrainingMetrics m;
@@ -134,12 +142,13 @@ void RunDirectory::drop_metrics_after(uint64_t step) {
   bool drops = false;
   while (std::getline(metrics, line)) {
     const Json entry = Json::parse(line, nullptr, false);
-    if (!entry.is_object() || entry.value("step", ~uint64_t{0}) > step) {
+    const std::optional<uint64_t> of = step_in(entry);
+    if (!of || *of > step) {
       drops = true;
       continue;
     }
     kept += line + '\n';
-    if (entry.value("split", "") == "train") last_ = metrics_from(entry);
+    if (entry.contains("split") && entry["split"] == "train") last_ = metrics_from(entry);
   }
   if (metrics.bad()) fail_system(file, "read", errno);
   metrics.close();

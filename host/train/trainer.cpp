@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/io/file_error.hpp"
 #include "host/model/fitting_parts.hpp"
 #include "kernels/core/error.hpp"
 
@@ -55,6 +56,7 @@ Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
   make_pass();
   if (dataset_.has("validation"))
     validation_ = std::make_unique<Evaluator>(model_, dataset_.split("validation"));
+  progress_.train_rows = static_cast<uint64_t>(train.size());
   total_steps_ = elbo::total_steps(settings, train.size());
 }
 
@@ -79,7 +81,15 @@ Evaluation Trainer::evaluate(std::string_view split) const {
 }
 
 void Trainer::restore(const std::filesystem::path& checkpoint) {
-  state_ = read_training_state(checkpoint, model_);
+  TrainingState state = read_training_state(checkpoint, model_);
+  uint64_t& rows = state.progress.train_rows;
+  if (rows == 0) rows = progress_.train_rows;  // of a checkpoint from before they were noted
+  if (rows != progress_.train_rows)
+    fail_file(checkpoint, "made from " + std::to_string(rows) +
+                              " rows to train on, the data set has " +
+                              std::to_string(progress_.train_rows) +
+                              ": the order of steps would be another");
+  state_ = std::move(state);
   go_to_state();
   stopped_early_ = patience_ended();
 }

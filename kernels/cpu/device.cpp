@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <limits>
 
 #include "kernels/core/error.hpp"
 #include "kernels/cpu/executable.hpp"
@@ -14,6 +16,20 @@
 namespace elbo {
 namespace cpu {
 namespace {
+
+/// Bytes that the system has left, or the largest number where it does not say.
+size_t available_memory() {
+  std::ifstream lines("/proc/meminfo");
+  size_t available = 0, swap = 0;
+  for (std::string key, unit; lines >> key;) {
+    size_t kib = 0;
+    lines >> kib;
+    std::getline(lines, unit);
+    if (key == "MemAvailable:") available = kib;
+    if (key == "SwapFree:") swap = kib;
+  }
+  return available == 0 ? std::numeric_limits<size_t>::max() : (available + swap) << 10;
+}
 
 class CpuDevice : public Device {
  public:
@@ -29,7 +45,9 @@ class CpuDevice : public Device {
   void* allocate(size_t bytes, std::string_view purpose) override {
     constexpr size_t kAlignment = 64;
     void* memory = nullptr;
-    if (bytes <= SIZE_MAX - kAlignment)
+    // The system lends what it does not have, and ends the process once that is written to.
+    constexpr size_t kLarge = size_t{64} << 20;
+    if (bytes < kLarge || (bytes <= SIZE_MAX - kAlignment && bytes <= available_memory()))
       memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
     if (memory == nullptr)
       throw DeviceError("out of memory: " + std::string(purpose) + " needs " +

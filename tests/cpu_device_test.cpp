@@ -1,0 +1,40 @@
+// What the CPU says of memory that it does not have.
+#include <gtest/gtest.h>
+#include <sys/sysinfo.h>
+
+#include "kernels/core/error.hpp"
+#include "kernels/device.hpp"
+
+namespace elbo {
+namespace {
+
+std::string refusal(size_t bytes) {
+  const auto device = make_cpu_device(1);
+  try {
+    device->release(device->allocate(bytes, "a buffer"));
+  } catch (const DeviceError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// Some of a machine's memory is always taken; the system would lend it all the same, and kill the
+// process later.
+TEST(CpuDevice, LendsNoMemoryThatIsNotThere) {
+  struct sysinfo system = {};
+  ASSERT_EQ(::sysinfo(&system), 0);
+  const size_t machine = (system.totalram + system.totalswap) * system.mem_unit;
+  const std::string said = refusal(machine);
+  EXPECT_NE(said.find("out of memory: a buffer needs " + std::to_string(machine >> 20) + " MiB"),
+            std::string::npos)
+      << said;
+  EXPECT_EQ(refusal(size_t{65} << 20), "");
+}
+
+TEST(CpuDevice, RefusesSizesThatOverflow) {
+  EXPECT_NE(refusal(SIZE_MAX), "");
+  EXPECT_NE(refusal(SIZE_MAX - 64), "");
+}
+
+}  // namespace
+}  // namespace elbo
