@@ -174,7 +174,7 @@ TEST_F(CliErrors, ConfigFiles) {
       {"beta = 'one'", {"beta: got '", "number"}},
       {"beta = nan", {"beta: got 'nan'"}},
       {"hidden = [4, 'x']", {"hidden: got '", "whole numbers"}},
-      {"skip-bad = 'true'", {"skip-bad: got ''true''", "true or false"}},
+      {"skip-bad = 'true'", {"skip-bad: got '\"true\"'", "true or false"}},
       {"skip-bad = 1", {"skip-bad: got '1'", "true or false"}},
       {"hidden = 4", {"hidden: got '4'", "whole numbers"}},
       {"hidden = [5, -2]", {"hidden: got '-2'"}},

@@ -164,7 +164,8 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
 // A path is any bytes, and what is written of it is read again.
 TEST(CliSettings, TheDataSetHasAnyName) {
   const TemporaryDirectory directory;
-  for (const std::string name : {"\u00e9 \u65e5", "latin-\xe9", "100%25", "a\"'\\b", "two\nlines"}) {
+  for (const std::string name :
+       {"\u00e9 \u65e5", "latin-\xe9", "100%25", "a\"'\\b", "two\nlines", "\n'"}) {
     SCOPED_TRACE(name);
     const std::string data = make_dataset(directory, name), run = (directory / "run").string();
     Config config = small_config(data, "", "");
@@ -206,8 +207,8 @@ TEST(CliSettings, ARecipeSetsWhatNothingElseSays) {
   expect_done({"train", data, "--out", run, "--recipe", "ppca", "--latent-dim", "2", "--epochs",
                "1", "--threads", "1", "--quiet"});
   const std::string config = read_bytes(run + "/config.toml");
-  for (const char* line : {"recipe = 'ppca'", "hidden = []", "latent-dim = 2", "epochs = 1",
-                           "likelihood = 'gaussian-shared'", "validation-fraction = 0"})
+  for (const char* line : {"recipe = \"ppca\"", "hidden = []", "latent-dim = 2", "epochs = 1",
+                           "likelihood = \"gaussian-shared\"", "validation-fraction = 0"})
     EXPECT_NE(config.find(std::string(line)), std::string::npos) << line << " not in\n" << config;
 }
 

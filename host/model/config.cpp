@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "host/data/image_options.hpp"
 #include "host/io/file_error.hpp"
@@ -121,10 +122,65 @@ std::string from_ascii(std::string_view ascii) {
 
 std::string string_in(const toml::node& node) { return from_ascii(**node.as_string()); }
 
-std::string written(const toml::node& node) {
+// Not by toml++'s formatter, which up to 3.4 loses a line's end at the start of a string and is
+// undefined for numbers below one in long arrays.
+void write(std::ostream& out, std::string_view value) {
+  out << '"';
+  for (const char c : value) {
+    constexpr char kDigits[] = "0123456789ABCDEF";
+    if ((c >= 0 && c < ' ') || c == '\x7f')
+      out << "\\u00" << kDigits[c >> 4] << kDigits[c & 15];
+    else
+      out << (c == '"' || c == '\\' ? "\\" : "") << c;
+  }
+  out << '"';
+}
+void write(std::ostream& out, int64_t value) { out << value; }
+void write(std::ostream& out, bool value) { out << (value ? "true" : "false"); }
+void write(std::ostream& out, double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  const std::string_view digits(text, static_cast<size_t>(end - text));
+  out << digits;
+  if (digits.find_first_of(".en") == std::string_view::npos) out << ".0";
+}
+template <class Number>
+void write(std::ostream& out, const std::vector<Number>& values) {
+  out << '[';
+  const char* separator = "";
+  for (const Number value : values) {
+    out << separator;
+    write(out, value);
+    separator = ", ";
+  }
+  out << ']';
+}
+/// A value of any kind, for messages.
+void write(std::ostream& out, const toml::node& node) {
+  node.visit([&](const auto& value) {
+    if constexpr (toml::is_table<decltype(value)>) {
+      out << "a table";
+    } else if constexpr (toml::is_array<decltype(value)>) {
+      out << '[';
+      for (const char* separator = ""; const toml::node& item : value) {
+        out << std::exchange(separator, ", ");
+        write(out, item);
+      }
+      out << ']';
+    } else if constexpr (toml::is_string<decltype(value)>) {
+      write(out, from_ascii(*value));
+    } else if constexpr (toml::is_chronological<decltype(value)>) {
+      out << *value;
+    } else {
+      write(out, *value);
+    }
+  });
+}
+template <class T>
+std::string written(const T& value) {
   std::ostringstream text;
-  node.visit([&](const auto& value) { text << value; });
-  return from_ascii(text.str());
+  write(text, value);
+  return text.str();
 }
 
 void assign(std::string_view key, const toml::node& node, std::string& out) {
@@ -160,32 +216,6 @@ void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& 
   }
   out.clear();
   for (const toml::node& item : *array) out.push_back(**item.as_integer());
-}
-
-void write(std::ostream& out, const std::string& value) {
-  std::ostringstream text;
-  text << toml::value<std::string>(in_ascii(value));
-  out << from_ascii(text.str());
-}
-void write(std::ostream& out, int64_t value) { out << value; }
-void write(std::ostream& out, bool value) { out << (value ? "true" : "false"); }
-void write(std::ostream& out, double value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  const std::string_view digits(text, static_cast<size_t>(end - text));
-  out << digits;
-  if (digits.find_first_of(".en") == std::string_view::npos) out << ".0";
-}
-template <class Number>
-void write(std::ostream& out, const std::vector<Number>& values) {
-  out << '[';
-  const char* separator = "";
-  for (const Number value : values) {
-    out << separator;
-    write(out, value);
-    separator = ", ";
-  }
-  out << ']';
 }
 
 void require_range(std::string_view key, double value, double low, double high,
@@ -233,9 +263,7 @@ void require_milestones(const std::vector<double>& epochs) {
   const bool ascending = std::ranges::is_sorted(epochs, std::ranges::less_equal{});
   if (ascending && epochs.size() <= math::Milestones::kMost && (epochs.empty() || epochs[0] >= 0))
     return;
-  std::ostringstream got;
-  write(got, epochs);
-  reject_value("learning-rate-milestones", got.str(),
+  reject_value("learning-rate-milestones", written(epochs),
                "at most " + std::to_string(math::Milestones::kMost) +
                    " numbers of epochs, each larger than the one before");
 }
