@@ -219,7 +219,11 @@ TEST_F(CliHostile, Settings) {
        kConfigured,
        kUsage,
        {"no recipe is called"}},
-      {"no UTF-8", file("epochs = \"\xff\xfe\"\n"), kConfigured, kUsage, {"epochs: got", "want a whole number"}},
+      {"no UTF-8",
+       file("epochs = \"\xff\xfe\"\n"),
+       kConfigured,
+       kUsage,
+       {"epochs: got", "want a whole number"}},
   });
 }
 

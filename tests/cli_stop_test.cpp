@@ -227,8 +227,9 @@ TEST_F(CliStop, ADataSetThatHasGrown) {
   write_npy(directory_ / "data/train.npy", {4000, 2, 3}, std::vector<float>(6 * 4000, 0.5f));
   fs::remove(directory_ / "data/train_labels.npy");
   fs::remove(directory_ / "data/test_labels.npy");
-  expect_complaint({"resume", run, "--epochs", "3"}, 3,
-                   {run + "/checkpoints/last.safetensors", "rows to train on, the data set has 3600"});
+  expect_complaint(
+      {"resume", run, "--epochs", "3"}, 3,
+      {run + "/checkpoints/last.safetensors", "rows to train on, the data set has 3600"});
   EXPECT_TRUE(last_of(run) == before);
 }
 
@@ -237,9 +238,11 @@ TEST_F(CliStop, MetricsThatAreNotItsOwn) {
   const std::string run = path("run");
   expect_done(training(run, "2"));
   const std::string lines = read_bytes(run + "/metrics.jsonl");
-  std::ofstream(run + "/metrics.jsonl", std::ios::app)
-      << R"({"step":"x"})" << '\n' << R"({"split":"train","step":-1})" << '\n'
-      << R"([1])" << '\n' << R"({"step":1e400})" << '\n' << "\xff\n" << R"({"split":"tr)";
+  std::ofstream(run + "/metrics.jsonl", std::ios::app) << R"({"step":"x"}
+{"split":"train","step":-1}
+[1]
+{"step":1e400}
+{"split":"tr)";
   expect_done({"resume", run, "--quiet"});
   EXPECT_EQ(read_bytes(run + "/metrics.jsonl"), lines);
   // A split that is none does no harm.

@@ -31,14 +31,12 @@ std::vector<std::string> seeds() {
       "seed = 0x7fff_ffff\nbeta = 1e-3 # comment \u00e4\ndataset = \"a\\u00e4\\n b\u00e4\"\n",
       // Once too much for the parser, outside of strings and in those of several lines.
       "releaarning\u024date-'milecs", "\u03aa", "a = 1y\"\u00e4\"\n",
-      "dataset = \"\"\"\\\n\u00a7\"\"\"\n",
-      "device = \"\\n'a'\"\n",
-      "hidden = [" + repeated("1,", 40) + "0.1]\n",
-      "beta = inf\n", "epochs = 1979-05-27T07:32:00Z\n",
-      "[table]\na.b = {c = [{d = 1}]}\n",
+      "dataset = \"\"\"\\\n\u00a7\"\"\"\n", "device = \"\\n'a'\"\n",
+      "hidden = [" + repeated("1,", 40) + "0.1]\n", "beta = inf\n",
+      "epochs = 1979-05-27T07:32:00Z\n", "[table]\na.b = {c = [{d = 1}]}\n",
       // Tables that lie in tables are taken apart by recursion.
-      "a" + repeated(".a", 30000) + " = 1\n", "[a" + repeated(".a", 30000) + "]\n",
-      "[[[[a]]", repeated("[[a]]\n", 5000), "epochs = " + repeated("[", 30000),
+      "a" + repeated(".a", 30000) + " = 1\n", "[a" + repeated(".a", 30000) + "]\n", "[[[[a]]",
+      repeated("[[a]]\n", 5000), "epochs = " + repeated("[", 30000),
       "epochs = " + repeated("{a=", 30000), repeated("x", 60000) + " = 1\n",
       "epochs = '" + repeated("y", 60000) + "'\n", "epochs = \"a\\n\\u001b[31mb\"\n",
       "recipe = \"a\\nb\"\n", "\"a\\nb\" = 1\n", "hidden = [" + repeated("1,", 30000) + "]\n"};
