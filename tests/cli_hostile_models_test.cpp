@@ -15,6 +15,10 @@ TEST_F(CliHostile, Safetensors) {
   };
   std::string keys = "{\"__metadata__\":{";
   for (int i = 0; i < 200000; ++i) keys += "\"" + std::to_string(i) + "\":\"\",";
+  std::string names = "{";
+  for (int i = 0; i < 200000; ++i)
+    names += (i == 0 ? "\"" : ",\"") + std::to_string(i) +
+             R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
   expect_refused({
       {"empty", file(""), kLoaded, kData, {"truncated"}},
       {"header of 2^64 bytes",
@@ -44,6 +48,7 @@ TEST_F(CliHostile, Safetensors) {
        kLoaded,
        kData,
        {"'a' is not a str"}},
+      {"200000 tensors", file(safetensors_of(names + "}")), kLoaded, kData, {"not a checkpoint"}},
       {"shape that overflows",
        file(safetensors_of("{" + tensor("[4294967296,4294967296]", "[0,0]") + "}")),
        kLoaded,

@@ -130,9 +130,11 @@ enum class Weighing { none, dimensions, samples };
 TEST_P(CudaKernels, LatentBackward) {
   for (const BatchShape& shape : batch_shapes(kSizes))
     for (const Posterior kind : kPosteriors)
-      for (const auto& [external_epsilon, weighing] :
+      for (const auto& way :
            {std::pair{false, Weighing::none}, std::pair{true, Weighing::none},
             std::pair{true, Weighing::dimensions}, std::pair{false, Weighing::samples}}) {
+        const bool external_epsilon = way.first;
+        const Weighing weighing = way.second;
         const size_t codes = shape.inputs() * shape.width();
         // The gradients of both heads lie in one array, as their layer wants them.
         const auto run = [&](const std::shared_ptr<Device>& device) {

@@ -1,6 +1,8 @@
 // The commands that use a trained model: evaluate, sample, reconstruct, encode, decode.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/progress.hpp"
@@ -136,7 +138,10 @@ void add_evaluate(CLI::App& app) {
     ImportanceSampling importance = {.samples = flags->importance_samples.value_or(0)};
     Evaluation result;
     {
-      WorkDisplay display("samples", split.size() * importance.samples, flags->quiet);
+      constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+      const int64_t rows = std::max<int64_t>(1, split.size());
+      WorkDisplay display("samples", rows * std::min(importance.samples, kMost / rows),
+                          flags->quiet);
       importance.on_progress = [&](int64_t weighed) { display.add(weighed); };
       result = Evaluator(model, split).evaluate(importance);
     }

@@ -46,35 +46,53 @@ std::optional<TensorType> parse_type(std::string_view name) {
   return std::nullopt;
 }
 
-/// Parses JSON of the depth this format has, refusing repeated keys, which a DOM would hide.
-Json parse_json(std::string_view text, const fs::path& path) {
-  constexpr int kDepth = 3;  // header, tensor, shape
-  std::array<std::set<std::string>, kDepth + 1> keys;
-  const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
-    const auto level = static_cast<std::size_t>(depth);
-    switch (event) {
-      case Json::parse_event_t::object_start:
-      case Json::parse_event_t::array_start:
-        if (depth >= kDepth) fail_file(path, "malformed header: nested too deeply");
-        keys[level + 1].clear();
-        break;
-      case Json::parse_event_t::key: {
-        const auto& key = value.get_ref<const std::string&>();
-        if (!keys[level].insert(key).second) {
-          fail_file(path, "malformed header: repeated key " + in_quotes(key));
-        }
-        break;
-      }
-      default:
-        break;
-    }
+/// Looks for what a DOM would hide, repeated keys, and for what is nested deeper than this format
+/// is. (The parser's own callback looks at all of an object for each of its members.)
+class HeaderCheck final : public nlohmann::json_sax<Json> {
+ public:
+  explicit HeaderCheck(const fs::path& path) : path_(path) {}
+
+  bool start_object(std::size_t) override { return enter(); }
+  bool start_array(std::size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+  bool end_array() override { return leave(); }
+  bool key(std::string& key) override {
+    if (!keys_.back().insert(key).second)
+      fail_file(path_, "malformed header: repeated key " + in_quotes(key));
     return true;
-  };
-  try {
-    return Json::parse(text, check);
-  } catch (const Json::exception& error) {
-    fail_file(path, "malformed header: " + in_quotes(error.what()));
   }
+  bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
+    fail_file(path_, "malformed header: " + in_quotes(error.what()));
+  }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(std::int64_t) override { return true; }
+  bool number_unsigned(std::uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(Json::binary_t&) override { return true; }
+
+ private:
+  static constexpr std::size_t kDepth = 3;  // header, tensor, shape
+
+  bool enter() {
+    if (keys_.size() == kDepth) fail_file(path_, "malformed header: nested too deeply");
+    keys_.emplace_back();
+    return true;
+  }
+  bool leave() {
+    keys_.pop_back();
+    return true;
+  }
+
+  const fs::path& path_;
+  std::vector<std::set<std::string>> keys_;  // of each object that is open
+};
+
+Json parse_json(std::string_view text, const fs::path& path) {
+  HeaderCheck check(path);
+  Json::sax_parse(text, &check);
+  return Json::parse(text);
 }
 
 TensorMetadata parse_metadata(const Json& object, const fs::path& path) {

@@ -30,7 +30,7 @@ void parse(Bytes input) {
 
 std::vector<std::string> seeds() {
   const std::string splits = R"("splits":{"train":{"shape":[2,2,2],"labelled":true}})";
-  const std::string start = R"({"format":"elbo packed pictures","version":1,)";
+  const std::string start = R"({"format":"elbo packed pictures","version":2,)";
   std::string keys = start;
   for (int i = 0; i < 100000; ++i) keys += "\"" + std::to_string(i) + "\":0,";
   return {start + R"("source":"/x","pictures":3,"classes":["a","b"],)" + splits +
