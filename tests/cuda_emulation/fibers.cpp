@@ -12,7 +12,7 @@
 namespace elbo::cuda::emulation {
 namespace {
 
-constexpr uint64_t kMaxThreadsInRaceCheck = 8000;
+constexpr size_t kMostThreadsInRaceCheck = 8000;  // ThreadSanitizer's limit is 8128
 
 /// The numbers 0 .. count-1, rearranged for each round as the schedule asks.
 template <class Index>
@@ -48,20 +48,19 @@ void FiberExecutor::operator()(const Launch& launch) const {
   const dim3& grid = launch.grid;
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
   const size_t threads = size_t{launch.block.x} * launch.block.y * launch.block.z;
-  if (thread_sanitizer() && blocks * threads > kMaxThreadsInRaceCheck) {
-    throw KernelError("launch of " + std::to_string(blocks * threads) +
-                      " threads is too large for the race check");
-  }
 
   std::mt19937_64 engine(schedule_.seed);
-  // Under the race check all blocks stay alive until the end: a fiber or stack that were reused
-  // would order two blocks that are not ordered.
+  // Under the race check blocks stay alive until the end, or until there are too many threads: a
+  // fiber or stack that is reused orders two blocks that are not ordered.
   std::vector<std::unique_ptr<FiberBlock>> blocks_run;
   Ordering<uint64_t> order(schedule_, blocks);
   for (const uint64_t i : order.next(engine)) {
     const uint3 index{static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
                       static_cast<unsigned>(i / grid.x / grid.y)};
-    if (!thread_sanitizer()) blocks_run.clear();
+    if (!thread_sanitizer() || (blocks_run.size() + 1) * threads > kMostThreadsInRaceCheck) {
+      for (const auto& block : blocks_run) block->join();
+      blocks_run.clear();
+    }
     blocks_run.push_back(
         std::make_unique<FiberBlock>(launch, index, stacks, blocks_run.size() * threads));
     run_block(*blocks_run.back(), schedule_, threads, engine);

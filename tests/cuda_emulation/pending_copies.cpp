@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tests/cuda_emulation/sanitizers.hpp"
+
 namespace elbo::cuda::emulation {
 namespace {
 
@@ -10,10 +12,11 @@ constexpr int kNotYetCopied = 0xff;
 
 }  // namespace
 
-// The C library's memset and memcpy, which sanitizers watch wherever they are called from.
+// AddressSanitizer watches the C library's memset and memcpy wherever they are called from.
 
 void PendingCopies::start(std::byte* target, const std::byte* source, size_t source_bytes,
                           size_t bytes) {
+  note_write(target, bytes);
   std::memset(target, kNotYetCopied, bytes);
   copies_.push_back({target, source, source_bytes, bytes, groups_});
 }
@@ -23,6 +26,8 @@ void PendingCopies::wait(uint64_t pending) {
     return copy.group + pending >= groups_;
   });
   for (auto copy = copies_.begin(); copy != first_left; ++copy) {
+    note_read(copy->source, copy->source_bytes);
+    note_write(copy->target, copy->bytes);
     if (copy->source_bytes != 0) std::memcpy(copy->target, copy->source, copy->source_bytes);
     std::memset(copy->target + copy->source_bytes, 0, copy->bytes - copy->source_bytes);
   }

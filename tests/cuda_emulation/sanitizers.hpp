@@ -21,6 +21,8 @@ extern "C" {
 [[gnu::weak]] void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 [[gnu::weak]] void __tsan_acquire(void* address);
 [[gnu::weak]] void __tsan_release(void* address);
+[[gnu::weak]] void __tsan_read_range(void* address, unsigned long size);
+[[gnu::weak]] void __tsan_write_range(void* address, unsigned long size);
 }
 
 namespace elbo::cuda::emulation {
@@ -37,6 +39,14 @@ inline void unpoison(const void* address, size_t size) {
 /// The first byte of the range that the program may not touch, or null; null without ASan.
 inline void* first_poisoned(void* address, size_t size) {
   return address_sanitizer() ? __asan_region_is_poisoned(address, size) : nullptr;
+}
+
+/// What this library reads and writes in a thread's place.
+inline void note_read(const void* address, size_t size) {
+  if (thread_sanitizer()) __tsan_read_range(const_cast<void*>(address), size);
+}
+inline void note_write(void* address, size_t size) {
+  if (thread_sanitizer()) __tsan_write_range(address, size);
 }
 
 inline void happens_before(void* tag) {
