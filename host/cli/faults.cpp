@@ -36,17 +36,27 @@ void on_bus_error(int signal, siginfo_t* info, void*) {
   ::raise(signal);
 }
 
-/// Exceptions of other threads end here, those of the main thread in main().
+std::atomic<bool> memory_has_run_out{false};
+
+void on_no_memory() {
+  memory_has_run_out = true;
+  throw std::bad_alloc();
+}
+
+/// Exceptions of other threads end here, those of the main thread in main(). So do those that the
+/// C++ library promises not to throw and throws all the same, without saying which it was.
 [[noreturn]] void on_terminate() {
   try {
     if (const std::exception_ptr failure = std::current_exception())
       std::rethrow_exception(failure);
   } catch (const std::bad_alloc&) {
-    end(kDeviceCode, "out of memory", "; a smaller model, batch or data set needs less");
+    memory_has_run_out = true;
   } catch (const std::exception& error) {
     end(1, "internal error: ", error.what());
   } catch (...) {
   }
+  if (memory_has_run_out)
+    end(kDeviceCode, "out of memory", "; a smaller model, batch or data set needs less");
   end(1, "internal error: ", "ended without an exception, or one of no known kind");
 }
 
@@ -66,6 +76,7 @@ void handle_faults() {
   ::sigaction(SIGBUS, &action, nullptr);
   ::signal(SIGXFSZ, SIG_IGN);  // the write fails instead
   std::set_terminate(on_terminate);
+  std::set_new_handler(on_no_memory);
   // The C library loads its unwinder when an exception first passes through it. Later there may be
   // no memory to do so.
   void* frame[1];

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <numeric>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include "host/data/image_options.hpp"
@@ -123,64 +123,65 @@ std::string from_ascii(std::string_view ascii) {
 std::string string_in(const toml::node& node) { return from_ascii(**node.as_string()); }
 
 // Not by toml++'s formatter, which up to 3.4 loses a line's end at the start of a string and is
-// undefined for numbers below one in long arrays.
-void write(std::ostream& out, std::string_view value) {
-  out << '"';
+// undefined for numbers below one in long arrays; and not to a stream, which keeps it to itself
+// where there is no memory left to write to.
+void write(std::string& out, std::string_view value) {
+  out += '"';
   for (const char c : value) {
     constexpr char kDigits[] = "0123456789ABCDEF";
-    if ((c >= 0 && c < ' ') || c == '\x7f')
-      out << "\\u00" << kDigits[c >> 4] << kDigits[c & 15];
-    else
-      out << (c == '"' || c == '\\' ? "\\" : "") << c;
+    if ((c >= 0 && c < ' ') || c == '\x7f') {
+      out += {'\\', 'u', '0', '0', kDigits[c >> 4], kDigits[c & 15]};
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
   }
-  out << '"';
+  out += '"';
 }
-void write(std::ostream& out, int64_t value) { out << value; }
-void write(std::ostream& out, bool value) { out << (value ? "true" : "false"); }
-void write(std::ostream& out, double value) {
+void write(std::string& out, int64_t value) { out += std::to_string(value); }
+void write(std::string& out, bool value) { out += value ? "true" : "false"; }
+void write(std::string& out, double value) {
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, value).ptr;
   const std::string_view digits(text, static_cast<size_t>(end - text));
-  out << digits;
-  if (digits.find_first_of(".en") == std::string_view::npos) out << ".0";
+  out += digits;
+  if (digits.find_first_of(".en") == std::string_view::npos) out += ".0";
+}
+void write(std::string& out, const toml::node& node);
+template <class Values>
+void write_list(std::string& out, const Values& values) {
+  out += '[';
+  const char* separator = "";
+  for (const auto& value : values) {
+    out += std::exchange(separator, ", ");
+    write(out, value);
+  }
+  out += ']';
 }
 template <class Number>
-void write(std::ostream& out, const std::vector<Number>& values) {
-  out << '[';
-  const char* separator = "";
-  for (const Number value : values) {
-    out << separator;
-    write(out, value);
-    separator = ", ";
-  }
-  out << ']';
+void write(std::string& out, const std::vector<Number>& values) {
+  write_list(out, values);
 }
 /// A value of any kind, for messages.
-void write(std::ostream& out, const toml::node& node) {
+void write(std::string& out, const toml::node& node) {
   node.visit([&](const auto& value) {
-    if constexpr (toml::is_table<decltype(value)>) {
-      out << "a table";
-    } else if constexpr (toml::is_array<decltype(value)>) {
-      out << '[';
-      for (const char* separator = ""; const toml::node& item : value) {
-        out << std::exchange(separator, ", ");
-        write(out, item);
-      }
-      out << ']';
-    } else if constexpr (toml::is_string<decltype(value)>) {
+    if constexpr (toml::is_table<decltype(value)>)
+      out += "a table";
+    else if constexpr (toml::is_chronological<decltype(value)>)
+      out += "a date or time";
+    else if constexpr (toml::is_array<decltype(value)>)
+      write_list(out, value);
+    else if constexpr (toml::is_string<decltype(value)>)
       write(out, from_ascii(*value));
-    } else if constexpr (toml::is_chronological<decltype(value)>) {
-      out << *value;
-    } else {
+    else
       write(out, *value);
-    }
   });
 }
 template <class T>
 std::string written(const T& value) {
-  std::ostringstream text;
+  std::string text;
   write(text, value);
-  return text.str();
+  return text;
 }
 
 void assign(std::string_view key, const toml::node& node, std::string& out) {
@@ -221,9 +222,9 @@ void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& 
 void require_range(std::string_view key, double value, double low, double high,
                    std::string_view want) {
   if (value >= low && value <= high) return;
-  std::ostringstream got;
-  got << value;
-  reject_value(key, got.str(), want);
+  char got[32];
+  std::snprintf(got, sizeof got, "%g", value);
+  reject_value(key, got, want);
 }
 
 void require_widths(std::string_view key, const std::vector<int64_t>& widths, double most,
@@ -294,13 +295,13 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 }
 
 std::string to_toml(const Config& config) {
-  std::ostringstream out;
+  std::string out;
   for_each_setting(config, [&](const char* key, const auto& value, const char*) {
-    out << key << " = ";
+    out += std::string(key) + " = ";
     write(out, value);
-    out << '\n';
+    out += '\n';
   });
-  return out.str();
+  return out;
 }
 
 void apply_setting(Config& config, std::string_view key, std::string_view value) {
