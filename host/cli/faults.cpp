@@ -10,6 +10,7 @@
 #include <new>
 
 #include "host/io/mapped_file.hpp"
+#include "kernels/core/error.hpp"
 
 namespace elbo::cli {
 namespace {
@@ -51,6 +52,8 @@ void on_no_memory() {
       std::rethrow_exception(failure);
   } catch (const std::bad_alloc&) {
     memory_has_run_out = true;
+  } catch (const DeviceError& error) {
+    end(kDeviceCode, error.what(), "");
   } catch (const std::exception& error) {
     end(1, "internal error: ", error.what());
   } catch (...) {
