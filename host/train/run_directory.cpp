@@ -18,8 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+// (The library makes an object of nothing in a way that does not stand a failing allocation.)
 Json json_of(const Evaluation& e) {
-  Json json;
+  Json json = Json::object();
   for_each_metric(e, [&](const std::string& name, double value) {
     if (name == "active_units" || name == "importance_samples")
       json[name] = static_cast<int64_t>(value);
@@ -233,7 +234,9 @@ void RunDirectory::write_summary(const Trainer& trainer, const std::optional<Eva
                   {"parameters", trainer.model().architecture.layout().parameter_count()},
                   {"device", trainer.model().device->describe()},
                   {"seconds", last_.seconds}};
-  for (const Metric& metric : last_.values) summary["train"][metric.name] = metric.value;
+  Json train = Json::object();
+  for (const Metric& metric : last_.values) train[metric.name] = metric.value;
+  if (!train.empty()) summary["train"] = std::move(train);
   if (std::isfinite(progress.best_score))
     summary["best_validation"] = {{"score", progress.best_score}, {"epoch", progress.best_epoch}};
   if (test) summary["test"] = json_of(*test);
