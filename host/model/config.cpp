@@ -1,21 +1,18 @@
 #include "host/model/config.hpp"
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 #include <numeric>
-#include <optional>
-#include <utility>
 
 #include "host/data/image_options.hpp"
 #include "host/io/file_error.hpp"
-#include "host/io/mapped_file.hpp"
 #include "host/model/encoder.hpp"
 #include "host/model/fitting_parts.hpp"
 #include "host/model/recipe.hpp"
+#include "host/model/setting_text.hpp"
 #include "kernels/core/error.hpp"
 #include "kernels/math/activation.hpp"
 #include "kernels/math/classification.hpp"
@@ -32,15 +29,6 @@ std::vector<std::string> setting_names() {
   Config config;
   for_each_setting(config, [&](const char* key, auto&, const char*) { names.emplace_back(key); });
   return names;
-}
-
-[[noreturn]] void reject_value(std::string_view key, std::string_view got, std::string_view want) {
-  throw ConfigError(std::string(key) + ": got " + in_quotes(got) + ", want " + std::string(want));
-}
-
-[[noreturn]] void reject_key(std::string_view key, const std::string& source) {
-  throw ConfigError(in_one_line(source) + ": unknown setting " + in_quotes(key) +
-                    "; did you mean '" + nearest_name(key, setting_names()) + "'?");
 }
 
 void parse(std::string_view, std::string_view text, std::string& out) { out = text; }
@@ -88,143 +76,16 @@ void parse(std::string_view key, std::string_view text, std::vector<Number>& out
   }
 }
 
-// Other letters than ASCII's, outside of strings and in those of several lines, are undefined
-// behaviour to toml++ up to 3.4 (its issues 190 and 295). It gets none to see: each byte of one is
-// "%" and two digits. That also lets paths through that are not UTF-8.
-std::string in_ascii(std::string_view text) {
-  std::string ascii;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80 && c != '%') {
-      ascii += c;
-    } else {
-      constexpr char kDigits[] = "0123456789ABCDEF";
-      ascii += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
-    }
-  }
-  return ascii;
-}
-std::string from_ascii(std::string_view ascii) {
-  std::string text;
-  for (size_t i = 0; i < ascii.size(); ++i) {
-    int byte = 0;
-    const char* digits = ascii.data() + i + 1;
-    if (ascii[i] == '%' && i + 2 < ascii.size() &&
-        std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
-      text += static_cast<char>(byte);
-      i += 2;
-    } else {
-      text += ascii[i];
-    }
-  }
-  return text;
-}
-
-std::string string_in(const toml::node& node) { return from_ascii(**node.as_string()); }
-
-// Not by toml++'s formatter, which up to 3.4 loses a line's end at the start of a string and is
-// undefined for numbers below one in long arrays; and not to a stream, which keeps it to itself
-// where there is no memory left to write to.
-void write(std::string& out, std::string_view value) {
-  out += '"';
-  for (const char c : value) {
-    constexpr char kDigits[] = "0123456789ABCDEF";
-    if ((c >= 0 && c < ' ') || c == '\x7f') {
-      out += {'\\', 'u', '0', '0', kDigits[c >> 4], kDigits[c & 15]};
-    } else {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-  }
-  out += '"';
-}
-void write(std::string& out, int64_t value) { out += std::to_string(value); }
-void write(std::string& out, bool value) { out += value ? "true" : "false"; }
-void write(std::string& out, double value) {
+std::string text_of(double value) {
   char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  const std::string_view digits(text, static_cast<size_t>(end - text));
-  out += digits;
-  if (digits.find_first_of(".en") == std::string_view::npos) out += ".0";
-}
-void write(std::string& out, const toml::node& node);
-template <class Values>
-void write_list(std::string& out, const Values& values) {
-  out += '[';
-  const char* separator = "";
-  for (const auto& value : values) {
-    out += std::exchange(separator, ", ");
-    write(out, value);
-  }
-  out += ']';
-}
-template <class Number>
-void write(std::string& out, const std::vector<Number>& values) {
-  write_list(out, values);
-}
-/// A value of any kind, for messages.
-void write(std::string& out, const toml::node& node) {
-  node.visit([&](const auto& value) {
-    if constexpr (toml::is_table<decltype(value)>)
-      out += "a table";
-    else if constexpr (toml::is_chronological<decltype(value)>)
-      out += "a date or time";
-    else if constexpr (toml::is_array<decltype(value)>)
-      write_list(out, value);
-    else if constexpr (toml::is_string<decltype(value)>)
-      write(out, from_ascii(*value));
-    else
-      write(out, *value);
-  });
-}
-template <class T>
-std::string written(const T& value) {
-  std::string text;
-  write(text, value);
+  std::snprintf(text, sizeof text, "%g", value);
   return text;
-}
-
-void assign(std::string_view key, const toml::node& node, std::string& out) {
-  if (!node.is_string()) reject_value(key, written(node), "a string in quotes");
-  out = string_in(node);
-}
-void assign(std::string_view key, const toml::node& node, int64_t& out) {
-  if (!node.is_integer()) reject_value(key, written(node), "a whole number");
-  out = **node.as_integer();
-}
-void assign(std::string_view key, const toml::node& node, double& out) {
-  if (!node.is_number()) reject_value(key, written(node), "a number");
-  out = *node.value<double>();
-  if (!std::isfinite(out)) reject_value(key, written(node), "a finite number");
-}
-void assign(std::string_view key, const toml::node& node, bool& out) {
-  if (!node.is_boolean()) reject_value(key, written(node), "true or false, without quotes");
-  out = **node.as_boolean();
-}
-void assign(std::string_view key, const toml::node& node, std::vector<double>& out) {
-  if (node.is_string()) return parse(key, string_in(node), out);
-  const toml::array* array = node.as_array();
-  if (array == nullptr) reject_value(key, written(node), "an array of numbers, like [0.5, 20]");
-  out.clear();
-  for (const toml::node& item : *array) assign(key, item, out.emplace_back());
-}
-void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& out) {
-  if (node.is_string()) return parse(key, string_in(node), out);
-  const toml::array* array = node.as_array();
-  if (array == nullptr || !array->is_homogeneous(toml::node_type::integer)) {
-    if (array == nullptr || !array->empty())
-      reject_value(key, written(node), "an array of whole numbers, like [512, 256]");
-  }
-  out.clear();
-  for (const toml::node& item : *array) out.push_back(**item.as_integer());
 }
 
 void require_range(std::string_view key, double value, double low, double high,
                    std::string_view want) {
   if (value >= low && value <= high) return;
-  char got[32];
-  std::snprintf(got, sizeof got, "%g", value);
-  reject_value(key, got, want);
+  reject_value(key, text_of(value), want);
 }
 
 void require_widths(std::string_view key, const std::vector<int64_t>& widths, double most,
@@ -264,12 +125,30 @@ void require_milestones(const std::vector<double>& epochs) {
   const bool ascending = std::ranges::is_sorted(epochs, std::ranges::less_equal{});
   if (ascending && epochs.size() <= math::Milestones::kMost && (epochs.empty() || epochs[0] >= 0))
     return;
-  reject_value("learning-rate-milestones", written(epochs),
+  std::string got;
+  for (const double epoch : epochs) got += (got.empty() ? "" : ", ") + text_of(epoch);
+  reject_value("learning-rate-milestones", got,
                "at most " + std::to_string(math::Milestones::kMost) +
                    " numbers of epochs, each larger than the one before");
 }
 
 }  // namespace
+
+void reject_value(std::string_view key, std::string_view got, std::string_view want) {
+  throw ConfigError(std::string(key) + ": got " + in_quotes(got) + ", want " + std::string(want));
+}
+
+void reject_key(std::string_view key, const std::string& source) {
+  throw ConfigError(in_one_line(source) + ": unknown setting " + in_quotes(key) +
+                    "; did you mean '" + nearest_name(key, setting_names()) + "'?");
+}
+
+void parse_setting(std::string_view key, std::string_view text, std::vector<int64_t>& out) {
+  parse(key, text, out);
+}
+void parse_setting(std::string_view key, std::string_view text, std::vector<double>& out) {
+  parse(key, text, out);
+}
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
   name = name.substr(0, 64);  // what is longer is near to nothing, and takes its time
@@ -294,16 +173,6 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return best;
 }
 
-std::string to_toml(const Config& config) {
-  std::string out;
-  for_each_setting(config, [&](const char* key, const auto& value, const char*) {
-    out += std::string(key) + " = ";
-    write(out, value);
-    out += '\n';
-  });
-  return out;
-}
-
 void apply_setting(Config& config, std::string_view key, std::string_view value) {
   bool found = false;
   for_each_setting(config, [&](const char* name, auto& member, const char*) {
@@ -312,49 +181,6 @@ void apply_setting(Config& config, std::string_view key, std::string_view value)
     found = true;
   });
   if (!found) reject_key(key, "settings");
-}
-
-void apply_toml(Config& config, std::string_view text, const std::string& source) {
-  // Every setting takes a tenth of it. The parser takes nested tables apart by recursion, which a
-  // stack stands for some ten times as many as fit in here.
-  constexpr size_t kLongest = 1 << 14;
-  if (text.size() > kLongest)
-    throw ConfigError(in_one_line(source) + ": " + std::to_string(text.size()) +
-                      " bytes of settings, want at most " + std::to_string(kLongest));
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a mark of the byte order
-  toml::table table;
-  try {
-    table = toml::parse(in_ascii(text));
-  } catch (const toml::parse_error& error) {
-    throw ConfigError(in_one_line(source + ":" + std::to_string(error.source().begin.line) + ": " +
-                                  std::string(error.description())));
-  }
-  if (const toml::node* recipe = table.get("recipe")) {
-    std::string name;
-    assign("recipe", *recipe, name);
-    config = config_for_recipe(name);
-  }
-  for (const auto& [ascii, node] : table) {
-    const std::string key = from_ascii(ascii.str());
-    bool found = false;
-    for_each_setting(config, [&, &node = node](const char* name, auto& member, const char*) {
-      if (key != name) return;
-      assign(key, node, member);
-      found = true;
-    });
-    if (!found) reject_key(key, source);
-  }
-}
-
-void apply_toml_file(Config& config, const std::filesystem::path& path) {
-  std::optional<MappedFile> file;
-  try {
-    file.emplace(path);
-  } catch (const DataError& error) {
-    throw ConfigError(std::string("config: ") + error.what());
-  }
-  const std::span<const std::byte> bytes = file->bytes();
-  apply_toml(config, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
 void validate(const Config& c) {

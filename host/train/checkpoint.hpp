@@ -2,8 +2,8 @@
 //
 // Tensors: every parameter under its name, optimizer.first_moment.<name> and
 // optimizer.second_moment.<name>. Metadata: format, version, config (TOML), data_shape,
-// data_dtype, classes, step, epoch, the early-stopping memory, rollbacks, train_rows, what was summed
-// up for the next reports, and the file's checksum.
+// data_dtype, classes, step, epoch, the early-stopping memory, rollbacks, train_rows, what was
+// summed up for the next reports, and the file's checksum.
 #pragma once
 
 #include <filesystem>

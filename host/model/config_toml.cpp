@@ -1,0 +1,204 @@
+// Settings as TOML, read and written.
+#include <toml++/toml.h>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "host/io/file_error.hpp"
+#include "host/io/mapped_file.hpp"
+#include "host/model/config.hpp"
+#include "host/model/recipe.hpp"
+#include "host/model/setting_text.hpp"
+#include "kernels/core/error.hpp"
+
+namespace elbo {
+namespace {
+
+// Other letters than ASCII's, outside of strings and in those of several lines, are undefined
+// behaviour to toml++ up to 3.4 (its issues 190 and 295). It gets none to see: each byte of one is
+// "%" and two digits. That also lets paths through that are not UTF-8.
+std::string in_ascii(std::string_view text) {
+  std::string ascii;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80 && c != '%') {
+      ascii += c;
+    } else {
+      constexpr char kDigits[] = "0123456789ABCDEF";
+      ascii += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+  }
+  return ascii;
+}
+std::string from_ascii(std::string_view ascii) {
+  std::string text;
+  for (size_t i = 0; i < ascii.size(); ++i) {
+    int byte = 0;
+    const char* digits = ascii.data() + i + 1;
+    if (ascii[i] == '%' && i + 2 < ascii.size() &&
+        std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
+      text += static_cast<char>(byte);
+      i += 2;
+    } else {
+      text += ascii[i];
+    }
+  }
+  return text;
+}
+
+std::string string_in(const toml::node& node) { return from_ascii(**node.as_string()); }
+
+// Not by toml++'s formatter, which up to 3.4 loses a line's end at the start of a string and is
+// undefined for numbers below one in long arrays; and not to a stream, which keeps it to itself
+// where there is no memory left to write to.
+void write(std::string& out, std::string_view value) {
+  out += '"';
+  for (const char c : value) {
+    constexpr char kDigits[] = "0123456789ABCDEF";
+    if ((c >= 0 && c < ' ') || c == '\x7f') {
+      out += {'\\', 'u', '0', '0', kDigits[c >> 4], kDigits[c & 15]};
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  out += '"';
+}
+void write(std::string& out, int64_t value) { out += std::to_string(value); }
+void write(std::string& out, bool value) { out += value ? "true" : "false"; }
+void write(std::string& out, double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  const std::string_view digits(text, static_cast<size_t>(end - text));
+  out += digits;
+  if (digits.find_first_of(".en") == std::string_view::npos) out += ".0";
+}
+void write(std::string& out, const toml::node& node);
+template <class Values>
+void write_list(std::string& out, const Values& values) {
+  out += '[';
+  const char* separator = "";
+  for (const auto& value : values) {
+    out += std::exchange(separator, ", ");
+    write(out, value);
+  }
+  out += ']';
+}
+template <class Number>
+void write(std::string& out, const std::vector<Number>& values) {
+  write_list(out, values);
+}
+/// A value of any kind, for messages.
+void write(std::string& out, const toml::node& node) {
+  node.visit([&](const auto& value) {
+    if constexpr (toml::is_table<decltype(value)>)
+      out += "a table";
+    else if constexpr (toml::is_chronological<decltype(value)>)
+      out += "a date or time";
+    else if constexpr (toml::is_array<decltype(value)>)
+      write_list(out, value);
+    else if constexpr (toml::is_string<decltype(value)>)
+      write(out, from_ascii(*value));
+    else
+      write(out, *value);
+  });
+}
+template <class T>
+std::string written(const T& value) {
+  std::string text;
+  write(text, value);
+  return text;
+}
+
+void assign(std::string_view key, const toml::node& node, std::string& out) {
+  if (!node.is_string()) reject_value(key, written(node), "a string in quotes");
+  out = string_in(node);
+}
+void assign(std::string_view key, const toml::node& node, int64_t& out) {
+  if (!node.is_integer()) reject_value(key, written(node), "a whole number");
+  out = **node.as_integer();
+}
+void assign(std::string_view key, const toml::node& node, double& out) {
+  if (!node.is_number()) reject_value(key, written(node), "a number");
+  out = *node.value<double>();
+  if (!std::isfinite(out)) reject_value(key, written(node), "a finite number");
+}
+void assign(std::string_view key, const toml::node& node, bool& out) {
+  if (!node.is_boolean()) reject_value(key, written(node), "true or false, without quotes");
+  out = **node.as_boolean();
+}
+void assign(std::string_view key, const toml::node& node, std::vector<double>& out) {
+  if (node.is_string()) return parse_setting(key, string_in(node), out);
+  const toml::array* array = node.as_array();
+  if (array == nullptr) reject_value(key, written(node), "an array of numbers, like [0.5, 20]");
+  out.clear();
+  for (const toml::node& item : *array) assign(key, item, out.emplace_back());
+}
+void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& out) {
+  if (node.is_string()) return parse_setting(key, string_in(node), out);
+  const toml::array* array = node.as_array();
+  if (array == nullptr || !array->is_homogeneous(toml::node_type::integer)) {
+    if (array == nullptr || !array->empty())
+      reject_value(key, written(node), "an array of whole numbers, like [512, 256]");
+  }
+  out.clear();
+  for (const toml::node& item : *array) out.push_back(**item.as_integer());
+}
+
+}  // namespace
+
+std::string to_toml(const Config& config) {
+  std::string out;
+  for_each_setting(config, [&](const char* key, const auto& value, const char*) {
+    out += std::string(key) + " = ";
+    write(out, value);
+    out += '\n';
+  });
+  return out;
+}
+
+void apply_toml(Config& config, std::string_view text, const std::string& source) {
+  // Every setting takes a tenth of it. The parser takes nested tables apart by recursion, which a
+  // stack stands for some ten times as many as fit in here.
+  constexpr size_t kLongest = 1 << 14;
+  if (text.size() > kLongest)
+    throw ConfigError(in_one_line(source) + ": " + std::to_string(text.size()) +
+                      " bytes of settings, want at most " + std::to_string(kLongest));
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a mark of the byte order
+  toml::table table;
+  try {
+    table = toml::parse(in_ascii(text));
+  } catch (const toml::parse_error& error) {
+    throw ConfigError(in_one_line(source + ":" + std::to_string(error.source().begin.line) + ": " +
+                                  std::string(error.description())));
+  }
+  if (const toml::node* recipe = table.get("recipe")) {
+    std::string name;
+    assign("recipe", *recipe, name);
+    config = config_for_recipe(name);
+  }
+  for (const auto& [ascii, node] : table) {
+    const std::string key = from_ascii(ascii.str());
+    bool found = false;
+    for_each_setting(config, [&, &node = node](const char* name, auto& member, const char*) {
+      if (key != name) return;
+      assign(key, node, member);
+      found = true;
+    });
+    if (!found) reject_key(key, source);
+  }
+}
+
+void apply_toml_file(Config& config, const std::filesystem::path& path) {
+  std::optional<MappedFile> file;
+  try {
+    file.emplace(path);
+  } catch (const DataError& error) {
+    throw ConfigError(std::string("config: ") + error.what());
+  }
+  const std::span<const std::byte> bytes = file->bytes();
+  apply_toml(config, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+}
+
+}  // namespace elbo
