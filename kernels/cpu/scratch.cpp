@@ -23,8 +23,8 @@ float* thread_scratch(Scratch whose, int64_t count) {
         std::aligned_alloc(64, static_cast<size_t>(memory.size) * sizeof(float)));
     if (memory.data == nullptr) {
       memory.size = 0;
-      throw DeviceError("out of memory: a layer's scratch needs " + std::to_string((count + (1 << 18) - 1) >> 18) +
-                        " MiB");
+      throw DeviceError("out of memory: a layer's scratch needs " +
+                        std::to_string((count + (1 << 18) - 1) >> 18) + " MiB");
     }
   }
   return memory.data;
