@@ -18,8 +18,7 @@ struct Layer {
 
   const FeatureMap& in() const { return transposed ? shape.narrow : shape.wide; }
   const FeatureMap& out() const { return transposed ? shape.wide : shape.narrow; }
-  bool tf32() const { return precision == Precision::tf32; }
-  Format factor() const { return factor_format(precision); }
+  Format factor() const { return factor_format(precision, DeviceKind::cuda); }
   static bool is_picture(const FeatureMap& map) { return map.channels == 3; }
   math::Activation above() const { return is_picture(out()) ? math::Activation{} : kRelu; }
   /// Pictures made are floats in every precision.
@@ -87,7 +86,7 @@ ConvolutionBackwardWeights backward_weights(Workspace& w, const Layer& l) {
           .x = w.uniforms(l.factor(), inputs(l), 0.0f, 1.0f),
           .grad_weight = w.zeros(l.shape.weights()),
           .grad_bias = w.zeros(l.out().channels),
-          .tf32 = l.tf32()};
+          .precision = l.precision};
 }
 /// Of a layer that is applied a second time: adds to the gradients of the first.
 ConvolutionBackwardWeights more_backward_weights(Workspace& w, const Layer& l) {
@@ -114,7 +113,7 @@ void add_rows<ConvolutionForward>(Rows& rows) {
                                     .bias = w.uniforms(l.out().channels, -0.1f, 0.1f),
                                     .y = w.zeros(l.output(), outputs(l)),
                                     .preactivation = {},
-                                    .tf32 = l.tf32()};
+                                    .precision = l.precision};
         });
   });
 }
@@ -133,7 +132,7 @@ void add_rows<ConvolutionBackwardInput>(Rows& rows) {
                                           .weight = weights(w, l),
                                           .saved = w.uniforms(l.factor(), inputs(l), -0.5f, 0.9f),
                                           .grad_x = w.zeros(l.factor(), inputs(l)),
-                                          .tf32 = l.tf32()};
+                                          .precision = l.precision};
         });
   });
 }

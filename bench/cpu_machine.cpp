@@ -17,10 +17,18 @@ class CpuMachine : public Machine {
 
   DeviceKind kind() const override { return DeviceKind::cpu; }
   std::shared_ptr<Device> device(int threads) override { return make_cpu_device(given(threads)); }
-  double copy_gb_per_s(int threads) override { return rates(threads).copy; }
-  double product_gf_per_s(int threads, Precision) override { return rates(threads).product; }
+  double copy_gb_per_s(int threads) override {
+    const auto [place, is_new] = copies_.try_emplace(given(threads));
+    if (is_new) place->second = cpu_copy_gb_per_s(given(threads));
+    return place->second;
+  }
+  double product_gf_per_s(int threads, Precision precision) override {
+    const auto [place, is_new] = products_.try_emplace({given(threads), precision});
+    if (is_new) place->second = cpu_product_gf_per_s(given(threads), precision);
+    return place->second;
+  }
   double cached_bytes() const override { return 2.0 * static_cast<double>(cpu_cache_bytes()); }
-  const char* product_share() const override { return "%sgemm"; }
+  const char* product_share() const override { return "%gemm"; }
   int64_t block(double seconds) const override {
     return std::clamp<int64_t>(static_cast<int64_t>(0.005 / seconds), 1, 1000);
   }
@@ -35,20 +43,11 @@ class CpuMachine : public Machine {
   }
 
  private:
-  struct Rates {
-    double copy = 0.0, product = 0.0;
-  };
-
   int given(int threads) const { return threads == 0 ? threads_ : threads; }
-  const Rates& rates(int threads) {
-    const auto [place, is_new] = rates_.try_emplace(given(threads));
-    if (is_new)
-      place->second = {cpu_copy_gb_per_s(given(threads)), cpu_product_gf_per_s(given(threads))};
-    return place->second;
-  }
 
   int threads_;
-  std::map<int, Rates> rates_;  // by threads
+  std::map<int, double> copies_;  // by threads
+  std::map<std::pair<int, Precision>, double> products_;
 };
 
 }  // namespace

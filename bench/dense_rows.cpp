@@ -1,5 +1,5 @@
 // Rows of the dense layers: a 784-400 layer in float at small, usual and large batches, every
-// activation once; on a GPU every layer of two models in TF32 and bfloat16.
+// activation once; every layer of two models in TF32 on a GPU, and in bfloat16.
 #include "bench/row.hpp"
 #include "kernels/core/precision.hpp"
 
@@ -32,8 +32,9 @@ struct Shape {
   int32_t batch;
   Precision precision = Precision::fp32;
 
-  bool tf32() const { return precision == Precision::tf32; }
-  Format factor() const { return factor_format(precision); }
+  std::optional<DeviceKind> only = std::nullopt;
+
+  Format factor() const { return factor_format(precision, only.value_or(DeviceKind::cpu)); }
   /// Heads, and gradients at codes, are floats in every precision.
   Format output() const { return layer.above == kIdentity ? Format::f32 : factor(); }
   Format input_gradient() const { return layer.below == kIdentity ? Format::f32 : factor(); }
@@ -67,7 +68,7 @@ DenseForward forward(Workspace& w, const Shape& s) {
           .bias = w.uniforms(s.layer.out, -0.1f, 0.1f),
           .y = w.zeros(s.output(), s.outputs()),
           .preactivation = keeps_preactivation ? w.zeros(s.output(), s.outputs()) : nullptr,
-          .tf32 = s.tf32()};
+          .precision = s.precision};
 }
 
 DenseBackwardInput backward_input(Workspace& w, const Shape& s) {
@@ -79,7 +80,7 @@ DenseBackwardInput backward_input(Workspace& w, const Shape& s) {
           .weight = weights(w, s),
           .saved = w.uniforms(s.input_gradient(), s.inputs(), -0.5f, 0.9f),
           .grad_x = w.zeros(s.input_gradient(), s.inputs()),
-          .tf32 = s.tf32()};
+          .precision = s.precision};
 }
 
 /// Of a layer whose input no activation made: a code.
@@ -97,7 +98,7 @@ DenseBackwardWeights backward_weights(Workspace& w, const Shape& s) {
           .x = w.uniforms(s.factor(), s.inputs(), 0.0f, 1.0f),
           .grad_weight = w.zeros(s.weights()),
           .grad_bias = w.zeros(s.layer.out),
-          .tf32 = s.tf32()};
+          .precision = s.precision};
 }
 
 /// Of a layer that is applied a second time: adds to the gradients of the first.
@@ -117,13 +118,16 @@ void for_activations_and_batches(Visit visit) {
     if (const math::Activation activation = {i}; activation != kRelu) visit(activation, 128);
 }
 
-/// Calls `visit(shape)` for what is measured on a GPU.
+/// Calls `visit(shape)` for what is measured on a GPU, then for the CPU in bfloat16.
 template <class Visit>
-void for_gpu_shapes(Visit visit) {
+void for_layers(Visit visit) {
   for (const Layer& layer : kLayers)
     for (const int32_t batch : {128, 1024, 8192})
       for (const Precision precision : {Precision::tf32, Precision::bf16})
-        visit(Shape{layer, batch, precision});
+        visit(Shape{layer, batch, precision, DeviceKind::cuda});
+  for (const Layer& layer : kLayers)
+    for (const int32_t batch : {20, 128, 1024})
+      visit(Shape{layer, batch, Precision::bf16, DeviceKind::cpu});
 }
 
 /// `make(workspace, shape)` makes the op.
@@ -131,11 +135,7 @@ Row dense_row(const Shape& shape, std::string_view op, std::string_view variant,
   Row row = op_row(shape.row_name(op, variant), Ceiling::matrix_product,
                    [shape, make](Workspace& w) { return make(w, shape); });
   row.precision = shape.precision;
-  return row;
-}
-Row gpu_row(const Shape& shape, std::string_view op, std::string_view variant, auto make) {
-  Row row = dense_row(shape, op, variant, make);
-  row.only = DeviceKind::cuda;
+  row.only = shape.only;
   return row;
 }
 
@@ -147,8 +147,8 @@ void add_rows<DenseForward>(Rows& rows) {
     const Shape shape = {{784, 400, kIdentity, activation}, batch};
     rows.push_back(dense_row(shape, DenseForward::name, activation.name(), forward));
   });
-  for_gpu_shapes([&](const Shape& shape) {
-    rows.push_back(gpu_row(shape, DenseForward::name, shape.layer.above.name(), forward));
+  for_layers([&](const Shape& shape) {
+    rows.push_back(dense_row(shape, DenseForward::name, shape.layer.above.name(), forward));
   });
 }
 
@@ -158,11 +158,11 @@ void add_rows<DenseBackwardInput>(Rows& rows) {
     const Shape shape = {{784, 400, activation, kIdentity}, batch};
     rows.push_back(dense_row(shape, DenseBackwardInput::name, activation.name(), backward_input));
   });
-  for_gpu_shapes([&](const Shape& shape) {
+  for_layers([&](const Shape& shape) {
     if (!has_input_gradient(shape.layer)) return;
     const bool activated = shape.layer.below != kIdentity;
-    rows.push_back(gpu_row(shape, DenseBackwardInput::name, shape.layer.below.name(),
-                           activated ? backward_input : backward_input_without_activation));
+    rows.push_back(dense_row(shape, DenseBackwardInput::name, shape.layer.below.name(),
+                             activated ? backward_input : backward_input_without_activation));
   });
 }
 
@@ -173,10 +173,10 @@ void add_rows<DenseBackwardWeights>(Rows& rows) {
                              backward_weights));
   rows.push_back(dense_row({{784, 400, kIdentity, kRelu}, 128}, DenseBackwardWeights::name, "added",
                            more_backward_weights));
-  for_gpu_shapes([&](const Shape& shape) {
-    rows.push_back(gpu_row(shape, DenseBackwardWeights::name, "", backward_weights));
+  for_layers([&](const Shape& shape) {
+    rows.push_back(dense_row(shape, DenseBackwardWeights::name, "", backward_weights));
     if (shape.batch == 128)
-      rows.push_back(gpu_row(shape, DenseBackwardWeights::name, "added", more_backward_weights));
+      rows.push_back(dense_row(shape, DenseBackwardWeights::name, "added", more_backward_weights));
   });
 }
 

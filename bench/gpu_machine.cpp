@@ -134,7 +134,7 @@ class GpuMachine : public Machine {
     if (library_ == nullptr) return 0.0;
     constexpr int32_t kSize = 8192;
     constexpr int64_t kElements = int64_t{kSize} * kSize;
-    const Format format = factor_format(precision);
+    const Format format = factor_format(precision, DeviceKind::cuda);
     Workspace w(device_);
     DenseForward op;
     op.rows = {w.state(kSize), kSize};
@@ -143,7 +143,7 @@ class GpuMachine : public Machine {
     op.weight = w.uniforms(format, kElements, -1.0f, 1.0f);
     op.bias = w.uniforms(kSize, -1.0f, 1.0f);
     op.y = w.zeros(format, kElements);
-    op.tf32 = precision == Precision::tf32;
+    op.precision = precision;
     double best = 1e300;
     for (const auto& product : library_->candidates(op))
       best = std::min(best, Stopwatch().best_seconds(3, [&] { product->enqueue(cuda::Stream()); }));

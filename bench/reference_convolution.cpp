@@ -98,7 +98,7 @@ std::vector<Output> outputs_of(const ConvolutionForward& op) {
                            rows * op.in().size(),
                            op.shape.weights(),
                            depth_of(op.shape, op.transposed),
-                           op.tf32};
+                           op.precision};
   std::vector<Output> outputs = {product("y", op.y, count, factors)};
   if (op.preactivation)
     outputs.push_back(product("preactivation", op.preactivation, count, factors));
@@ -123,7 +123,7 @@ std::vector<Output> outputs_of(const ConvolutionBackwardInput& op) {
   const int64_t rows = op.rows.active();
   return {product("grad_x", op.grad_x, rows * op.in().size(),
                   {op.grad_y, op.weight, rows * op.out().size(), op.shape.weights(),
-                   depth_of(op.shape, !op.transposed), op.tf32})};
+                   depth_of(op.shape, !op.transposed), op.precision})};
 }
 
 void run_op(const ConvolutionBackwardWeights& op) {
@@ -160,9 +160,9 @@ std::vector<Output> outputs_of(const ConvolutionBackwardWeights& op) {
   const int64_t grads = rows * op.out().size();
   return {product("grad_weight", op.grad_weight, op.shape.weights(),
                   {op.grad_y, op.x, grads, rows * op.in().size(), rows * op.shape.narrow.pixels(),
-                   op.tf32}),
+                   op.precision}),
           product("grad_bias", op.grad_bias, op.out().channels,
-                  {op.grad_y, nullptr, grads, 0, rows * op.out().pixels(), op.tf32})};
+                  {op.grad_y, nullptr, grads, 0, rows * op.out().pixels(), op.precision})};
 }
 
 // Resampling

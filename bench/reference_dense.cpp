@@ -17,11 +17,12 @@ void add_to(std::vector<double>& sum, double factor, const std::vector<double>& 
   for (size_t i = 0; i < sum.size(); ++i) sum[i] += factor * terms[i];
 }
 
-std::vector<std::vector<double>> rows_of(const ConstReals& matrix, int64_t rows, int64_t columns) {
+std::vector<std::vector<double>> rows_of(const ConstReals& matrix, int64_t rows, int64_t columns,
+                                         Precision precision) {
   std::vector<std::vector<double>> lines(static_cast<size_t>(rows));
 #pragma omp parallel for
   for (int64_t r = 0; r < rows; ++r)
-    lines[static_cast<size_t>(r)] = doubles(matrix, r * columns, columns);
+    lines[static_cast<size_t>(r)] = doubles(matrix, r * columns, columns, precision);
   return lines;
 }
 
@@ -30,8 +31,8 @@ std::vector<std::vector<double>> rows_of(const ConstReals& matrix, int64_t rows,
 Output product(std::string_view name, const Reals& result, int64_t count, const Factors& f) {
   const auto depth = static_cast<double>(f.depth);
   Output out = output(name, result, count, sum_of(depth), 2.0);
-  if (f.tf32 || f.left.format == Format::bf16) out.roundings += depth / 4.0;
-  if (f.tf32) {
+  if (f.precision != Precision::fp32) out.roundings += depth / 4.0;
+  if (f.precision == Precision::tf32) {
     out.roundings += 0x1p24 * 0x1p-10;
     out.slack = 8.0 * std::sqrt(depth) * 0x1p-10 * largest(f.left, f.left_count);
     if (f.right) out.slack *= largest(f.right, f.right_count);
@@ -39,18 +40,20 @@ Output product(std::string_view name, const Reals& result, int64_t count, const 
   return out;
 }
 
-std::vector<double> doubles(const ConstReals& numbers, int64_t first, int64_t count) {
+std::vector<double> doubles(const ConstReals& numbers, int64_t first, int64_t count,
+                            Precision precision) {
   std::vector<double> copy(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) copy[static_cast<size_t>(i)] = at(numbers, first + i);
+  for (int64_t i = 0; i < count; ++i)
+    copy[static_cast<size_t>(i)] = factor(numbers, first + i, precision);
   return copy;
 }
 
 void run_op(const DenseForward& op) {
-  const auto weight = rows_of(op.weight, op.out, op.in);
+  const auto weight = rows_of(op.weight, op.out, op.in, op.precision);
   op.activation.visit([&](auto activation) {
 #pragma omp parallel for
     for (int64_t r = 0; r < op.rows.active(); ++r) {
-      const std::vector<double> x = doubles(op.x, r * op.in, op.in);
+      const std::vector<double> x = doubles(op.x, r * op.in, op.in, op.precision);
       for (int64_t o = 0; o < op.out; ++o) {
         const std::vector<double>& w = weight[static_cast<size_t>(o)];
         double sum = op.bias[o];
@@ -64,7 +67,8 @@ void run_op(const DenseForward& op) {
 }
 std::vector<Output> outputs_of(const DenseForward& op) {
   const int64_t rows = op.rows.active(), count = rows * op.out;
-  const Factors factors = {op.x, op.weight, rows * op.in, int64_t{op.in} * op.out, op.in, op.tf32};
+  const Factors factors = {op.x,  op.weight,   rows * op.in, int64_t{op.in} * op.out,
+                           op.in, op.precision};
   std::vector<Output> outputs = {product("y", op.y, count, factors)};
   if (op.preactivation)
     outputs.push_back(product("preactivation", op.preactivation, count, factors));
@@ -72,13 +76,14 @@ std::vector<Output> outputs_of(const DenseForward& op) {
 }
 
 void run_op(const DenseBackwardInput& op) {
-  const auto weight = rows_of(op.weight, op.out, op.in);
+  const auto weight = rows_of(op.weight, op.out, op.in, op.precision);
   op.activation.visit([&](auto activation) {
 #pragma omp parallel for
     for (int64_t r = 0; r < op.rows.active(); ++r) {
       std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
       for (int64_t o = 0; o < op.out; ++o)
-        add_to(sum, at(op.grad_y, r * op.out + o), weight[static_cast<size_t>(o)]);
+        add_to(sum, factor(op.grad_y, r * op.out + o, op.precision),
+               weight[static_cast<size_t>(o)]);
       for (int64_t i = 0; i < op.in; ++i) {
         const int64_t place = r * op.in + i;
         const double slope = op.saved ? decltype(activation)::derivative(at(op.saved, place)) : 1.0;
@@ -89,12 +94,13 @@ void run_op(const DenseBackwardInput& op) {
 }
 std::vector<Output> outputs_of(const DenseBackwardInput& op) {
   const int64_t rows = op.rows.active();
-  return {product("grad_x", op.grad_x, rows * op.in,
-                  {op.grad_y, op.weight, rows * op.out, int64_t{op.in} * op.out, op.out, op.tf32})};
+  return {product(
+      "grad_x", op.grad_x, rows * op.in,
+      {op.grad_y, op.weight, rows * op.out, int64_t{op.in} * op.out, op.out, op.precision})};
 }
 
 void run_op(const DenseBackwardWeights& op) {
-  const auto x = rows_of(op.x, op.rows.active(), op.in);
+  const auto x = rows_of(op.x, op.rows.active(), op.in, op.precision);
 #pragma omp parallel for
   for (int64_t o = 0; o < op.out; ++o) {
     std::vector<double> sum(static_cast<size_t>(op.in), 0.0);
@@ -106,7 +112,7 @@ void run_op(const DenseBackwardWeights& op) {
     for (int64_t r = 0; r < op.rows.active(); ++r) {
       const double grad = at(op.grad_y, r * op.out + o);
       grad_bias += grad;
-      add_to(sum, grad, x[static_cast<size_t>(r)]);
+      add_to(sum, factor(op.grad_y, r * op.out + o, op.precision), x[static_cast<size_t>(r)]);
     }
     std::transform(sum.begin(), sum.end(), op.grad_weight + o * op.in, as_float);
     op.grad_bias[o] = as_float(grad_bias);
@@ -115,10 +121,10 @@ void run_op(const DenseBackwardWeights& op) {
 std::vector<Output> outputs_of(const DenseBackwardWeights& op) {
   const int64_t rows = op.rows.active();
   return {product("grad_weight", op.grad_weight, int64_t{op.out} * op.in,
-                  {op.grad_y, op.x, rows * op.out, rows * op.in, rows, op.tf32}),
+                  {op.grad_y, op.x, rows * op.out, rows * op.in, rows, op.precision}),
           // A library may sum the factor as the product has it.
           product("grad_bias", op.grad_bias, op.out,
-                  {op.grad_y, nullptr, rows * op.out, 0, rows, op.tf32})};
+                  {op.grad_y, nullptr, rows * op.out, 0, rows, op.precision})};
 }
 
 }  // namespace elbo::reference

@@ -29,6 +29,13 @@ inline void put(const Reals& numbers, int64_t i, double value) {
     numbers.as<math::Bfloat16>()[i] = math::to_bfloat16(as_float(value));
 }
 
+/// As a product of that precision takes it, but for TF32, whose rounding is an error here.
+inline double factor(const ConstReals& numbers, int64_t i, Precision precision) {
+  const double value = at(numbers, i);
+  if (precision != Precision::bf16) return value;
+  return math::to_float(math::to_bfloat16(as_float(value)));
+}
+
 /// An output that may be in bfloat16: then both sides have rounded to it, the execution up to
 /// `stored` times.
 inline Output output(std::string_view name, const Reals& numbers, int64_t count, double roundings,
@@ -41,7 +48,7 @@ inline Output output(std::string_view name, const Reals& numbers, int64_t count,
 struct Factors {
   ConstReals left, right;
   int64_t left_count, right_count, depth;
-  bool tf32;
+  Precision precision;
 };
 
 /// An output of a product. On tensor cores, a sum of eight or more products is added to the others
@@ -53,8 +60,9 @@ struct Factors {
 /// exact, and a library may store the product before it is finished: one more rounding.
 Output product(std::string_view name, const Reals& result, int64_t count, const Factors& f);
 
-/// `count` of the numbers, from the `first`-th on.
-std::vector<double> doubles(const ConstReals& numbers, int64_t first, int64_t count);
+/// `count` of the numbers, from the `first`-th on, as factors.
+std::vector<double> doubles(const ConstReals& numbers, int64_t first, int64_t count,
+                            Precision precision = Precision::fp32);
 
 void run_op(const DenseForward& op);
 void run_op(const DenseBackwardInput& op);

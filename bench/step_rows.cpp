@@ -40,7 +40,9 @@ Row step_row(const StepModel& model, int64_t batch, const Variant& variant, bool
 }  // namespace
 
 void add_step_rows(Rows& rows) {
-  const Variant on_cpu[] = {{"all_threads", DeviceKind::cpu}, {"one_thread", DeviceKind::cpu, 1}};
+  const Variant on_cpu[] = {{"all_threads", DeviceKind::cpu},
+                            {"one_thread", DeviceKind::cpu, 1},
+                            {"bf16", DeviceKind::cpu, 0, Precision::bf16}};
   const Variant on_gpu[] = {{"fp32", DeviceKind::cuda, 0, Precision::fp32},
                             {"tf32", DeviceKind::cuda, 0, Precision::tf32},
                             {"bf16", DeviceKind::cuda, 0, Precision::bf16}};

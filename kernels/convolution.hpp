@@ -11,14 +11,15 @@
 // Group g pairs the g-th part of both sides' channels.
 //
 // Outputs are overwritten (=), but where gradients of weights say otherwise. Sums run in float, in
-// an order that depends on the shapes alone. Formats of numbers and tf32 are as in
-// kernels/dense.hpp.
+// an order that depends on the shapes alone. Formats of numbers and precision are as in
+// kernels/dense.hpp, but that the CPU does not round.
 #pragma once
 
 #include <string_view>
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/feature_map.hpp"
+#include "kernels/core/precision.hpp"
 #include "kernels/core/rows.hpp"
 #include "kernels/math/activation.hpp"
 
@@ -50,7 +51,7 @@ struct ConvolutionForward {
   const float* bias = nullptr;  // [channels of y]
   Reals y;                      // [rows, out()]
   Reals preactivation;          // [rows, out()], like y; for activations whose derivative needs it
-  bool tf32 = false;
+  Precision precision = Precision::fp32;
 
   const FeatureMap& in() const { return transposed ? shape.narrow : shape.wide; }
   const FeatureMap& out() const { return transposed ? shape.wide : shape.narrow; }
@@ -79,7 +80,7 @@ struct ConvolutionBackwardInput {
   ConstReals weight;            // [weights]
   ConstReals saved;             // [rows, in()], like grad_x, or null
   Reals grad_x;                 // [rows, in()]
-  bool tf32 = false;
+  Precision precision = Precision::fp32;
 
   const FeatureMap& in() const { return transposed ? shape.narrow : shape.wide; }
   const FeatureMap& out() const { return transposed ? shape.wide : shape.narrow; }
@@ -107,7 +108,7 @@ struct ConvolutionBackwardWeights {
   ConstReals x;                  // [rows, in()]
   float* grad_weight = nullptr;  // [weights]
   float* grad_bias = nullptr;    // [channels of grad_y]
-  bool tf32 = false;
+  Precision precision = Precision::fp32;
   bool accumulate = false;
 
   const FeatureMap& in() const { return transposed ? shape.narrow : shape.wide; }

@@ -2,13 +2,15 @@
 // Outputs are overwritten (=), but where a layer's gradients say otherwise. Sums run in float, in
 // an order that depends on the shapes alone, so results are bit-repeatable on a device.
 //
-// The two factors of a product are both float or both bfloat16; bfloat16 ones, and float ones
-// multiplied as TF32 (10 mantissa bits), are for CUDA alone.
+// The two factors of a product are both float or both bfloat16, the latter for CUDA alone. Float
+// ones are first rounded to what `precision` says: to TF32 (10 mantissa bits) by CUDA alone, to
+// bfloat16 by the CPU alone. Sums of gradients for biases need not round.
 #pragma once
 
 #include <string_view>
 
 #include "kernels/core/access.hpp"
+#include "kernels/core/precision.hpp"
 #include "kernels/core/rows.hpp"
 #include "kernels/math/activation.hpp"
 
@@ -25,7 +27,7 @@ struct DenseForward {
   const float* bias = nullptr;  // [out]
   Reals y;                      // [rows, out]
   Reals preactivation;          // [rows, out], like y; for activations whose derivative needs it
-  bool tf32 = false;
+  Precision precision = Precision::fp32;
   const math::Bfloat16* bias_bf16 = nullptr;  // a copy, for libraries that ask for one beside a
                                               // bfloat16 y; null where there is none
 
@@ -53,7 +55,7 @@ struct DenseBackwardInput {
   ConstReals weight;  // [out, in]
   ConstReals saved;   // [rows, in], like grad_x
   Reals grad_x;       // [rows, in]
-  bool tf32 = false;
+  Precision precision = Precision::fp32;
 
   AccessList accesses() const {
     const int64_t m = rows.capacity();
@@ -77,7 +79,7 @@ struct DenseBackwardWeights {
   ConstReals x;                  // [rows, in]
   float* grad_weight = nullptr;  // [out, in]
   float* grad_bias = nullptr;    // [out]
-  bool tf32 = false;
+  Precision precision = Precision::fp32;
   bool accumulate = false;
 
   AccessList accesses() const {

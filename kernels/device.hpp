@@ -9,12 +9,19 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/core/precision.hpp"
+#include "kernels/core/reals.hpp"
 #include "kernels/program.hpp"
 #include "kernels/transfer_queue.hpp"
 
 namespace elbo {
 
 enum class DeviceKind { cpu, cuda };
+
+/// How factors of products are stored: the CPU rounds floats as it reads them.
+constexpr Format factor_format(Precision precision, DeviceKind device) {
+  return precision == Precision::bf16 && device == DeviceKind::cuda ? Format::bf16 : Format::f32;
+}
 
 /// The time of an op.
 struct OpTime {

@@ -76,9 +76,10 @@ TEST(BenchCheckReports, OtherBits) {
 }
 
 TEST(BenchCheckReports, ARoundingThatWasNotAskedFor) {
-  expect_start(difference_after<DenseForward>("dense_forward/identity/256x64/B=128/tf32",
-                                              [](DenseForward& op) { op.tf32 = false; }),
-               "dense_forward: y[");
+  expect_start(
+      difference_after<DenseForward>("dense_forward/identity/256x64/B=128/tf32",
+                                     [](DenseForward& op) { op.precision = Precision::fp32; }),
+      "dense_forward: y[");
 }
 
 TEST(BenchCheckReports, AnotherActivationInBfloat16) {

@@ -22,11 +22,12 @@ std::vector<ConvolutionCase> products() {
 
 struct Method {
   Format format;
-  bool tf32;
+  Precision precision;
   double rounding;  // of a factor
 };
-constexpr Method kFloat = {Format::f32, false, 0.0}, kTf32 = {Format::f32, true, kTf32Rounding},
-                 kBf16 = {Format::bf16, false, kBf16Rounding};
+constexpr Method kFloat = {Format::f32, Precision::fp32, 0.0},
+                 kTf32 = {Format::f32, Precision::tf32, kTf32Rounding},
+                 kBf16 = {Format::bf16, Precision::bf16, kBf16Rounding};
 
 /// Sums in double, the sums of their terms' magnitudes, and how many terms they have.
 struct Sums {
@@ -107,7 +108,7 @@ class ConvolutionPrecision : public CudaTest {
                               .bias = w.put(std::vector<float>(channels)),
                               .y = transposed ? to_wide : to_narrow,
                               .preactivation = {},
-                              .tf32 = method.tf32},
+                              .precision = method.precision},
            ConvolutionBackwardInput{.rows = rows,
                                     .shape = c.shape,
                                     .transposed = transposed,
@@ -116,7 +117,7 @@ class ConvolutionPrecision : public CudaTest {
                                     .weight = weight_in,
                                     .saved = {},
                                     .grad_x = transposed ? to_narrow : to_wide,
-                                    .tf32 = method.tf32},
+                                    .precision = method.precision},
            ConvolutionBackwardWeights{.rows = rows,
                                       .shape = c.shape,
                                       .transposed = transposed,
@@ -124,7 +125,7 @@ class ConvolutionPrecision : public CudaTest {
                                       .x = x,
                                       .grad_weight = grad_weight,
                                       .grad_bias = grad_bias,
-                                      .tf32 = method.tf32}});
+                                      .precision = method.precision}});
     Sums narrow_sums(narrows), wide_sums(wides), weight_sums(c.weights()), bias_sums(channels);
     for_convolution_products(c.shape, c.capacity, [&](int64_t iw, int64_t in, int64_t ik) {
       const auto i = static_cast<size_t>(iw), j = static_cast<size_t>(in),
@@ -167,7 +168,8 @@ TEST_P(ConvolutionPrecision, ExactFactorsGiveExactSums) {
     for (const bool transposed : {false, true}) {
       const size_t in = transposed ? c.narrow(c.active) : c.wide(c.active),
                    out = transposed ? c.wide(c.active) : c.narrow(c.active);
-      const auto run = [&](const std::shared_ptr<Device>& device, Format format, bool tf32) {
+      const auto run = [&](const std::shared_ptr<Device>& device, Format format,
+                           Precision precision) {
         ConvolutionCase whole = c;
         whole.capacity = c.active;
         Workspace w(device);
@@ -191,7 +193,7 @@ TEST_P(ConvolutionPrecision, ExactFactorsGiveExactSums) {
                                   .bias = w.put(odd_eighths(64, 3)),
                                   .y = y,
                                   .preactivation = preactivation,
-                                  .tf32 = tf32},
+                                  .precision = precision},
                ConvolutionBackwardInput{.rows = rows,
                                         .shape = c.shape,
                                         .transposed = transposed,
@@ -200,15 +202,15 @@ TEST_P(ConvolutionPrecision, ExactFactorsGiveExactSums) {
                                         .weight = weight,
                                         .saved = put(w, odd_eighths(in, 5), format),
                                         .grad_x = grad_x,
-                                        .tf32 = tf32}});
+                                        .precision = precision}});
         return Result{get(y, out), get(preactivation, out), get(grad_x, in)};
       };
-      const Result want = run(cpu_, Format::f32, false);
-      const Result tf32 = run(cuda_, Format::f32, true);
+      const Result want = run(cpu_, Format::f32, Precision::fp32);
+      const Result tf32 = run(cuda_, Format::f32, Precision::tf32);
       EXPECT_TRUE(same_bits(tf32.y, want.y)) << c;
       EXPECT_TRUE(same_bits(tf32.preactivation, want.preactivation)) << c;
       EXPECT_TRUE(same_bits(tf32.grad_x, want.grad_x)) << c;
-      const Result bf16 = run(cuda_, Format::bf16, false);
+      const Result bf16 = run(cuda_, Format::bf16, Precision::bf16);
       EXPECT_TRUE(same_bits(bf16.y, widened(rounded(want.y)))) << c;
       EXPECT_TRUE(same_bits(bf16.preactivation, widened(rounded(want.preactivation)))) << c;
       EXPECT_TRUE(same_bits(bf16.grad_x, widened(rounded(want.grad_x)))) << c;

@@ -129,7 +129,7 @@ TEST_F(Cudnn, DescribesTheConvolution) {
   ConvolutionForward op = forward();
   const std::string sizes = "2x9x7x6, weight f32 8x3x3x3, padding 1 1 stride 2 2 groups 2 ";
   EXPECT_EQ(asked(op), "forward: wide f32 " + sizes + "fma, narrow f32 2x5x4x8");
-  op.tf32 = true;
+  op.precision = Precision::tf32;
   EXPECT_EQ(asked(op), "forward: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
   op.transposed = true;
   EXPECT_EQ(asked(op), "backward data: wide f32 " + sizes + "default, narrow f32 2x5x4x8");

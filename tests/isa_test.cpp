@@ -1,36 +1,20 @@
 // Every instruction set's build of the CPU execution that this processor can run: the comparisons
 // that CUDA has to stand (kernels_cuda_test.cpp and its like, compiled into this program) between
-// it and the CPU device. Its tasks run last to first: their order must not matter.
+// it and the CPU device.
 #include <cstring>
 
-#include "kernels/cpu/execution.hpp"
 #include "tests/cuda_backends.hpp"
+#include "tests/reversed_executable.hpp"
 
 namespace elbo {
 
 namespace {
 
-class ReversedExecutable : public Executable {
- public:
-  ReversedExecutable(const cpu::Execution& execution, const Program& program) {
-    constexpr int kThreads = 3;  // which cuts tasks other than the CPU device's one thread
-    for (std::vector<cpu::Stage>& of_op : execution.stages(program, kThreads))
-      for (cpu::Stage& stage : of_op) stages_.push_back(std::move(stage));
-  }
-  void run(uint64_t repeats) override {
-    for (uint64_t i = 0; i < repeats; ++i)
-      for (const cpu::Stage& stage : stages_)
-        for (int task = stage.tasks; task-- > 0;) stage.run(task);
-  }
-
- private:
-  std::vector<cpu::Stage> stages_;
-};
-
 /// The CPU device's memory with the execution of one instruction set.
 class InstructionSetDevice : public Device {
  public:
-  explicit InstructionSetDevice(const cpu::Execution& execution) : execution_(execution) {}
+  InstructionSetDevice(const cpu::Execution& execution, const cpu::Bfloat16Kernels& bfloat16)
+      : execution_(execution), bfloat16_(bfloat16) {}
 
   DeviceKind kind() const noexcept override { return DeviceKind::cpu; }
   std::string describe() const override { return execution_.name; }
@@ -46,20 +30,22 @@ class InstructionSetDevice : public Device {
     return memory_->start_download(from, bytes);
   }
   std::unique_ptr<Executable> prepare(Program program) override {
-    return std::make_unique<ReversedExecutable>(execution_, program);
+    return std::make_unique<ReversedExecutable>(execution_, bfloat16_, program);
   }
   void synchronize() override {}
 
  private:
   const cpu::Execution& execution_;
+  const cpu::Bfloat16Kernels& bfloat16_;
   std::shared_ptr<Device> memory_ = make_cpu_device(1);
 };
 
-Backend backend(const cpu::Execution& execution, bool supported) {
+Backend backend(const cpu::Execution& execution, const cpu::Bfloat16Kernels& bfloat16,
+                bool supported) {
   return {execution.name,
-          [&execution, supported]() -> std::shared_ptr<Device> {
+          [&execution, &bfloat16, supported]() -> std::shared_ptr<Device> {
             if (!supported) return nullptr;
-            return std::make_shared<InstructionSetDevice>(execution);
+            return std::make_shared<InstructionSetDevice>(execution, bfloat16);
           },
           std::string("this processor has no ") + execution.name};
 }
@@ -67,11 +53,14 @@ Backend backend(const cpu::Execution& execution, bool supported) {
 }  // namespace
 
 std::vector<Backend> instruction_set_backends() {
-  std::vector<Backend> backends = {backend(cpu::baseline::execution, true)};
+  std::vector<Backend> backends = {
+      backend(cpu::baseline::execution, cpu::baseline::bfloat16_kernels, true)};
 #if defined(__x86_64__)
   const std::string best = cpu::best_execution().name;
-  backends.push_back(backend(cpu::avx2::execution, best != "baseline"));
-  backends.push_back(backend(cpu::avx512::execution, best == "avx512"));
+  backends.push_back(
+      backend(cpu::avx2::execution, cpu::avx2::bfloat16_kernels, best != "baseline"));
+  backends.push_back(
+      backend(cpu::avx512::execution, cpu::avx512::bfloat16_kernels, best == "avx512"));
 #endif
   return backends;
 }

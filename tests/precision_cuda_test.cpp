@@ -85,7 +85,7 @@ class ProductsCuda : public CudaTest {
       const Rows rows = full(w, s.rows);
       const ConstReals x_in = put(w, x, format), weight_in = put(w, weight, format),
                        grad_in = put(w, grad, format);
-      const bool tf32 = format == Format::f32;
+      const Precision precision = format == Format::f32 ? Precision::tf32 : Precision::bf16;
       float *y = w.output<float>(m * n), *grad_x = w.output<float>(m * k),
             *grad_weight = w.output<float>(n * k), *grad_bias = w.output<float>(n);
       const float* bias = w.put(std::vector<float>(n));
@@ -98,7 +98,7 @@ class ProductsCuda : public CudaTest {
                           .bias = bias,
                           .y = y,
                           .preactivation = {},
-                          .tf32 = tf32},
+                          .precision = precision},
              DenseBackwardInput{.rows = rows,
                                 .in = s.in,
                                 .out = s.out,
@@ -107,7 +107,7 @@ class ProductsCuda : public CudaTest {
                                 .weight = weight_in,
                                 .saved = {},
                                 .grad_x = grad_x,
-                                .tf32 = tf32},
+                                .precision = precision},
              DenseBackwardWeights{.rows = rows,
                                   .in = s.in,
                                   .out = s.out,
@@ -115,7 +115,7 @@ class ProductsCuda : public CudaTest {
                                   .x = x_in,
                                   .grad_weight = grad_weight,
                                   .grad_bias = grad_bias,
-                                  .tf32 = tf32}});
+                                  .precision = precision}});
       const auto check = [&](const std::vector<float>& got, const Sums& want, size_t depth) {
         EXPECT_TRUE(within(got, want.sum, bounds(want, factor_rounding, depth)));
         for (size_t i = 0; i < got.size(); ++i)
@@ -158,7 +158,7 @@ TEST_P(ProductsCuda, ExactFactorsGiveExactProducts) {
   const auto tanh = math::Activation::of<math::Tanh>();
   const std::vector<float> x = odd_eighths(kRows * kIn, 1), weight = odd_eighths(kOut * kIn, 2),
                            bias = odd_eighths(kOut, 3);
-  const auto run = [&](const std::shared_ptr<Device>& device, bool tf32) {
+  const auto run = [&](const std::shared_ptr<Device>& device, Precision precision) {
     Workspace w(device);
     float* y = w.output<float>(kRows * kOut);
     w.run({DenseForward{.rows = full(w, kRows),
@@ -170,11 +170,11 @@ TEST_P(ProductsCuda, ExactFactorsGiveExactProducts) {
                         .bias = w.put(bias),
                         .y = y,
                         .preactivation = {},
-                        .tf32 = tf32}});
+                        .precision = precision}});
     return w.get(y, kRows * kOut);
   };
-  const std::vector<float> want = run(cpu_, false);
-  EXPECT_TRUE(same_bits(run(cuda_, true), want));
+  const std::vector<float> want = run(cpu_, Precision::fp32);
+  EXPECT_TRUE(same_bits(run(cuda_, Precision::tf32), want));
 
   Workspace w(cuda_);
   auto *y = w.output<math::Bfloat16>(kRows * kOut), *pre = w.output<math::Bfloat16>(kRows * kOut);

@@ -156,6 +156,15 @@ TEST_F(Resume, EveryOptimizerAndSchedule) {
   }
 }
 
+TEST_F(Resume, InBfloat16) {
+  for (const double clip_norm : {0.0, 0.5}) {
+    Config config = small_config();
+    config.precision = "bf16";
+    config.clip_norm = clip_norm;
+    expect_equal(config, small_data(37));
+  }
+}
+
 TEST_F(Resume, InWindows) {
   Config config = small_config();
   config.data_window = 16;

@@ -52,7 +52,7 @@ std::vector<ConvolutionForward> convolutions(float* place) {
   all[8].shape.padding = 2;
   all[9].shape.groups = 2;
   all[10].transposed = true;
-  all[11].tf32 = true;
+  all[11].precision = Precision::tf32;
   all[12].activation = math::Activation::of<math::Tanh>();
   return all;
 }
@@ -62,10 +62,10 @@ TEST(Tuning, KeysTellApartWhatIsMeasuredApart) {
   std::vector<std::string> keys;
   DenseForward op = forward(784, 400, place);
   keys.push_back(tuning_key(op));
-  op.tf32 = true;
+  op.precision = Precision::tf32;
   keys.push_back(tuning_key(op));
   op.x = reinterpret_cast<math::Bfloat16*>(place);
-  op.tf32 = false;
+  op.precision = Precision::fp32;
   keys.push_back(tuning_key(op));
   op.y = reinterpret_cast<math::Bfloat16*>(place);
   keys.push_back(tuning_key(op));
@@ -88,7 +88,7 @@ TEST(Tuning, KeysTellApartWhatIsMeasuredApart) {
     input.rows = convolution.rows;
     input.shape = convolution.shape;
     input.transposed = convolution.transposed;
-    input.tf32 = convolution.tf32;
+    input.precision = convolution.precision;
     input.grad_y = convolution.x;
     input.saved = convolution.preactivation;
     input.activation = convolution.activation;

@@ -47,6 +47,9 @@ CPU_GOALS = {
 CPU_GOALS |= {("784-200-200-z50", 20, k): CpuGoal(t) for k, t in {1: 4, 5: 3, 50: 1.5}.items()}
 CPU_GOALS |= {("conv-32x32x3", batch, 0): CpuGoal(1.0, aim=1.3) for batch in (32, 128)}
 
+# Of a step in bf16 on a processor that multiplies it, against the same in fp32.
+CPU_BF16_GOAL = CpuGoal(1.6)
+
 # Of what is not a training step, by part and way: compare_cpu_parts measures it.
 CPU_PART_GOALS = {
     ("kernels", "eager"): CpuGoal(5),

@@ -2,7 +2,8 @@
 """The other side of the CPU comparison: the same VAE, trained with PyTorch.
 
 Written as one would write it: the data in one float tensor, a fresh permutation per epoch, a batch
-by indexing, an nn.Module, torch.optim.Adam. Prints one JSON object like `elbo_bench step`.
+by indexing, an nn.Module, torch.optim.Adam; bf16 by autocast. Prints one JSON object like
+`elbo_bench step`.
 """
 
 import argparse
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--iwae", type=int, default=0, help="importance samples; 0: the elbo")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--adam", choices=("default", "fused"), default="default")
     parser.add_argument(
         "--data", help="folder with MNIST's files or a train.npy; else random bytes"
@@ -58,7 +60,8 @@ def main() -> None:
         if model.gaussian:
             x = dequantized(x)
         optimizer.zero_grad()
-        loss = model(x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
+            loss = model(x)
         loss.backward()
         optimizer.step()
         return loss.detach()
@@ -77,6 +80,7 @@ def main() -> None:
         "device": f"CPU, {options.threads} threads, {torch.backends.cpu.get_cpu_capability()}",
         "model": options.model,
         "batch": options.batch,
+        "precision": options.precision,
         "iwae": options.iwae,
         "steps": blocks * BLOCK,
         "seed": options.seed,

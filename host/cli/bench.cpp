@@ -17,6 +17,7 @@ struct BenchFlags {
   std::vector<int64_t> batches;
   DeviceFlags device;
   int64_t iwae = 0;
+  std::string precision = "auto";
   double seconds = 0.5;
   bool profile = false;
   bool json = false;
@@ -114,16 +115,19 @@ void run_bench(BenchFlags flags) {
     flags.batches = flags.profile ? std::vector<int64_t>{128} : std::vector<int64_t>{20, 128, 1024};
   for (const std::string& model : flags.models) step_model(model);  // all names before any work
   const std::shared_ptr<Device> device = flags.device.make();
+  const Precision precision = precision_on(
+      step_config(step_model(flags.models.front()), flags.batches.front(), flags.precision),
+      device->kind());
   Ceilings most;
   if (device->kind() == DeviceKind::cpu) {
     const auto threads = static_cast<int>(flags.device.threads);
-    most.product_gf_per_s = cpu_product_gf_per_s(threads);
+    most.product_gf_per_s = cpu_product_gf_per_s(threads, precision);
     if (flags.profile) most.copy_gb_per_s = cpu_copy_gb_per_s(threads);
   }
   if (!flags.json) {
-    std::printf("%s\n", device->describe().c_str());
+    std::printf("%s, %s\n", device->describe().c_str(), name_of(precision));
     if (most.product_gf_per_s > 0.0)
-      std::printf("at most %.1f GF/s in products (dnnl_sgemm, 1024^3, measured)\n",
+      std::printf("at most %.1f GF/s in products (oneDNN, 1024^3, measured)\n",
                   most.product_gf_per_s);
     if (most.copy_gb_per_s > 0.0)
       std::printf("at most %.1f GB/s in copies (a = b + s c, beyond the cache, measured)\n",
@@ -138,7 +142,8 @@ void run_bench(BenchFlags flags) {
     const StepModel& model = step_model(name);
     const Dataset data = random_rows(model, model.random_rows);
     for (const int64_t batch : flags.batches) {
-      TrainingStep training(model, data, {.batch = batch, .iwae = flags.iwae}, device);
+      TrainingStep training(
+          model, data, {.batch = batch, .precision = flags.precision, .iwae = flags.iwae}, device);
       Json row = {{"model", name}, {"batch", batch}, {"iwae", flags.iwae}};
       if (flags.profile) {
         const std::vector<OpTimes> ops = profile_step(training, flags.seconds);
@@ -155,6 +160,7 @@ void run_bench(BenchFlags flags) {
   if (!flags.json) return;
   const auto rate = [](double value) { return value > 0.0 ? Json(value) : Json(); };
   const Json result = {{"device", device->describe()},
+                       {"precision", name_of(precision)},
                        {"product_gf_per_s", rate(most.product_gf_per_s)},
                        {"copy_gb_per_s", rate(most.copy_gb_per_s)},
                        {"steps", rows}};
@@ -180,6 +186,9 @@ void add_bench(CLI::App& app) {
   command->add_option("--iwae", flags->iwae, "samples of an importance-weighted bound; 0: the elbo")
       ->type_name("K")
       ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--precision", flags->precision, "fp32, tf32, bf16, or auto as in training")
+      ->type_name("NAME")
       ->capture_default_str();
   command->add_option("--seconds", flags->seconds, "least time to spend on each measurement")
       ->type_name("X")

@@ -54,7 +54,7 @@ class Timed {
 bool is_product(const Op& op) {
   return std::visit(
       [](const auto& o) {
-        return requires { o.tf32; };  // only of these an op says how exactly
+        return requires { o.precision; };  // only of these an op says how exactly
       },
       op);
 }

@@ -238,8 +238,8 @@ void for_each_setting(C& c, Visit&& visit) {
   visit("noise", c.noise, "philox: drawn in registers; curand: from cuRAND's generator");
   visit("device", c.device, "auto, cpu, cuda or cuda:N");
   visit("precision", c.precision,
-        "of training: fp32; tf32: matrix products on tensor cores; bf16: activations too; "
-        "auto: tf32 on a GPU, fp32 on the CPU, which has no other");
+        "of training's products: fp32; tf32: on GPUs only; bf16: faster on GPUs, and on processors "
+        "with AMX or AVX512-BF16; auto: tf32 on a GPU, fp32 on the CPU");
   visit("threads", c.threads, "CPU threads; 0: all. Results do not depend on it");
   visit("metrics-interval", c.metrics_interval,
         "steps between lines of metrics.jsonl; 0: 100, or so that there are at most 10000");

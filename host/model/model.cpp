@@ -79,9 +79,9 @@ Precision precision_on(const Config& config, DeviceKind device) {
   if (config.precision == "auto") return cuda ? Precision::tf32 : Precision::fp32;
   for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
     if (config.precision != name_of(precision)) continue;
-    if (!cuda && precision != Precision::fp32)
-      throw ConfigError("precision: got '" + config.precision +
-                        "', which needs --device cuda; the CPU computes in fp32");
+    if (!cuda && precision == Precision::tf32)
+      throw ConfigError(
+          "precision: got 'tf32', which needs --device cuda; the CPU has fp32 and bf16");
     return precision;
   }
   throw ConfigError("precision: got '" + config.precision + "'");

@@ -55,7 +55,7 @@ Value Convolution::forward(Recorder& recorder, const Value& x, Format format) co
                                   .bias = recorder.weight(bias_),
                                   .y = y.data,
                                   .preactivation = preactivation,
-                                  .tf32 = recorder.tf32()});
+                                  .precision = recorder.precision()});
   recorder.on_tape(y, {x}, {weight_},
                    [this, &recorder, x](const Value& grad_y) { backward(recorder, x, grad_y); });
   return y;
@@ -70,7 +70,7 @@ void Convolution::backward(Recorder& recorder, const Value& x, const Value& grad
                                             .x = x.data,
                                             .grad_weight = recorder.gradient(weight_),
                                             .grad_bias = recorder.gradient(bias_),
-                                            .tf32 = recorder.tf32(),
+                                            .precision = recorder.precision(),
                                             .accumulate = recorder.has_gradient(weight_)});
   if (!recorder.wants_gradient(x)) return;
   const Value grad_x = recorder.tensor(x.rows, in().size(), x.gradient);
@@ -82,7 +82,7 @@ void Convolution::backward(Recorder& recorder, const Value& x, const Value& grad
                                         .weight = recorder.factor(weight_),
                                         .saved = x.saved,
                                         .grad_x = grad_x.data,
-                                        .tf32 = recorder.tf32()});
+                                        .precision = recorder.precision()});
   recorder.add_gradient(x, grad_x);
 }
 

@@ -27,7 +27,7 @@ Value Dense::forward(Recorder& recorder, const Value& x, Format format) const {
                             .bias = recorder.weight(bias_),
                             .y = y.data,
                             .preactivation = preactivation,
-                            .tf32 = recorder.tf32(),
+                            .precision = recorder.precision(),
                             .bias_bf16 = recorder.weight_bf16(bias_)});
   recorder.on_tape(y, {x}, {weight_},
                    [this, &recorder, x](const Value& grad_y) { backward(recorder, x, grad_y); });
@@ -43,7 +43,7 @@ void Dense::backward(Recorder& recorder, const Value& x, const Value& grad_y) co
                                       .x = x.data,
                                       .grad_weight = recorder.gradient(weight_),
                                       .grad_bias = recorder.gradient(bias_),
-                                      .tf32 = recorder.tf32(),
+                                      .precision = recorder.precision(),
                                       .accumulate = recorder.has_gradient(weight_)});
   if (!recorder.wants_gradient(x)) return;
   const Value grad_x = recorder.tensor(x.rows, in_, x.gradient);
@@ -55,7 +55,7 @@ void Dense::backward(Recorder& recorder, const Value& x, const Value& grad_y) co
                                   .weight = recorder.factor(weight_),
                                   .saved = x.saved,
                                   .grad_x = grad_x.data,
-                                  .tf32 = recorder.tf32()});
+                                  .precision = recorder.precision()});
   recorder.add_gradient(x, grad_x);
 }
 

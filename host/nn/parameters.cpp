@@ -44,7 +44,8 @@ Arena Arena::for_training(const std::shared_ptr<Device>& device, const Parameter
   arena.gradients = {device, size, "the gradients"};
   arena.first_moments = {device, size, "the optimizer's first moments"};
   arena.second_moments = {device, size, "the optimizer's second moments"};
-  if (precision == Precision::bf16) arena.weights_bf16 = {device, size, "the weights in bfloat16"};
+  if (factor_format(precision, device->kind()) == Format::bf16)
+    arena.weights_bf16 = {device, size, "the weights in bfloat16"};
   return arena;
 }
 

@@ -38,7 +38,7 @@ Value Recorder::as_factor(const Value& value) {
 }
 
 ConstReals Recorder::factor(int64_t offset) const {
-  if (precision_ == Precision::bf16) return weight_bf16(offset);
+  if (factor_format() == Format::bf16) return weight_bf16(offset);
   return weight(offset);
 }
 

@@ -56,14 +56,14 @@ class Recorder {
 
   const Arena& arena() const { return arena_; }
   /// How what enters products is stored.
-  Format factor_format() const { return elbo::factor_format(precision_); }
-  bool tf32() const { return precision_ == Precision::tf32; }
+  Format factor_format() const { return elbo::factor_format(precision_, device_->kind()); }
+  Precision precision() const { return precision_; }
 
   /// Weights as products take them.
   ConstReals factor(int64_t offset) const;
   /// The copy of the weights in bfloat16; null where training has none.
   const math::Bfloat16* weight_bf16(int64_t offset) const {
-    return precision_ == Precision::bf16 ? arena_.weights_bf16.data() + offset : nullptr;
+    return arena_.weights_bf16.empty() ? nullptr : arena_.weights_bf16.data() + offset;
   }
   const float* weight(int64_t offset) const { return arena_.weights.data() + offset; }
   float* gradient(int64_t offset) const { return arena_.gradients.data() + offset; }

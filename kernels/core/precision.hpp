@@ -4,14 +4,13 @@
 
 #include <cstdint>
 
-#include "kernels/core/reals.hpp"
-
 namespace elbo {
 
 enum class Precision : uint8_t {
   fp32,  // float throughout
   tf32,  // products round their factors to TF32, 10 mantissa bits
-  bf16,  // factors of products (activations, their gradients, a copy of the weights) in bfloat16
+  bf16,  // products round their factors to bfloat16, which CUDA stores in that format: activations,
+         // their gradients, a copy of the weights
 };
 
 /// The name users see: "fp32", "tf32", "bf16".
@@ -25,11 +24,6 @@ constexpr const char* name_of(Precision precision) {
       return "bf16";
   }
   return "?";
-}
-
-/// How factors of products are stored.
-constexpr Format factor_format(Precision precision) {
-  return precision == Precision::bf16 ? Format::bf16 : Format::f32;
 }
 
 }  // namespace elbo

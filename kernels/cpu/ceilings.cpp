@@ -1,12 +1,13 @@
 #include "kernels/ceilings.hpp"
 
-#include <dnnl.h>
 #include <omp.h>
 
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <limits>
 #include <memory>
+#include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,68 @@ double best_seconds(Run run) {
         best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return best;
+}
+
+constexpr int64_t kSize = 1024;  // of a square matrix
+
+template <class Number>
+struct Matrices {
+  std::vector<Number> a = std::vector<Number>(kSize * kSize);
+  std::vector<Number> b = std::vector<Number>(kSize * kSize);
+  std::vector<float> c = std::vector<float>(kSize * kSize);
+};
+
+/// Of a product on every thread at once: multiply(matrices).
+template <class Number, class Multiply>
+double seconds_of_products(int threads, Multiply multiply) {
+  std::vector<Matrices<Number>> matrices(static_cast<size_t>(threads));
+  return best_seconds([&] {
+#pragma omp parallel num_threads(threads)
+    {
+      omp_set_num_threads(1);
+      multiply(matrices[static_cast<size_t>(omp_get_thread_num())]);
+    }
+  });
+}
+
+double sgemm_seconds(int threads) {
+  return seconds_of_products<float>(threads, [](Matrices<float>& m) {
+    dnnl_sgemm('N', 'T', kSize, kSize, kSize, 1.0f, m.a.data(), kSize, m.b.data(), kSize, 0.0f,
+               m.c.data(), kSize);
+  });
+}
+
+/// Infinite where oneDNN has none.
+double bf16_seconds(int threads) {
+  using dnnl::memory;
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  const auto matrix = [](memory::data_type type, memory::format_tag tag) {
+    return memory::desc({kSize, kSize}, type, tag);
+  };
+  const memory::desc a = matrix(memory::data_type::bf16, memory::format_tag::ab);
+  const memory::desc b = matrix(memory::data_type::bf16, memory::format_tag::ba);
+  const memory::desc c = matrix(memory::data_type::f32, memory::format_tag::ab);
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);  // a primitive is made for as many threads as there are then
+  dnnl::matmul product;
+  try {
+#if DNNL_VERSION_MAJOR >= 3
+    product = dnnl::matmul(dnnl::matmul::primitive_desc(engine, a, b, c));
+#else
+    product = dnnl::matmul(dnnl::matmul::primitive_desc({a, b, c}, engine));
+#endif
+  } catch (const dnnl::error&) {
+    omp_set_num_threads(before);
+    return std::numeric_limits<double>::infinity();
+  }
+  omp_set_num_threads(before);
+  return seconds_of_products<uint16_t>(threads, [&](Matrices<uint16_t>& m) {
+    dnnl::stream stream(engine);
+    product.execute(stream, {{DNNL_ARG_SRC, {a, engine, m.a.data()}},
+                             {DNNL_ARG_WEIGHTS, {b, engine, m.b.data()}},
+                             {DNNL_ARG_DST, {c, engine, m.c.data()}}});
+    stream.wait();
+  });
 }
 
 int given(int threads) { return threads == 0 ? omp_get_max_threads() : threads; }
@@ -57,24 +120,10 @@ double cpu_copy_gb_per_s(int threads) {
   return 12e-9 * static_cast<double>(count) / seconds;
 }
 
-double cpu_product_gf_per_s(int threads) {
+double cpu_product_gf_per_s(int threads, Precision precision) {
   threads = given(threads);
-  constexpr int64_t kSize = 1024;
-  struct Matrices {
-    std::vector<float> a = std::vector<float>(kSize * kSize, 1.0f);
-    std::vector<float> b = std::vector<float>(kSize * kSize, 1.0f);
-    std::vector<float> c = std::vector<float>(kSize * kSize);
-  };
-  std::vector<Matrices> matrices(static_cast<size_t>(threads));
-  const double seconds = best_seconds([&] {
-#pragma omp parallel num_threads(threads)
-    {
-      omp_set_num_threads(1);
-      Matrices& m = matrices[static_cast<size_t>(omp_get_thread_num())];
-      dnnl_sgemm('N', 'T', kSize, kSize, kSize, 1.0f, m.a.data(), kSize, m.b.data(), kSize, 0.0f,
-                 m.c.data(), kSize);
-    }
-  });
+  const double seconds =
+      precision == Precision::bf16 ? bf16_seconds(threads) : sgemm_seconds(threads);
   return 2e-9 * kSize * kSize * kSize * threads / seconds;
 }
 

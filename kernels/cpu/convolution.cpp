@@ -96,7 +96,7 @@ void sum_pixels(const float* values, int64_t rows, const FeatureMap& map, float*
 
 }  // namespace
 
-std::vector<Stage> stages(const ConvolutionForward& op, int) {
+std::vector<Stage> stages(const ConvolutionForward& op, const Resources&) {
   using Sums = ConvolutionSums;
   const bool library = !op.transposed;  // what the library finishes
   const bool relu = library && is_relu(op.activation);
@@ -113,7 +113,7 @@ std::vector<Stage> stages(const ConvolutionForward& op, int) {
                      });
 }
 
-std::vector<Stage> stages(const ConvolutionBackwardInput& op, int) {
+std::vector<Stage> stages(const ConvolutionBackwardInput& op, const Resources&) {
   using Sums = ConvolutionSums;
   const int32_t size = op.in().size();
   const Partition partition = partition_rows(op.rows, op.shape, op.in());
@@ -135,7 +135,7 @@ std::vector<Stage> stages(const ConvolutionBackwardInput& op, int) {
 }
 
 /// Rows in chunks, each with a sum of its own; then those are added up, and brought to the arena.
-std::vector<Stage> stages(const ConvolutionBackwardWeights& op, int) {
+std::vector<Stage> stages(const ConvolutionBackwardWeights& op, const Resources&) {
   // Few chunks where weights are many and pixels few: their sums have to be added up.
   constexpr int64_t kPixels = 1024, kMostChunks = 16;
   const int64_t capacity = op.rows.capacity();

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/arithmetic.hpp"
 #include "kernels/cpu/execution.hpp"
-#include "kernels/cpu/product.hpp"
 #include "kernels/cpu/weight_gradient.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
@@ -60,31 +60,34 @@ void finish(const DenseBackwardInput& op, const Tile& tile) {
 /// The product of both factors' lines, finished by the op.
 template <class O>
 std::vector<Stage> product_stage(const O& op, const Factor& a, const Factor& b, int32_t columns,
-                                 int32_t inner, int threads) {
-  const ProductTasks tasks(op.rows.capacity(), columns, inner, threads, ProductTasks::By::columns);
-  return {{tasks.count(), [=](int task) {
-             op.activation.visit([&](auto activation) {
-               multiply(a, b, columns, inner, active_rows(tasks, task, op.rows),
-                        tasks.panel_range(task), kMostInner,
-                        [&](const Tile& tile) { finish<decltype(activation)>(op, tile); });
+                                 int32_t inner, const Resources& resources) {
+  const ProductTasks tasks(op.rows.capacity(), columns, inner, resources.threads,
+                           ProductTasks::By::columns);
+  return {{tasks.count(), [=, arithmetic = Arithmetic(op.precision, resources)](int task) {
+             arithmetic.visit([&](const auto& product) {
+               op.activation.visit([&](auto activation) {
+                 multiply(product, a, b, columns, inner, active_rows(tasks, task, op.rows),
+                          tasks.panel_range(task), kMostInner,
+                          [&](const Tile& tile) { finish<decltype(activation)>(op, tile); });
+               });
              });
            }}};
 }
 
 }  // namespace
 
-std::vector<Stage> stages(const DenseForward& op, int threads) {
+std::vector<Stage> stages(const DenseForward& op, const Resources& resources) {
   return product_stage(op, {op.x.f32(), op.in, 1}, {op.weight.f32(), op.in, 1}, op.out, op.in,
-                       threads);
+                       resources);
 }
 
-std::vector<Stage> stages(const DenseBackwardInput& op, int threads) {
+std::vector<Stage> stages(const DenseBackwardInput& op, const Resources& resources) {
   return product_stage(op, {op.grad_y.f32(), op.out, 1}, {op.weight.f32(), 1, op.in}, op.in, op.out,
-                       threads);
+                       resources);
 }
 
-std::vector<Stage> stages(const DenseBackwardWeights& op, int threads) {
-  const WeightGradient gradient(op, threads);
+std::vector<Stage> stages(const DenseBackwardWeights& op, const Resources& resources) {
+  const WeightGradient gradient(op, resources);
   return {{gradient.tasks(), [gradient](int task) {
              const bool accumulate = gradient.op().accumulate;
              const auto into = [&](float* gradients) {

@@ -37,8 +37,10 @@ class CpuDevice : public Device {
 
   DeviceKind kind() const noexcept override { return DeviceKind::cpu; }
   std::string describe() const override {
+    const std::string build = best_execution().name;
+    const std::string bfloat16 = usable_bfloat16_kernels().front()->name;
     return "CPU, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
-           best_execution().name;
+           build + (bfloat16 == build ? "" : ", bf16 by " + bfloat16);
   }
   bool shares_host_memory() const noexcept override { return true; }
 

@@ -18,16 +18,6 @@
 
 namespace elbo::cpu {
 
-const Execution& best_execution() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return avx512::execution;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::execution;
-#endif
-  return baseline::execution;
-}
-
 namespace {
 
 /// Flushes subnormals while in scope: decaying moments of idle weights end there, and each such
@@ -73,7 +63,8 @@ class CpuExecutable : public Executable {
  public:
   CpuExecutable(const Program& program, int threads)
       : threads_(threads), updates_(updates_with_gradients(program)) {
-    for (std::vector<Stage>& of_op : best_execution().stages(program, threads)) {
+    for (std::vector<Stage>& of_op :
+         best_execution().stages(program, {threads, *usable_bfloat16_kernels().front()})) {
       for (Stage& stage : of_op) stages_.push_back(std::move(stage));
       op_ends_.push_back(stages_.size());
     }

@@ -5,7 +5,7 @@
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
 
-std::vector<std::vector<Stage>> stages_of(const Program& program, int threads) {
+std::vector<std::vector<Stage>> stages_of(const Program& program, const Resources& resources) {
   const std::vector<int> updates = updates_with_gradients(program);
   std::vector<std::vector<DenseBackwardWeights>> gradients(program.size());  // taken by each op
   for (size_t i = 0; i < program.size(); ++i)
@@ -16,9 +16,9 @@ std::vector<std::vector<Stage>> stages_of(const Program& program, int threads) {
   for (size_t i = 0; i < program.size(); ++i) {
     if (updates[i] >= 0) continue;
     if (!gradients[i].empty())
-      result[i] = stages(std::get<OptimizerUpdate>(program[i]), gradients[i], threads);
+      result[i] = stages(std::get<OptimizerUpdate>(program[i]), gradients[i], resources);
     else
-      result[i] = std::visit([&](const auto& op) { return stages(op, threads); }, program[i]);
+      result[i] = std::visit([&](const auto& op) { return stages(op, resources); }, program[i]);
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/cpu/bfloat16_kernels.hpp"
 #include "kernels/cpu/partition.hpp"
 #include "kernels/program.hpp"
 
@@ -16,13 +17,19 @@ struct Stage {
   std::function<void(int task)> run;
 };
 
+/// What ops may count on when they are prepared.
+struct Resources {
+  /// May say how finely work is cut, but not in which order any sum is taken.
+  int threads;
+  const Bfloat16Kernels& bfloat16;
+};
+
 /// The entry points of one instruction set's build.
 struct Execution {
   const char* name;
   /// What running each op is; made once, run as often as asked. An op that another one takes over
-  /// has none. The number of threads may say how finely work is cut, but not in which order any sum
-  /// is taken.
-  std::vector<std::vector<Stage>> (*stages)(const Program& program, int threads);
+  /// has none.
+  std::vector<std::vector<Stage>> (*stages)(const Program& program, const Resources& resources);
 };
 
 // One for each instruction set that kernels/CMakeLists.txt builds.
@@ -40,6 +47,9 @@ extern const Execution execution;
 
 /// The best build this processor can run.
 const Execution& best_execution();
+
+/// Those that it can run with that build, fastest first; the last are the build's own.
+std::vector<const Bfloat16Kernels*> usable_bfloat16_kernels();
 
 }  // namespace elbo::cpu
 
@@ -91,22 +101,22 @@ void run(const SquaredDistance&, int task);
 void run(const SquaredNorm&, int task);
 
 template <class O>
-std::vector<Stage> stages(const O& op, int) {
+std::vector<Stage> stages(const O& op, const Resources&) {
   return {{tasks(op), [op](int task) { run(op, task); }}};
 }
 
 // Ops that prepare something, or have several stages.
 
-std::vector<Stage> stages(const DenseForward&, int threads);
-std::vector<Stage> stages(const DenseBackwardInput&, int threads);
-std::vector<Stage> stages(const DenseBackwardWeights&, int threads);
-std::vector<Stage> stages(const OptimizerUpdate&, int threads);
+std::vector<Stage> stages(const DenseForward&, const Resources& resources);
+std::vector<Stage> stages(const DenseBackwardInput&, const Resources& resources);
+std::vector<Stage> stages(const DenseBackwardWeights&, const Resources& resources);
+std::vector<Stage> stages(const OptimizerUpdate&, const Resources& resources);
 /// With the gradients of those layers taken from their sums.
 std::vector<Stage> stages(const OptimizerUpdate&, const std::vector<DenseBackwardWeights>&,
-                          int threads);
-std::vector<Stage> stages(const ConvolutionForward&, int threads);
-std::vector<Stage> stages(const ConvolutionBackwardInput&, int threads);
-std::vector<Stage> stages(const ConvolutionBackwardWeights&, int threads);
+                          const Resources& resources);
+std::vector<Stage> stages(const ConvolutionForward&, const Resources& resources);
+std::vector<Stage> stages(const ConvolutionBackwardInput&, const Resources& resources);
+std::vector<Stage> stages(const ConvolutionBackwardWeights&, const Resources& resources);
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA
 #endif

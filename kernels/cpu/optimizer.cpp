@@ -118,14 +118,14 @@ std::vector<Range> parameters_left(const OptimizerUpdate& op,
 
 }  // namespace
 
-std::vector<Stage> stages(const OptimizerUpdate& op, int threads) {
-  return stages(op, std::vector<DenseBackwardWeights>(), threads);
+std::vector<Stage> stages(const OptimizerUpdate& op, const Resources& resources) {
+  return stages(op, std::vector<DenseBackwardWeights>(), resources);
 }
 
 std::vector<Stage> stages(const OptimizerUpdate& op, const std::vector<DenseBackwardWeights>& taken,
-                          int threads) {
+                          const Resources& resources) {
   std::vector<WeightGradient> gradients;
-  for (const DenseBackwardWeights& gradient : taken) gradients.emplace_back(gradient, threads);
+  for (const DenseBackwardWeights& gradient : taken) gradients.emplace_back(gradient, resources);
   const std::vector<Range> left = parameters_left(op, gradients);
   auto tasks = static_cast<int>(left.size());
   for (const WeightGradient& gradient : gradients) tasks += gradient.tasks();

@@ -1,13 +1,13 @@
 // Matrix products: c[row, column] = the sum over k of a[row, k] b[column, k].
 //
 // b is packed, a panel of columns after the other, so that a tile of c is summed up in registers
-// from whole vectors of b and single numbers of a, which are read where they lie. What becomes of a
-// tile's sums is the caller's, while they are in the nearest cache. Every sum runs over k in order,
-// in blocks that depend on its length alone: how c is cut into tasks changes no bit of it.
+// from whole vectors of b. How factors are packed and tiles summed up is an arithmetic's: that of
+// floats (float_product.hpp) or that of bfloat16 (bfloat16_product.hpp). What becomes of a tile's
+// sums is the caller's, while they are in the nearest cache. Every sum runs over k in order, in
+// blocks that depend on its length alone: how c is cut into tasks changes no bit of it.
 #pragma once
 
 #include <algorithm>
-#include <array>
 
 #include "kernels/cpu/partition.hpp"
 #include "kernels/cpu/scratch.hpp"
@@ -22,8 +22,7 @@ struct Factor {
   int64_t inner_step = 0;
 };
 
-// A tile's sums, a vector of each factor and a number to multiply by fill the registers.
-inline constexpr int kTileRows = kLanes == 16 ? 8 : 4;
+// As many vectors of a panel as leave room for a tile's sums in registers.
 inline constexpr int kTileVectors = 3;
 inline constexpr int kTileColumns = kTileVectors * kLanes;
 
@@ -84,115 +83,40 @@ struct ProductTasks {
   Range panel_range(int task) const { return panels.range(task % panels.parts); }
 };
 
-/// packed[k, lane] = some vectors of b's `columns` columns, zeros beyond them, for a range of inner
-/// places.
-inline void pack_panel(const Factor& b, int64_t columns, Range vectors, Range inner,
-                       float* packed) {
-  const auto width = static_cast<int>((vectors.end - vectors.begin) * kLanes);
-  const int64_t column = vectors.begin * kLanes, there = std::min<int64_t>(width, columns - column);
-  const int64_t count = inner.end - inner.begin;
-  const float* from = b.data + column * b.line_step + inner.begin * b.inner_step;
-  if (b.line_step == 1) {
-    const auto whole = static_cast<int>(there / kLanes * kLanes);
-    for (int64_t k = 0; k < count; ++k, from += b.inner_step, packed += width) {
-      for (int c = 0; c < whole; c += kLanes) store(packed + c, load(from + c));
-      for (int c = whole; c < width; ++c) packed[c] = c < there ? from[c] : 0.0f;
-    }
-    return;
-  }
-  for (int c = 0; c < width; c += kLanes) {
-    const float* lines = from + c * b.line_step;
-    float* to = packed + c;
-    int64_t k = 0;
-    if (c + kLanes <= there) {
-      for (; k + 4 <= count; k += 4) {  // quads of four lines at a time, transposed in registers
-        Vector line[4];
-        for (int m = 0; m < 4; ++m)
-          line[m] = load_quads(lines + m * b.line_step + k, 4 * b.line_step);
-        const Vector low = pick<0, 4, 1, 5>(line[0], line[1]);
-        const Vector high = pick<2, 6, 3, 7>(line[0], line[1]);
-        const Vector more_low = pick<0, 4, 1, 5>(line[2], line[3]);
-        const Vector more_high = pick<2, 6, 3, 7>(line[2], line[3]);
-        store(to + (k + 0) * width, pick<0, 1, 4, 5>(low, more_low));
-        store(to + (k + 1) * width, pick<2, 3, 6, 7>(low, more_low));
-        store(to + (k + 2) * width, pick<0, 1, 4, 5>(high, more_high));
-        store(to + (k + 3) * width, pick<2, 3, 6, 7>(high, more_high));
-      }
-    }
-    for (; k < count; ++k)
-      for (int lane = 0; lane < kLanes; ++lane)
-        to[k * width + lane] = c + lane < there ? lines[lane * b.line_step + k] : 0.0f;
-  }
-}
-
-/// sums = those of a tile over `inner` places, added to what is there unless they are the first.
-template <int kRows, int kVectors, bool kFirst>
-void sum_tile(int64_t inner, const float* a, int64_t line_step, int64_t inner_step,
-              const float* panel, float* sums, int64_t step) {
-  Vector sum[kRows][kVectors];
-  for (int r = 0; r < kRows; ++r)
-    for (int v = 0; v < kVectors; ++v)
-      sum[r][v] = kFirst ? Vector{} : load(sums + r * step + v * kLanes);
-  for (int64_t k = 0; k < inner; ++k) {
-    Vector b[kVectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) b[v] = load(panel + v * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const Vector number = broadcast(a[r * line_step]);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = multiply_add(number, b[v], sum[r][v]);
-    }
-    panel += kVectors * kLanes;
-    a += inner_step;
-  }
-  for (int r = 0; r < kRows; ++r)
-    for (int v = 0; v < kVectors; ++v) store(sums + r * step + v * kLanes, sum[r][v]);
-}
-
-using SumTile = void (*)(int64_t, const float*, int64_t, int64_t, const float*, float*, int64_t);
-
-/// sum_tile for every number of rows and vectors.
-template <bool kFirst>
-class SumTiles {
- public:
-  static SumTile of(int rows, int vectors) {
-    return kAll[static_cast<size_t>(vectors - 1)][static_cast<size_t>(rows - 1)];
-  }
-
- private:
-  using Column = std::array<SumTile, kTileRows>;
-  template <int kVectors, int... kRow>
-  static constexpr Column column(std::integer_sequence<int, kRow...>) {
-    return {&sum_tile<kRow + 1, kVectors, kFirst>...};
-  }
-  static constexpr auto kRows = std::make_integer_sequence<int, kTileRows>();
-  static constexpr std::array<Column, kTileVectors> kAll = {column<1>(kRows), column<2>(kRows),
-                                                            column<3>(kRows)};
-};
-
 /// Sums `rows` of a with some panels of b's columns, of which there are `columns`, and calls
 /// finish(tile) for some rows and the columns of several panels at a time. Longer sums than
 /// `most_inner` are taken in equal blocks.
-template <class Finish>
-void multiply(const Factor& a, const Factor& b, int64_t columns, int64_t inner, Range rows,
-              Range panels, int64_t most_inner, Finish&& finish) {
+///
+/// An Arithmetic has, for tiles of up to kTileRows rows and kTileVectors vectors:
+///   depth(inner): lines of a packed panel of so many inner places, each a float a column;
+///   left_size(inner): floats that it needs to pack a tile's rows, once;
+///   pack_right(b, columns, vectors, inner, packed): a panel;
+///   pack_left(a, rows, inner, packed): a tile's rows, to be given to
+///   sum(left, rows, vectors, inner, panel, first, sums, step): a tile's sums over some inner
+///     places, added to what is there unless they are the first ones; it may write whole tiles.
+template <class Arithmetic, class Finish>
+void multiply(const Arithmetic& arithmetic, const Factor& a, const Factor& b, int64_t columns,
+              int64_t inner, Range rows, Range panels, int64_t most_inner, Finish&& finish) {
   constexpr int64_t kMostPacked = 96 * 1024;  // floats, less than half a core's own cache
+  constexpr int kTileRows = Arithmetic::kTileRows;
   const int64_t row_count = rows.end - rows.begin;
   if (row_count <= 0) return;
   const auto parts = [](int64_t total, int64_t most) {
     return Shares{total, static_cast<int>(std::max<int64_t>(1, (total + most - 1) / most))};
   };
   const Shares blocks = parts(inner, most_inner), tiles = parts(row_count, kTileRows);
-  const int64_t panel_size = std::max<int64_t>(1, std::min(inner, most_inner)) * kTileColumns;
+  const int64_t longest = std::max<int64_t>(1, std::min(inner, most_inner));
+  const int64_t panel_size = Arithmetic::depth(longest) * kTileColumns;
   const Shares groups =
       parts(panels.end - panels.begin, std::max<int64_t>(1, kMostPacked / panel_size));
   const int64_t together = (panels.end - panels.begin + groups.parts - 1) / groups.parts;
   const int64_t step = together * kTileColumns;
   const bool keeps_sums = blocks.parts > 1;
+  const int64_t sums_size = (keeps_sums ? tiles.parts : 1) * kTileRows * step;
   float* packed = thread_scratch(
-      Scratch::product, together * panel_size + (keeps_sums ? row_count : kTileRows) * step);
+      Scratch::product, together * panel_size + sums_size + Arithmetic::left_size(longest));
   float* sums = packed + together * panel_size;
+  float* packed_left = sums + sums_size;
   const Shares all = panels_of(columns);
   for (int group = 0; group < groups.parts; ++group) {
     const Range of_group = groups.range(group);
@@ -204,21 +128,19 @@ void multiply(const Factor& a, const Factor& b, int64_t columns, int64_t inner, 
     for (int block = 0; block < blocks.parts; ++block) {
       const Range k = blocks.range(block);
       for (int64_t p = of_group.begin; p < of_group.end; ++p)
-        pack_panel(b, columns, vectors_of(p), k, packed + (p - of_group.begin) * panel_size);
+        arithmetic.pack_right(b, columns, vectors_of(p), k,
+                              packed + (p - of_group.begin) * panel_size);
       for (int t = 0; t < tiles.parts; ++t) {
         const Range of_tile = tiles.range(t);
         const auto tile_rows = static_cast<int>(of_tile.end - of_tile.begin);
         const int64_t row = rows.begin + of_tile.begin;
-        const float* lines = a.data + row * a.line_step + k.begin * a.inner_step;
-        float* place = sums + (keeps_sums ? of_tile.begin * step : 0);
+        const auto left = arithmetic.pack_left(a, {row, row + tile_rows}, k, packed_left);
+        float* place = sums + (keeps_sums ? t * kTileRows * step : 0);
         for (int64_t p = of_group.begin; p < of_group.end; ++p) {
           const Range vectors = vectors_of(p);
-          const auto count = static_cast<int>(vectors.end - vectors.begin);
-          const SumTile sum = block == 0 ? SumTiles<true>::of(tile_rows, count)
-                                         : SumTiles<false>::of(tile_rows, count);
-          sum(k.end - k.begin, lines, a.line_step, a.inner_step,
-              packed + (p - of_group.begin) * panel_size, place + vectors.begin * kLanes - column,
-              step);
+          arithmetic.sum(left, tile_rows, static_cast<int>(vectors.end - vectors.begin),
+                         k.end - k.begin, packed + (p - of_group.begin) * panel_size, block == 0,
+                         place + vectors.begin * kLanes - column, step);
         }
         if (block + 1 == blocks.parts)
           finish(Tile{row, column, tile_rows, static_cast<int>(end - column), place, step});

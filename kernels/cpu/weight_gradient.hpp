@@ -4,16 +4,17 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/product.hpp"
+#include "kernels/cpu/arithmetic.hpp"
 #include "kernels/dense.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 
 class WeightGradient {
  public:
-  WeightGradient(const DenseBackwardWeights& op, int threads)
+  WeightGradient(const DenseBackwardWeights& op, const Resources& resources)
       : op_(op),
-        weights_(op.out, op.in, op.rows.capacity(), threads, ProductTasks::By::rows),
+        arithmetic_(op.precision, resources),
+        weights_(op.out, op.in, op.rows.capacity(), resources.threads, ProductTasks::By::rows),
         biases_{op.out, kBiases} {}
 
   const DenseBackwardWeights& op() const { return op_; }
@@ -38,12 +39,14 @@ class WeightGradient {
   template <class Use>
   void sum_weights(int task, Use& use) const {
     const Factor grad_y = {op_.grad_y.f32(), 1, op_.out}, x = {op_.x.f32(), 1, op_.in};
-    multiply(grad_y, x, op_.in, op_.rows.active(), weights_.row_range(task),
-             weights_.panel_range(task), kMostRows, [&](const Tile& tile) {
-               tile.for_each_row([&](int64_t row, const float* sums) {
-                 use(row * op_.in + tile.column, sums, tile.columns);
+    arithmetic_.visit([&](const auto& product) {
+      multiply(product, grad_y, x, op_.in, op_.rows.active(), weights_.row_range(task),
+               weights_.panel_range(task), kMostRows, [&](const Tile& tile) {
+                 tile.for_each_row([&](int64_t row, const float* sums) {
+                   use(row * op_.in + tile.column, sums, tile.columns);
+                 });
                });
-             });
+    });
   }
 
   template <class UseBiases>
@@ -60,6 +63,7 @@ class WeightGradient {
   }
 
   DenseBackwardWeights op_;
+  Arithmetic arithmetic_;
   ProductTasks weights_;
   Partition biases_;
 };

@@ -253,7 +253,7 @@ void launch_to_narrow(const Op& op, Stream stream) {
                                           has_vector_factor(source_of(op), wide),
                                           has_vector_factor(op.weight, s.kernel * s.kernel * wide),
                                           has_vector_result(op, narrow)};
-  launch_product(args, op.weight.format, op.tf32, stream);
+  launch_product(args, op.weight.format, op.precision, stream);
 }
 
 template <class Op>
@@ -271,7 +271,7 @@ void launch_to_wide(const Op& op, Stream stream) {
       has_vector_factor(source_of(op), narrow),
       has_vector_factor(op.weight, wide),
       has_vector_result(op, wide)};
-  launch_product(args, op.weight.format, op.tf32, stream);
+  launch_product(args, op.weight.format, op.precision, stream);
 }
 
 template <class Op>
@@ -317,7 +317,7 @@ void launch_op(const ConvolutionBackwardWeights& op, const Queue& queue) {
       sums, has_vector_factor(sums.narrow, s.narrow.channels / s.groups),
       has_vector_factor(sums.wide, s.wide.channels / s.groups),
       has_vector_access({sums.weight}, {Product<WeightSums>::columns(sums)})};
-  launch_product(args, op.x.format, op.tf32, queue.stream);
+  launch_product(args, op.x.format, op.precision, queue.stream);
 
   SlicedSum weight, bias;
   if (!whole) weight = {partial, slices.count, slices.stride, s.weights(), op.grad_weight};

@@ -103,22 +103,21 @@ struct Problem {
   int64_t left_line, right_line, result_line;  // elements between columns
   bool left_transposed, right_transposed;
   Reals result;
-  bool tf32;
+  Precision precision;
   bool accumulate = false;  // added to what the result holds
 };
 
 Problem problem_of(const DenseForward& op) {
-  return {
-      op.out, op.rows.capacity(), op.in, op.weight, op.x, op.in, op.in, op.out, true, false, op.y,
-      op.tf32};
+  return {op.out, op.rows.capacity(), op.in, op.weight, op.x, op.in, op.in, op.out, true, false,
+          op.y,   op.precision};
 }
 Problem problem_of(const DenseBackwardInput& op) {
-  return {op.in, op.rows.capacity(), op.out, op.weight, op.grad_y, op.in, op.out, op.in, false,
-          false, op.grad_x,          op.tf32};
+  return {op.in, op.rows.capacity(), op.out,      op.weight, op.grad_y, op.in, op.out, op.in, false,
+          false, op.grad_x,          op.precision};
 }
 Problem problem_of(const DenseBackwardWeights& op) {
-  return {op.in, op.out, op.rows.capacity(),    op.x,    op.grad_y,    op.in, op.out, op.in,
-          false, true,   Reals(op.grad_weight), op.tf32, op.accumulate};
+  return {op.in, op.out, op.rows.capacity(),    op.x,         op.grad_y,    op.in, op.out, op.in,
+          false, true,   Reals(op.grad_weight), op.precision, op.accumulate};
 }
 
 /// The signs of a ReLU layer's inputs, a bit each, as RELU_AUX_BIAS leaves them.
@@ -145,8 +144,9 @@ class LtProduct : public LibraryProduct {
   LtProduct(cublasLtHandle_t handle, const Problem& problem, const Epilogue& epilogue)
       : handle_(handle), problem_(problem), epilogue_(epilogue) {
     const cublasComputeType_t compute = problem.left.format == Format::bf16 ? CUBLAS_COMPUTE_32F
-                                        : problem.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                                       : CUBLAS_COMPUTE_32F_PEDANTIC;
+                                        : problem.precision == Precision::tf32
+                                            ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                            : CUBLAS_COMPUTE_32F_PEDANTIC;
     lt_.check(lt_.cublasLtMatmulDescCreate(description_.out(), compute, CUDA_R_32F),
               "describe a product");
     set(CUBLASLT_MATMUL_DESC_TRANSA, problem.left_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);

@@ -48,7 +48,7 @@ struct Description {
                                                   f.cudnnDestroyConvolutionDescriptor};
 
   Description(const Functions& functions, int32_t rows, const ConvolutionShape& s, Format sides,
-              Format weights, bool tf32)
+              Format weights, Precision precision)
       : f(functions) {
     describe(wide, rows, s.wide, sides);
     describe(narrow, rows, s.narrow, sides);
@@ -60,10 +60,10 @@ struct Description {
                                             CUDNN_DATA_FLOAT));
     check(f.cudnnSetConvolutionGroupCount(convolution.get(), s.groups));
     // The default lets factors that are floats be rounded to TF32.
-    check(f.cudnnSetConvolutionMathType(convolution.get(), sides == Format::bf16
-                                                               ? CUDNN_TENSOR_OP_MATH
-                                                           : tf32 ? CUDNN_DEFAULT_MATH
-                                                                  : CUDNN_FMA_MATH));
+    check(f.cudnnSetConvolutionMathType(convolution.get(),
+                                        sides == Format::bf16          ? CUDNN_TENSOR_OP_MATH
+                                        : precision == Precision::tf32 ? CUDNN_DEFAULT_MATH
+                                                                       : CUDNN_FMA_MATH));
   }
 
  private:
@@ -184,7 +184,7 @@ class Cudnn : public ProductLibrary {
   template <class Op>
   Described describe(const Op& op, Format sides, Format weights) const {
     return std::make_shared<const Description>(f(), op.rows.capacity(), op.shape, sides, weights,
-                                               op.tf32);
+                                               op.precision);
   }
   void add(Products& found, const ConvolutionForward& op) const {
     if (op.x.format != op.y.format || !fits(op.shape)) return;

@@ -152,7 +152,7 @@ void launch_dense(const Op& op, const ConstReals& left, const ConstReals& right,
                   const Queue& queue) {
   if (Product<Op>::rows(op) == 0 || Product<Op>::columns(op) == 0) return;
   ELBO_ASSERT(left.format == right.format);
-  launch_product(product_args(op), left.format, op.tf32, queue.stream);
+  launch_product(product_args(op), left.format, op.precision, queue.stream);
 }
 
 }  // namespace

@@ -210,10 +210,11 @@ void launch_product(const ProductArgs<Op>& args, Stream stream) {
 
 /// The method that an op's formats and precision ask for.
 template <class Op>
-void launch_product(const ProductArgs<Op>& args, Format factors, bool tf32, Stream stream) {
+void launch_product(const ProductArgs<Op>& args, Format factors, Precision precision,
+                    Stream stream) {
   if (factors == Format::bf16)
     launch_product<Op, TensorMethod<Bf16Fragments>>(args, stream);
-  else if (tf32)
+  else if (precision == Precision::tf32)
     launch_product<Op, TensorMethod<Tf32Fragments>>(args, stream);
   else
     launch_product<Op, FloatMethod>(args, stream);

@@ -212,7 +212,7 @@ class Trial {
     layer.weight = input(int64_t{kInputs} * op->in, op->saved.format);
     layer.bias = input(op->in, Format::f32).f32();
     layer.y = Reals(const_cast<void*>(op->saved.data), op->saved.format);
-    layer.tf32 = op->tf32;
+    layer.precision = op->precision;
     for (const auto& product : library_.candidates(layer)) {
       if (!product->writes_mask()) continue;
       product->enqueue({stream_});
@@ -301,8 +301,8 @@ class Trial {
     bool tf32 = false;
     double terms = 0.0;
     const auto look = [&](const auto& op) {
-      if constexpr (requires { op.tf32; }) {
-        tf32 = op.tf32;
+      if constexpr (requires { op.precision; }) {
+        tf32 = op.precision == Precision::tf32;
         if constexpr (requires { op.grad_y; })
           format = op.grad_y.format;
         else

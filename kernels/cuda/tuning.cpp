@@ -36,13 +36,14 @@ std::string key(const Op& op, const std::string& kind, const ConstReals& factor,
                 const Reals& result) {
   std::ostringstream text;
   text << op.name << ' ' << shape_of(op) << ' ' << kind << ' '
-       << (op.tf32 ? "tf32" : name_of(factor.format)) << ' ' << name_of(result.format);
+       << (op.precision == Precision::tf32 ? "tf32" : name_of(factor.format)) << ' '
+       << name_of(result.format);
   return text.str();
 }
 
 std::string key_of(const auto&) { return {}; }  // no product
 template <class Op>
-requires requires(const Op& op) { op.tf32; }
+requires requires(const Op& op) { op.precision; }
 std::string key_of(const Op& op) {
   // The three ops of a layer have the same members, whatever it multiplies.
   if constexpr (requires { op.y; })

@@ -1,0 +1,32 @@
+// Lines of numbers turned into columns of vectors, as panels of a product's right factor have them.
+#pragma once
+
+#include "kernels/cpu/vector.hpp"
+
+namespace elbo::cpu::ELBO_CPU_ISA {
+
+/// to[k * width + lane] = lines[lane * line_step + k] for `count` places k of the first `there`
+/// lines, of up to kLanes; zeros in the other lanes. Moves bits: the numbers need not be floats.
+inline void pack_lines(const float* lines, int64_t line_step, int64_t there, int64_t count,
+                       float* to, int64_t width) {
+  int64_t k = 0;
+  if (there >= kLanes) {
+    for (; k + 4 <= count; k += 4) {  // quads of four lines at a time, transposed in registers
+      Vector line[4];
+      for (int m = 0; m < 4; ++m) line[m] = load_quads(lines + m * line_step + k, 4 * line_step);
+      const Vector low = pick<0, 4, 1, 5>(line[0], line[1]);
+      const Vector high = pick<2, 6, 3, 7>(line[0], line[1]);
+      const Vector more_low = pick<0, 4, 1, 5>(line[2], line[3]);
+      const Vector more_high = pick<2, 6, 3, 7>(line[2], line[3]);
+      store(to + (k + 0) * width, pick<0, 1, 4, 5>(low, more_low));
+      store(to + (k + 1) * width, pick<2, 3, 6, 7>(low, more_low));
+      store(to + (k + 2) * width, pick<0, 1, 4, 5>(high, more_high));
+      store(to + (k + 3) * width, pick<2, 3, 6, 7>(high, more_high));
+    }
+  }
+  for (; k < count; ++k)
+    for (int lane = 0; lane < kLanes; ++lane)
+      to[k * width + lane] = lane < there ? lines[lane * line_step + k] : 0.0f;
+}
+
+}  // namespace elbo::cpu::ELBO_CPU_ISA

@@ -1,0 +1,293 @@
+// Products in bfloat16 on the CPU, by every way that this processor has: rounding, sums, and whole
+// trainings.
+#include <cmath>
+#include <limits>
+#include <ostream>
+
+#include "kernels/math/bfloat16.hpp"
+#include "tests/compare.hpp"
+#include "tests/reversed_executable.hpp"
+#include "tests/small_training.hpp"
+
+namespace elbo {
+namespace {
+
+float rounded(float number) { return math::to_float(math::to_bfloat16(number)); }
+
+/// A build of the execution, and products of its.
+struct Way {
+  const cpu::Execution& execution;
+  const cpu::Bfloat16Kernels& kernels;
+};
+
+std::vector<Way> ways() {
+  std::vector<Way> all = {{cpu::baseline::execution, cpu::baseline::bfloat16_kernels}};
+#if defined(__x86_64__)
+  const cpu::Execution& best = cpu::best_execution();
+  if (&best != &cpu::baseline::execution)
+    all.push_back({cpu::avx2::execution, cpu::avx2::bfloat16_kernels});
+  if (&best == &cpu::avx512::execution)
+    for (const cpu::Bfloat16Kernels* kernels : cpu::usable_bfloat16_kernels())
+      all.push_back({best, *kernels});
+#endif
+  return all;
+}
+
+/// Whether sums are taken in the order of AMX's.
+bool sums_as_amx(const Way& way) { return std::string(way.kernels.name) != "avx512_bf16"; }
+
+TEST(Bfloat16Rounding, IsToTheNearestInLines) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> numbers = {0.0f,          -0.0f,      1.0f,      0x1.01p0f,    0x1.03p0f,
+                                0x1.010002p0f, infinity,   -infinity, 0x1.fffp127f, -3.0e38f,
+                                0x1.00fffep0f, -0x1.01p0f, 0x1p-120f, 1.0f / 3.0f};
+  for (const float number : uniform_floats(90, -1000.0f, 1000.0f, 3)) numbers.push_back(number);
+  for (const Way& way : ways())
+    for (size_t count = 1; count <= numbers.size(); ++count) {
+      SCOPED_TRACE(testing::Message() << way.kernels.name << ", " << count);
+      const auto lanes = static_cast<size_t>(way.kernels.lanes);
+      const size_t blocks = (count + 2 * lanes - 1) / (2 * lanes), step = lanes + 3;
+      // Exactly as many as there may be, so that the address sanitizer sees others read.
+      const std::vector<float> from(numbers.begin(),
+                                    numbers.begin() + static_cast<std::ptrdiff_t>(count));
+      std::vector<math::Bfloat16> got(2 * blocks * step, math::Bfloat16{0xa5a5}), want = got;
+      way.kernels.round_line(from.data(), static_cast<int64_t>(count),
+                             reinterpret_cast<float*>(got.data()), static_cast<int64_t>(step));
+      for (size_t i = 0; i < 2 * blocks * lanes; ++i)
+        want[i / (2 * lanes) * 2 * step + i % (2 * lanes)] =
+            math::to_bfloat16(i < count ? from[i] : 0.0f);
+      ASSERT_TRUE(same_bits(got, want));
+    }
+}
+
+TEST(Bfloat16Rounding, IsToTheNearestInPairs) {
+  for (const Way& way : ways())
+    for (size_t count = 1; count <= 50; ++count)
+      for (const bool has_odd : {true, false}) {
+        SCOPED_TRACE(testing::Message() << way.kernels.name << ", " << count << ", " << has_odd);
+        const auto lanes = static_cast<size_t>(way.kernels.lanes);
+        const size_t width = (count / lanes + 1) * lanes;
+        const std::vector<float> even = uniform_floats(count, -1.0f, 1.0f, 1),
+                                 odd = uniform_floats(count, -1.0f, 1.0f, 2);
+        std::vector<math::Bfloat16> got(2 * width + 2, math::Bfloat16{0xa5a5}), want = got;
+        way.kernels.round_pair(even.data(), has_odd ? odd.data() : nullptr,
+                               static_cast<int64_t>(count), reinterpret_cast<float*>(got.data()),
+                               static_cast<int64_t>(width));
+        for (size_t i = 0; i < width; ++i) {
+          want[2 * i] = math::to_bfloat16(i < count ? even[i] : 0.0f);
+          want[2 * i + 1] = math::to_bfloat16(i < count && has_odd ? odd[i] : 0.0f);
+        }
+        ASSERT_TRUE(same_bits(got, want));
+      }
+}
+
+TEST(Bfloat16Rounding, KeepsNotANumber) {
+  const std::vector<float> numbers(64, -std::numeric_limits<float>::quiet_NaN());
+  for (const Way& way : ways()) {
+    std::vector<math::Bfloat16> words(64);
+    way.kernels.round_line(numbers.data(), 64, reinterpret_cast<float*>(words.data()),
+                           way.kernels.lanes);
+    for (const math::Bfloat16 word : words) EXPECT_TRUE(std::isnan(math::to_float(word)));
+  }
+}
+
+struct Shape {
+  int32_t capacity, active, in, out;
+};
+
+std::ostream& operator<<(std::ostream& out, const Shape& s) {
+  return out << s.active << " of " << s.capacity << " rows, " << s.in << " to " << s.out;
+}
+
+/// Whole and broken tiles, panels, words, blocks of sums, and groups of panels.
+constexpr Shape kShapes[] = {{1, 1, 1, 1},        {3, 2, 5, 7},       {16, 16, 32, 16},
+                             {17, 17, 33, 17},    {20, 20, 784, 40},  {40, 33, 31, 100},
+                             {128, 128, 20, 50},  {300, 299, 48, 64}, {600, 513, 9, 33},
+                             {33, 20, 1100, 130}, {5, 0, 4, 3},       {12, 12, 2100, 260}};
+
+/// The three products of a layer, the bias zero and no activation in the way.
+struct Products {
+  std::vector<float> y, grad_x, grad_weight, grad_bias;
+};
+
+class Layer {
+ public:
+  explicit Layer(const Shape& shape)
+      : s(shape),
+        x(uniform_floats(size(s.capacity, s.in), -1.0f, 1.0f, 1)),
+        weight(uniform_floats(size(s.out, s.in), -1.0f, 1.0f, 2)),
+        grad(uniform_floats(size(s.capacity, s.out), -1.0f, 1.0f, 3)) {}
+
+  Products run(const Way& way, bool accumulate = false) const {
+    StepState state;
+    state.rows = s.active;
+    const Rows rows = {&state, s.capacity, 1};
+    const std::vector<float> bias(static_cast<size_t>(s.out));
+    Products p = {
+        std::vector<float>(size(s.capacity, s.out)), std::vector<float>(size(s.capacity, s.in)),
+        std::vector<float>(size(s.out, s.in), 0.5f), std::vector<float>(bias.size(), 0.5f)};
+    ReversedExecutable(way.execution, way.kernels,
+                       {DenseForward{.rows = rows,
+                                     .in = s.in,
+                                     .out = s.out,
+                                     .activation = {},
+                                     .x = x.data(),
+                                     .weight = weight.data(),
+                                     .bias = bias.data(),
+                                     .y = p.y.data(),
+                                     .preactivation = {},
+                                     .precision = Precision::bf16},
+                        DenseBackwardInput{.rows = rows,
+                                           .in = s.in,
+                                           .out = s.out,
+                                           .activation = {},
+                                           .grad_y = grad.data(),
+                                           .weight = weight.data(),
+                                           .saved = {},
+                                           .grad_x = p.grad_x.data(),
+                                           .precision = Precision::bf16},
+                        DenseBackwardWeights{.rows = rows,
+                                             .in = s.in,
+                                             .out = s.out,
+                                             .grad_y = grad.data(),
+                                             .x = x.data(),
+                                             .grad_weight = p.grad_weight.data(),
+                                             .grad_bias = p.grad_bias.data(),
+                                             .precision = Precision::bf16,
+                                             .accumulate = accumulate}})
+        .run();
+    return p;
+  }
+
+  void expect(const Products& p, float before) const {
+    const auto m = s.active, n = s.out, k = s.in;
+    expect_sums(p.y, m, n, k,
+                [&](int i, int j, int l) { return product(x, i * k + l, weight, j * k + l); });
+    expect_sums(p.grad_x, m, k, n,
+                [&](int i, int j, int l) { return product(grad, i * n + l, weight, l * k + j); });
+    expect_sums(
+        p.grad_weight, n, k, m,
+        [&](int i, int j, int l) { return product(grad, l * n + i, x, l * k + j); }, before);
+  }
+
+ private:
+  static size_t size(int32_t rows, int32_t columns) {
+    return static_cast<size_t>(rows) * static_cast<size_t>(columns);
+  }
+  static double product(const std::vector<float>& a, int i, const std::vector<float>& b, int j) {
+    return static_cast<double>(rounded(a[static_cast<size_t>(i)])) *
+           rounded(b[static_cast<size_t>(j)]);
+  }
+  /// Sums of factors that are rounded once, and nothing else: within the rounding of a float sum.
+  template <class Term>
+  static void expect_sums(std::vector<float> got, int rows, int columns, int depth, Term term,
+                          float before = 0.0f) {
+    got.resize(size(rows, columns));
+    std::vector<float> want;
+    std::vector<double> bounds;
+    for (int i = 0; i < rows; ++i)
+      for (int j = 0; j < columns; ++j) {
+        double sum = before, magnitude = std::abs(sum);
+        for (int l = 0; l < depth; ++l) {
+          sum += term(i, j, l);
+          magnitude += std::abs(term(i, j, l));
+        }
+        want.push_back(static_cast<float>(sum));
+        bounds.push_back(sum_bound(depth + 1, magnitude));
+      }
+    EXPECT_TRUE(within(got, want, bounds));
+  }
+
+  Shape s;
+  std::vector<float> x, weight, grad;
+};
+
+TEST(Bfloat16Product, SumsProductsOfRoundedFactors) {
+  for (const Shape& shape : kShapes) {
+    const Layer layer(shape);
+    for (const Way& way : ways())
+      for (const bool accumulate : {false, true}) {
+        SCOPED_TRACE(testing::Message() << shape << ", " << way.kernels.name);
+        layer.expect(layer.run(way, accumulate), accumulate ? 0.5f : 0.0f);
+      }
+  }
+}
+
+/// Of numbers far from the subnormal ones, which AMX takes for zero.
+TEST(Bfloat16Product, HasTheBitsOfAmxOnEveryProcessor) {
+  for (const Shape& shape : kShapes) {
+    const Layer layer(shape);
+    const std::vector<Way> all = ways();
+    const Products first = layer.run(all.front());
+    for (const Way& way : all) {
+      if (!sums_as_amx(way)) continue;
+      SCOPED_TRACE(testing::Message() << shape << ", " << way.kernels.name);
+      const Products other = layer.run(way);
+      EXPECT_TRUE(same_bits(other.y, first.y));
+      EXPECT_TRUE(same_bits(other.grad_x, first.grad_x));
+      EXPECT_TRUE(same_bits(other.grad_weight, first.grad_weight));
+    }
+  }
+}
+
+/// Pictures of a bright rectangle each.
+Dataset rectangles(int64_t rows, int64_t side) {
+  std::vector<float> pixels;
+  const std::vector<float> corners = uniform_floats(static_cast<size_t>(4 * rows), 0.0f, 1.0f, 5);
+  for (size_t row = 0; row < static_cast<size_t>(rows); ++row) {
+    const auto size = static_cast<double>(side);
+    const double left = 0.6 * size * corners[4 * row], top = 0.6 * size * corners[4 * row + 1];
+    const double right = left + 2.0 + 0.4 * size * corners[4 * row + 2];
+    const double bottom = top + 2.0 + 0.4 * size * corners[4 * row + 3];
+    for (int64_t y = 0; y < side; ++y)
+      for (int64_t x = 0; x < side; ++x) {
+        const auto px = static_cast<double>(x), py = static_cast<double>(y);
+        pixels.push_back(px >= left && px < right && py >= top && py < bottom ? 1.0f : 0.0f);
+      }
+  }
+  return Dataset::from_rows(pixels, {side * side}, {.validation_fraction = 0.0});
+}
+
+Config picture_config(const std::string& precision) {
+  Config config;
+  config.hidden = {64};
+  config.latent_dim = 8;
+  config.likelihood = "bernoulli";
+  config.validation_fraction = 0.0;
+  config.batch_size = 64;
+  config.picture_count = 0;
+  config.precision = precision;
+  return config;
+}
+
+/// Nats an input, of the last quarter of some steps.
+double final_loss(SmallTraining& training) {
+  constexpr int kSteps = 400;
+  double loss = 0.0;
+  for (int i = 0; i < kSteps; ++i) {
+    const StepRecord record = training.step();
+    if (4 * i >= 3 * kSteps) loss += record.terms[0] + record.terms[1];
+  }
+  return 4.0 * loss / kSteps;
+}
+
+TEST(Bfloat16Training, EndsWithinAPercentOfFloats) {
+  const Dataset data = rectangles(512, 16);
+  SmallTraining floats(picture_config("fp32"), data), rounded(picture_config("bf16"), data);
+  const double start = floats.step().terms[0];
+  const double loss = final_loss(floats);
+  EXPECT_LT(loss, 0.4 * start);  // something was learnt
+  EXPECT_NEAR(final_loss(rounded), loss, 0.01 * loss);
+  EXPECT_NE(floats.weights(), rounded.weights());
+}
+
+TEST(Bfloat16Training, DoesNotDependOnTheThreads) {
+  const Dataset data = rectangles(100, 16);
+  SmallTraining one(picture_config("bf16"), data, true, false, 1);
+  SmallTraining three(picture_config("bf16"), data, true, false, 3);
+  for (SmallTraining* training : {&one, &three}) training->pass.run(30);
+  EXPECT_TRUE(same_bits(one.weights(), three.weights()));
+}
+
+}  // namespace
+}  // namespace elbo
