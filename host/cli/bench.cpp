@@ -115,9 +115,10 @@ void run_bench(BenchFlags flags) {
     flags.batches = flags.profile ? std::vector<int64_t>{128} : std::vector<int64_t>{20, 128, 1024};
   for (const std::string& model : flags.models) step_model(model);  // all names before any work
   const std::shared_ptr<Device> device = flags.device.make();
-  const Precision precision = precision_on(
-      step_config(step_model(flags.models.front()), flags.batches.front(), flags.precision),
-      device->kind());
+  Config config;
+  config.precision = flags.precision;
+  validate(config);
+  const Precision precision = precision_on(config, device->kind());
   Ceilings most;
   if (device->kind() == DeviceKind::cpu) {
     const auto threads = static_cast<int>(flags.device.threads);

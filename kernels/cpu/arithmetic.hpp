@@ -13,7 +13,7 @@ class Arithmetic {
  public:
   Arithmetic(Precision precision, const Resources& resources)
       : bfloat16_(precision == Precision::bf16 ? &resources.bfloat16 : nullptr) {
-    ELBO_ASSERT(precision != Precision::tf32);
+    ELBO_ASSERT(precision != Precision::tf32 && resources.bfloat16.lanes == kLanes);
   }
 
   /// Calls use(product) with what multiply() takes, on the thread that multiplies.

@@ -208,12 +208,9 @@ void sum_tile(int64_t blocks, const float* left, const float* panel, int rows, f
 
 #endif
 
-#define ELBO_STRINGIFY_(x) #x
-#define ELBO_STRINGIFY(x) ELBO_STRINGIFY_(x)
-
 }  // namespace
 
-const Bfloat16Kernels bfloat16_kernels = {.name = ELBO_STRINGIFY(ELBO_CPU_ISA),
+const Bfloat16Kernels bfloat16_kernels = {.name = kIsaName,
                                           .lanes = kLanes,
                                           .round_line = round_line,
                                           .round_pair = round_pair,

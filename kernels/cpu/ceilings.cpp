@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/one_thread.hpp"
+
 namespace elbo {
 namespace {
 
@@ -67,20 +69,17 @@ double bf16_seconds(int threads) {
   const memory::desc a = matrix(memory::data_type::bf16, memory::format_tag::ab);
   const memory::desc b = matrix(memory::data_type::bf16, memory::format_tag::ba);
   const memory::desc c = matrix(memory::data_type::f32, memory::format_tag::ab);
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(1);  // a primitive is made for as many threads as there are then
   dnnl::matmul product;
   try {
+    const cpu::OneThread one_thread;
 #if DNNL_VERSION_MAJOR >= 3
     product = dnnl::matmul(dnnl::matmul::primitive_desc(engine, a, b, c));
 #else
     product = dnnl::matmul(dnnl::matmul::primitive_desc({a, b, c}, engine));
 #endif
   } catch (const dnnl::error&) {
-    omp_set_num_threads(before);
     return std::numeric_limits<double>::infinity();
   }
-  omp_set_num_threads(before);
   return seconds_of_products<uint16_t>(threads, [&](Matrices<uint16_t>& m) {
     dnnl::stream stream(engine);
     product.execute(stream, {{DNNL_ARG_SRC, {a, engine, m.a.data()}},

@@ -1,6 +1,7 @@
 #include "kernels/cpu/execution.hpp"
 
 #include "kernels/cpu/fusion.hpp"
+#include "kernels/cpu/vector.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
@@ -25,9 +26,6 @@ std::vector<std::vector<Stage>> stages_of(const Program& program, const Resource
 
 }  // namespace
 
-#define ELBO_STRINGIFY_(x) #x
-#define ELBO_STRINGIFY(x) ELBO_STRINGIFY_(x)
-
-const Execution execution = {ELBO_STRINGIFY(ELBO_CPU_ISA), stages_of};
+const Execution execution = {kIsaName, stages_of};
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

@@ -1,7 +1,5 @@
 #include "kernels/cpu/onednn.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <initializer_list>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "kernels/core/error.hpp"
+#include "kernels/cpu/one_thread.hpp"
 #include "kernels/cpu/scratch.hpp"
 
 namespace elbo::cpu {
@@ -27,18 +26,6 @@ dnnl_stream_t stream() {
   thread_local const dnnl::stream own(engine());
   return own.get();
 }
-
-/// A primitive is made for as many threads as there are then; ours run on the one that calls.
-class OneThread {
- public:
-  OneThread() : threads_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(threads_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int threads_;
-};
 
 /// Makes primitives; what the library refuses is not for the user to mend.
 template <class Make>

@@ -15,11 +15,6 @@ namespace elbo::cpu {
 
 namespace {
 
-bool has_avx512_bf16() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & bit_AVX512BF16) != 0;
-}
-
 bool has_amx_bf16() {
   constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -51,7 +46,7 @@ std::vector<const Bfloat16Kernels*> usable_bfloat16_kernels() {
   if (&best == &baseline::execution) return {&baseline::bfloat16_kernels};
   if (&best == &avx2::execution) return {&avx2::bfloat16_kernels};
   std::vector<const Bfloat16Kernels*> usable;
-  if (has_avx512_bf16()) {  // which those for AMX round with
+  if (__builtin_cpu_supports("avx512bf16")) {  // which those for AMX round with
     if (has_amx_bf16() && may_use_tiles()) usable.push_back(&amx::bfloat16_kernels);
     usable.push_back(&avx512_bf16::bfloat16_kernels);
   }

@@ -1,4 +1,4 @@
-// A register of floats, as wide as the instruction set that a file is compiled for.
+// A register of floats, as wide as the instruction set that a file is compiled for, and its name.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,12 @@
 #include <immintrin.h>
 #endif
 
+#define ELBO_STRINGIFY_(x) #x
+#define ELBO_STRINGIFY(x) ELBO_STRINGIFY_(x)
+
 namespace elbo::cpu::ELBO_CPU_ISA {
+
+inline constexpr const char* kIsaName = ELBO_STRINGIFY(ELBO_CPU_ISA);
 
 #if defined(__AVX512F__)
 inline constexpr int kLanes = 16;
