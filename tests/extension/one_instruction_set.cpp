@@ -1,18 +1,12 @@
-// The kernels are compiled once here; the other instruction sets' names mean the same build.
+// In the place of kernels/cpu/processor.cpp: the kernels are compiled once here, for any processor.
 #include "kernels/cpu/execution.hpp"
 
 namespace elbo::cpu {
 
-namespace baseline {
-extern const Execution execution;
+const Execution& best_execution() { return baseline::execution; }
+
+std::vector<const Bfloat16Kernels*> usable_bfloat16_kernels() {
+  return {&baseline::bfloat16_kernels};
 }
-namespace avx2 {
-extern const Execution execution;
-const Execution execution = baseline::execution;
-}  // namespace avx2
-namespace avx512 {
-extern const Execution execution;
-const Execution execution = baseline::execution;
-}  // namespace avx512
 
 }  // namespace elbo::cpu
