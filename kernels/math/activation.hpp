@@ -89,7 +89,7 @@ struct Elu {
   static constexpr bool derivative_from_input = false;
   template <class T>
   ELBO_HD static T value(T x) {
-    return x > T(0) ? x : exp(min(x, T(0))) - T(1);
+    return x > T(0) ? x : exp_negative(min(x, T(0))) - T(1);
   }
   template <class T>
   ELBO_HD static T derivative(T y) {

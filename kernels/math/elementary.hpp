@@ -80,15 +80,21 @@ ELBO_HD ExpParts exp_parts(float x) {
   return {fma(f * f, p, f), as_bits(shifted) - as_bits(kRound)};
 }
 
-/// e^x. Under -86.6 it stays at the smallest result (2e-38), over 88.73 it is infinite.
-ELBO_HD float exp(float x) {
-  x = x < -86.6f ? -86.6f : x;
-  x = x > 89.0f ? 89.0f : x;
+/// e^x for x from -86.6 to 89, or NaN; over 88.73 it is infinite.
+ELBO_HD float exp_bounded(float x) {
   const ExpParts e = exp_parts(x);
   const float p = e.fraction + 1.0f;
   // Scale by 2 * 2^(k-1), so that k = 128 overflows to infinity instead of wrapping round.
   return (p + p) * as_float((e.exponent + 126u) << 23);
 }
+ELBO_HD double exp_bounded(double x) { return ::exp(x); }
+
+/// e^x for x of at most 0, or NaN. Under -86.6 it stays at the smallest result (2e-38).
+ELBO_HD float exp_negative(float x) { return exp_bounded(x < -86.6f ? -86.6f : x); }
+ELBO_HD double exp_negative(double x) { return ::exp(x); }
+
+/// e^x for any x.
+ELBO_HD float exp(float x) { return exp_negative(x > 89.0f ? 89.0f : x); }
 ELBO_HD double exp(double x) { return ::exp(x); }
 
 /// e^x - 1 for x from -86.6 to 0, accurate for tiny x.
@@ -141,13 +147,13 @@ ELBO_HD double log1p_positive(double x) { return ::log1p(x); }
 /// log(1 + e^x), without overflow.
 template <class T>
 ELBO_HD T softplus(T x) {
-  return max(x, T(0)) + log1p_unit(exp(-abs(x)));
+  return max(x, T(0)) + log1p_unit(exp_negative(-abs(x)));
 }
 
 /// 1 / (1 + e^-x), without overflow.
 template <class T>
 ELBO_HD T sigmoid(T x) {
-  const T e = exp(-abs(x));
+  const T e = exp_negative(-abs(x));
   const T q = T(1) / (T(1) + e);
   return x < T(0) ? e * q : q;
 }

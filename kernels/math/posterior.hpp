@@ -20,7 +20,7 @@ ELBO_HD Clamped<T> clamp_log_variance(T raw) {
 /// exp(logvar / 2)
 template <class T>
 ELBO_HD T posterior_deviation(T logvar) {
-  return exp(T(0.5) * clamp_log_variance(logvar).value);
+  return exp_bounded(T(0.5) * clamp_log_variance(logvar).value);
 }
 
 /// z = mu + exp(logvar / 2) * epsilon
@@ -33,7 +33,7 @@ ELBO_HD T reparameterize(T mu, T logvar, T epsilon) {
 template <class T>
 ELBO_HD T gaussian_kl(T mu, T logvar) {
   const T lv = clamp_log_variance(logvar).value;
-  return T(0.5) * (fma(mu, mu, exp(lv)) - T(1) - lv);
+  return T(0.5) * (fma(mu, mu, exp_bounded(lv)) - T(1) - lv);
 }
 
 /// log N(z; 0, 1) - log N(z; mu, e^logvar) in nats at z = mu + exp(logvar / 2) * epsilon:
@@ -56,7 +56,7 @@ template <class T>
 ELBO_HD PosteriorGradient<T> posterior_gradient(T mu, T logvar, T grad_z, T grad_z_epsilon,
                                                 T kl_weight) {
   const Clamped<T> lv = clamp_log_variance(logvar);
-  const T deviation = exp(T(0.5) * lv.value);
+  const T deviation = exp_bounded(T(0.5) * lv.value);
   const T through_z = T(0.5) * deviation * grad_z_epsilon;
   const T through_kl = T(0.5) * (fma(deviation, deviation, T(-1)));
   return {fma(kl_weight, mu, grad_z), lv.derivative * fma(kl_weight, through_kl, through_z)};
@@ -75,7 +75,7 @@ template <class T>
 ELBO_HD PosteriorGradient<T> importance_gradient(T logvar, T grad_z, T grad_z_epsilon,
                                                  T kl_weight) {
   const Clamped<T> lv = clamp_log_variance(logvar);
-  const T through_z = T(0.5) * exp(T(0.5) * lv.value) * grad_z_epsilon;
+  const T through_z = T(0.5) * exp_bounded(T(0.5) * lv.value) * grad_z_epsilon;
   return {grad_z, lv.derivative * fma(T(-0.5), kl_weight, through_z)};
 }
 

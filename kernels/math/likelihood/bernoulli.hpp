@@ -19,7 +19,7 @@ struct Bernoulli {
   template <class T>
   ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], const SharedVariance<T>&) {
     const T logit = output[0];
-    const T e = exp(-abs(logit));
+    const T e = exp_negative(-abs(logit));
     const T q = T(1) / (T(1) + e);
     const T probability = logit < T(0) ? e * q : q;
     return {max(logit, T(0)) - x * logit + log1p_unit(e), {probability - x}, T(0)};
@@ -39,7 +39,7 @@ struct Bernoulli {
 
     ELBO_HD void add(T x, const T (&output)[1]) {
       const T logit = output[0];
-      const T e = exp(-abs(logit));
+      const T e = exp_negative(-abs(logit));
       linear += max(logit, T(0)) - x * logit;
       product = fma(product, e, product) + e;
     }

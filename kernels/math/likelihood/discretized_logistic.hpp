@@ -33,15 +33,15 @@ struct DiscretizedLogistic {
   ELBO_HD static Terms<T, 2> terms(T x, const T (&output)[2], const SharedVariance<T>&) {
     constexpr T kHalfBin = T(half_bin);
     const Clamped<T> log_scale = clamp(output[1], T(-log_scale_limit), T(log_scale_limit));
-    const T rate = exp(-log_scale.value);  // 1 / s
+    const T rate = exp_bounded(-log_scale.value);  // 1 / s
     const T error = x - output[0];
     const T a = (error + kHalfBin) * rate, b = (error - kHalfBin) * rate;
     const T width = T(2) * kHalfBin * rate;  // a - b
     const bool lowest = x<kHalfBin, highest = x> T(1) - kHalfBin;
     const bool inside = !(lowest || highest);
 
-    const T ea = highest ? T(0) : exp(-abs(a)), eb = lowest ? T(0) : exp(-abs(b));
-    const T decay = inside ? exp(-width) : T(0);
+    const T ea = highest ? T(0) : exp_negative(-abs(a)), eb = lowest ? T(0) : exp_negative(-abs(b));
+    const T decay = inside ? exp_negative(-width) : T(0);
     const T kept = inside ? -expm1_negative(-width) : T(1);  // 1 - decay
     const T linear = (highest ? T(0) : max(-a, T(0))) + (lowest ? T(0) : max(b, T(0)));
     const T nll = linear + log1p_positive((ea + eb + ea * eb + decay) / kept);

@@ -23,7 +23,7 @@ struct SharedVariance {
 template <class T>
 ELBO_HD SharedVariance<T> shared_variance(T log_variance) {
   const Clamped<T> log = clamp_log_variance(log_variance);
-  return {log.value, exp(-log.value), log.derivative};
+  return {log.value, exp_bounded(-log.value), log.derivative};
 }
 
 /// One element's negative log-likelihood (nats) and its gradients with respect to the decoder's
