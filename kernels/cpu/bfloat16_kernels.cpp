@@ -1,7 +1,6 @@
 #include "kernels/cpu/bfloat16_kernels.hpp"
 
 #include <algorithm>
-#include <bit>
 
 #include "kernels/cpu/vector.hpp"
 
@@ -26,8 +25,6 @@ Vector join(Vector even, Vector odd) {
 
 #else
 
-typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
-
 /// In the upper halves, as math::to_bfloat16() does it.
 Words rounded(Vector numbers) {
   const Words bits = std::bit_cast<Words>(numbers);
@@ -48,22 +45,13 @@ Vector join_line(Vector low, Vector high) {
 
 #endif
 
-/// Some numbers, then zeros: no whole vector, or none at all.
-struct Rest {
-  alignas(64) float numbers[2 * kLanes] = {};
-
-  Rest(const float* from, int64_t count) {
-    if (from != nullptr) std::copy(from, from + count, numbers);
-  }
-};
-
 void round_line(const float* from, int64_t count, float* words, int64_t block_step) {
   int64_t i = 0;
   for (; i + 2 * kLanes <= count; i += 2 * kLanes, words += block_step)
     store(words, join_line(load(from + i), load(from + i + kLanes)));
   if (i == count) return;
-  const Rest rest(from + i, count - i);
-  store(words, join_line(load(rest.numbers), load(rest.numbers + kLanes)));
+  const int rest = static_cast<int>(count - i), low = std::min(rest, kLanes);
+  store(words, join_line(load_some(from + i, low), load_some(from + i + low, rest - low)));
 }
 
 void round_pair(const float* even, const float* odd, int64_t count, float* words, int64_t width) {
@@ -71,9 +59,9 @@ void round_pair(const float* even, const float* odd, int64_t count, float* words
   if (odd != nullptr)
     for (; i + kLanes <= count; i += kLanes) store(words + i, join(load(even + i), load(odd + i)));
   for (; i < width; i += kLanes) {
-    const int64_t some = std::clamp<int64_t>(count - i, 0, kLanes);
-    const Rest evens(even + i, some), odds(odd == nullptr ? nullptr : odd + i, some);
-    store(words + i, join(load(evens.numbers), load(odds.numbers)));
+    const int some = static_cast<int>(std::clamp<int64_t>(count - i, 0, kLanes));
+    const Vector odds = odd == nullptr ? Vector{} : load_some(odd + i, some);
+    store(words + i, join(load_some(even + i, some), odds));
   }
 }
 

@@ -1,7 +1,6 @@
-// Runs of consecutive noise groups, vectorised over groups.
+// The numbers of many noise groups, a vector of groups at a time: those of math/philox.hpp, bit for
+// bit.
 #pragma once
-
-#include <algorithm>
 
 #include "kernels/cpu/vector.hpp"
 #include "kernels/math/philox.hpp"
@@ -11,50 +10,82 @@ namespace elbo::cpu::ELBO_CPU_ISA {
 inline constexpr int kNoiseGroups = 64;
 inline constexpr int kNoiseColumns = 4 * kNoiseGroups;
 
-/// Groups of a vector of 32-bit lanes. Whole vectors of groups are drawn and some thrown away: a
-/// sample of 50 codes has 13 groups, which one by one would take as long as several vectors.
-inline int whole_vectors(int groups) { return (groups + kLanes - 1) / kLanes * kLanes; }
-
-/// out[4*i .. 4*i+3] = the normals of group group_of(i), for i < groups <= kNoiseGroups; group_of
-/// is asked for whole vectors of groups.
-template <class GroupOf>
-inline void normals_of(uint64_t seed, uint64_t subsequence, int groups, GroupOf group_of,
-                       float* out) {
-  float lane[4][kNoiseGroups];
-  const int drawn = whole_vectors(groups);
-#pragma omp simd
-  for (int i = 0; i < drawn; ++i) {
-    const math::Float4 n = math::normal4(seed, subsequence, group_of(i));
-    lane[0][i] = n.value[0];
-    lane[1][i] = n.value[1];
-    lane[2][i] = n.value[2];
-    lane[3][i] = n.value[3];
-  }
-  for (int i = 0; i < groups; ++i)
-    for (int l = 0; l < 4; ++l) out[4 * i + l] = lane[l][i];
-}
-
-/// The same for the groups from `first` on.
-inline void normals(uint64_t seed, uint64_t subsequence, uint64_t first, int groups, float* out) {
-  normals_of(
-      seed, subsequence, groups, [first](int i) { return first + static_cast<uint64_t>(i); }, out);
-}
-
-/// The same with those groups' raw integers.
-inline void bits(uint64_t seed, uint64_t subsequence, uint64_t first, int groups, uint32_t* out) {
-  uint32_t lane[4][kNoiseGroups];
-#pragma omp simd
-  for (int i = 0; i < groups; ++i) {
-    const math::Bits4 b = math::philox4x32(seed, subsequence, first + static_cast<uint64_t>(i));
-    lane[0][i] = b.value[0];
-    lane[1][i] = b.value[1];
-    lane[2][i] = b.value[2];
-    lane[3][i] = b.value[3];
-  }
-  for (int i = 0; i < groups; ++i)
-    for (int l = 0; l < 4; ++l) out[4 * i + l] = lane[l][i];
-}
-
 inline int groups_for(int columns) { return (columns + 3) / 4; }
+
+/// Words in the lower halves of wide ones, with anything above them: where products have them.
+struct WidePhiloxWords {
+  using Word = WideWords;
+  static WideWords product(WideWords word, uint32_t factor) {
+    return multiply_halves(word, WideWords{} + factor);
+  }
+  static WideWords high(WideWords product) { return product >> 32; }
+  static WideWords low(WideWords product) { return product; }
+};
+
+/// Of kLanes groups, integer l in drawn[l]: the groups in the order in which transpose_blocks()
+/// brings neighbours together. `groups` has the first half of them, `more` the second.
+inline void philox(uint64_t seed, uint64_t subsequence, WideWords groups, WideWords more,
+                   Vector (&drawn)[4]) {
+  WideWords low[] = {groups, groups >> 32, WideWords{} + subsequence,
+                     WideWords{} + (subsequence >> 32)};
+  WideWords high[] = {more, more >> 32, low[2], low[3]};
+  math::philox_rounds<WidePhiloxWords>(seed, low);
+  math::philox_rounds<WidePhiloxWords>(seed, high);
+  for (int l = 0; l < 4; ++l) {
+    constexpr auto join =
+        []<int... kLane>(Vector a, Vector b, std::integer_sequence<int, kLane...>) {
+      return __builtin_shufflevector(a, b, 2 * (kLane % 4 * (kLanes / 4) + kLane / 4)...);
+    };
+    drawn[l] = join(std::bit_cast<Vector>(low[l]), std::bit_cast<Vector>(high[l]),
+                    std::make_integer_sequence<int, kLanes>());
+  }
+}
+
+/// out[4 * i .. 4 * i + 3] = number[0 .. 3][i]: vectors of the groups in philox()'s order.
+inline void store_groups(Vector (&number)[4], float* out) {
+  transpose_blocks(number);
+  for (int j = 0; j < 4; ++j) store(out + j * kLanes, number[j]);
+}
+
+/// out[4 * i .. 4 * i + 3] = the integers of group first + i, for i < count. Whole vectors of
+/// groups are written, as they are below.
+inline void bits(uint64_t seed, uint64_t subsequence, uint64_t first, int count, uint32_t* out) {
+  for (int i = 0; i < count; i += kLanes) {
+    const WideWords groups = counting_from(first + static_cast<uint64_t>(i));
+    Vector drawn[4];  // of bits, which are moved and never calculated with
+    philox(seed, subsequence, groups, groups + kLanes / 2, drawn);
+    store_groups(drawn, reinterpret_cast<float*>(out) + 4 * i);
+  }
+}
+
+/// The normals of groups[i], for i < count <= kNoiseGroups; whole vectors of groups are read.
+inline void normals(uint64_t seed, uint64_t subsequence, const uint64_t* groups, int count,
+                    float* out) {
+  alignas(64) uint32_t drawn[4][kNoiseGroups];
+  alignas(64) float normal[4][kNoiseGroups];
+  for (int i = 0; i < count; i += kLanes) {
+    Vector integers[4];
+    philox(seed, subsequence, load_wide(groups + i), load_wide(groups + i + kLanes / 2), integers);
+    for (int l = 0; l < 4; ++l) std::memcpy(drawn[l] + i, &integers[l], sizeof(Vector));
+  }
+  for (int i = 0; i < count; i += kLanes)
+#pragma omp simd
+    for (int lane = i; lane < i + kLanes; ++lane) {
+      math::box_muller(drawn[0][lane], drawn[1][lane], normal[0][lane], normal[1][lane]);
+      math::box_muller(drawn[2][lane], drawn[3][lane], normal[2][lane], normal[3][lane]);
+    }
+  for (int i = 0; i < count; i += kLanes) {
+    Vector number[4];
+    for (int l = 0; l < 4; ++l) number[l] = load(normal[l] + i);
+    store_groups(number, out + 4 * i);
+  }
+}
+
+/// The same of groups first + i.
+inline void normals(uint64_t seed, uint64_t subsequence, uint64_t first, int count, float* out) {
+  alignas(64) uint64_t groups[kNoiseGroups];
+  for (int i = 0; i < kNoiseGroups; ++i) groups[i] = first + static_cast<uint64_t>(i);
+  normals(seed, subsequence, groups, count, out);
+}
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

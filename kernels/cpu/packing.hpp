@@ -14,14 +14,8 @@ inline void pack_lines(const float* lines, int64_t line_step, int64_t there, int
     for (; k + 4 <= count; k += 4) {  // quads of four lines at a time, transposed in registers
       Vector line[4];
       for (int m = 0; m < 4; ++m) line[m] = load_quads(lines + m * line_step + k, 4 * line_step);
-      const Vector low = pick<0, 4, 1, 5>(line[0], line[1]);
-      const Vector high = pick<2, 6, 3, 7>(line[0], line[1]);
-      const Vector more_low = pick<0, 4, 1, 5>(line[2], line[3]);
-      const Vector more_high = pick<2, 6, 3, 7>(line[2], line[3]);
-      store(to + (k + 0) * width, pick<0, 1, 4, 5>(low, more_low));
-      store(to + (k + 1) * width, pick<2, 3, 6, 7>(low, more_low));
-      store(to + (k + 2) * width, pick<0, 1, 4, 5>(high, more_high));
-      store(to + (k + 3) * width, pick<2, 3, 6, 7>(high, more_high));
+      transpose_blocks(line);
+      for (int m = 0; m < 4; ++m) store(to + (k + m) * width, line[m]);
     }
   }
   for (; k < count; ++k)

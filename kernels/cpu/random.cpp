@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/cpu/execution.hpp"
 #include "kernels/cpu/noise.hpp"
@@ -12,21 +11,20 @@ Partition partition(const RandomFill& op) { return {op.count, 64 * kNoiseColumns
 Partition partition(const PermutationFill& op) { return {op.count, 16384}; }
 
 void fill_block(const RandomFill& op, int64_t begin, int columns) {
-  alignas(64) uint32_t block[kNoiseColumns];
   const uint64_t group = op.first_group + static_cast<uint64_t>(begin) / 4;
+  const int groups = groups_for(columns);
+  alignas(64) float normal[kNoiseColumns];
+  alignas(64) uint32_t block[kNoiseColumns];
   if (op.distribution == Distribution::normal) {
-    alignas(64) float normal[kNoiseColumns];
-    normals(op.seed, op.subsequence, group, groups_for(columns), normal);
-    std::memcpy(static_cast<float*>(op.out) + begin, normal, sizeof(float) * columns);
+    normals(op.seed, op.subsequence, group, groups, normal);
+    std::copy(normal, normal + columns, static_cast<float*>(op.out) + begin);
     return;
   }
-  bits(op.seed, op.subsequence, group, groups_for(columns), block);
-  if (op.distribution == Distribution::bits) {
-    std::memcpy(static_cast<uint32_t*>(op.out) + begin, block, sizeof(uint32_t) * columns);
-    return;
-  }
-  float* out = static_cast<float*>(op.out) + begin;
-  for (int c = 0; c < columns; ++c) out[c] = math::uniform(block[c]);
+  bits(op.seed, op.subsequence, group, groups, block);
+  if (op.distribution == Distribution::bits)
+    std::copy(block, block + columns, static_cast<uint32_t*>(op.out) + begin);
+  else
+    std::transform(block, block + columns, static_cast<float*>(op.out) + begin, math::uniform);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // A register of floats, as wide as the instruction set that a file is compiled for, and its name.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -26,12 +28,57 @@ inline constexpr int kLanes = 4;
 
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
 typedef float AnywhereVector __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
+typedef uint64_t WideWords __attribute__((vector_size(4 * kLanes)));
 typedef float Quad __attribute__((vector_size(16)));
 typedef float AnywhereQuad __attribute__((vector_size(16), aligned(4), may_alias));
 
 inline Vector load(const float* from) { return *reinterpret_cast<const AnywhereVector*>(from); }
 inline void store(float* to, Vector v) { *reinterpret_cast<AnywhereVector*>(to) = v; }
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+inline __m256i first_lanes(int count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#endif
+
+/// The first `count` numbers of a vector, 0 <= count <= kLanes: zeros behind those that are loaded,
+/// and nothing touched behind those that are stored.
+inline Vector load_some(const float* from, int count) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+#elif defined(__AVX2__)
+  return _mm256_maskload_ps(from, first_lanes(count));
+#else
+  Vector v = {};
+  std::memcpy(&v, from, sizeof(float) * static_cast<size_t>(count));
+  return v;
+#endif
+}
+inline void store_some(float* to, Vector v, int count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), v);
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(to, first_lanes(count), v);
+#else
+  std::memcpy(to, &v, sizeof(float) * static_cast<size_t>(count));
+#endif
+}
+
 inline Quad load_quad(const float* from) { return *reinterpret_cast<const AnywhereQuad*>(from); }
+inline WideWords load_wide(const uint64_t* from) {
+  WideWords words;
+  std::memcpy(&words, from, sizeof(words));
+  return words;
+}
+/// first, first + 1, ...
+template <int... kLane>
+inline WideWords counting_from(uint64_t first, std::integer_sequence<int, kLane...>) {
+  return WideWords{kLane...} + first;
+}
+inline WideWords counting_from(uint64_t first) {
+  return counting_from(first, std::make_integer_sequence<int, kLanes / 2>());
+}
 inline Vector broadcast(float value) {
 #if defined(__AVX512F__)
   return _mm512_set1_ps(value);
@@ -69,6 +116,45 @@ inline Vector pick(Vector a, Vector b) {
 #if defined(__AVX2__)
 inline auto join(Quad a, Quad b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7); }
 #endif
+
+/// The four by four numbers that a block of four lanes of four vectors is, transposed.
+inline void transpose_blocks(Vector (&v)[4]) {
+  const Vector low = pick<0, 4, 1, 5>(v[0], v[1]), high = pick<2, 6, 3, 7>(v[0], v[1]);
+  const Vector more_low = pick<0, 4, 1, 5>(v[2], v[3]), more_high = pick<2, 6, 3, 7>(v[2], v[3]);
+  v[0] = pick<0, 1, 4, 5>(low, more_low);
+  v[1] = pick<2, 3, 6, 7>(low, more_low);
+  v[2] = pick<0, 1, 4, 5>(high, more_high);
+  v[3] = pick<2, 3, 6, 7>(high, more_high);
+}
+
+/// The products of the lower halves.
+inline WideWords multiply_halves(WideWords a, WideWords b) {
+#if defined(__AVX512F__)
+  return std::bit_cast<WideWords>(
+      _mm512_maskz_mul_epu32(0xff, std::bit_cast<__m512i>(a), std::bit_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return std::bit_cast<WideWords>(
+      _mm256_mul_epu32(std::bit_cast<__m256i>(a), std::bit_cast<__m256i>(b)));
+#elif defined(__SSE2__)
+  return std::bit_cast<WideWords>(
+      _mm_mul_epu32(std::bit_cast<__m128i>(a), std::bit_cast<__m128i>(b)));
+#else
+  return (a & 0xffffffffu) * (b & 0xffffffffu);
+#endif
+}
+
+/// The sum of the lanes: halves added up until one is left.
+template <int kHalf, int... kLane>
+inline float sum_halves(Vector v, std::integer_sequence<int, kLane...> lanes) {
+  v += __builtin_shufflevector(v, v, (kLane ^ kHalf)...);
+  if constexpr (kHalf == 1)
+    return v[0];
+  else
+    return sum_halves<kHalf / 2>(v, lanes);
+}
+inline float sum(Vector v) {
+  return sum_halves<kLanes / 2>(v, std::make_integer_sequence<int, kLanes>());
+}
 
 /// One quad of each of kLanes / 4 places, `step` floats apart, side by side.
 inline Vector load_quads(const float* from, int64_t step) {

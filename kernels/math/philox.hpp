@@ -40,10 +40,19 @@ struct Float4 {
   float value[4];
 };
 
-/// Group `group` of the subsequence: four uniform 32-bit integers.
-ELBO_HD Bits4 philox4x32(uint64_t seed, uint64_t subsequence, uint64_t group) {
-  uint32_t c0 = static_cast<uint32_t>(group), c1 = static_cast<uint32_t>(group >> 32);
-  uint32_t c2 = static_cast<uint32_t>(subsequence), c3 = static_cast<uint32_t>(subsequence >> 32);
+/// Words as philox_rounds() multiplies them: one by one.
+struct PhiloxWords {
+  using Word = uint32_t;
+  ELBO_HD static uint64_t product(uint32_t word, uint32_t factor) {
+    return static_cast<uint64_t>(factor) * word;
+  }
+  ELBO_HD static uint32_t high(uint64_t product) { return static_cast<uint32_t>(product >> 32); }
+  ELBO_HD static uint32_t low(uint64_t product) { return static_cast<uint32_t>(product); }
+};
+
+/// The counter's four words become the integers drawn. Words may be vectors of words.
+template <class Words>
+ELBO_HD void philox_rounds(uint64_t seed, typename Words::Word (&c)[4]) {
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
 #if defined(__CUDA_ARCH__)
 #pragma unroll
@@ -51,16 +60,23 @@ ELBO_HD Bits4 philox4x32(uint64_t seed, uint64_t subsequence, uint64_t group) {
 #pragma GCC unroll 10
 #endif
   for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = static_cast<uint64_t>(0xD2511F53u) * c0;
-    const uint64_t p1 = static_cast<uint64_t>(0xCD9E8D57u) * c2;
-    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c1 = static_cast<uint32_t>(p1);
-    c3 = static_cast<uint32_t>(p0);
+    const auto p0 = Words::product(c[0], 0xD2511F53u);
+    const auto p1 = Words::product(c[2], 0xCD9E8D57u);
+    c[0] = Words::high(p1) ^ c[1] ^ k0;
+    c[2] = Words::high(p0) ^ c[3] ^ k1;
+    c[1] = Words::low(p1);
+    c[3] = Words::low(p0);
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  return {{c0, c1, c2, c3}};
+}
+
+/// Group `group` of the subsequence: four uniform 32-bit integers.
+ELBO_HD Bits4 philox4x32(uint64_t seed, uint64_t subsequence, uint64_t group) {
+  Bits4 bits = {{static_cast<uint32_t>(group), static_cast<uint32_t>(group >> 32),
+                 static_cast<uint32_t>(subsequence), static_cast<uint32_t>(subsequence >> 32)}};
+  philox_rounds<PhiloxWords>(seed, bits.value);
+  return bits;
 }
 
 /// Uniform in [0, 1) on a grid of 2^-24.
