@@ -215,15 +215,22 @@ TEST(Likelihood, FixedVarianceEqualsTheTwin) {
   }
 }
 
-/// -log p of rows [1, columns] by the CPU, without gradients.
+/// What the CPU makes of a row: -log p, and gradients in the place of `output` where they are asked
+/// for.
+struct TermsOfRow {
+  float nll;
+  std::vector<float> output;
+};
+
 template <class L>
-float nll_of_row(const std::vector<float>& x, const std::vector<float>& output) {
+TermsOfRow terms_of_row(const std::vector<float>& x, const std::vector<float>& output,
+                        bool gradients) {
   Workspace w(make_cpu_device(1));
   StepState state;
   state.rows = 1;
   LikelihoodTerms op;
   op.likelihood = Likelihood::of<L>();
-  op.gradients = false;
+  op.gradients = gradients;
   op.inputs = {w.put(std::vector{state}), 1, 1};
   op.samples = 1;
   op.columns = static_cast<int32_t>(x.size());
@@ -231,12 +238,12 @@ float nll_of_row(const std::vector<float>& x, const std::vector<float>& output) 
   op.output = w.put(output);
   op.nll = w.output<float>(1);
   w.run({op});
-  return w.get(op.nll, 1).front();
+  return {w.get(op.nll, 1).front(), w.get(op.output, output.size())};
 }
 
-// Without gradients several elements share a logarithm. Each of an element's factors rounds the
-// product by an ulp or two of what log p is then short of; logits of 20 leave 2e-9 of an element,
-// which must not be lost.
+// Several elements share a logarithm. Each of an element's factors rounds the product by an ulp or
+// two of what log p is then short of; logits of 20 leave 2e-9 of an element, which must not be
+// lost. Gradients are the elements' own.
 TEST(Likelihood, BernoulliSumsOfElementsAreThoseOfTheirTerms) {
   for (const size_t columns : {1, 15, 16, 127, 128, 129, 255, 560, 784, 1999})
     for (const float size : {0.01f, 3.0f, 20.0f, 80.0f}) {
@@ -248,22 +255,33 @@ TEST(Likelihood, BernoulliSumsOfElementsAreThoseOfTheirTerms) {
       }
       if (size == 3.0f) x = uniform_floats(columns, 0.0f, 1.0f, 6);
       double want = 0.0, magnitude = 0.0;
+      std::vector<float> gradients;
       for (size_t c = 0; c < columns; ++c) {
         const double logit[] = {output[c]};
+        const float given[] = {output[c]};
         want += Bernoulli::terms<double>(x[c], logit, {}).nll;
+        gradients.push_back(Bernoulli::terms<float>(x[c], given, {}).grad_output[0]);
         magnitude += std::log1p(std::exp(-std::abs(logit[0]))) +
                      std::abs(x[c] * logit[0]) * (x[c] < 1.0f ? 2.0 : 0.0);
       }
+      const TermsOfRow got = terms_of_row<Bernoulli>(x, output, false);
       // e has two ulps, 16 roundings make a product of 8, 4 its logarithm, and sums of up to 16
       // blocks and 16 lanes the rest.
-      EXPECT_NEAR(nll_of_row<Bernoulli>(x, output), want, (2 + 16 + 4 + 32) * kEpsilon * magnitude);
+      EXPECT_NEAR(got.nll, want, (2 + 16 + 4 + 32) * kEpsilon * magnitude);
+      EXPECT_EQ(got.output, output);
+      const TermsOfRow with_gradients = terms_of_row<Bernoulli>(x, output, true);
+      EXPECT_EQ(with_gradients.nll, got.nll);
+      EXPECT_EQ(with_gradients.output, gradients);
     }
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const size_t place : {0, 130}) {
-    std::vector<float> output(131, 0.5f);
-    output[place] = nan;
-    EXPECT_TRUE(std::isnan(nll_of_row<Bernoulli>(std::vector<float>(131), output))) << place;
-  }
+  for (const bool gradients : {false, true})
+    for (const size_t place : {0, 130}) {
+      std::vector<float> output(131, 0.5f);
+      output[place] = nan;
+      const TermsOfRow got = terms_of_row<Bernoulli>(std::vector<float>(131), output, gradients);
+      EXPECT_TRUE(std::isnan(got.nll)) << place;
+      EXPECT_TRUE(std::isnan(got.output[place])) << place;
+    }
 }
 
 /// One row of a picture of 3 channels, and what the CPU makes of it.

@@ -15,40 +15,6 @@ Partition partition(const LikelihoodMean& op) {
   return element_rows(op.rows.capacity(), op.columns);
 }
 
-/// A likelihood with a cheaper way to add up than its terms one by one.
-template <class L>
-concept Summable = requires {
-  typename L::template Sum<float>;
-};
-
-/// -log p of a row's first elements, in whole blocks; `done` becomes how many those are.
-template <Summable L>
-float sum_blocks(const float* x, const float* output, int32_t columns, int32_t& done) {
-  // Neighbours go to the lanes of a register, and each lane sums a few of its own: spelt out, since
-  // a loop within the loop would not vectorise.
-  constexpr int kLanes = 16, kEach = 8, kBlock = kLanes * kEach;
-  alignas(64) float sums[kLanes] = {};
-  for (done = 0; done + kBlock <= columns; done += kBlock) {
-#pragma omp simd
-    for (int lane = 0; lane < kLanes; ++lane) {
-      typename L::template Sum<float> sum;
-      const auto add = [&](int32_t c) {
-        float parameter[L::parameters];
-        for (int p = 0; p < L::parameters; ++p) parameter[p] = output[p * columns + c];
-        sum.add(x[c], parameter);
-      };
-      [&]<int... kPlace>(std::integer_sequence<int, kPlace...>) {
-        (add(done + kPlace * kLanes + lane), ...);
-      }
-      (std::make_integer_sequence<int, kEach>());
-      sums[lane] += sum.nll();
-    }
-  }
-  float nll = 0.0f;
-  for (const float sum : sums) nll += sum;
-  return nll;
-}
-
 /// A row of x and of the decoder's outputs, which make room for their gradients.
 template <class L, bool kGradients>
 struct Row {
@@ -62,7 +28,20 @@ struct Row {
     return take(c, variance, std::make_integer_sequence<int, L::parameters>());
   }
 
+  /// Adds columns first, first + step, ... to a sum of the likelihood's: spelt out, too.
+  template <int kStep, class Sum, int... kPlace>
+  ELBO_HD void add(int32_t first, Sum& sum, std::integer_sequence<int, kPlace...>) const {
+    (add(first + kPlace * kStep, sum), ...);
+  }
+
  private:
+  template <class Sum>
+  ELBO_HD void add(int32_t c, Sum& sum) const {
+    const float parameter[] = {output[c]};
+    const float gradient = sum.add(x[c], parameter);
+    if constexpr (kGradients) output[c] = scale * gradient;
+  }
+
   // Parameters are spelt out: a loop over them would keep those around it from being vectorised.
   template <int... kParameter>
   ELBO_HD math::Terms<float, L::parameters> take(int32_t c,
@@ -75,6 +54,30 @@ struct Row {
     return terms;
   }
 };
+
+/// A likelihood of one parameter with a cheaper way to add up than its terms one by one.
+template <class L>
+concept Summable = L::parameters == 1 && requires {
+  typename L::template Sum<float>;
+};
+
+/// -log p of a row's first elements, in whole blocks; `done` becomes how many those are.
+template <Summable L, bool kGradients>
+float sum_blocks(const Row<L, kGradients>& row, int32_t& done) {
+  // Neighbours go to the lanes of a register, and each lane sums a few of its own.
+  constexpr int kLanes = 16, kEach = 8, kBlock = kLanes * kEach;
+  alignas(64) float sums[kLanes] = {};
+  for (done = 0; done + kBlock <= row.columns; done += kBlock)
+#pragma omp simd
+    for (int lane = 0; lane < kLanes; ++lane) {
+      typename L::template Sum<float> sum;
+      row.template add<kLanes>(done + lane, sum, std::make_integer_sequence<int, kEach>());
+      sums[lane] += sum.nll();
+    }
+  float nll = 0.0f;
+  for (const float sum : sums) nll += sum;
+  return nll;
+}
 
 struct Sums {
   float nll = 0.0f;
@@ -149,8 +152,7 @@ void terms_of_row(const LikelihoodTerms& op, int64_t number, float scale) {
       }
   } else {
     int32_t done = 0;
-    if constexpr (!kGradients && Summable<L>)
-      sums.nll = sum_blocks<L>(row.x, row.output, columns, done);
+    if constexpr (Summable<L>) sums.nll = sum_blocks(row, done);
     add_plane(row, done, columns, log_variance(0), 0, sums);
   }
   op.nll[number] = sums.nll;

@@ -20,9 +20,7 @@ struct Bernoulli {
   ELBO_HD static Terms<T, 1> terms(T x, const T (&output)[1], const SharedVariance<T>&) {
     const T logit = output[0];
     const T e = exp_negative(-abs(logit));
-    const T q = T(1) / (T(1) + e);
-    const T probability = logit < T(0) ? e * q : q;
-    return {max(logit, T(0)) - x * logit + log1p_unit(e), {probability - x}, T(0)};
+    return {linear(x, logit) + log1p_unit(e), {probability(logit, e) - x}, T(0)};
   }
   static std::array<double, 1> start(double mean, double) {
     constexpr double kMargin = 1e-3;  // elements that never vary
@@ -34,17 +32,31 @@ struct Bernoulli {
   /// 1 so that small e are not lost. Of at most 100 elements in float, since e is at most 1.
   template <class T>
   struct Sum {
-    T linear = T(0);
+    T linear_part = T(0);
     T product = T(0);  // less 1
 
-    ELBO_HD void add(T x, const T (&output)[1]) {
+    /// Returns the element's gradient.
+    ELBO_HD T add(T x, const T (&output)[1]) {
       const T logit = output[0];
       const T e = exp_negative(-abs(logit));
-      linear += max(logit, T(0)) - x * logit;
+      linear_part += linear(x, logit);
       product = fma(product, e, product) + e;
+      return probability(logit, e) - x;
     }
-    ELBO_HD T nll() const { return linear + log1p_positive(product); }
+    ELBO_HD T nll() const { return linear_part + log1p_positive(product); }
   };
+
+ private:
+  /// The nll less log(1 + e), where e = exp(-|logit|).
+  template <class T>
+  ELBO_HD static T linear(T x, T logit) {
+    return max(logit, T(0)) - x * logit;
+  }
+  /// sigmoid(logit)
+  template <class T>
+  ELBO_HD static T probability(T logit, T e) {
+    return (logit < T(0) ? e : T(1)) / (T(1) + e);
+  }
 };
 
 }  // namespace elbo::math
