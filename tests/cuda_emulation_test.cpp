@@ -4,8 +4,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -17,6 +15,7 @@
 #include "tests/cuda_emulation/executions.hpp"
 #include "tests/cuda_emulation/sample_kernels.cuh"
 #include "tests/cuda_emulation/sanitizers.hpp"
+#include "tests/file_fixture.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {
@@ -272,12 +271,11 @@ TEST(Ptx, CatchesGlobalOverrunUnderAddressSanitizer) {
 /// Runs `body` in four threads, as if nvcc had made it of copy_kernel<true>.
 void run_copy_kernel_as(const std::string& body, const CopyArgs& args) {
   const void* kernel = reinterpret_cast<const void*>(&copy_kernel<true>);
-  const auto path = std::filesystem::path(testing::TempDir()) / "elbo_emulation_test.ptx";
-  std::ofstream(path) << ".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry "
-                      << kernel_name(kernel) << "(.param .align 8 .b8 args[24])\n{\n"
-                      << body << "\n}\n";
+  const TemporaryDirectory directory;
+  const auto path = directory.write(
+      "copy.ptx", ".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry " +
+                      kernel_name(kernel) + "(.param .align 8 .b8 args[24])\n{\n" + body + "\n}\n");
   const ScopedExecutor scoped(PtxExecutor({path}));
-  std::filesystem::remove(path);
   launch(copy_kernel<true>, 1, dim3(4), 0, nullptr, args);
 }
 
