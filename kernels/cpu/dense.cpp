@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/arithmetic.hpp"
 #include "kernels/cpu/execution.hpp"
+#include "kernels/cpu/few_rows.hpp"
 #include "kernels/cpu/weight_gradient.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
@@ -63,12 +64,18 @@ std::vector<Stage> product_stage(const O& op, const Factor& a, const Factor& b, 
                                  int32_t inner, const Resources& resources) {
   const ProductTasks tasks(op.rows.capacity(), columns, inner, resources.threads,
                            ProductTasks::By::columns);
+  const bool few_rows =
+      op.precision != Precision::bf16 && FewRows::suit(op.rows.capacity(), inner, b);
   return {{tasks.count(), [=, arithmetic = Arithmetic(op.precision, resources)](int task) {
-             arithmetic.visit([&](const auto& product) {
-               op.activation.visit([&](auto activation) {
-                 multiply(product, a, b, columns, inner, active_rows(tasks, task, op.rows),
-                          tasks.panel_range(task), kMostInner,
-                          [&](const Tile& tile) { finish<decltype(activation)>(op, tile); });
+             op.activation.visit([&](auto activation) {
+               const Range rows = active_rows(tasks, task, op.rows);
+               const Range panels = tasks.panel_range(task);
+               const auto finished = [&](const Tile& tile) {
+                 finish<decltype(activation)>(op, tile);
+               };
+               if (few_rows) return FewRows::multiply(a, b, columns, inner, rows, panels, finished);
+               arithmetic.visit([&](const auto& product) {
+                 multiply(product, a, b, columns, inner, rows, panels, kMostInner, finished);
                });
              });
            }}};

@@ -14,7 +14,9 @@ template <int kRows, int kVectors, bool kFirst>
 void sum_floats(int64_t inner, const float* a, int64_t line_step, int64_t inner_step,
                 const float* panel, float* sums, int64_t step) {
   Vector sum[kRows][kVectors];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v)
       sum[r][v] = kFirst ? Vector{} : load(sums + r * step + v * kLanes);
   for (int64_t k = 0; k < inner; ++k) {
@@ -30,7 +32,9 @@ void sum_floats(int64_t inner, const float* a, int64_t line_step, int64_t inner_
     panel += kVectors * kLanes;
     a += inner_step;
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) store(sums + r * step + v * kLanes, sum[r][v]);
 }
 

@@ -66,6 +66,7 @@ inline void store_some(float* to, Vector v, int count) {
 }
 
 inline Quad load_quad(const float* from) { return *reinterpret_cast<const AnywhereQuad*>(from); }
+inline void store_quad(float* to, Quad v) { *reinterpret_cast<AnywhereQuad*>(to) = v; }
 inline WideWords load_wide(const uint64_t* from) {
   WideWords words;
   std::memcpy(&words, from, sizeof(words));
@@ -87,6 +88,15 @@ inline Vector broadcast(float value) {
 #else
   return Vector{value, value, value, value};
 #endif
+}
+
+/// The same vector, loaded once: where it is used several times, compilers may read its memory each
+/// time, which loads are scarce for.
+inline Vector in_register(Vector v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#endif
+  return v;
 }
 
 /// a * b + c: rounded once where the processor has that, as matrix products may be.
@@ -154,6 +164,24 @@ inline float sum_halves(Vector v, std::integer_sequence<int, kLane...> lanes) {
 }
 inline float sum(Vector v) {
   return sum_halves<kLanes / 2>(v, std::make_integer_sequence<int, kLanes>());
+}
+
+/// The sums of four vectors' lanes.
+inline Quad sum_each(Vector (&v)[4]) {
+  transpose_blocks(v);
+  const Vector blocks = (v[0] + v[1]) + (v[2] + v[3]);
+#if defined(__AVX512F__)
+  const auto half = __builtin_shufflevector(blocks, blocks, 0, 1, 2, 3, 4, 5, 6, 7) +
+                    __builtin_shufflevector(blocks, blocks, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+  const auto half = blocks;
+#endif
+#if defined(__AVX2__)
+  return __builtin_shufflevector(half, half, 0, 1, 2, 3) +
+         __builtin_shufflevector(half, half, 4, 5, 6, 7);
+#else
+  return half;
+#endif
 }
 
 /// One quad of each of kLanes / 4 places, `step` floats apart, side by side.

@@ -1,0 +1,51 @@
+// Products in float on the CPU, by every instruction set that this processor has.
+#include <utility>
+
+#include "tests/layer_products.hpp"
+
+namespace elbo {
+namespace {
+
+/// Whole and broken tiles, lines, panels, blocks of sums, and groups of panels; batches of few rows
+/// and of many, and sums too short for the way of few rows.
+constexpr LayerShape kShapes[] = {
+    {1, 1, 1, 1},       {3, 2, 5, 7},         {1, 1, 64, 1},      {2, 2, 65, 3},
+    {3, 3, 79, 47},     {4, 4, 63, 49},       {20, 20, 784, 40},  {20, 17, 400, 784},
+    {64, 64, 100, 130}, {64, 63, 1100, 8},    {65, 65, 784, 33},  {128, 128, 20, 50},
+    {300, 299, 48, 64}, {33, 20, 2100, 1041}, {600, 513, 90, 33}, {5, 0, 64, 3}};
+
+TEST(FloatProduct, SumsProducts) {
+  for (const LayerShape& shape : kShapes) {
+    const DenseLayer layer(shape, Precision::fp32);
+    for (const Way& way : ways())
+      for (const bool accumulate : {false, true}) {
+        SCOPED_TRACE(testing::Message() << shape << ", " << way.execution.name);
+        layer.expect(layer.run(way, accumulate), accumulate ? 0.5f : 0.0f);
+      }
+  }
+}
+
+/// Rows after it, and how many there are, change no bit of a row.
+TEST(FloatProduct, IsTheSameInAShortBatch) {
+  for (const LayerShape& full : kShapes)
+    for (const int32_t active : {1, full.active / 2, full.active - 1}) {
+      if (active < 1 || active >= full.active) continue;
+      LayerShape less = full;
+      less.active = active;
+      const DenseLayer layer(full, Precision::fp32), shorter(less, Precision::fp32);
+      for (const Way& way : ways()) {
+        SCOPED_TRACE(testing::Message() << less << ", " << way.execution.name);
+        Products all = layer.run(way), some = shorter.run(way);
+        const auto rows = static_cast<size_t>(active);
+        for (const auto& [values, columns] :
+             {std::pair(&Products::y, full.out), std::pair(&Products::grad_x, full.in)}) {
+          (all.*values).resize(rows * static_cast<size_t>(columns));
+          (some.*values).resize((all.*values).size());
+          EXPECT_TRUE(same_bits(some.*values, all.*values));
+        }
+      }
+    }
+}
+
+}  // namespace
+}  // namespace elbo
