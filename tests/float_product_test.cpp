@@ -7,12 +7,13 @@ namespace elbo {
 namespace {
 
 /// Whole and broken tiles, lines, panels, blocks of sums, and groups of panels; batches of few rows
-/// and of many, and sums too short for the way of few rows.
-constexpr LayerShape kShapes[] = {
-    {1, 1, 1, 1},       {3, 2, 5, 7},         {1, 1, 64, 1},      {2, 2, 65, 3},
-    {3, 3, 79, 47},     {4, 4, 63, 49},       {20, 20, 784, 40},  {20, 17, 400, 784},
-    {64, 64, 100, 130}, {64, 63, 1100, 8},    {65, 65, 784, 33},  {128, 128, 20, 50},
-    {300, 299, 48, 64}, {33, 20, 2100, 1041}, {600, 513, 90, 33}, {5, 0, 64, 3}};
+/// and of more than those, and sums too short for the way of few rows.
+constexpr LayerShape kShapes[] = {{1, 1, 1, 1},         {3, 2, 5, 7},       {1, 1, 32, 1},
+                                  {1, 1, 128, 1},       {2, 2, 129, 3},     {3, 3, 143, 47},
+                                  {4, 4, 127, 49},      {20, 20, 784, 40},  {20, 17, 400, 784},
+                                  {32, 32, 200, 130},   {32, 31, 1100, 8},  {33, 33, 784, 33},
+                                  {31, 20, 2100, 1041}, {128, 128, 20, 50}, {300, 299, 48, 64},
+                                  {600, 513, 90, 33},   {5, 0, 128, 3}};
 
 TEST(FloatProduct, SumsProducts) {
   for (const LayerShape& shape : kShapes) {

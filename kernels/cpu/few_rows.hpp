@@ -1,24 +1,21 @@
-// Products of few rows in floats, c as in product.hpp, where both factors' lines lie along the
-// sums.
+// Products of few rows in floats, c as in product.hpp, whose right factor is read where it lies.
 //
-// Lanes run along the lines, too, and are added up at the end: nothing is packed, which takes as
-// long as multiplying by some ten rows. What bounds such a product is how fast it reads b: lines
-// that come next are asked for while these are multiplied.
+// To pack it takes as long as to multiply some ten rows by it. What bounds such a product is how
+// fast b is read: what comes next is asked for while what is there is multiplied.
 #pragma once
 
 #include <algorithm>
 
-#include "kernels/cpu/product.hpp"
+#include "kernels/cpu/float_product.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 
 class FewRows {
  public:
-  /// Whether a product is made here: a matter of its shape, so that sums are always taken in the
-  /// same order. From 64 rows on packing pays; short lines leave too little between additions of
-  /// lanes.
+  /// Whether a product is made here: a matter of its shape, so that its sums are always taken in
+  /// the same order.
   static bool suit(int64_t row_capacity, int64_t inner, const Factor& b) {
-    return row_capacity <= kMostRows && inner >= kLeastInner && b.inner_step == 1;
+    return row_capacity <= kMostRows && (b.line_step == 1 || inner >= kLeastInner);
   }
 
   /// As multiply() in product.hpp.
@@ -26,48 +23,79 @@ class FewRows {
   static void multiply(const Factor& a, const Factor& b, int64_t columns, int64_t inner, Range rows,
                        Range panels, Finish&& finish) {
     alignas(64) float sums[kMostRows * kTileColumns];
+    const Factor from_first = {a.data + rows.begin * a.line_step, a.line_step, a.inner_step};
     const auto row_count = static_cast<int>(rows.end - rows.begin);
     if (row_count <= 0) return;
-    const Shares tiles = {row_count, (row_count + kTileRows - 1) / kTileRows};
-    const int64_t ahead = kTileLines * b.line_step / tiles.parts;  // floats to ask for with a tile
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const Range vectors = panels_of(columns).range(static_cast<int>(p));
       const int64_t column = vectors.begin * kLanes;
-      const auto count = static_cast<int>(std::min(columns, vectors.end * kLanes) - column);
-      for (int c = 0; c < count; c += kTileLines) {
-        const float* lines[kTileLines];  // the last one again where there are no more
-        for (int j = 0; j < kTileLines; ++j)
-          lines[j] = b.data + (column + std::min(c + j, count - 1)) * b.line_step;
-        const float* next = lines[0] + kTileLines * b.line_step;
-        for (int t = 0; t < tiles.parts; ++t) {
-          const Range tile = tiles.range(t);
-          sum(static_cast<int>(tile.end - tile.begin),
-              a.data + (rows.begin + tile.begin) * a.line_step, a.line_step, lines, inner,
-              next + t * ahead, sums + tile.begin * kTileColumns + c);
-        }
-      }
-      finish(Tile{rows.begin, column, row_count, count, sums, kTileColumns});
+      const int64_t end = std::min(columns, vectors.end * kLanes);
+      if (b.line_step == 1)
+        sum_columns(from_first, row_count, b, columns, vectors, inner, sums);
+      else
+        sum_lines(from_first, row_count, b, {column, end}, inner, sums);
+      finish(
+          Tile{rows.begin, column, row_count, static_cast<int>(end - column), sums, kTileColumns});
     }
   }
 
  private:
-  static constexpr int64_t kMostRows = 64, kLeastInner = 64;
-  // A tile's sums, a vector of each of its rows and one of a line fill the registers.
+  // Of more rows packing is the smaller part; of shorter lines the additions of lanes are a large
+  // one.
+  static constexpr int64_t kMostRows = 32, kLeastInner = 8 * kLanes;
+
+  /// Some columns that lie side by side: lanes run across them, as in packed panels.
+  static void sum_columns(const Factor& a, int row_count, const Factor& b, int64_t columns,
+                          Range vectors, int64_t inner, float* sums) {
+    const Shares tiles = tiles_of(row_count, FloatProduct::kTileRows);
+    const auto count = static_cast<int>(vectors.end - vectors.begin);
+    const float* panel = b.data + vectors.begin * kLanes;
+    int64_t panel_step = b.inner_step;
+    if (vectors.end * kLanes > columns) {  // beyond b's last line there may be nothing to read
+      float* packed = thread_scratch(Scratch::product, inner * kTileColumns);
+      FloatProduct::pack_right(b, columns, vectors, {0, inner}, packed);
+      panel = packed;
+      panel_step = count * kLanes;
+    }
+    for (int t = 0; t < tiles.parts; ++t) {
+      const Range tile = tiles.range(t);
+      const int64_t ahead = (count + t % count) * kLanes;  // a vector of the next columns
+      FloatProduct::sum({a.data + tile.begin * a.line_step, a.line_step, a.inner_step},
+                        static_cast<int>(tile.end - tile.begin), count, inner, panel,
+                        Apart{panel_step, ahead}, sums + tile.begin * kTileColumns, kTileColumns);
+    }
+  }
+
+  // Of lines: a tile's sums, a vector of each of its rows and one of a line fill the registers.
   static constexpr int kTileRows = 3, kTileLines = kLanes == 16 ? 8 : 4;
   static_assert(kTileColumns % kTileLines == 0 && kTileLines % 4 == 0);
 
-  static void sum(int rows, const float* a, int64_t line_step, const float* const* lines,
-                  int64_t inner, const float* ahead, float* sums) {
-    static_assert(kTileRows == 3);
-    const auto run = rows == 3 ? &sum<3> : rows == 2 ? &sum<2> : &sum<1>;
-    run(a, line_step, lines, inner, ahead, sums);
+  /// Some columns whose lines lie along the sums: lanes run along them, too, and are added up at
+  /// the end.
+  static void sum_lines(const Factor& a, int row_count, const Factor& b, Range columns,
+                        int64_t inner, float* sums) {
+    const Shares tiles = tiles_of(row_count, kTileRows);
+    const int64_t ahead = kTileLines * b.line_step / tiles.parts;  // floats to ask for with a tile
+    for (int64_t column = columns.begin; column < columns.end; column += kTileLines) {
+      const float* lines[kTileLines];  // the last one again where there are no more
+      for (int j = 0; j < kTileLines; ++j)
+        lines[j] = b.data + std::min(column + j, columns.end - 1) * b.line_step;
+      const float* next = lines[0] + kTileLines * b.line_step;
+      for (int t = 0; t < tiles.parts; ++t) {
+        const Range tile = tiles.range(t);
+        const auto rows = static_cast<int>(tile.end - tile.begin);
+        const auto sum = rows == 3 ? &sum_tile<3> : rows == 2 ? &sum_tile<2> : &sum_tile<1>;
+        sum(a.data + tile.begin * a.line_step, a.line_step, lines, inner, next + t * ahead,
+            sums + tile.begin * kTileColumns + (column - columns.begin));
+      }
+    }
   }
 
   /// sums[r * kTileColumns + j] = the product of row r of a and line j. Where memory `ahead` ends,
   /// asking for it does no harm.
   template <int kRows>
-  static void sum(const float* a, int64_t line_step, const float* const* lines, int64_t inner,
-                  const float* ahead, float* sums) {
+  static void sum_tile(const float* a, int64_t line_step, const float* const* lines, int64_t inner,
+                       const float* ahead, float* sums) {
     Vector sum[kRows][kTileLines] = {};
     const auto add = [&](auto load_from) {
       Vector x[kRows];
@@ -95,6 +123,8 @@ class FewRows {
         store_quad(sums + r * kTileColumns + j, sum_each(four));
       }
   }
+
+  static Shares tiles_of(int rows, int most) { return {rows, (rows + most - 1) / most}; }
 };
 
 }  // namespace elbo::cpu::ELBO_CPU_ISA

@@ -9,10 +9,16 @@
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 
+/// Where a panel's next inner place lies, and what to ask for at each, so many floats on.
+struct Apart {
+  int64_t step, ahead;
+};
+struct Packed {};  // one place behind the other, and all of it near
+
 /// sums = those of a tile over `inner` places, added to what is there unless they are the first.
-template <int kRows, int kVectors, bool kFirst>
+template <int kRows, int kVectors, bool kFirst, class Places>
 void sum_floats(int64_t inner, const float* a, int64_t line_step, int64_t inner_step,
-                const float* panel, float* sums, int64_t step) {
+                const float* panel, Places places, float* sums, int64_t step) {
   Vector sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
@@ -29,7 +35,12 @@ void sum_floats(int64_t inner, const float* a, int64_t line_step, int64_t inner_
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[r][v] = multiply_add(number, b[v], sum[r][v]);
     }
-    panel += kVectors * kLanes;
+    if constexpr (std::is_same_v<Places, Packed>) {
+      panel += kVectors * kLanes;
+    } else {
+      __builtin_prefetch(panel + places.ahead);
+      panel += places.step;
+    }
     a += inner_step;
   }
 #pragma GCC unroll 8
@@ -73,16 +84,25 @@ class FloatProduct {
 
   static void sum(const Factor& left, int rows, int vectors, int64_t inner, const float* panel,
                   bool first, float* sums, int64_t step) {
-    const Sum run = first ? Sums<true>::of(rows, vectors) : Sums<false>::of(rows, vectors);
-    run(inner, left.data, left.line_step, left.inner_step, panel, sums, step);
+    const auto run =
+        first ? Sums<true, Packed>::of(rows, vectors) : Sums<false, Packed>::of(rows, vectors);
+    run(inner, left.data, left.line_step, left.inner_step, panel, {}, sums, step);
+  }
+
+  /// The whole sums of a tile, of a panel that is not packed.
+  static void sum(const Factor& left, int rows, int vectors, int64_t inner, const float* panel,
+                  Apart places, float* sums, int64_t step) {
+    const auto run = Sums<true, Apart>::of(rows, vectors);
+    run(inner, left.data, left.line_step, left.inner_step, panel, places, sums, step);
   }
 
  private:
-  using Sum = void (*)(int64_t, const float*, int64_t, int64_t, const float*, float*, int64_t);
-
   /// sum_floats for every number of rows and vectors.
-  template <bool kFirst>
+  template <bool kFirst, class Places>
   class Sums {
+    using Sum = void (*)(int64_t, const float*, int64_t, int64_t, const float*, Places, float*,
+                         int64_t);
+
    public:
     static Sum of(int rows, int vectors) {
       return kAll[static_cast<size_t>(vectors - 1)][static_cast<size_t>(rows - 1)];
@@ -92,7 +112,7 @@ class FloatProduct {
     using Column = std::array<Sum, kTileRows>;
     template <int kVectors, int... kRow>
     static constexpr Column column(std::integer_sequence<int, kRow...>) {
-      return {&sum_floats<kRow + 1, kVectors, kFirst>...};
+      return {&sum_floats<kRow + 1, kVectors, kFirst, Places>...};
     }
     static constexpr auto kRows = std::make_integer_sequence<int, kTileRows>();
     static constexpr std::array<Column, kTileVectors> kAll = {column<1>(kRows), column<2>(kRows),
