@@ -9,7 +9,7 @@
 
 #include "bench/planning_device.hpp"
 #include "bench/row.hpp"
-#include "tests/cuda_emulation/fibers.hpp"
+#include "cuda_emulation/fibers.hpp"
 #include "tests/emulated_device.hpp"
 
 namespace elbo::bench {

@@ -18,7 +18,7 @@ using Words = std::vector<std::string>;
 class Started {
  public:
   explicit Started(const Words& arguments) {
-    Words words = Words{ELBO_PROGRAM} + arguments;
+    Words words = Words{kElboProgram} + arguments;
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);

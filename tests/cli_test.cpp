@@ -340,7 +340,8 @@ TEST_F(Cli, ResumingEqualsTrainingOn) {
 
 TEST_F(Cli, NeedsNoNvidiaLibraryToStart) {
   if (std::system("readelf --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "no readelf";
-  EXPECT_NE(std::system("readelf -d '" ELBO_PROGRAM "' | grep NEEDED | grep -E 'libcu|libnv'"), 0);
+  const std::string program = "readelf -d '" + std::string(kElboProgram) + "'";
+  EXPECT_NE(std::system((program + " | grep NEEDED | grep -E 'libcu|libnv'").c_str()), 0);
 }
 
 }  // namespace

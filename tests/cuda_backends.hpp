@@ -15,7 +15,7 @@
 #include "kernels/device.hpp"
 
 #if defined(ELBO_CUDA_EMULATION)
-#include "tests/cuda_emulation/executions.hpp"
+#include "cuda_emulation/executions.hpp"
 #include "tests/emulated_device.hpp"
 #endif
 

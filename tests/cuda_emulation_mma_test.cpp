@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "tests/cuda_emulation/executions.hpp"
-#include "tests/cuda_emulation/sample_kernels.cuh"
-#include "tests/cuda_emulation/sanitizers.hpp"
+#include "cuda_emulation/executions.hpp"
+#include "cuda_emulation/sample_kernels.cuh"
+#include "cuda_emulation/sanitizers.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {

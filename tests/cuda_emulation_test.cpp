@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "kernels/math/portable.hpp"
-#include "tests/cuda_emulation/executions.hpp"
-#include "tests/cuda_emulation/sample_kernels.cuh"
-#include "tests/cuda_emulation/sanitizers.hpp"
+#include "cuda_emulation/executions.hpp"
+#include "cuda_emulation/sample_kernels.cuh"
+#include "cuda_emulation/sanitizers.hpp"
 #include "tests/file_fixture.hpp"
 
 namespace elbo::cuda::emulation {

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "kernels/device.hpp"
-#include "tests/cuda_emulation/launch.hpp"
+#include "cuda_emulation/launch.hpp"
 
 namespace elbo {
 

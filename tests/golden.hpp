@@ -16,11 +16,12 @@
 #include <vector>
 
 #include "host/io/safetensors.hpp"
+#include "tests/paths.hpp"
 
 namespace elbo {
 
 inline std::filesystem::path golden_folder() {
-  return std::filesystem::path(ELBO_TEST_SOURCE_DIR) / "golden";
+  return std::filesystem::path(kTestSourceDir) / "golden";
 }
 
 /// Those whose name ends, or does not end, in one of these; sorted.

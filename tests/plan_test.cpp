@@ -9,7 +9,7 @@
 
 #include "host/train/training_pass.hpp"
 #include "kernels/dataflow.hpp"
-#include "tests/cuda_emulation/fibers.hpp"
+#include "cuda_emulation/fibers.hpp"
 #include "tests/emulated_device.hpp"
 
 namespace elbo {

@@ -13,6 +13,7 @@
 
 #include "host/io/npy.hpp"
 #include "tests/file_fixture.hpp"
+#include "tests/paths.hpp"
 
 namespace elbo {
 
@@ -26,7 +27,7 @@ inline Outcome run_elbo(const std::vector<std::string>& arguments) {
   const TemporaryDirectory streams;
   const std::string out = (streams / "out").string(), err = (streams / "err").string();
   std::vector<char*> argv;
-  std::string program = ELBO_PROGRAM;
+  std::string program = kElboProgram;
   argv.push_back(program.data());
   std::vector<std::string> words = arguments;
   for (std::string& word : words) argv.push_back(word.data());

@@ -16,7 +16,7 @@ MOST_COLUMNS = 100
 CODE = {".hpp", ".cpp", ".cu", ".cuh"}
 HOST_ORDER = ["io", "data", "nn", "model", "train", "analysis", "measure", "cli"]
 CUDA_HEADERS = re.compile(r"cuda|cublas|curand\.h$|curand_|cudnn|device_launch")
-EMULATED_LANGUAGE = ("kernels/cuda/port.cuh", "tests/cuda_emulation/cuda_language.hpp")
+EMULATED_LANGUAGE = ("kernels/cuda/port.cuh", "cuda_emulation/cuda_language.hpp")
 # What marks functions for the GPU, and a number type; they include nothing else.
 PORTABLE = ("kernels/math/portable.hpp", "kernels/math/bfloat16.hpp")
 YET_TO_BE_WRITTEN = {"kernels/math/likelihood/poisson.hpp"}  # by the reader of CONTRIBUTING.md
@@ -67,7 +67,7 @@ def check_includes(root, source):
             yield f"{where}: '{target}' is no path from the root"
         elif CUDA_HEADERS.search(target):
             if source.startswith(("host/", "include/")) or source.endswith(".hpp"):
-                if not source.startswith(("kernels/cuda/", "tests/")):
+                if not source.startswith(("kernels/cuda/", "cuda_emulation/", "tests/")):
                     yield f"{where}: {target} belongs to kernels/cuda"
 
 
@@ -112,7 +112,7 @@ def main():
     root, compiler = Path(sys.argv[1]).resolve(), sys.argv[2]
     sources = sorted(
         str(path.relative_to(root))
-        for top in ("kernels", "host", "include", "tests", "bench")
+        for top in ("kernels", "host", "include", "cuda_emulation", "tests", "bench")
         for path in (root / top).rglob("*")
         if path.suffix in CODE
     )
@@ -120,7 +120,7 @@ def main():
         source
         for source in sources
         if source.endswith(".hpp")
-        and not source.startswith(("kernels/cuda/", "tests/"))
+        and not source.startswith(("kernels/cuda/", "cuda_emulation/", "tests/"))
         and not proven_by_the_build(root, source)
     ]
     guides = [str(p.relative_to(root)) for p in [*root.glob("*.md"), *root.glob("*/README.md")]]

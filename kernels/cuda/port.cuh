@@ -38,7 +38,7 @@
   T* const name = reinterpret_cast<T*>(elbo_dynamic_shared)
 
 #elif defined(ELBO_CUDA_EMULATION)
-#include "tests/cuda_emulation/cuda_language.hpp"
+#include "cuda_emulation/cuda_language.hpp"
 
 #define ELBO_KERNEL __attribute__((noinline, visibility("default")))
 #define ELBO_LAUNCH_BOUNDS(threads)

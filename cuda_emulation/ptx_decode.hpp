@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/cuda_emulation/ptx_program.hpp"
+#include "cuda_emulation/ptx_program.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 

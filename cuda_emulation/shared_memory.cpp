@@ -1,9 +1,9 @@
-#include "tests/cuda_emulation/shared_memory.hpp"
+#include "cuda_emulation/shared_memory.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "tests/cuda_emulation/sanitizers.hpp"
+#include "cuda_emulation/sanitizers.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {

@@ -1,11 +1,11 @@
-#include "tests/cuda_emulation/ptx.hpp"
+#include "cuda_emulation/ptx.hpp"
 
 #include <algorithm>
 #include <string>
 
-#include "tests/cuda_emulation/default_floating_point.hpp"
-#include "tests/cuda_emulation/ptx_machine.hpp"
-#include "tests/cuda_emulation/ptx_program.hpp"
+#include "cuda_emulation/default_floating_point.hpp"
+#include "cuda_emulation/ptx_machine.hpp"
+#include "cuda_emulation/ptx_program.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <bit>
 
-#include "tests/cuda_emulation/ptx_machine.hpp"
-#include "tests/cuda_emulation/ptx_opcodes.hpp"
-#include "tests/cuda_emulation/tensor_core.hpp"
+#include "cuda_emulation/ptx_machine.hpp"
+#include "cuda_emulation/ptx_opcodes.hpp"
+#include "cuda_emulation/tensor_core.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {
@@ -98,12 +98,15 @@ ShuffleSource shuffle_source(Collective mode, unsigned lane, unsigned argument, 
 
 std::span<const Opcode> meeting_opcodes() { return kOpcodes; }
 
-Block::Block(const Function& function, const Launch& launch, uint3 index)
+Block::Block(const Function& function, const Launch& launch, uint3 index, GlobalMemory* global,
+             bool held)
     : function_(function),
       launch_(launch),
       index_(index),
       threads_(size_t{launch.block.x} * launch.block.y * launch.block.z),
-      shared_(function.static_shared_bytes + launch.shared_bytes, std::byte{kUnwritten}) {
+      shared_(function.static_shared_bytes + launch.shared_bytes, std::byte{kUnwritten}),
+      global_(global),
+      held_(held) {
   const unsigned width = launch.block.x, height = launch.block.y;
   for (unsigned i = 0; i < threads_.size(); ++i) {
     Thread& thread = threads_[i];
@@ -116,7 +119,7 @@ Block::Block(const Function& function, const Launch& launch, uint3 index)
   }
 }
 
-void Block::run() {
+bool Block::run() {
   while (true) {
     for (Thread& thread : threads_) {
       if (thread.state == State::kReady) run_until_waiting(thread);
@@ -128,18 +131,39 @@ void Block::run() {
     progress = progress || release_barrier();
     if (progress) continue;
     for (const Thread& thread : threads_) {
+      if (thread.state == State::kAtGridWait) return false;
+    }
+    for (const Thread& thread : threads_) {
       if (thread.state != State::kExited) {
         fail(thread, waiting_at(thread), "deadlock: every thread waits for one that cannot come");
       }
     }
-    return;
+    return true;
   }
+}
+
+void Block::release() {
+  held_ = false;
+  for (Thread& thread : threads_) {
+    if (thread.state == State::kAtGridWait) thread.state = State::kReady;
+  }
+}
+
+void Block::wait_for_grids(Thread& thread) {
+  thread.waited = waited_ = true;
+  if (held_) thread.state = State::kAtGridWait;
+}
+
+void Block::trigger(const Thread& thread) {
+  if (!triggered_) triggered_after_wait_ = thread.waited;
+  triggered_ = true;
 }
 
 void Block::run_until_waiting(Thread& thread) {
   while (thread.state == State::kReady) {
     Frame& frame = thread.frame();
-    const Instruction& instruction = frame.function->code.at(frame.next++);
+    const Instruction& instruction = frame.function->code[frame.next++];
+    ++instructions_;
     if (instruction.guard >= 0) {
       const bool holds = (thread.reg(instruction.guard) & 1) != 0;
       if (holds == instruction.guard_negated) continue;
@@ -156,6 +180,7 @@ bool Block::release_barrier() {
   for (const Thread& thread : threads_) {
     if (thread.state == State::kExited) ++exited;
     if (thread.state == State::kAtWarpCollective) return false;
+    if (thread.state == State::kAtGridWait) return false;
     if (thread.state != State::kAtBarrier) continue;
     if (first == nullptr) first = &thread;
     if (&waiting_at(thread) != &waiting_at(*first)) {

@@ -118,6 +118,7 @@ struct Module {
 /// Reads what nvcc -ptx wrote. Throws KernelError for text it does not understand; an instruction
 /// it does not know is an error only when it is executed.
 Module parse_module(const std::filesystem::path& path);
+Module parse_module(const std::string& text);
 
 /// The handler of an opcode such as "mul.wide" (types, spaces, roundings and hints removed), or
 /// null.

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "tests/cuda_emulation/launch.hpp"
+#include "cuda_emulation/launch.hpp"
 
 namespace elbo::cuda::emulation {
 

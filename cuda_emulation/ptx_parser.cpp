@@ -10,9 +10,9 @@
 #include <string>
 #include <string_view>
 
-#include "tests/cuda_emulation/launch.hpp"
-#include "tests/cuda_emulation/ptx_decode.hpp"
-#include "tests/cuda_emulation/ptx_program.hpp"
+#include "cuda_emulation/launch.hpp"
+#include "cuda_emulation/ptx_decode.hpp"
+#include "cuda_emulation/ptx_program.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {
@@ -374,7 +374,9 @@ size_t size_of(Type type) {
 Module parse_module(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw KernelError("cannot open PTX file " + path.string());
-  return Parser(without_comments(std::string(std::istreambuf_iterator<char>(file), {}))).parse();
+  return parse_module(std::string(std::istreambuf_iterator<char>(file), {}));
 }
+
+Module parse_module(const std::string& text) { return Parser(without_comments(text)).parse(); }
 
 }  // namespace elbo::cuda::emulation::ptx

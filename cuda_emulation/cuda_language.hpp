@@ -9,8 +9,8 @@
 #include <cstring>
 #include <type_traits>
 
-#include "tests/cuda_emulation/device_runtime.hpp"
-#include "tests/cuda_emulation/launch.hpp"
+#include "cuda_emulation/device_runtime.hpp"
+#include "cuda_emulation/launch.hpp"
 
 // NOLINTBEGIN: names, reserved ones too, are CUDA's.
 extern uint3 threadIdx;

@@ -4,9 +4,9 @@
 #include <concepts>
 #include <limits>
 
-#include "tests/cuda_emulation/ptx_machine.hpp"
-#include "tests/cuda_emulation/ptx_opcodes.hpp"
-#include "tests/cuda_emulation/tensor_core.hpp"
+#include "cuda_emulation/ptx_machine.hpp"
+#include "cuda_emulation/ptx_opcodes.hpp"
+#include "cuda_emulation/tensor_core.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {

@@ -1,11 +1,11 @@
-#include "tests/cuda_emulation/launch.hpp"
+#include "cuda_emulation/launch.hpp"
 
 #include <dlfcn.h>
 
 #include <cstdint>
 #include <utility>
 
-#include "tests/cuda_emulation/fibers.hpp"
+#include "cuda_emulation/fibers.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {

@@ -10,9 +10,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "tests/cuda_emulation/launch.hpp"
-#include "tests/cuda_emulation/pending_copies.hpp"
-#include "tests/cuda_emulation/ptx_program.hpp"
+#include "cuda_emulation/launch.hpp"
+#include "cuda_emulation/pending_copies.hpp"
+#include "cuda_emulation/ptx_program.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 
@@ -26,6 +26,19 @@ inline constexpr uint64_t kLocalWindow = 2 * kWindowSize;
 inline constexpr uint64_t kParameterWindow = 3 * kWindowSize;
 
 class Block;
+
+/// How an instruction touches memory; atomics update it.
+enum class Touch : uint8_t { kRead, kWrite, kUpdate };
+
+/// Global memory that is not simply the host's: where its addresses lead, and who learns of each
+/// access.
+class GlobalMemory {
+ public:
+  virtual ~GlobalMemory() = default;
+  /// The host's memory behind `bytes` bytes at a device's address; null where they may not be
+  /// touched. `waited`: the thread has passed a griddepcontrol.wait.
+  virtual std::byte* access(uint64_t address, size_t bytes, Touch touch, bool waited) = 0;
+};
 
 /// What threads wait for each other to do.
 enum class Collective : uint8_t {
@@ -63,7 +76,7 @@ Frame make_frame(const Function& function);
 inline constexpr unsigned char kUnwritten = 0xff;
 
 struct Thread {
-  enum class State : uint8_t { kReady, kAtBarrier, kAtWarpCollective, kExited };
+  enum class State : uint8_t { kReady, kAtBarrier, kAtWarpCollective, kAtGridWait, kExited };
 
   Frame& frame() { return frames.back(); }
   const Frame& frame() const { return frames.back(); }
@@ -80,6 +93,7 @@ struct Thread {
   Collective collective{};    // while waiting
   uint32_t mask = 0;          // while waiting at a warp function: the lanes that it waits for
   bool carry = false;         // of the last .cc instruction
+  bool waited = false;        // for the grids before this one
   std::vector<Frame> frames;  // the running one is the last
   std::vector<std::byte> local;
   PendingCopies copies;
@@ -87,18 +101,32 @@ struct Thread {
 
 class Block {
  public:
-  Block(const Function& function, const Launch& launch, uint3 index);
+  /// `global`: null where device addresses are the host's. `held`: the grids before this one (by
+  /// programmatic dependent launch) are not complete, and threads stop at griddepcontrol.wait.
+  Block(const Function& function, const Launch& launch, uint3 index,
+        GlobalMemory* global = nullptr, bool held = false);
 
-  /// Runs every thread to its end; throws KernelError.
-  void run();
+  /// Runs every thread to its end, or while the block is held as far as they come. True when all
+  /// have ended; throws KernelError.
+  bool run();
+  /// The grids before this one are complete.
+  void release();
+  void wait_for_grids(Thread& thread);
+  void trigger(const Thread& thread);
+  /// Whether a thread of the block has let the next grid start, all before it in the block's order
+  /// having waited for the grids before; and whether one has waited at all.
+  bool triggered() const { return triggered_; }
+  bool triggered_after_wait() const { return triggered_after_wait_; }
+  bool waited() const { return waited_; }
+  uint64_t instructions() const { return instructions_; }
 
   /// `bytes` bytes at an address of `space`; throws KernelError where they are misaligned or
   /// (shared, local, parameter; global under AddressSanitizer) out of bounds.
   std::byte* memory(Thread& thread, const Instruction& instruction, Space space, uint64_t address,
-                    size_t bytes);
-  std::byte* memory(Thread& thread, const Instruction& instruction, uint64_t address,
-                    size_t bytes) {
-    return memory(thread, instruction, instruction.space, address, bytes);
+                    size_t bytes, Touch touch);
+  std::byte* memory(Thread& thread, const Instruction& instruction, uint64_t address, size_t bytes,
+                    Touch touch) {
+    return memory(thread, instruction, instruction.space, address, bytes, touch);
   }
 
   unsigned special(const Thread& thread, Special special, unsigned axis) const;
@@ -124,6 +152,10 @@ class Block {
   uint3 index_;
   std::vector<Thread> threads_;
   std::vector<std::byte> shared_;
+  GlobalMemory* global_;
+  bool held_;
+  bool triggered_ = false, triggered_after_wait_ = false, waited_ = false;
+  uint64_t instructions_ = 0;
 };
 
 uint64_t read_bits(const Thread& thread, const Operand& operand);

@@ -1,9 +1,9 @@
-#include "tests/cuda_emulation/tensor_core.hpp"
+#include "cuda_emulation/tensor_core.hpp"
 
 #include <bit>
 #include <cmath>
 
-#include "tests/cuda_emulation/default_floating_point.hpp"
+#include "cuda_emulation/default_floating_point.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "tests/cuda_emulation/ptx_program.hpp"
+#include "cuda_emulation/ptx_program.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 

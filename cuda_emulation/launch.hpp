@@ -7,7 +7,7 @@
 #include <string>
 
 #include "kernels/core/error.hpp"
-#include "tests/cuda_emulation/vector_types.hpp"
+#include "cuda_emulation/vector_types.hpp"
 
 namespace elbo::cuda::emulation {
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tests/cuda_emulation/tensor_core.hpp"
+#include "cuda_emulation/tensor_core.hpp"
 
 namespace elbo::cuda::emulation {
 

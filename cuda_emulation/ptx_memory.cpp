@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <optional>
 
-#include "tests/cuda_emulation/ptx_machine.hpp"
-#include "tests/cuda_emulation/ptx_opcodes.hpp"
-#include "tests/cuda_emulation/sanitizers.hpp"
+#include "cuda_emulation/ptx_machine.hpp"
+#include "cuda_emulation/ptx_opcodes.hpp"
+#include "cuda_emulation/sanitizers.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {
@@ -56,11 +56,11 @@ void load(Thread& thread, const Instruction& instruction) {
   const uint64_t address = address_of(thread, instruction.operands[1]);
   const size_t size = size_of(instruction.type);
   if (target.kind != Operand::Kind::kVector) {
-    const std::byte* from = thread.block->memory(thread, instruction, address, size);
+    const std::byte* from = thread.block->memory(thread, instruction, address, size, Touch::kRead);
     return load_element(thread, instruction, target, from);
   }
-  const std::byte* from =
-      thread.block->memory(thread, instruction, address, size * target.parts.size());
+  const std::byte* from = thread.block->memory(thread, instruction, address,
+                                               size * target.parts.size(), Touch::kRead);
   for (size_t i = 0; i < target.parts.size(); ++i) {
     load_element(thread, instruction, target.parts[i], from + i * size);
   }
@@ -71,7 +71,8 @@ void store(Thread& thread, const Instruction& instruction) {
   const uint64_t address = address_of(thread, instruction.operands[0]);
   const size_t size = size_of(instruction.type);
   const size_t count = source.kind == Operand::Kind::kVector ? source.parts.size() : 1;
-  std::byte* to = thread.block->memory(thread, instruction, address, size * count);
+  std::byte* to =
+      thread.block->memory(thread, instruction, address, size * count, Touch::kWrite);
   for (size_t i = 0; i < count; ++i) {
     const uint64_t value =
         read_bits(thread, source.kind == Operand::Kind::kVector ? source.parts[i] : source);
@@ -88,7 +89,8 @@ void atomic(Thread& thread, const Instruction& instruction) {
   const size_t count = instruction.operands.size() - (returns ? 1 : 0);
   with_number(thread, instruction, instruction.type, [&]<class T>() {
     std::byte* at =
-        thread.block->memory(thread, instruction, address_of(thread, operands[0]), sizeof(T));
+        thread.block->memory(thread, instruction, address_of(thread, operands[0]), sizeof(T),
+                             Touch::kUpdate);
     const T first = read<T>(thread, operands[1]);
     const T second = count > 2 ? read<T>(thread, operands[2]) : T{};
     T before;
@@ -142,13 +144,15 @@ void copy_async(Thread& thread, const Instruction& instruction) {
   const auto present = operands.size() > 3 ? read<uint32_t>(thread, operands[3]) : bytes;
   if (present > bytes) reject(thread, instruction, "source larger than the target");
   std::byte* target = thread.block->memory(thread, instruction, instruction.space,
-                                           address_of(thread, operands[0]), bytes);
+                                           address_of(thread, operands[0]), bytes,
+                                           Touch::kWrite);
   const uint64_t from = address_of(thread, operands[1]);
   if (from % bytes != 0) reject(thread, instruction, "misaligned access");
   const std::byte* source =
       present == 0
           ? nullptr
-          : thread.block->memory(thread, instruction, instruction.source_space, from, bytes);
+          : thread.block->memory(thread, instruction, instruction.source_space, from, bytes,
+                                 Touch::kRead);
   thread.copies.start(target, source, present, bytes);
 }
 
@@ -190,7 +194,7 @@ constexpr Opcode kOpcodes[] = {
 std::span<const Opcode> memory_opcodes() { return kOpcodes; }
 
 std::byte* Block::memory(Thread& thread, const Instruction& instruction, Space space,
-                         uint64_t address, size_t bytes) {
+                         uint64_t address, size_t bytes, Touch touch) {
   if (address % bytes != 0) fail(thread, instruction, "misaligned access");
   if (space == Space::kGeneric) {
     for (const Space candidate : {Space::kShared, Space::kLocal, Space::kParameter}) {
@@ -218,6 +222,11 @@ std::byte* Block::memory(Thread& thread, const Instruction& instruction, Space s
       return within(shared_);
     default:
       break;
+  }
+  if (global_ != nullptr) {
+    std::byte* place = global_->access(address, bytes, touch, thread.waited);
+    if (place == nullptr) fail(thread, instruction, "global access out of bounds");
+    return place;
   }
   auto* host = reinterpret_cast<std::byte*>(address);
   if (host == nullptr || first_poisoned(host, bytes) != nullptr) {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/cuda_emulation/launch.hpp"
+#include "cuda_emulation/launch.hpp"
 
 namespace elbo::cuda::emulation {
 

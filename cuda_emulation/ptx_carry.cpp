@@ -1,6 +1,6 @@
 // Arithmetic on numbers of several words: what .cc leaves in the carry flag, addc and madc take up.
-#include "tests/cuda_emulation/ptx_machine.hpp"
-#include "tests/cuda_emulation/ptx_opcodes.hpp"
+#include "cuda_emulation/ptx_machine.hpp"
+#include "cuda_emulation/ptx_opcodes.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/cuda_emulation/ptx_decode.hpp"
+#include "cuda_emulation/ptx_decode.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "tests/cuda_emulation/launch.hpp"
+#include "cuda_emulation/launch.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {

@@ -1,6 +1,6 @@
 // The control flow of one thread, and how it sees its place in the grid.
-#include "tests/cuda_emulation/ptx_machine.hpp"
-#include "tests/cuda_emulation/ptx_opcodes.hpp"
+#include "cuda_emulation/ptx_machine.hpp"
+#include "cuda_emulation/ptx_opcodes.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {
@@ -50,9 +50,12 @@ void come_back(Thread& thread, const Instruction& instruction) {
   }
 }
 
-// Fences order what already runs in order, one thread at a time; griddepcontrol orders kernels,
-// which run one after the other.
+// Fences order what already runs in order, one thread at a time.
 void nothing(Thread&, const Instruction&) {}
+
+void wait_for_grids(Thread& thread, const Instruction&) { thread.block->wait_for_grids(thread); }
+
+void launch_dependents(Thread& thread, const Instruction&) { thread.block->trigger(thread); }
 
 void trap(Thread& thread, const Instruction& instruction) {
   reject(thread, instruction, "the kernel trapped");
@@ -67,8 +70,8 @@ constexpr Opcode kOpcodes[] = {
     {"trap", &trap},
     {"membar", &nothing},
     {"fence", &nothing},
-    {"griddepcontrol.wait", &nothing},
-    {"griddepcontrol.launch_dependents", &nothing},
+    {"griddepcontrol.wait", &wait_for_grids},
+    {"griddepcontrol.launch_dependents", &launch_dependents},
 };
 
 }  // namespace

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "tests/cuda_emulation/fibers.hpp"
-#include "tests/cuda_emulation/launch.hpp"
-#include "tests/cuda_emulation/ptx.hpp"
+#include "cuda_emulation/fibers.hpp"
+#include "cuda_emulation/launch.hpp"
+#include "cuda_emulation/ptx.hpp"
 
 #if !defined(ELBO_PTX_FILES)
 #define ELBO_PTX_FILES ""

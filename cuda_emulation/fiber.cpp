@@ -1,4 +1,4 @@
-#include "tests/cuda_emulation/fiber.hpp"
+#include "cuda_emulation/fiber.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "tests/cuda_emulation/sanitizers.hpp"
+#include "cuda_emulation/sanitizers.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {

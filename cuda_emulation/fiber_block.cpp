@@ -1,4 +1,4 @@
-#include "tests/cuda_emulation/fiber_block.hpp"
+#include "cuda_emulation/fiber_block.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -6,7 +6,7 @@
 #include <iterator>
 #include <map>
 
-#include "tests/cuda_emulation/sanitizers.hpp"
+#include "cuda_emulation/sanitizers.hpp"
 
 uint3 threadIdx;
 uint3 blockIdx;

@@ -1,5 +1,5 @@
 // The sample kernels' instantiations, for the PTX that the interpreter runs.
-#include "tests/cuda_emulation/sample_kernels.cuh"
+#include "cuda_emulation/sample_kernels.cuh"
 
 namespace elbo::cuda::sample {
 

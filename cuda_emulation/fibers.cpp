@@ -1,4 +1,4 @@
-#include "tests/cuda_emulation/fibers.hpp"
+#include "cuda_emulation/fibers.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -6,8 +6,8 @@
 #include <random>
 #include <vector>
 
-#include "tests/cuda_emulation/fiber_block.hpp"
-#include "tests/cuda_emulation/sanitizers.hpp"
+#include "cuda_emulation/fiber_block.hpp"
+#include "cuda_emulation/sanitizers.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "tests/cuda_emulation/device_runtime.hpp"
-#include "tests/cuda_emulation/fiber.hpp"
-#include "tests/cuda_emulation/launch.hpp"
-#include "tests/cuda_emulation/pending_copies.hpp"
-#include "tests/cuda_emulation/shared_memory.hpp"
+#include "cuda_emulation/device_runtime.hpp"
+#include "cuda_emulation/fiber.hpp"
+#include "cuda_emulation/launch.hpp"
+#include "cuda_emulation/pending_copies.hpp"
+#include "cuda_emulation/shared_memory.hpp"
 
 namespace elbo::cuda::emulation {
 

@@ -2,8 +2,8 @@
 #include <bit>
 #include <unordered_map>
 
-#include "tests/cuda_emulation/ptx_machine.hpp"
-#include "tests/cuda_emulation/ptx_opcodes.hpp"
+#include "cuda_emulation/ptx_machine.hpp"
+#include "cuda_emulation/ptx_opcodes.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {

@@ -1,9 +1,9 @@
-#include "tests/cuda_emulation/pending_copies.hpp"
+#include "cuda_emulation/pending_copies.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "tests/cuda_emulation/sanitizers.hpp"
+#include "cuda_emulation/sanitizers.hpp"
 
 namespace elbo::cuda::emulation {
 namespace {
