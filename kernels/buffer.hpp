@@ -20,7 +20,9 @@ class Buffer {
  public:
   Buffer() = default;
   Buffer(std::shared_ptr<Device> device, size_t size, std::string_view purpose)
-      : device_(std::move(device)), size_(size) {
+      : Buffer() {  // so that the destructor runs if fill_zero throws
+    device_ = std::move(device);
+    size_ = size;
     if (size == 0) return;
     data_ = static_cast<T*>(device_->allocate(size * sizeof(T), purpose));
     device_->fill_zero(data_, size * sizeof(T));

@@ -8,7 +8,7 @@
 #include <optional>
 #include <tuple>
 
-#include "kernels/cuda/device_memory.hpp"
+#include "kernels/cuda/handles.hpp"
 
 namespace elbo::cuda {
 namespace {
@@ -126,7 +126,7 @@ struct Mask {
   DeviceMemory memory;
   Mask(int64_t rows, int64_t columns)
       : line((columns + 127) / 128 * 128),
-        memory(static_cast<size_t>(rows * line / 8), "find room for a layer's mask") {}
+        memory(static_cast<size_t>(rows * line / 8), "a layer's mask") {}
 };
 
 /// What the library does after the product.
@@ -188,7 +188,7 @@ class LtProduct : public LibraryProduct {
       return false;
     algorithm_ = proposals[index].algo;
     workspace_bytes_ = proposals[index].workspaceSize;
-    workspace_.emplace(workspace_bytes_, "find room for a product's workspace");
+    workspace_.emplace(workspace_bytes_, "a product's workspace");
     name_ = std::string("cuBLASLt ") + epilogue_.name + " #" + std::to_string(index);
     return true;
   }

@@ -1,8 +1,11 @@
 // An NVIDIA GPU as a device: one stream, on which everything is queued in order.
 #include <cuda_runtime.h>
 
-#include "kernels/cuda/check.hpp"
+#include <algorithm>
+#include <list>
+
 #include "kernels/cuda/executable.hpp"
+#include "kernels/cuda/handles.hpp"
 #include "kernels/cuda/transfer_queue.hpp"
 #include "kernels/device.hpp"
 
@@ -56,42 +59,77 @@ std::string mebibytes(size_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
-/// Through memory that the GPU writes to directly; an event tells when it is there.
+/// Pinned blocks for downloads, kept for the next ones: pinning and unpinning wait for the GPU.
+/// One stream orders all copies, so that a block may be lent again before its last copy is done.
+class DownloadBlocks {
+ public:
+  struct Block {
+    PinnedMemory memory;
+    size_t bytes = 0;
+    Event there = untimed();
+  };
+  using Loan = std::list<Block>;  // of one; moves without allocating
+
+  explicit DownloadBlocks(std::shared_ptr<const StreamContext> context)
+      : context_(std::move(context)) {}
+  ~DownloadBlocks() {
+    check_nothrow(cudaSetDevice(context_->ordinal()));
+    check_nothrow(cudaStreamSynchronize(context_->stream()));
+  }
+  DownloadBlocks(const DownloadBlocks&) = delete;
+  DownloadBlocks& operator=(const DownloadBlocks&) = delete;
+
+  const StreamContext& context() const { return *context_; }
+  Loan take(size_t bytes) {
+    context_->make_current();
+    Loan loan;
+    const auto fits = [&](const Block& block) { return block.bytes >= bytes; };
+    const auto found = std::ranges::find_if(free_, fits);
+    if (found != free_.end())
+      loan.splice(loan.end(), free_, found);
+    else
+      loan.push_back({PinnedMemory(bytes, "downloads"), bytes});
+    return loan;
+  }
+  void give_back(Loan& loan) noexcept { free_.splice(free_.end(), loan); }
+
+ private:
+  std::shared_ptr<const StreamContext> context_;
+  std::list<Block> free_;
+};
+
 class CudaDownload : public Download {
  public:
-  CudaDownload(std::shared_ptr<const StreamContext> context, const void* from, size_t bytes)
-      : context_(std::move(context)) {
-    context_->make_current();
-    check(cudaMallocHost(&host_, bytes), "find room for what it reports");
-    check(cudaEventCreateWithFlags(&there_, cudaEventDisableTiming), "create an event");
-    check(cudaMemcpyAsync(host_, from, bytes, cudaMemcpyDeviceToHost, context_->stream()),
-          "copy memory");
-    check(cudaEventRecord(there_, context_->stream()), "record an event");
+  CudaDownload(std::shared_ptr<DownloadBlocks> blocks, const void* from, size_t bytes)
+      : CudaDownload(std::move(blocks), bytes) {
+    const cudaStream_t stream = blocks_->context().stream();
+    ELBO_CUDA(cudaMemcpyAsync(block().memory.get(), from, bytes, cudaMemcpyDeviceToHost, stream));
+    block().there.record(stream);
   }
-  ~CudaDownload() override {
-    cudaSetDevice(context_->ordinal());
-    if (there_ != nullptr) cudaEventSynchronize(there_);
-    cudaEventDestroy(there_);
-    cudaFreeHost(host_);
-  }
+  ~CudaDownload() override { blocks_->give_back(loan_); }
   CudaDownload(const CudaDownload&) = delete;
   CudaDownload& operator=(const CudaDownload&) = delete;
 
   const std::byte* wait() override {
-    context_->make_current();
-    check(cudaEventSynchronize(there_), "finish its work");
-    return static_cast<const std::byte*>(host_);
+    blocks_->context().make_current();
+    block().there.wait();
+    return block().memory.get();
   }
 
  private:
-  std::shared_ptr<const StreamContext> context_;
-  void* host_ = nullptr;
-  cudaEvent_t there_ = nullptr;
+  CudaDownload(std::shared_ptr<DownloadBlocks> blocks, size_t bytes)
+      : blocks_(std::move(blocks)), loan_(blocks_->take(bytes)) {}
+  DownloadBlocks::Block& block() { return loan_.front(); }
+
+  std::shared_ptr<DownloadBlocks> blocks_;
+  DownloadBlocks::Loan loan_;
 };
 
 class CudaDevice : public Device {
  public:
-  explicit CudaDevice(int ordinal) : context_(std::make_shared<StreamContext>(ordinal)) {}
+  explicit CudaDevice(int ordinal)
+      : context_(std::make_shared<StreamContext>(ordinal)),
+        downloads_(std::make_shared<DownloadBlocks>(context_)) {}
 
   DeviceKind kind() const noexcept override { return DeviceKind::cuda; }
   std::string describe() const override {
@@ -113,12 +151,12 @@ class CudaDevice : public Device {
                         mebibytes(info.total) +
                         " are free; a smaller batch size, data window or model needs less");
     }
-    check(status, "allocate memory");
+    check(status, "cudaMalloc");
     return memory;
   }
   void release(void* memory) noexcept override {
-    cudaSetDevice(context_->ordinal());
-    cudaFree(memory);
+    check_nothrow(cudaSetDevice(context_->ordinal()));
+    check_nothrow(cudaFree(memory));
   }
   size_t free_memory() const override { return memory_info().free; }
   void upload(void* to_device, const void* from_host, size_t bytes) override {
@@ -129,14 +167,14 @@ class CudaDevice : public Device {
   }
   void fill_zero(void* on_device, size_t bytes) override {
     context_->make_current();
-    check(cudaMemsetAsync(on_device, 0, bytes, context_->stream()), "clear memory");
+    ELBO_CUDA(cudaMemsetAsync(on_device, 0, bytes, context_->stream()));
   }
   std::unique_ptr<TransferQueue> make_transfer_queue(size_t staging_bytes) override {
     return cuda::make_transfer_queue(context_, staging_bytes);
   }
 
   std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
-    return std::make_unique<CudaDownload>(context_, from, bytes);
+    return std::make_unique<CudaDownload>(downloads_, from, bytes);
   }
 
   std::unique_ptr<Executable> prepare(Program program) override {
@@ -151,16 +189,17 @@ class CudaDevice : public Device {
   MemoryInfo memory_info() const {
     context_->make_current();
     MemoryInfo info;
-    check(cudaMemGetInfo(&info.free, &info.total), "tell its free memory");
+    ELBO_CUDA(cudaMemGetInfo(&info.free, &info.total));
     return info;
   }
   void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
     context_->make_current();
-    check(cudaMemcpyAsync(to, from, bytes, kind, context_->stream()), "copy memory");
+    ELBO_CUDA(cudaMemcpyAsync(to, from, bytes, kind, context_->stream()));
     context_->synchronize();
   }
 
   std::shared_ptr<const StreamContext> context_;
+  std::shared_ptr<DownloadBlocks> downloads_;
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "kernels/cuda/event.hpp"
 #include "kernels/cuda/execution.cuh"
 
 namespace elbo::cuda {
@@ -86,14 +85,14 @@ CudaExecutable::CudaExecutable(std::shared_ptr<const StreamContext> context, Pro
 }
 
 CudaExecutable::~CudaExecutable() {
-  cudaSetDevice(context_->ordinal());
-  cudaStreamSynchronize(context_->stream());
+  check_nothrow(cudaSetDevice(context_->ordinal()));
+  check_nothrow(cudaStreamSynchronize(context_->stream()));
 }
 
 void CudaExecutable::allocate_scratch() {
   for (const Op& op : program_) {
     const size_t bytes = std::visit([](const auto& each) { return scratch_bytes(each); }, op);
-    scratch_.emplace_back(bytes, "find room for partial sums");
+    scratch_.emplace_back(bytes, "partial sums");
   }
 }
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/cuda/device_memory.hpp"
+#include "kernels/cuda/handles.hpp"
 #include "kernels/cuda/step_graph.hpp"
 #include "kernels/cuda/stream_context.hpp"
 #include "kernels/device.hpp"

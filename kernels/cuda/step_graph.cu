@@ -1,7 +1,5 @@
 #include "kernels/cuda/step_graph.hpp"
 
-#include "kernels/cuda/check.hpp"
-
 namespace elbo::cuda {
 namespace {
 
@@ -11,12 +9,15 @@ using Nodes = std::vector<cudaGraphNode_t>;
 class Capture {
  public:
   explicit Capture(cudaStream_t stream) : stream_(stream) {
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "start a capture");
+    // Relaxed: libraries may load modules and allocate while they enqueue, which the other modes
+    // forbid. Nothing here waits for captured work.
+    ELBO_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
   }
   ~Capture() {
+    if (ended_) return;
     cudaGraph_t graph = nullptr;
-    if (!ended_ && cudaStreamEndCapture(stream_, &graph) == cudaSuccess) cudaGraphDestroy(graph);
-    if (!ended_) cudaGetLastError();  // of a capture that failed; the stream is well again
+    check_nothrow(cudaStreamEndCapture(stream_, &graph));  // of a capture that failed
+    const Graph dropped(graph);
   }
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
@@ -24,11 +25,10 @@ class Capture {
   void follow(Nodes nodes) {
     constexpr unsigned kSet = cudaStreamSetCaptureDependencies;
 #if CUDART_VERSION >= 13000
-    check(cudaStreamUpdateCaptureDependencies(stream_, nodes.data(), nullptr, nodes.size(), kSet),
-          "order its graph");
+    ELBO_CUDA(
+        cudaStreamUpdateCaptureDependencies(stream_, nodes.data(), nullptr, nodes.size(), kSet));
 #else
-    check(cudaStreamUpdateCaptureDependencies(stream_, nodes.data(), nodes.size(), kSet),
-          "order its graph");
+    ELBO_CUDA(cudaStreamUpdateCaptureDependencies(stream_, nodes.data(), nodes.size(), kSet));
 #endif
   }
   /// The nodes that were queued last.
@@ -40,19 +40,17 @@ class Capture {
     size_t count = 0;
 #if CUDART_VERSION >= 13000
     const cudaGraphEdgeData* edges = nullptr;
-    check(cudaStreamGetCaptureInfo(stream_, &status, &id, &graph, &nodes, &edges, &count),
-          "tell of its graph");
+    ELBO_CUDA(cudaStreamGetCaptureInfo(stream_, &status, &id, &graph, &nodes, &edges, &count));
 #else
-    check(cudaStreamGetCaptureInfo_v2(stream_, &status, &id, &graph, &nodes, &count),
-          "tell of its graph");
+    ELBO_CUDA(cudaStreamGetCaptureInfo_v2(stream_, &status, &id, &graph, &nodes, &count));
 #endif
     return {nodes, nodes + count};
   }
-  cudaGraph_t end() {
+  Graph end() {
     ended_ = true;
     cudaGraph_t graph = nullptr;
-    check(cudaStreamEndCapture(stream_, &graph), "capture a program");
-    return graph;
+    ELBO_CUDA(cudaStreamEndCapture(stream_, &graph));
+    return Graph(graph);
   }
 
  private:
@@ -100,17 +98,15 @@ StepGraph::StepGraph(cudaStream_t stream, const LaunchOp& launch, const Dependen
       for (size_t op = 0; op < dependencies.size(); ++op) launch(op, target);
   }
   if (options.branches) capture.follow(before);
-  cudaGraph_t graph = capture.end();
-  cudaError_t status = cudaGraphGetNodes(graph, nullptr, &nodes_);
-  if (status == cudaSuccess) status = cudaGraphInstantiate(&executable_, graph, 0);
-  cudaGraphDestroy(graph);
-  check(status, "make a graph of a program");
+  const Graph graph = capture.end();
+  ELBO_CUDA(cudaGraphGetNodes(graph.get(), nullptr, &nodes_));
+  cudaGraphExec_t executable = nullptr;
+  ELBO_CUDA(cudaGraphInstantiate(&executable, graph.get(), 0));
+  executable_ = GraphExecutable(executable);
 }
 
-StepGraph::~StepGraph() { cudaGraphExecDestroy(executable_); }
-
 void StepGraph::launch(cudaStream_t stream) const {
-  check(cudaGraphLaunch(executable_, stream), "run a program");
+  ELBO_CUDA(cudaGraphLaunch(executable_.get(), stream));
 }
 
 }  // namespace elbo::cuda

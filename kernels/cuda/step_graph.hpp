@@ -1,11 +1,10 @@
 // A program as a CUDA graph: what the GPU then runs without the host.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include <functional>
 #include <vector>
 
+#include "kernels/cuda/handles.hpp"
 #include "kernels/cuda/stream.hpp"
 #include "kernels/dataflow.hpp"
 
@@ -22,20 +21,17 @@ struct GraphOptions {
 
 class StepGraph {
  public:
-  /// Captures the program on `stream`, which stays as it is. Throws DeviceError where something in
+  /// Captures the program on `stream`, which stays as it is. Throws DeviceError if something in
   /// it cannot be captured.
   StepGraph(cudaStream_t stream, const LaunchOp& launch, const Dependencies& dependencies,
             const GraphOptions& options);
-  ~StepGraph();
-  StepGraph(const StepGraph&) = delete;
-  StepGraph& operator=(const StepGraph&) = delete;
 
   void launch(cudaStream_t stream) const;
   /// Kernels and other nodes of the whole graph.
   size_t nodes() const { return nodes_; }
 
  private:
-  cudaGraphExec_t executable_ = nullptr;
+  GraphExecutable executable_;
   size_t nodes_ = 0;
 };
 

@@ -8,7 +8,7 @@
 #include "kernels/cuda/check.hpp"
 #include "kernels/cuda/cublaslt.hpp"
 #include "kernels/cuda/cudnn.hpp"
-#include "kernels/cuda/device_memory.hpp"
+#include "kernels/cuda/handles.hpp"
 
 namespace elbo::cuda {
 namespace {
@@ -29,7 +29,7 @@ std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::s
   const std::filesystem::path folder = cache_folder();
   if (folder.empty()) return {};
   int driver = 0;
-  check(cudaDriverGetVersion(&driver), "tell its driver's version");
+  ELBO_CUDA(cudaDriverGetVersion(&driver));
   std::string name =
       std::string(properties.name) + " driver " + std::to_string(driver) + ' ' + libraries + ".txt";
   const auto is_plain = [](char c) {
@@ -41,11 +41,9 @@ std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::s
 
 }  // namespace
 
-StreamContext::StreamContext(int ordinal) : ordinal_(ordinal) {
-  make_current();
-  check(cudaGetDeviceProperties(&properties_, ordinal), "describe itself");
-  // Ordered with the default stream too, where cuRAND works.
-  check(cudaStreamCreate(&stream_), "create a stream");
+StreamContext::StreamContext(int ordinal)
+    : ordinal_(ordinal), stream_((ELBO_CUDA(cudaSetDevice(ordinal)), OwnedStream())) {
+  ELBO_CUDA(cudaGetDeviceProperties(&properties_, ordinal));
   find_libraries();
   tuning_ = std::make_unique<TuningFile>(libraries_->empty()
                                              ? std::filesystem::path()
@@ -63,24 +61,20 @@ void StreamContext::find_libraries() {
   auto cublaslt = make_cublaslt(reason);
   add(std::move(cublaslt), {"matrix products", is_matrix_product, reason});
   const auto allocate = [](size_t bytes) -> std::shared_ptr<void> {
-    auto memory = std::make_shared<DeviceMemory>(bytes, "find room for a convolution's workspace");
+    auto memory = std::make_shared<DeviceMemory>(bytes, "a convolution's workspace");
     return {memory, memory->get()};
   };
   auto cudnn = make_cudnn(allocate, reason);
   add(std::move(cudnn), {"convolutions", is_convolution, reason});
 }
 
-StreamContext::~StreamContext() {
-  cudaSetDevice(ordinal_);
-  libraries_.reset();
-  cudaStreamDestroy(stream_);
-}
+StreamContext::~StreamContext() { check_nothrow(cudaSetDevice(ordinal_)); }
 
-void StreamContext::make_current() const { check(cudaSetDevice(ordinal_), "be selected"); }
+void StreamContext::make_current() const { ELBO_CUDA(cudaSetDevice(ordinal_)); }
 
 void StreamContext::synchronize() const {
   make_current();
-  check(cudaStreamSynchronize(stream_), "finish its work");
+  ELBO_CUDA(cudaStreamSynchronize(stream()));
 }
 
 }  // namespace elbo::cuda

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "kernels/cuda/handles.hpp"
 #include "kernels/cuda/library.hpp"
 #include "kernels/cuda/tuning.hpp"
 
@@ -25,7 +26,7 @@ class StreamContext {
   void synchronize() const;
 
   int ordinal() const { return ordinal_; }
-  cudaStream_t stream() const { return stream_; }
+  cudaStream_t stream() const { return stream_.get(); }
   const cudaDeviceProp& properties() const { return properties_; }
   /// Null where none can be had.
   ProductLibrary* library() const { return libraries_->empty() ? nullptr : libraries_.get(); }
@@ -37,7 +38,7 @@ class StreamContext {
 
   int ordinal_;
   cudaDeviceProp properties_{};
-  cudaStream_t stream_ = nullptr;
+  OwnedStream stream_;  // ordered with the default stream too, which cuRAND uses
   std::unique_ptr<ProductLibraries> libraries_ = std::make_unique<ProductLibraries>();
   std::vector<MissingLibrary> missing_;
   std::unique_ptr<TuningFile> tuning_;

@@ -4,9 +4,8 @@
 #include <optional>
 
 #include "kernels/cuda/block_sum.cuh"
-#include "kernels/cuda/device_memory.hpp"
-#include "kernels/cuda/event.hpp"
 #include "kernels/cuda/execution.cuh"
+#include "kernels/cuda/handles.hpp"
 #include "kernels/cuda/quads.cuh"
 #include "kernels/cuda/step_graph.hpp"
 #include "kernels/cuda/tuning.hpp"
@@ -65,12 +64,9 @@ class Trial {
       : op_(op), library_(library), stream_(stream) {
     std::visit([&](auto& o) { take_over(o); }, op_);
     const size_t bytes = std::visit([](const auto& o) { return scratch_bytes(o); }, op_);
-    scratch_ = DeviceMemory(bytes, "find room for measuring a product");
+    scratch_ = DeviceMemory(bytes, "measuring a product");
   }
-  ~Trial() {
-    cudaStreamSynchronize(stream_);
-    for (void* memory : memory_) cudaFree(memory);
-  }
+  ~Trial() { check_nothrow(cudaStreamSynchronize(stream_)); }
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
 
@@ -102,11 +98,9 @@ class Trial {
  private:
   template <class T>
   T* allocate(int64_t count) {
-    void* memory = nullptr;
-    check(cudaMalloc(&memory, std::max<size_t>(1, static_cast<size_t>(count)) * sizeof(T)),
-          "find room for measuring a product");
-    memory_.push_back(memory);
-    return static_cast<T*>(memory);
+    memory_.emplace_back(std::max<size_t>(1, static_cast<size_t>(count)) * sizeof(T),
+                         "measuring a product");
+    return static_cast<T*>(memory_.back().get());
   }
   Reals reals(int64_t count, Format format) {
     if (format == Format::f32) return allocate<float>(count);
@@ -344,7 +338,7 @@ class Trial {
   ProductLibrary& library_;
   cudaStream_t stream_;
   DeviceMemory scratch_;
-  std::vector<void*> memory_;
+  std::vector<DeviceMemory> memory_;
   std::vector<Output> outputs_;
   std::vector<void*> wanted_;  // as the kernel has them
   uint64_t seed_ = 0;
