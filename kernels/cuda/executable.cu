@@ -4,74 +4,19 @@
 #include <cstdio>
 
 #include "kernels/cuda/execution.cuh"
+#include "kernels/cuda/graph_choice.hpp"
 
 namespace elbo::cuda {
 namespace {
 
 constexpr int kUnrolled = 16;  // runs per graph: launching one costs the host a few microseconds
+constexpr int kHopper = 9;     // major compute capability: overlapping kernels
 
 std::string rounded(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f", value);
   return text;
 }
-
-/// A copy of the memory that a program's runs carry on, to put back after trying it.
-class Snapshot {
- public:
-  Snapshot(const Program& program, cudaStream_t stream) : stream_(stream) {
-    for (const Access& access : carried_memory(program)) {
-      void* copy = nullptr;
-      if (cudaMalloc(&copy, access.end - access.begin) != cudaSuccess) {
-        cudaGetLastError();
-        complete_ = false;
-        return;
-      }
-      copies_.push_back({access, copy});
-      move(copy, reinterpret_cast<void*>(access.begin), access);
-    }
-  }
-  ~Snapshot() {
-    cudaStreamSynchronize(stream_);
-    for (const Copy& copy : copies_) cudaFree(copy.memory);
-  }
-  Snapshot(const Snapshot&) = delete;
-  Snapshot& operator=(const Snapshot&) = delete;
-
-  /// False where there was no room for it.
-  bool complete() const { return complete_; }
-  void restore() const {
-    for (const Copy& copy : copies_)
-      move(reinterpret_cast<void*>(copy.access.begin), copy.memory, copy.access);
-  }
-  /// What the memory holds now.
-  std::vector<unsigned char> content() const {
-    std::vector<unsigned char> bytes;
-    for (const Copy& copy : copies_) {
-      const size_t place = bytes.size(), size = copy.access.end - copy.access.begin;
-      bytes.resize(place + size);
-      check(cudaMemcpyAsync(bytes.data() + place, reinterpret_cast<void*>(copy.access.begin), size,
-                            cudaMemcpyDeviceToHost, stream_),
-            "copy memory");
-      check(cudaStreamSynchronize(stream_), "copy memory");
-    }
-    return bytes;
-  }
-
- private:
-  struct Copy {
-    Access access;
-    void* memory;
-  };
-  void move(void* to, const void* from, const Access& access) const {
-    check(cudaMemcpyAsync(to, from, access.end - access.begin, cudaMemcpyDeviceToDevice, stream_),
-          "copy memory");
-  }
-
-  cudaStream_t stream_;
-  std::vector<Copy> copies_;
-  bool complete_ = true;
-};
 
 }  // namespace
 
@@ -80,8 +25,10 @@ CudaExecutable::CudaExecutable(std::shared_ptr<const StreamContext> context, Pro
       program_(std::move(program)),
       dependencies_(dependencies(program_)) {
   context_->make_current();
+  options_.overlapping = context_->properties().major >= kHopper;
   allocate_scratch();
   choose_products();
+  libraries_loaded_ = !has_library_products();
 }
 
 CudaExecutable::~CudaExecutable() {
@@ -120,11 +67,32 @@ std::optional<Measurement> CudaExecutable::measurement_of(const Op& op) {
                        file.path().string() +
                        "': another run may choose otherwise and differ in its last bits");
     return measured;
+  } catch (const GpuLost&) {
+    throw;
   } catch (const DeviceError& error) {
-    cudaGetLastError();
-    notes_.push_back(key + ": kernel, not measured (" + error.what() + ")");
+    recover();
+    notes_.push_back(key + ": kernel, not measured (" + error.what() +
+                     "): another run may choose otherwise and differ in its last bits");
     return std::nullopt;
   }
+}
+
+/// The library's product called `name`; a note if it cannot be had.
+std::unique_ptr<LibraryProduct> CudaExecutable::find_product(const Op& op,
+                                                             const std::string& name) {
+  std::string reason = "the library does not offer it";
+  try {
+    for (auto& product : context_->library()->candidates(op))
+      if (product->name() == name) return std::move(product);
+  } catch (const GpuLost&) {
+    throw;
+  } catch (const DeviceError& error) {
+    recover();
+    reason = error.what();
+  }
+  notes_.push_back("the choice for " + tuning_key(op) + ", " + name + ", cannot be had (" + reason +
+                   "): another run may differ in its last bits");
+  return nullptr;
 }
 
 void CudaExecutable::choose_products() {
@@ -146,9 +114,7 @@ void CudaExecutable::choose_products() {
     if (key.empty()) continue;
     if (measurements.count(key) == 0) continue;
     const Measurement& m = measurements.at(key);
-    if (!chosen[i].empty())
-      for (auto& product : library->candidates(program_[i]))
-        if (product->name() == chosen[i]) products_[i] = std::move(product);
+    if (!chosen[i].empty()) products_[i] = find_product(program_[i], chosen[i]);
     const double time = chosen[i] == m.masked && !m.masked.empty() ? m.masked_time : m.best_time;
     notes_.push_back(key + ": " +
                      (products_[i] ? chosen[i] + ", " + rounded(time) + " us (kernel " +
@@ -163,64 +129,99 @@ std::unique_ptr<StepGraph> CudaExecutable::make_graph(const GraphOptions& option
       options);
 }
 
-/// Runs the program in every kind of graph, checks that all leave the same bits, and keeps the
-/// fastest. What the runs changed is put back.
-void CudaExecutable::choose_graph() {
-  graph_chosen_ = true;
-  const Snapshot before(program_, context_->stream());
-  if (!before.complete()) {
-    notes_.push_back("no room to try graphs: one kernel behind the other");
-    return;
-  }
-  std::vector<unsigned char> wanted;
-  double best = 0.0;
-  for (const bool overlapping : {false, true})
-    for (const bool branches : {false, true}) {
-      const GraphOptions options = {kUnrolled, branches, overlapping};
-      const std::string name = std::string("graph, ") + (branches ? "branches" : "one chain") +
-                               (overlapping ? ", overlapping kernels" : "") + ": ";
-      try {
-        auto graph = make_graph(options);
-        graph->launch(context_->stream());
-        const std::vector<unsigned char> content = before.content();
-        if (wanted.empty()) wanted = content;
-        const double time = microseconds(*graph);
-        before.restore();
-        if (content != wanted) {
-          notes_.push_back(name + "other bits, not used");
-          continue;
-        }
-        notes_.push_back(name + std::to_string(graph->nodes() / kUnrolled) + " nodes, " +
-                         rounded(time) + " us a run");
-        if (many_ != nullptr && time >= best) continue;
-        best = time;
-        many_ = std::move(graph);
-        options_ = options;
-      } catch (const DeviceError& error) {
-        cudaGetLastError();
-        before.restore();
-        notes_.push_back(name + error.what());
-      }
-    }
-  options_.repeats = 1;
+bool CudaExecutable::has_library_products() const {
+  return std::ranges::any_of(products_, [](const auto& product) { return product != nullptr; });
 }
 
-double CudaExecutable::microseconds(const StepGraph& graph) const {
-  constexpr int kLaunches = 5;
-  const Event start, stop;
-  start.record(context_->stream());
-  for (int i = 0; i < kLaunches; ++i) graph.launch(context_->stream());
-  stop.record(context_->stream());
-  return stop.microseconds_since(start) / (kLaunches * kUnrolled);
+void CudaExecutable::drop_product(size_t op, const std::string& reason) {
+  notes_.push_back(tuning_key(program_[op]) + ": kernel, since " + products_[op]->name() +
+                   " failed (" + reason + "): another run may differ in its last bits");
+  const bool wrote_mask = products_[op]->writes_mask();
+  products_[op].reset();
+  for (size_t i = op + 1; wrote_mask && i < program_.size(); ++i)
+    if (products_[i] != nullptr && products_[i]->reads_mask())
+      drop_product(i, "the mask that it reads is not written");
+}
+
+/// A library's first call may load modules and allocate, which need not work in a capture.
+void CudaExecutable::run_once_without_graph() {
+  const Stream stream = context_->stream();
+  for (size_t op = 0; op < program_.size(); ++op) {
+    try {
+      launch(op, stream);
+      continue;
+    } catch (const GpuLost&) {
+      throw;
+    } catch (const DeviceError& error) {
+      if (products_[op] == nullptr) throw;
+      recover();
+      drop_product(op, error.what());
+    }
+    launch(op, stream);
+  }
+  context_->synchronize();
+  libraries_loaded_ = true;
+}
+
+void CudaExecutable::choose_graph() {
+  const auto describe = [&](const StepGraph& graph) {
+    size_t own = 0, library = 0, products = 0;
+    for (size_t op = 0; op < program_.size(); ++op) {
+      (products_[op] == nullptr ? own : library) += graph.nodes_by_op()[op] / kUnrolled;
+      products += products_[op] == nullptr ? 0 : 1;
+    }
+    return std::to_string(own) + " nodes" +
+           (products == 0 ? ""
+                          : " and " + std::to_string(library) + " of " + std::to_string(products) +
+                                " library products");
+  };
+  GraphChoice choice = cuda::choose_graph(
+      carried_memory(program_), kUnrolled,
+      [this](const GraphOptions& options) { return make_graph(options); }, describe,
+      context_->stream());
+  std::ranges::move(choice.notes, std::back_inserter(notes_));
+  graph_chosen_ = true;
+  if (choice.graph == nullptr) return;
+  many_ = std::move(choice.graph);
+  options_ = choice.options;
+  options_.repeats = 1;
+  one_.reset();  // made again in the form chosen
+}
+
+/// Makes the graphs that `repeats` runs need and that are not there yet.
+void CudaExecutable::make_graphs(uint64_t repeats) {
+  if (repeats >= kUnrolled && !graph_chosen_) choose_graph();
+  const bool needs_one = many_ == nullptr ? repeats > 0 : repeats % kUnrolled != 0;
+  if (needs_one && one_ == nullptr) one_ = make_graph(options_);
+}
+
+/// Without library products if they cannot be captured.
+void CudaExecutable::make_graphs_or_drop_libraries(uint64_t repeats) {
+  try {
+    return make_graphs(repeats);
+  } catch (const GpuLost&) {
+    throw;
+  } catch (const DeviceError& error) {
+    if (!has_library_products()) throw;
+    recover();
+    notes_.push_back(std::string("no graph with library products (") + error.what() +
+                     "): own kernels instead; another run may differ in its last bits");
+  }
+  for (auto& product : products_) product.reset();
+  many_.reset();
+  graph_chosen_ = false;
+  make_graphs(repeats);
 }
 
 void CudaExecutable::run(uint64_t repeats) {
   context_->make_current();
-  if (repeats >= kUnrolled && !graph_chosen_) choose_graph();
+  if (repeats > 0 && !libraries_loaded_) {
+    run_once_without_graph();
+    --repeats;
+  }
+  make_graphs_or_drop_libraries(repeats);
   for (; many_ != nullptr && repeats >= kUnrolled; repeats -= kUnrolled)
     many_->launch(context_->stream());
-  if (repeats == 0) return;
-  if (one_ == nullptr) one_ = make_graph(options_);
   for (; repeats > 0; --repeats) one_->launch(context_->stream());
 }
 

@@ -24,13 +24,20 @@ class CudaExecutable : public Executable {
   /// Every op gets its own: ops may run side by side.
   void allocate_scratch();
   void choose_products();
-  /// From the file or made now; nothing where that fails.
+  /// From the file or made now; nothing if that fails.
   std::optional<Measurement> measurement_of(const Op& op);
+  std::unique_ptr<LibraryProduct> find_product(const Op& op, const std::string& name);
+
+  void run_once_without_graph();
   void choose_graph();
-  /// Of one run of the program.
-  double microseconds(const StepGraph& graph) const;
+  void make_graphs(uint64_t repeats);
+  void make_graphs_or_drop_libraries(uint64_t repeats);
   void launch(size_t op, Stream stream) const;
   std::unique_ptr<StepGraph> make_graph(const GraphOptions& options) const;
+
+  bool has_library_products() const;
+  /// Runs the op by its own kernel from now on, and those that read the mask it wrote.
+  void drop_product(size_t op, const std::string& reason);
 
   std::shared_ptr<const StreamContext> context_;
   Program program_;
@@ -38,7 +45,7 @@ class CudaExecutable : public Executable {
   std::vector<DeviceMemory> scratch_;                      // by op
   std::vector<std::unique_ptr<LibraryProduct>> products_;  // by op; null: the kernel
   GraphOptions options_;
-  bool graph_chosen_ = false;
+  bool libraries_loaded_ = false, graph_chosen_ = false;
   std::unique_ptr<StepGraph> one_, many_;
   std::vector<std::string> notes_;
 };

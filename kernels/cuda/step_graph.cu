@@ -33,18 +33,14 @@ class Capture {
   }
   /// The nodes that were queued last.
   Nodes last() const {
-    cudaStreamCaptureStatus status{};
-    unsigned long long id = 0;
-    cudaGraph_t graph = nullptr;
-    const cudaGraphNode_t* nodes = nullptr;
+    const Info info = get_info();
+    return {info.last, info.last + info.last_count};
+  }
+  /// Number of nodes queued so far.
+  size_t count() const {
     size_t count = 0;
-#if CUDART_VERSION >= 13000
-    const cudaGraphEdgeData* edges = nullptr;
-    ELBO_CUDA(cudaStreamGetCaptureInfo(stream_, &status, &id, &graph, &nodes, &edges, &count));
-#else
-    ELBO_CUDA(cudaStreamGetCaptureInfo_v2(stream_, &status, &id, &graph, &nodes, &count));
-#endif
-    return {nodes, nodes + count};
+    ELBO_CUDA(cudaGraphGetNodes(get_info().graph, nullptr, &count));
+    return count;
   }
   Graph end() {
     ended_ = true;
@@ -54,6 +50,26 @@ class Capture {
   }
 
  private:
+  struct Info {
+    cudaGraph_t graph = nullptr;
+    const cudaGraphNode_t* last = nullptr;
+    size_t last_count = 0;
+  };
+  Info get_info() const {
+    Info info;
+    cudaStreamCaptureStatus status{};
+    unsigned long long id = 0;
+#if CUDART_VERSION >= 13000
+    const cudaGraphEdgeData* edges = nullptr;
+    ELBO_CUDA(cudaStreamGetCaptureInfo(stream_, &status, &id, &info.graph, &info.last, &edges,
+                                       &info.last_count));
+#else
+    ELBO_CUDA(cudaStreamGetCaptureInfo_v2(stream_, &status, &id, &info.graph, &info.last,
+                                          &info.last_count));
+#endif
+    return info;
+  }
+
   cudaStream_t stream_;
   bool ended_ = false;
 };
@@ -87,19 +103,24 @@ Nodes capture_branches(Capture& capture, const LaunchOp& launch, const Dependenc
 }  // namespace
 
 StepGraph::StepGraph(cudaStream_t stream, const LaunchOp& launch, const Dependencies& dependencies,
-                     const GraphOptions& options) {
-  const Stream target = {stream, options.overlapping};
+                     const GraphOptions& options)
+    : nodes_by_op_(dependencies.size()) {
   Capture capture(stream);
+  const LaunchOp launch_counted = [&](size_t op, Stream target) {
+    const size_t before = capture.count();
+    launch(op, target);
+    nodes_by_op_[op] += capture.count() - before;
+  };
+  const Stream target = {stream, options.overlapping};
   Nodes before;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     if (options.branches)
-      before = capture_branches(capture, launch, dependencies, target, before);
+      before = capture_branches(capture, launch_counted, dependencies, target, before);
     else
-      for (size_t op = 0; op < dependencies.size(); ++op) launch(op, target);
+      for (size_t op = 0; op < dependencies.size(); ++op) launch_counted(op, target);
   }
   if (options.branches) capture.follow(before);
   const Graph graph = capture.end();
-  ELBO_CUDA(cudaGraphGetNodes(graph.get(), nullptr, &nodes_));
   cudaGraphExec_t executable = nullptr;
   ELBO_CUDA(cudaGraphInstantiate(&executable, graph.get(), 0));
   executable_ = GraphExecutable(executable);

@@ -27,12 +27,12 @@ class StepGraph {
             const GraphOptions& options);
 
   void launch(cudaStream_t stream) const;
-  /// Kernels and other nodes of the whole graph.
-  size_t nodes() const { return nodes_; }
+  /// Kernels and other nodes of each op, in all repeats together.
+  const std::vector<size_t>& nodes_by_op() const { return nodes_by_op_; }
 
  private:
   GraphExecutable executable_;
-  size_t nodes_ = 0;
+  std::vector<size_t> nodes_by_op_;
 };
 
 }  // namespace elbo::cuda

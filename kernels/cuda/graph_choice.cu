@@ -1,0 +1,124 @@
+#include "kernels/cuda/graph_choice.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <limits>
+#include <optional>
+
+#include "kernels/cuda/snapshot.hpp"
+
+namespace elbo::cuda {
+namespace {
+
+constexpr double kMillisecond = 1e3;  // in microseconds
+
+struct Form {
+  GraphOptions options;
+  std::string name;
+  std::unique_ptr<StepGraph> graph = nullptr;
+  double time = std::numeric_limits<double>::infinity();  // the shortest launch, in microseconds
+};
+
+std::vector<Form> all_forms(int repeats) {
+  std::vector<Form> forms;
+  for (const bool overlapping : {false, true})
+    for (const bool branches : {false, true})
+      forms.push_back({{repeats, branches, overlapping},
+                       std::string("graph, ") + (branches ? "branches" : "one chain") +
+                           (overlapping ? ", overlapping kernels" : "") + ": "});
+  return forms;
+}
+
+std::string microseconds(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f us", value);
+  return text;
+}
+
+/// Copies for about 50 ms, so that the GPU's clocks have risen before the first form is timed.
+void warm_up(const Snapshot& before, cudaStream_t stream) {
+  const Event start, stop;
+  double spent = 0.0;
+  for (int copies = 1; spent < 50.0 * kMillisecond && copies < (1 << 16); copies *= 2) {
+    start.record(stream);
+    for (int i = 0; i < copies; ++i) before.restore();
+    stop.record(stream);
+    spent += stop.microseconds_since(start);
+  }
+}
+
+/// Returns the launch's own time.
+double time_launch(Form& form, const Snapshot& before, cudaStream_t stream) {
+  const Event start, stop;
+  before.restore();
+  start.record(stream);
+  form.graph->launch(stream);
+  stop.record(stream);
+  const double time = stop.microseconds_since(start);
+  form.time = std::min(form.time, time);
+  return time;
+}
+
+}  // namespace
+
+GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const MakeGraph& make,
+                         const DescribeGraph& describe, cudaStream_t stream) {
+  constexpr double kMostTime = 200.0 * kMillisecond;  // of the launches that only measure
+  constexpr int kMostRounds = 4;
+  GraphChoice choice;
+  std::optional<Snapshot> before, first;  // `first`: what the first form left
+  try {
+    before.emplace(carried, stream);
+    first.emplace(carried, stream);
+  } catch (const GpuLost&) {
+    throw;
+  } catch (const DeviceError& error) {
+    recover();
+    choice.notes.push_back(std::string("graphs not tried, one kernel after another: ") +
+                           error.what());
+    return choice;
+  }
+  warm_up(*before, stream);
+
+  std::vector<Form> forms;
+  std::exception_ptr failure;
+  double round_time = 0.0;
+  for (Form& form : all_forms(repeats)) {
+    try {
+      form.graph = make(form.options);
+      const double time = time_launch(form, *before, stream);
+      if (forms.empty()) first->take();
+      const uint64_t differing = forms.empty() ? 0 : first->differing_words();
+      if (differing > 0) {
+        choice.notes.push_back(form.name + std::to_string(differing) +
+                               " words of the result differ, not used");
+        continue;
+      }
+      round_time += time;
+      forms.push_back(std::move(form));
+    } catch (const GpuLost&) {
+      throw;
+    } catch (const DeviceError& error) {
+      recover();
+      failure = std::current_exception();
+      choice.notes.push_back(form.name + error.what());
+    }
+  }
+  // In turn, so that a change of the clocks meets all alike. A slow program has been timed already.
+  double spent = 0.0;
+  for (int round = 0; round < kMostRounds && spent + round_time <= kMostTime; ++round)
+    for (Form& form : forms) spent += time_launch(form, *before, stream);
+  before->restore();
+  if (forms.empty()) std::rethrow_exception(failure);
+
+  for (const Form& form : forms)
+    choice.notes.push_back(form.name + describe(*form.graph) + ", " +
+                           microseconds(form.time / repeats) + " a run");
+  Form& best = *std::ranges::min_element(forms, {}, &Form::time);
+  choice.graph = std::move(best.graph);
+  choice.options = best.options;
+  return choice;
+}
+
+}  // namespace elbo::cuda

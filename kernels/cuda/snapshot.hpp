@@ -1,0 +1,40 @@
+// A copy of device memory, to put back or to compare with later.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/core/access.hpp"
+#include "kernels/cuda/handles.hpp"
+
+namespace elbo::cuda {
+
+/// Everything is queued on one stream.
+class Snapshot {
+ public:
+  /// Copies the ranges, which start at multiples of 4 bytes. Throws DeviceError if there is no
+  /// room.
+  Snapshot(const std::vector<Access>& ranges, cudaStream_t stream);
+  ~Snapshot();
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  /// Copies what the ranges hold now.
+  void take() const;
+  void restore() const;
+  /// Number of 32-bit words in which the ranges now differ from the copy. Waits for the stream.
+  uint64_t differing_words() const;
+
+ private:
+  struct Copy {
+    void* original;
+    size_t bytes;
+    DeviceMemory memory;
+  };
+
+  cudaStream_t stream_;
+  std::vector<Copy> copies_;
+  DeviceMemory count_;
+};
+
+}  // namespace elbo::cuda
