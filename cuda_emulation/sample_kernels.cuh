@@ -213,7 +213,6 @@ ELBO_KERNEL void ticket_kernel(TicketArgs args) {
     args.tickets[blockIdx.x] = ticket;
     if (ticket == gridDim.x - 1) ++*args.last;
   }
-  release_next_kernel();
 }
 
 struct StagedCopyArgs {

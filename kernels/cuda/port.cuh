@@ -26,6 +26,7 @@
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
 
+
 #define ELBO_KERNEL __global__
 #define ELBO_LAUNCH_BOUNDS(threads) __launch_bounds__(threads)
 #define ELBO_DEVICE __device__ __forceinline__
@@ -125,19 +126,19 @@ ELBO_DEVICE void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t 
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/// In a kernel launched before the previous one of its stream has ended (programmatic dependent
-/// launch): waits for that one's end and its writes. Without such a launch, or below sm_90,
-/// nothing.
+/// Programmatic dependent launch lets a kernel start before the previous ones of its graph have
+/// ended. This waits until they have ended and their writes are visible, then lets the next kernel
+/// start in turn. Every kernel that a program launches calls it before it touches global memory and
+/// before any thread returns. Without such a launch, or below sm_90, it does nothing.
+///
+/// Releasing the next kernel this early is safe because that kernel waits here as well: its own
+/// accesses come after this kernel's end. And kernel N + 2 starts only when all blocks of N + 1
+/// have passed this point, that is after the end of N, so that no more than two kernels of a chain
+/// ever overlap. All blocks of a kernel are resident or done before the next one starts: blocks
+/// that wait cannot keep out those they wait for.
 ELBO_DEVICE void wait_for_previous_kernel() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-/// Lets the next kernel of the stream start once every block has called this or ended, if it was
-/// launched so; it sees this kernel's writes only after its own wait_for_previous_kernel.
-ELBO_DEVICE void release_next_kernel() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+  asm volatile("griddepcontrol.wait;\n\tgriddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 
@@ -223,7 +224,6 @@ ELBO_DEVICE void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t 
 
 // Emulated kernels run one after the other.
 ELBO_DEVICE void wait_for_previous_kernel() {}
-ELBO_DEVICE void release_next_kernel() {}
 
 /// Runs `kernel` to its end on the executor that the test selected.
 template <class Args>

@@ -163,7 +163,6 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kProductThreads) product_kernel(ProductArgs<
   }
   copy_async_wait<0>();
   __syncthreads();
-  release_next_kernel();
 
   auto* partial = reinterpret_cast<float*>(shared);
   if constexpr (P::sums_left) {

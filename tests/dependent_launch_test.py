@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Checks in the kernels' PTX that programmatic dependent launch is safe and used: on every path from
+a kernel's entry griddepcontrol.wait comes before the first access to global memory and before any
+exit, and griddepcontrol.launch_dependents follows it immediately, there and nowhere else.
+
+    dependent_launch_test.py PTX...
+"""
+
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WAIT, RELEASE = "griddepcontrol.wait", "griddepcontrol.launch_dependents"
+# Other memory belongs to the kernel's own block. A space that is not named is generic: any memory.
+PRIVATE_SPACE = re.compile(r"\.(param|shared|local|const)\b|\.shared::")
+ACCESS = re.compile(r"(ld|ldu|st|atom|red|prefetch|prefetchu|tex|tld4|suld|sust|sured)\b")
+EXITS = ("ret", "exit")
+
+
+@dataclass
+class Instruction:
+    opcode: str
+    operands: str
+    guarded: bool  # by a predicate: it may be skipped
+
+
+@dataclass
+class Kernel:
+    name: str  # mangled
+    instructions: list = field(default_factory=list)
+    labels: dict = field(default_factory=dict)  # index of the instruction behind the label
+    tables: dict = field(default_factory=dict)  # labels of a .branchtargets
+
+
+def read_kernels(ptx):
+    for match in re.finditer(r"\.entry\s+(\w+)\s*\(.*?^\{(.*?)^\}", ptx, re.DOTALL | re.MULTILINE):
+        kernel = Kernel(match.group(1))
+        body = re.sub(r"//[^\n]*", "", match.group(2))
+        # Statements end with ';', labels with ':'; braces only open and close scopes.
+        for statement in re.split(r"[;{}]", body):
+            statement = statement.strip()
+            while label := re.match(r"([$\w]+):(?!:)\s*", statement):
+                kernel.labels[label.group(1)] = len(kernel.instructions)
+                statement = statement[label.end() :]
+                if statement.startswith(".branchtargets"):
+                    kernel.tables[label.group(1)] = re.findall(r"[$\w]+", statement)[1:]
+            if not statement or statement.startswith("."):
+                continue
+            parts = re.match(r"(@!?%\w+\s+)?(\S+)\s*(.*)", statement, re.DOTALL)
+            if re.match(r"[a-z]", parts.group(2)):
+                kernel.instructions.append(
+                    Instruction(parts.group(2), parts.group(3), parts.group(1) is not None)
+                )
+        yield kernel
+
+
+def touches_global_memory(instruction):
+    opcode = instruction.opcode
+    if opcode.startswith("cp.async"):
+        return not opcode.startswith(("cp.async.commit", "cp.async.wait"))
+    return ACCESS.match(opcode) is not None and PRIVATE_SPACE.search(opcode) is None
+
+
+def successors(kernel, index):
+    instruction = kernel.instructions[index]
+    if instruction.opcode.startswith("brx"):
+        table = re.findall(r"[$\w]+", instruction.operands)[-1]
+        return [kernel.labels[label] for label in kernel.tables[table]]
+    if instruction.opcode.startswith("bra"):
+        target = [kernel.labels[instruction.operands.strip()]]
+        return [*target, index + 1] if instruction.guarded else target
+    return [index + 1]
+
+
+def before_the_wait(kernel):
+    """The instructions that a thread can reach without having waited."""
+    reached, pending = set(), [0]
+    while pending:
+        index = pending.pop()
+        if index in reached or index >= len(kernel.instructions):
+            continue
+        if kernel.instructions[index].opcode == WAIT and not kernel.instructions[index].guarded:
+            continue
+        reached.add(index)
+        pending += successors(kernel, index)
+    return [kernel.instructions[index] for index in sorted(reached)]
+
+
+def check(kernel):
+    """What is wrong with a kernel, a line each."""
+    opcodes = [instruction.opcode for instruction in kernel.instructions]
+    for index, opcode in enumerate(opcodes):
+        if opcode == WAIT and opcodes[index + 1 : index + 2] != [RELEASE]:
+            yield f"{kernel.name}: waits for the previous kernel without releasing the next one"
+        if opcode == RELEASE and opcodes[max(index - 1, 0)] != WAIT:
+            yield f"{kernel.name}: releases the next kernel elsewhere than behind its own wait"
+    for instruction in before_the_wait(kernel):
+        text = f"{instruction.opcode} {instruction.operands}".strip()
+        if instruction.opcode in EXITS or instruction.opcode.startswith("call"):
+            yield f"{kernel.name}: '{text}' can come before the wait for the previous kernel"
+        if touches_global_memory(instruction):
+            yield f"{kernel.name}: '{text}' can come before the wait for the previous kernel"
+
+
+def test_itself():
+    """A check that finds nothing wrong in a faulty kernel proves nothing about the others."""
+
+    def complaints(body):
+        text = f".visible .entry kernel(\n\t.param .u32 p\n)\n.maxntid 32\n{{\n{body}\n}}\n"
+        return [line for kernel in read_kernels(text) for line in check(kernel)]
+
+    wait = f"\t// begin inline asm\n\t{WAIT};\n\t{RELEASE};\n\t// end inline asm\n"
+    load, end = "\tld.global.nc.f32 %f1, [%rd1];\n", "\tret;\n"
+    skip = "\t@%p1 bra $L__BB0_1;\n"
+    right = [
+        wait + load + end,
+        "\t.reg .b32 %r<2>;\n\tld.param.u32 %r1, [p];\n\tst.shared.f32 [%r1], %f1;\n" + wait + end,
+        skip + "\tmov.u32 %r1, 1;\n$L__BB0_1:\n" + wait + load + end,
+    ]
+    wrong = {
+        "no wait": (load + end, 2),
+        "a load before the wait": (load + wait + end, 1),
+        "a generic load before the wait": ("\tld.u32 %r1, [%rd1];\n" + wait + end, 1),
+        "a copy before the wait": ("\tcp.async.cg.shared.global [%r1], [%rd1], 16;\n" + wait + end, 1),
+        "an exit before the wait": ("\t@%p1 ret;\n" + wait + end, 1),
+        "a path around the wait": (skip + wait + "$L__BB0_1:\n" + load + end, 2),
+        "no release": (f"\t{WAIT};\n" + load + end, 1),
+        "a late release": (f"\t{WAIT};\n{load}\t{RELEASE};\n" + end, 2),
+        "an early release": (f"\t{RELEASE};\n" + wait + end, 1),
+    }  # fmt: skip
+    for body in right:
+        assert complaints(body) == [], complaints(body)
+    for what, (body, count) in wrong.items():
+        assert len(complaints(body)) == count, (what, complaints(body))
+
+
+def main():
+    test_itself()
+    kernels = [kernel for path in sys.argv[1:] for kernel in read_kernels(Path(path).read_text())]
+    wrong = [line for kernel in kernels for line in check(kernel)]
+    print(*wrong, sep="\n")
+    print(f"{len(kernels)} kernels: {len(wrong)} wrong")
+    return 1 if wrong or not kernels else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
