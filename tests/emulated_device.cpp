@@ -161,7 +161,7 @@ class EmulatedExecutable : public Executable {
     // Of the size asked for, so that a sanitizer sees who goes beyond; what it holds is garbage.
     std::vector<float> scratch(cuda::scratch_bytes(op) / sizeof(float),
                                std::numeric_limits<float>::quiet_NaN());
-    const cuda::Queue queue = {nullptr, scratch.data()};
+    const cuda::Queue queue = {.stream = nullptr, .scratch = scratch.data(), .early_reads = true};
     if constexpr (requires { loop_product(op); }) {
       if (products_ == EmulatedProducts::library) {
         loop_product(op)->enqueue(nullptr);

@@ -202,5 +202,50 @@ TEST_P(CudaProgram, TrainsAsTheCpuDoes) {
   }
 }
 
+// A product may load its weights before the kernel ahead of it has ended, unless that one updates
+// them: here the update of one run and the product of the next one, with and without a kernel in
+// between. All sums are exact.
+TEST_P(CudaProgram, ProductsReadUpdatedWeights) {
+  constexpr int32_t kSize = 8;
+  constexpr uint64_t kRuns = 32;
+  for (const bool kernel_between : {false, true}) {
+    const auto run = [&](const std::shared_ptr<Device>& device) {
+      Workspace w(device);
+      StepState state;
+      state.rows = kSize;
+      state.learning_rate = 0x1p-4f;
+      OptimizerUpdate update;
+      update.optimizer = math::Optimizer::of<math::Sgd>();
+      update.settings.momentum = 0.0f;
+      update.state = w.put(std::vector{state});
+      update.count = kSize * kSize;
+      update.weight = w.put(odd_eighths(kSize * kSize, 1));
+      update.grad = w.put(odd_eighths(kSize * kSize, 2));
+      update.first_moment = w.put(std::vector<float>(kSize * kSize));
+      const Rows rows = {update.state, kSize, 1};
+      const auto identity = math::Activation::of<math::Identity>();
+      auto* x = w.put(odd_eighths(kSize * kSize, 3));
+      auto* y = w.output<float>(kSize * kSize);
+      auto* grad_x = w.output<float>(kSize * kSize);
+      auto* bias = w.put(odd_eighths(kSize, 4));
+      Program program = {
+          DenseForward{rows, kSize, kSize, identity, x, update.weight, bias, y},
+          DenseBackwardInput{rows, kSize, kSize, identity, x, update.weight, nullptr, grad_x},
+          update};
+      if (kernel_between) {
+        RandomFill fill;
+        fill.count = 1;
+        fill.out = w.output<float>(1);
+        program.push_back(fill);
+      }
+      w.run(program, kRuns);
+      return std::pair(w.get(y, kSize * kSize), w.get(grad_x, kSize * kSize));
+    };
+    const auto got = run(cuda_), want = run(cpu_);
+    EXPECT_TRUE(same_bits(got.first, want.first)) << kernel_between;
+    EXPECT_TRUE(same_bits(got.second, want.second)) << kernel_between;
+  }
+}
+
 }  // namespace
 }  // namespace elbo

@@ -31,7 +31,7 @@ struct Product<ToNarrow<Op>> {
   using Sums = ToNarrow<Op>;
   using Args = ProductArgs<Sums>;
   static constexpr bool left_along_depth = true, right_along_depth = true, sums_left = false,
-                        few_columns = true;
+                        right_is_weight = true, few_columns = true;
 
   struct Part {
     int32_t group;
@@ -83,7 +83,7 @@ struct Product<ToWide<Op>> {
   using Sums = ToWide<Op>;
   using Args = ProductArgs<Sums>;
   static constexpr bool left_along_depth = true, right_along_depth = false, sums_left = false,
-                        few_columns = true;
+                        right_is_weight = true, few_columns = true;
 
   /// Of a direction: the pixels of a class, and its taps.
   struct Class {
@@ -178,7 +178,7 @@ struct Product<WeightSums> {
   using Sums = WeightSums;
   using Args = ProductArgs<Sums>;
   static constexpr bool left_along_depth = false, right_along_depth = false, sums_left = true,
-                        few_columns = true;
+                        right_is_weight = false, few_columns = true;
 
   struct Part {
     int32_t group, slice;
@@ -246,18 +246,18 @@ Taps all_taps(const ConvolutionShape& s) {
 }
 
 template <class Op>
-void launch_to_narrow(const Op& op, Stream stream) {
+void launch_to_narrow(const Op& op, const Queue& queue) {
   const ConvolutionShape& s = op.shape;
   const int32_t narrow = s.narrow.channels / s.groups, wide = s.wide.channels / s.groups;
   const ProductArgs<ToNarrow<Op>> args = {{op, wide_window(s), all_taps(s)},
                                           has_vector_factor(source_of(op), wide),
                                           has_vector_factor(op.weight, s.kernel * s.kernel * wide),
                                           has_vector_result(op, narrow)};
-  launch_product(args, op.weight.format, op.precision, stream);
+  launch_product(args, op.weight.format, op.precision, queue);
 }
 
 template <class Op>
-void launch_to_wide(const Op& op, Stream stream) {
+void launch_to_wide(const Op& op, const Queue& queue) {
   const ConvolutionShape& s = op.shape;
   const int32_t narrow = s.narrow.channels / s.groups, wide = s.wide.channels / s.groups;
   const auto of_class = [&](int32_t size) { return (size + s.stride - 1) / s.stride; };
@@ -271,27 +271,34 @@ void launch_to_wide(const Op& op, Stream stream) {
       has_vector_factor(source_of(op), narrow),
       has_vector_factor(op.weight, wide),
       has_vector_result(op, wide)};
-  launch_product(args, op.weight.format, op.precision, stream);
+  launch_product(args, op.weight.format, op.precision, queue);
 }
 
 template <class Op>
-void launch_convolution(const Op& op, bool to_wide, Stream stream) {
+void launch_convolution(const Op& op, bool to_wide, const Queue& queue) {
   if (op.rows.capacity() == 0) return;
   ELBO_ASSERT(source_of(op).format == op.weight.format);
   ELBO_ASSERT(int64_t{op.rows.capacity()} * op.shape.wide.pixels() < INT32_MAX);
   if (to_wide)
-    launch_to_wide(op, stream);
+    launch_to_wide(op, queue);
   else
-    launch_to_narrow(op, stream);
+    launch_to_narrow(op, queue);
 }
 
 }  // namespace
 
+AccessList early_reads(const ConvolutionForward& op) {
+  return AccessList().reads(op.weight, op.shape.weights());
+}
+AccessList early_reads(const ConvolutionBackwardInput& op) {
+  return AccessList().reads(op.weight, op.shape.weights());
+}
+
 void launch_op(const ConvolutionForward& op, const Queue& queue) {
-  launch_convolution(op, op.transposed, queue.stream);
+  launch_convolution(op, op.transposed, queue);
 }
 void launch_op(const ConvolutionBackwardInput& op, const Queue& queue) {
-  launch_convolution(op, !op.transposed, queue.stream);
+  launch_convolution(op, !op.transposed, queue);
 }
 
 void launch_op(const ConvolutionBackwardWeights& op, const Queue& queue) {
@@ -317,7 +324,7 @@ void launch_op(const ConvolutionBackwardWeights& op, const Queue& queue) {
       sums, has_vector_factor(sums.narrow, s.narrow.channels / s.groups),
       has_vector_factor(sums.wide, s.wide.channels / s.groups),
       has_vector_access({sums.weight}, {Product<WeightSums>::columns(sums)})};
-  launch_product(args, op.x.format, op.precision, queue.stream);
+  launch_product(args, op.x.format, op.precision, queue);
 
   SlicedSum weight, bias;
   if (!whole) weight = {partial, slices.count, slices.stride, s.weights(), op.grad_weight};

@@ -27,7 +27,8 @@ struct DenseProduct {
 /// y = x W^T: rows of x by rows of W.
 template <>
 struct Product<DenseForward> : DenseProduct<DenseForward> {
-  static constexpr bool left_along_depth = true, right_along_depth = true, sums_left = false;
+  static constexpr bool left_along_depth = true, right_along_depth = true, sums_left = false,
+                        right_is_weight = true;
   ELBO_HD static int rows(const DenseForward& op) { return op.rows.capacity(); }
   ELBO_HD static int columns(const DenseForward& op) { return op.out; }
   ELBO_DEVICE static DepthRange depth(const DenseForward& op, WholeProduct) { return {0, op.in}; }
@@ -58,7 +59,8 @@ struct Product<DenseForward> : DenseProduct<DenseForward> {
 /// grad_x = grad_y W: rows of grad_y by columns of W.
 template <>
 struct Product<DenseBackwardInput> : DenseProduct<DenseBackwardInput> {
-  static constexpr bool left_along_depth = true, right_along_depth = false, sums_left = false;
+  static constexpr bool left_along_depth = true, right_along_depth = false, sums_left = false,
+                        right_is_weight = true;
   ELBO_HD static int rows(const DenseBackwardInput& op) { return op.rows.capacity(); }
   ELBO_HD static int columns(const DenseBackwardInput& op) { return op.in; }
   ELBO_DEVICE static DepthRange depth(const DenseBackwardInput& op, WholeProduct) {
@@ -91,7 +93,8 @@ struct Product<DenseBackwardInput> : DenseProduct<DenseBackwardInput> {
 /// grad_W = grad_y^T x: columns of grad_y by columns of x, summed over the rows of both.
 template <>
 struct Product<DenseBackwardWeights> : DenseProduct<DenseBackwardWeights> {
-  static constexpr bool left_along_depth = false, right_along_depth = false, sums_left = true;
+  static constexpr bool left_along_depth = false, right_along_depth = false, sums_left = true,
+                        right_is_weight = false;
   ELBO_HD static int rows(const DenseBackwardWeights& op) { return op.out; }
   ELBO_HD static int columns(const DenseBackwardWeights& op) { return op.in; }
   ELBO_DEVICE static DepthRange depth(const DenseBackwardWeights& op, WholeProduct) {
@@ -152,10 +155,17 @@ void launch_dense(const Op& op, const ConstReals& left, const ConstReals& right,
                   const Queue& queue) {
   if (Product<Op>::rows(op) == 0 || Product<Op>::columns(op) == 0) return;
   ELBO_ASSERT(left.format == right.format);
-  launch_product(product_args(op), left.format, op.precision, queue.stream);
+  launch_product(product_args(op), left.format, op.precision, queue);
 }
 
 }  // namespace
+
+AccessList early_reads(const DenseForward& op) {
+  return AccessList().reads(op.weight, int64_t{op.in} * op.out);
+}
+AccessList early_reads(const DenseBackwardInput& op) {
+  return AccessList().reads(op.weight, int64_t{op.in} * op.out);
+}
 
 void launch_op(const DenseForward& op, const Queue& queue) {
   launch_dense(op, op.x, op.weight, queue);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/graph_choice.hpp"
@@ -43,12 +44,11 @@ void CudaExecutable::allocate_scratch() {
   }
 }
 
-void CudaExecutable::launch(size_t op, Stream stream) const {
-  const Queue queue = {stream, scratch_[op].get()};
+void CudaExecutable::launch(size_t op, const Queue& queue) const {
   std::visit(
       [&](const auto& each) {
         if (products_[op] == nullptr) return launch_op(each, queue);
-        products_[op]->enqueue(stream);
+        products_[op]->enqueue(queue.stream);
         if constexpr (requires { finish_library_product(each, queue); }) {
           if (!products_[op]->whole()) finish_library_product(each, queue);
         }
@@ -124,9 +124,19 @@ void CudaExecutable::choose_products() {
 }
 
 std::unique_ptr<StepGraph> CudaExecutable::make_graph(const GraphOptions& options) const {
-  return std::make_unique<StepGraph>(
-      context_->stream(), [this](size_t op, Stream stream) { launch(op, stream); }, dependencies_,
-      options);
+  std::map<cudaGraphNode_t, size_t> op_of;  // of the nodes that others may follow directly
+  const auto launch_behind = [&](size_t op, Stream stream) {
+    // An overlapping kernel starts when those it follows directly have waited for all before them.
+    const AccessList early = std::visit([](const auto& o) { return early_reads(o); }, program_[op]);
+    const auto may_be_writing = [&](cudaGraphNode_t node) {
+      return conflict(early, accesses_of(program_[op_of.at(node)]));
+    };
+    launch(op, {.stream = stream,
+                .scratch = scratch_[op].get(),
+                .early_reads = std::ranges::none_of(captured_ends(stream.handle), may_be_writing)});
+    for (const cudaGraphNode_t node : captured_ends(stream.handle)) op_of.try_emplace(node, op);
+  };
+  return std::make_unique<StepGraph>(context_->stream(), launch_behind, dependencies_, options);
 }
 
 bool CudaExecutable::has_library_products() const {
@@ -145,10 +155,10 @@ void CudaExecutable::drop_product(size_t op, const std::string& reason) {
 
 /// A library's first call may load modules and allocate, which need not work in a capture.
 void CudaExecutable::run_once_without_graph() {
-  const Stream stream = context_->stream();
   for (size_t op = 0; op < program_.size(); ++op) {
+    const Queue queue = {context_->stream(), scratch_[op].get()};
     try {
-      launch(op, stream);
+      launch(op, queue);
       continue;
     } catch (const GpuLost&) {
       throw;
@@ -157,7 +167,7 @@ void CudaExecutable::run_once_without_graph() {
       recover();
       drop_product(op, error.what());
     }
-    launch(op, stream);
+    launch(op, queue);
   }
   context_->synchronize();
   libraries_loaded_ = true;

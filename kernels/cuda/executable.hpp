@@ -32,7 +32,7 @@ class CudaExecutable : public Executable {
   void choose_graph();
   void make_graphs(uint64_t repeats);
   void make_graphs_or_drop_libraries(uint64_t repeats);
-  void launch(size_t op, Stream stream) const;
+  void launch(size_t op, const Queue& queue) const;
   std::unique_ptr<StepGraph> make_graph(const GraphOptions& options) const;
 
   bool has_library_products() const;

@@ -45,4 +45,15 @@ size_t scratch_bytes(const O&) {
   return 0;
 }
 
+/// The memory that an op's first kernel reads before it waits for the previous kernel if
+/// Queue::early_reads is set: the weights of a product, which as a rule are older than that kernel.
+AccessList early_reads(const DenseForward&);
+AccessList early_reads(const DenseBackwardInput&);
+AccessList early_reads(const ConvolutionForward&);
+AccessList early_reads(const ConvolutionBackwardInput&);
+template <class O>
+AccessList early_reads(const O&) {
+  return {};
+}
+
 }  // namespace elbo::cuda

@@ -18,12 +18,14 @@ struct ProductArgs {
   bool vector_left;
   bool vector_right;
   bool vector_result;
+  bool early_right = false;  // the first stages of the right factor are loaded before the wait
 };
 
 /// What the kernel has to know of an op, which may be several products of one size, its parts;
 /// specialised in dense.cu and convolution.cu:
 ///   left_along_depth, right_along_depth   which dimension of a factor is contiguous
 ///   sums_left        whether the sums of the left factor over the depth are wanted as well
+///   right_is_weight  whether the right factor is the op's weights (early_reads)
 ///   few_columns      whether results of few columns are usual: a wide tile would be mostly empty
 ///   rows, columns (op)                    of each part's result
 ///   parts (op)                            their number
@@ -137,17 +139,25 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kProductThreads) product_kernel(ProductArgs<
   const int first_column = static_cast<int>(blockIdx.y) * kColumns;
   const int steps = (depth.end - depth.begin + kDepth - 1) / kDepth;
   const auto stage_of = [&](int step) { return stages + step % kStages * Memory::kStageElements; };
-  const auto load = [&](int step) {
-    Element* stage = stage_of(step);
-    Memory::Left::load(stage, left, first_row, depth.begin + step * kDepth);
-    Memory::Right::load(stage + Memory::Left::kElements, right, first_column,
+  const auto load_left = [&](int step) {
+    Memory::Left::load(stage_of(step), left, first_row, depth.begin + step * kDepth);
+  };
+  const auto load_right = [&](int step, const auto& factor) {
+    Memory::Right::load(stage_of(step) + Memory::Left::kElements, factor, first_column,
                         depth.begin + step * kDepth);
   };
 
+  const bool early_right = P::right_is_weight && args.early_right;
+  if (early_right) {
+    auto weights = right;
+    weights.vector = true;
+    for (int step = 0; step < kStages - 1 && step < steps; ++step) load_right(step, weights);
+  }
   wait_for_previous_kernel();
   for (int step = 0; step < kStages - 1; ++step) {
-    if (step < steps) load(step);
-    copy_async_commit();
+    if (step < steps) load_left(step);
+    if (step < steps && !early_right) load_right(step, right);
+    copy_async_commit();  // the first group has all early copies
   }
   typename Memory::Accumulator accumulator;
   RowSums<typename Memory::Left, kRows, kDepth> left_sums;
@@ -155,7 +165,10 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kProductThreads) product_kernel(ProductArgs<
   for (int step = 0; step < steps; ++step) {
     copy_async_wait<kStages - 2>();
     __syncthreads();  // this step's tiles are there, and the stage to fill next is done with
-    if (step + kStages - 1 < steps) load(step + kStages - 1);
+    if (const int next = step + kStages - 1; next < steps) {
+      load_left(next);
+      load_right(next, right);
+    }
     copy_async_commit();
     const Element* stage = stage_of(step);
     accumulator.add(stage, stage + Memory::Left::kElements);
@@ -209,8 +222,11 @@ void launch_product(const ProductArgs<Op>& args, Stream stream) {
 
 /// The method that an op's formats and precision ask for.
 template <class Op>
-void launch_product(const ProductArgs<Op>& args, Format factors, Precision precision,
-                    Stream stream) {
+void launch_product(ProductArgs<Op> args, Format factors, Precision precision, const Queue& queue) {
+  const Stream stream = queue.stream;
+  // Copies of 16 bytes bypass the multiprocessor's first cache. Smaller ones do not, and before the
+  // wait that cache may still hold what the memory held earlier.
+  args.early_right = queue.early_reads && args.vector_right;
   if (factors == Format::bf16)
     launch_product<Op, TensorMethod<Bf16Fragments>>(args, stream);
   else if (precision == Precision::tf32)

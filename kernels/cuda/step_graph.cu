@@ -1,6 +1,37 @@
 #include "kernels/cuda/step_graph.hpp"
 
 namespace elbo::cuda {
+
+namespace {
+
+struct CaptureInfo {
+  cudaGraph_t graph = nullptr;
+  const cudaGraphNode_t* ends = nullptr;
+  size_t end_count = 0;
+};
+
+CaptureInfo captured(cudaStream_t stream) {
+  CaptureInfo info;
+  cudaStreamCaptureStatus status{};
+  unsigned long long id = 0;
+#if CUDART_VERSION >= 13000
+  const cudaGraphEdgeData* edges = nullptr;
+  ELBO_CUDA(cudaStreamGetCaptureInfo(stream, &status, &id, &info.graph, &info.ends, &edges,
+                                     &info.end_count));
+#else
+  ELBO_CUDA(cudaStreamGetCaptureInfo_v2(stream, &status, &id, &info.graph, &info.ends,
+                                        &info.end_count));
+#endif
+  return info;
+}
+
+}  // namespace
+
+std::vector<cudaGraphNode_t> captured_ends(cudaStream_t stream) {
+  const CaptureInfo info = captured(stream);
+  return {info.ends, info.ends + info.end_count};
+}
+
 namespace {
 
 using Nodes = std::vector<cudaGraphNode_t>;
@@ -32,14 +63,11 @@ class Capture {
 #endif
   }
   /// The nodes that were queued last.
-  Nodes last() const {
-    const Info info = get_info();
-    return {info.last, info.last + info.last_count};
-  }
+  Nodes last() const { return captured_ends(stream_); }
   /// Number of nodes queued so far.
   size_t count() const {
     size_t count = 0;
-    ELBO_CUDA(cudaGraphGetNodes(get_info().graph, nullptr, &count));
+    ELBO_CUDA(cudaGraphGetNodes(captured(stream_).graph, nullptr, &count));
     return count;
   }
   Graph end() {
@@ -50,26 +78,6 @@ class Capture {
   }
 
  private:
-  struct Info {
-    cudaGraph_t graph = nullptr;
-    const cudaGraphNode_t* last = nullptr;
-    size_t last_count = 0;
-  };
-  Info get_info() const {
-    Info info;
-    cudaStreamCaptureStatus status{};
-    unsigned long long id = 0;
-#if CUDART_VERSION >= 13000
-    const cudaGraphEdgeData* edges = nullptr;
-    ELBO_CUDA(cudaStreamGetCaptureInfo(stream_, &status, &id, &info.graph, &info.last, &edges,
-                                       &info.last_count));
-#else
-    ELBO_CUDA(cudaStreamGetCaptureInfo_v2(stream_, &status, &id, &info.graph, &info.last,
-                                          &info.last_count));
-#endif
-    return info;
-  }
-
   cudaStream_t stream_;
   bool ended_ = false;
 };

@@ -19,6 +19,9 @@ struct GraphOptions {
   bool overlapping = false;  // kernels start while the one before them ends
 };
 
+/// The nodes that the next work captured on `stream` will directly follow.
+std::vector<cudaGraphNode_t> captured_ends(cudaStream_t stream);
+
 class StepGraph {
  public:
   /// Captures the program on `stream`, which stays as it is. Throws DeviceError if something in

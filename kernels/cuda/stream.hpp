@@ -18,7 +18,8 @@ struct Stream {
 /// Where an op runs.
 struct Queue {
   Stream stream;
-  void* scratch = nullptr;  // as many bytes as scratch_bytes(op) says (kernels/cuda/execution.cuh)
+  void* scratch = nullptr;   // as many bytes as scratch_bytes(op) says (kernels/cuda/execution.cuh)
+  bool early_reads = false;  // early_reads(op) is complete before the op's first kernel starts
 };
 
 }  // namespace elbo::cuda
