@@ -26,6 +26,9 @@
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
 
+#include <mutex>
+#include <set>
+#include <utility>
 
 #define ELBO_KERNEL __global__
 #define ELBO_LAUNCH_BOUNDS(threads) __launch_bounds__(threads)
@@ -156,6 +159,21 @@ inline void check_launch(cudaError_t status, const void* kernel) {
                     ": " + cudaGetErrorString(status));
 }
 
+/// Asks once per GPU and kernel for as much shared memory as a multiprocessor can have. A
+/// multiprocessor changes its division between shared memory and cache only while it is idle:
+/// kernels that ask for different ones could not overlap.
+inline void prefer_shared_memory(const void* kernel) {
+  static std::mutex mutex;
+  static std::set<std::pair<int, const void*>> asked;
+  int device = 0;
+  check_launch(cudaGetDevice(&device), kernel);
+  const std::lock_guard lock(mutex);
+  if (!asked.emplace(device, kernel).second) return;
+  check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                    cudaSharedmemCarveoutMaxShared),
+               kernel);
+}
+
 }  // namespace detail
 
 /// Starts `kernel` on `stream`; throws DeviceError where the launch itself is refused.
@@ -164,6 +182,7 @@ void launch(void (*kernel)(Args), dim3 grid, dim3 block, size_t shared_bytes, St
             const std::type_identity_t<Args>& args) {
   static_assert(std::is_trivially_copyable_v<Args>);
   const void* entry = reinterpret_cast<const void*>(kernel);
+  detail::prefer_shared_memory(entry);
   if (shared_bytes > detail::kSharedBytesWithoutOptIn) {
     detail::check_launch(cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                               static_cast<int>(shared_bytes)),
