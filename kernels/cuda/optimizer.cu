@@ -25,9 +25,10 @@ ELBO_DEVICE float gradient_scale(const OptimizerUpdate& op) {
 
 /// Several quads a thread, so that the norm is summed by few blocks.
 inline constexpr int kUpdateQuads = 4;
+inline constexpr int64_t kBlockElements = int64_t{kQuad} * kUpdateQuads * kItemThreads;
 
-/// The step's record and the state after it; one block, all threads must call.
-ELBO_DEVICE void prepare_end(const OptimizerUpdate& op) {
+/// The step's record; one block, all threads must call.
+ELBO_DEVICE void record_step(const OptimizerUpdate& op) {
   const StepEnd& end = op.end;
   const StepState state = *op.state;
   const int64_t rows = end.inputs.active();
@@ -48,7 +49,11 @@ ELBO_DEVICE void prepare_end(const OptimizerUpdate& op) {
   record.beta = state.beta;
   record.gradient_norm = static_cast<float>(norm);
   record.rows = static_cast<int32_t>(rows);
-  end.scratch->next = end.plan.at(state.step + 1);
+}
+
+/// The state after the step; one block.
+ELBO_DEVICE void plan_next_step(const OptimizerUpdate& op) {
+  if (threadIdx.x == 0) op.end.scratch->next = op.end.plan.at(op.state->step + 1);
 }
 
 /// Whichever block is done last moves the state on: then all others have read it.
@@ -60,55 +65,83 @@ ELBO_DEVICE void end_step(const OptimizerUpdate& op) {
   *op.state = scratch.next;
 }
 
+struct SlotQuads {
+  math::Float4 grad, weight, first, second;
+};
+
+/// Updates the quads of the `block`-th block of them. All are loaded before anything else, so that
+/// their latencies overlap.
 template <class Rule, bool kVector>
-ELBO_DEVICE void update_quads(const OptimizerUpdate& op) {
+ELBO_DEVICE void update_quads(const OptimizerUpdate& op, unsigned block) {
+  const auto first_element = [&](int q) {
+    return kQuad * ((int64_t{block} * kUpdateQuads + q) * kItemThreads + threadIdx.x);
+  };
+  SlotQuads slots[kUpdateQuads];
+  ELBO_UNROLL
+  for (int q = 0; q < kUpdateQuads; ++q) {
+    const int64_t i = first_element(q), left = op.count - i;
+    if (left <= 0) break;
+    slots[q].grad = load_quad<kVector>(op.grad + i, left);
+    slots[q].weight = load_quad<kVector>(op.weight + i, left);
+    slots[q].first = load_quad<kVector>(op.first_moment + i, left);
+    if constexpr (Rule::moments > 1)
+      slots[q].second = load_quad<kVector>(op.second_moment + i, left);
+    else
+      slots[q].second = {};
+  }
   const float scale = gradient_scale(op);
   const math::OptimizerStep step = {op.rate * op.state->learning_rate, op.state->correction1,
                                     op.state->correction2};
+  ELBO_UNROLL
   for (int q = 0; q < kUpdateQuads; ++q) {
-    const int64_t i =
-        kQuad * ((int64_t{blockIdx.x} * kUpdateQuads + q) * kItemThreads + threadIdx.x);
-    if (i >= op.count) return;
-    const int64_t left = op.count - i;
-    const math::Float4 grad = load_quad<kVector>(op.grad + i, left);
-    math::Float4 weight = load_quad<kVector>(op.weight + i, left);
-    math::Float4 first = load_quad<kVector>(op.first_moment + i, left);
-    math::Float4 second = {};
-    if constexpr (Rule::moments > 1) second = load_quad<kVector>(op.second_moment + i, left);
+    const int64_t i = first_element(q), left = op.count - i;
+    if (left <= 0) return;
+    SlotQuads& s = slots[q];
     ELBO_UNROLL
     for (int k = 0; k < kQuad; ++k) {
       const math::OptimizerSlot slot =
-          Rule::update({weight.value[k], first.value[k], second.value[k]}, scale * grad.value[k],
-                       op.settings, step);
-      weight.value[k] = slot.weight;
-      first.value[k] = slot.first_moment;
-      second.value[k] = slot.second_moment;
+          Rule::update({s.weight.value[k], s.first.value[k], s.second.value[k]},
+                       scale * s.grad.value[k], op.settings, step);
+      s.weight.value[k] = slot.weight;
+      s.first.value[k] = slot.first_moment;
+      s.second.value[k] = slot.second_moment;
     }
-    store_quad<kVector>(op.weight + i, left, weight);
-    store_quad<kVector>(op.first_moment + i, left, first);
-    if constexpr (Rule::moments > 1) store_quad<kVector>(op.second_moment + i, left, second);
-    if (op.weight_bf16 != nullptr) store_quad<kVector>(op.weight_bf16 + i, left, weight);
+    store_quad<kVector>(op.weight + i, left, s.weight);
+    store_quad<kVector>(op.first_moment + i, left, s.first);
+    if constexpr (Rule::moments > 1) store_quad<kVector>(op.second_moment + i, left, s.second);
+    if (op.weight_bf16 != nullptr) store_quad<kVector>(op.weight_bf16 + i, left, s.weight);
   }
 }
 
-/// The first block also prepares the step's end, of which no update takes notice.
+/// With an end, blocks of their own in front of the others prepare it: it takes longer than a
+/// block's updates, and so runs beside them.
+inline constexpr unsigned kEndBlocks = 2;
+
+ELBO_HD unsigned end_blocks(const OptimizerUpdate& op) {
+  return op.end.ring == nullptr ? 0 : kEndBlocks;
+}
+
 template <class Rule, bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) optimizer_update_kernel(OptimizerUpdate op) {
   wait_for_previous_kernel();
-  update_quads<Rule, kVector>(op);
-  if (op.end.ring == nullptr) return;
-  if (blockIdx.x == 0) prepare_end(op);
-  end_step(op);
+  if (blockIdx.x >= end_blocks(op))
+    update_quads<Rule, kVector>(op, blockIdx.x - end_blocks(op));
+  else if (blockIdx.x == 0)
+    plan_next_step(op);
+  else
+    record_step(op);
+  if (op.end.ring != nullptr) end_step(op);
 }
 
 void launch_op(const OptimizerUpdate& op, const Queue& queue) {
   op.optimizer.visit([&](auto rule) {
-    with_vector_access(
-        {op.weight, op.grad, op.first_moment, op.second_moment, op.weight_bf16}, {},
-        [&](auto vector) {
-          launch_items(optimizer_update_kernel<decltype(rule), decltype(vector)::value>, op.count,
-                       int64_t{kQuad} * kUpdateQuads * kItemThreads, queue.stream, op);
-        });
+    with_vector_access({op.weight, op.grad, op.first_moment, op.second_moment, op.weight_bf16}, {},
+                       [&](auto vector) {
+                         launch_items(
+                             optimizer_update_kernel<decltype(rule), decltype(vector)::value>,
+                             op.count + end_blocks(op) * kBlockElements, kBlockElements,
+                             queue.stream, op);
+                       });
   });
 }
 
