@@ -37,9 +37,9 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
     categorical_terms_kernel(RowGroupArgs<CategoricalTerms> args) {
   wait_for_previous_kernel();
   const CategoricalTerms& op = args.op;
-  const GroupPlace place(args.lanes);
+  const GroupPlace place(args);
   const bool exists = place.row < op.rows.capacity(), active = place.row < op.rows.active();
-  const float* logits = op.logits + place.row * op.classes;
+  const float* logits = op.logits + place.first(op.classes);
   // Lanes of rows that are not active take part in the shuffles alone.
   const int32_t classes = active ? op.classes : 0;
   const int32_t label = active ? op.labels[op.row_ids[place.row / op.rows.per_input]] : -1;
@@ -72,7 +72,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
   const float scale = op.weight / static_cast<float>(op.rows.active());
   const Reals grad = op.grad_logits == nullptr ? Reals(op.logits) : Reals(op.grad_logits);
   for (int32_t c = place.lane; c < op.classes; c += args.lanes)
-    store_quad<false>(grad, place.row * op.classes + c, 1,
+    store_quad<false>(grad, place.first(op.classes) + c, 1,
                       {{active ? scale * Loss::gradient(term(c, shift)) : 0.0f}});
 }
 

@@ -10,7 +10,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
     gradient_sum_kernel(RowGroupArgs<GradientSum> args) {
   wait_for_previous_kernel();
   const GradientSum& op = args.op;
-  const GroupPlace place(args.lanes);
+  const GroupPlace place(args);
   if (place.row >= op.rows.capacity()) return;
   const bool active = place.row < op.rows.active();
   for (int32_t c = kQuad * place.lane; c < op.columns; c += kQuad * args.lanes) {
@@ -20,12 +20,12 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
       const GradientSum::Term& term = op.terms[t];
       const int32_t left = term.columns - c;
       if (!active || !term.data || left <= 0) continue;
-      const math::Float4 quad = load_quad<kVector>(term.data, place.row * term.columns + c, left);
+      const math::Float4 quad = load_quad<kVector>(term.data, place.first(term.columns) + c, left);
       ELBO_UNROLL
       for (int i = 0; i < kQuad; ++i)
         if (i < left) sum.value[i] += quad.value[i];
     }
-    store_quad<kVector>(op.out, place.row * op.columns + c, op.columns - c, sum);
+    store_quad<kVector>(op.out, place.first(op.columns) + c, op.columns - c, sum);
   }
 }
 

@@ -20,7 +20,7 @@ struct Exponentials {
   /// The whole warp must call.
   ELBO_DEVICE Exponentials(const ImportanceWeights& op, const GroupPlace& place, int32_t lanes,
                            bool active, float beta) {
-    const int64_t first = place.row * op.samples;
+    const int64_t first = place.first(op.samples);
     largest = active ? beta * op.log_ratio[first] - op.nll[first] : 0.0f;
     for (int32_t l = place.lane; active && l < op.samples; l += lanes)
       largest = math::max(largest, beta * op.log_ratio[first + l] - op.nll[first + l]);
@@ -37,7 +37,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
     importance_weights_kernel(RowGroupArgs<ImportanceWeights> args) {
   wait_for_previous_kernel();
   const ImportanceWeights& op = args.op;
-  const GroupPlace place(args.lanes);
+  const GroupPlace place(args);
   const bool active = place.row < op.inputs.active();
   const float beta = op.inputs.state->beta;
   const auto samples = static_cast<float>(op.samples);
@@ -47,7 +47,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
   if (op.weight == nullptr) return;
   const Exponentials v(op, place, args.lanes, active, beta);
   const float scale = samples / v.sum;
-  const int64_t first = place.row * op.samples;
+  const int64_t first = place.first(op.samples);
   for (int32_t l = place.lane; active && l < op.samples; l += args.lanes)
     op.weight[first + l] =
         scale * math::exp((beta * op.log_ratio[first + l] - op.nll[first + l]) - v.largest);

@@ -1,4 +1,5 @@
 #include "kernels/cuda/block_sum.cuh"
+#include "kernels/cuda/division.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
 #include "kernels/cuda/row_groups.cuh"
@@ -22,16 +23,21 @@ ELBO_DEVICE math::Float4 epsilon_quad(const LatentOp& op, int32_t input, int32_t
                        math::noise_group(source.row_ids[input], quad));
 }
 
+struct LatentForwardArgs {
+  LatentForward op;
+  Division samples;
+};
+
 /// A sample of an input per group of lanes, which sums the sample's log-ratio; the first sample's
 /// also sums the divergence.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
-    latent_forward_kernel(RowGroupArgs<LatentForward> args) {
+    latent_forward_kernel(RowGroupArgs<LatentForwardArgs> args) {
   wait_for_previous_kernel();
-  const LatentForward& op = args.op;
-  const GroupPlace place(args.lanes);
-  const auto b = static_cast<int32_t>(place.row / op.samples);
-  const auto l = static_cast<int32_t>(place.row % op.samples);
+  const LatentForward& op = args.op.op;
+  const GroupPlace place(args);
+  const Divided row(place.row, args.op.samples);
+  const int32_t b = row.quotient, l = row.remainder;
   const bool exists = b < op.inputs.capacity(), active = b < op.inputs.active();
   float kl = 0.0f, log_ratio = 0.0f;
   for (int32_t c = kQuad * place.lane; exists && c < op.latent; c += kQuad * args.lanes) {
@@ -51,7 +57,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
           log_ratio += math::log_prior_ratio(z.value[i], logvar.value[i], epsilon.value[i]);
       }
     }
-    store_quad<kVector>(op.z, place.row * op.latent + c, left, z);
+    store_quad<kVector>(op.z, place.first(op.latent) + c, left, z);
   }
   if (op.log_ratio != nullptr) {
     log_ratio = group_sum(log_ratio, args.lanes);
@@ -68,7 +74,8 @@ void launch_op(const LatentForward& op, const Queue& queue) {
                      {posterior.mu_stride, posterior.logvar_stride, op.latent}, [&](auto vector) {
                        launch_row_groups(latent_forward_kernel<decltype(vector)::value>,
                                          int64_t{op.inputs.capacity()} * op.samples,
-                                         quads_in(op.latent), op, queue.stream);
+                                         quads_in(op.latent),
+                                         LatentForwardArgs{op, Division(op.samples)}, queue.stream);
                      });
 }
 
@@ -130,9 +137,9 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
   wait_for_previous_kernel();
   const LatentBackward& op = args.op;
   const StepState& state = *op.inputs.state;
-  const GroupPlace place(args.lanes);
+  const GroupPlace place(args);
   if (place.row >= op.inputs.capacity()) return;
-  const auto b = static_cast<int32_t>(place.row);
+  const int32_t b = place.row;
   const bool active = b < op.inputs.active();
   const float beta = state.beta / static_cast<float>(state.rows);
   for (int32_t c = kQuad * place.lane; c < op.latent; c += kQuad * args.lanes) {

@@ -1,4 +1,5 @@
 #include "kernels/cuda/block_sum.cuh"
+#include "kernels/cuda/division.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
 
@@ -20,10 +21,16 @@ struct ParameterQuads {
   }
 };
 
+struct LikelihoodTermsArgs {
+  LikelihoodTerms op;
+  Division samples;
+};
+
 /// A row of outputs per block.
 template <class L, bool kGradients, bool kVector>
-ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(LikelihoodTerms op) {
+ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(LikelihoodTermsArgs args) {
   wait_for_previous_kernel();
+  const LikelihoodTerms& op = args.op;
   const int32_t row = static_cast<int32_t>(blockIdx.x);
   const int32_t active_rows = op.inputs.active() * op.samples;
   const bool active = row < active_rows;
@@ -33,7 +40,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) likelihood_terms_kernel(Likelih
   constexpr bool kByChannel = L::variance == math::VarianceRole::learned_by_channel;
   constexpr int32_t kChannels = kByChannel ? LikelihoodTerms::kMostChannels : 1;
   auto variance = math::shared_variance(op.log_variance == nullptr ? 0.0f : *op.log_variance);
-  const float* x_row = op.x + int64_t{row / op.samples} * op.columns;
+  const float* x_row = op.x + int64_t{args.samples.quotient(row)} * op.columns;
   const int64_t first_output = int64_t{row} * L::parameters * op.columns;
   const float* output = op.output + first_output;
   const Reals grad_output = op.grad_output == nullptr ? Reals(op.output) : Reals(op.grad_output);
@@ -91,7 +98,7 @@ void launch_op(const LikelihoodTerms& op, const Queue& queue) {
       constexpr bool kVector = decltype(vector)::value;
       launch_rows(op.gradients ? likelihood_terms_kernel<L, true, kVector>
                                : likelihood_terms_kernel<L, false, kVector>,
-                  rows, op.columns, queue.stream, op);
+                  rows, op.columns, queue.stream, {op, Division(op.samples)});
     });
   });
 }

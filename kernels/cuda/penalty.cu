@@ -9,13 +9,13 @@ template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads) l1_terms_kernel(RowGroupArgs<L1Terms> args) {
   wait_for_previous_kernel();
   const L1Terms& op = args.op;
-  const GroupPlace place(args.lanes);
+  const GroupPlace place(args);
   const bool exists = place.row < op.rows.capacity(), active = place.row < op.rows.active();
   const float scale = op.weight / static_cast<float>(op.rows.active());
   float norm = 0.0f;
   for (int32_t c = kQuad * place.lane; exists && c < op.columns; c += kQuad * args.lanes) {
     const int32_t left = op.columns - c;
-    const int64_t first = place.row * op.columns + c;
+    const int64_t first = place.first(op.columns) + c;
     const math::Float4 x = load_quad<kVector>(op.x, first, left);
     ELBO_UNROLL
     for (int i = 0; i < kQuad; ++i) norm += math::abs(x.value[i]);

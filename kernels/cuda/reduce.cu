@@ -16,10 +16,10 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
     squared_distance_kernel(RowGroupArgs<SquaredDistance> args) {
   wait_for_previous_kernel();
   const SquaredDistance& op = args.op;
-  const GroupPlace place(args.lanes);
+  const GroupPlace place(args);
   const bool active = place.row < op.rows.active();
-  const float* x = op.x + place.row / op.rows.per_input * op.columns;
-  const float* y = op.y + place.row * op.columns;
+  const float* x = op.x + int64_t{place.row / op.rows.per_input} * op.columns;
+  const float* y = op.y + place.first(op.columns);
   float sum = 0.0f;
   for (int32_t c = kQuad * place.lane; active && c < op.columns; c += kQuad * args.lanes) {
     const int32_t left = op.columns - c;

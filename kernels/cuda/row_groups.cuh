@@ -13,19 +13,24 @@ namespace elbo::cuda {
 template <class Op>
 struct RowGroupArgs {
   Op op;
-  int32_t lanes;  // a power of two, at most a warp
+  int32_t lanes;  // 2^log2_lanes, at most a warp
+  int32_t log2_lanes;
 };
 
 inline constexpr unsigned kGroupThreads = 128;
 
 /// Which row this thread's group of lanes works on, and its place in the group.
 struct GroupPlace {
-  int64_t row;
+  int32_t row;
   int32_t lane;
 
-  ELBO_DEVICE explicit GroupPlace(int32_t lanes)
-      : row((int64_t{blockIdx.x} * kGroupThreads + threadIdx.x) / static_cast<unsigned>(lanes)),
-        lane(static_cast<int32_t>(threadIdx.x) % lanes) {}
+  template <class Op>
+  ELBO_DEVICE explicit GroupPlace(const RowGroupArgs<Op>& args)
+      : row(static_cast<int32_t>(blockIdx.x * (kGroupThreads >> args.log2_lanes) +
+                                 (threadIdx.x >> args.log2_lanes))),
+        lane(static_cast<int32_t>(threadIdx.x) & (args.lanes - 1)) {}
+  /// The row's first element in an array with rows of `columns` elements.
+  ELBO_DEVICE int64_t first(int32_t columns) const { return int64_t{row} * columns; }
 };
 
 /// Sum over a group of lanes, in each of them; the whole warp must call.
@@ -44,8 +49,9 @@ void launch_row_groups(void (*kernel)(RowGroupArgs<Op>), int64_t rows, int64_t i
       static_cast<unsigned>(std::clamp<int64_t>(items, 1, static_cast<int64_t>(kWarpSize))));
   const int64_t threads = rows * lanes;
   if (threads == 0) return;
+  ELBO_ASSERT(rows <= INT32_MAX - kGroupThreads);
   launch(kernel, static_cast<unsigned>((threads + kGroupThreads - 1) / kGroupThreads),
-         kGroupThreads, 0, stream, {op, static_cast<int32_t>(lanes)});
+         kGroupThreads, 0, stream, {op, static_cast<int32_t>(lanes), std::countr_zero(lanes)});
 }
 
 }  // namespace elbo::cuda
