@@ -62,6 +62,7 @@ struct LaunchShape {
   unsigned threads = 32;
   bool dependent = false;    // may start before the kernel ahead of it on the stream has ended
   bool cooperative = false;  // refused where the blocks do not fit on the GPU all at once
+  size_t shared_bytes = 0;   // dynamic shared memory of a block
 };
 
 /// Starts `kernel` on `stream`.
@@ -81,6 +82,7 @@ void launch(cudaStream_t stream, const LaunchShape& shape, void (*kernel)(Parame
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(shape.blocks);
   config.blockDim = dim3(shape.threads);
+  config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = stream;
   config.attrs = attributes;
   config.numAttrs = count;

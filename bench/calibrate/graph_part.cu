@@ -52,6 +52,25 @@ Json measure_counting_chain(const Gpu& gpu, const LaunchShape& shape) {
   return measure_chain(gpu, [&] { kernel.enqueue(); });
 }
 
+/// Kernels without shared memory and with the largest that the engine's have, in turn.
+/// `carveout`: the fraction of a multiprocessor's memory that all of them ask for, in percent.
+template <int carveout>
+__global__ void mixed_kernel() {
+  release_next_and_wait_for_previous();
+}
+
+template <int carveout>
+Json measure_mixed_chain(const Gpu& gpu) {
+  check(cudaFuncSetAttribute(mixed_kernel<carveout>, cudaFuncAttributePreferredSharedMemoryCarveout,
+                             carveout),
+        "ask for shared memory");
+  LaunchShape shape = {.blocks = gpu.multiprocessors(), .threads = 256, .dependent = true};
+  return measure_chain(gpu, [&] {
+    shape.shared_bytes = shape.shared_bytes == 0 ? 37 * 1024 : 0;
+    launch(gpu.stream(), shape, mixed_kernel<carveout>);
+  });
+}
+
 /// `segments` times: a kernel, then `branch` kernels on each of two branches; one kernel at the
 /// end.
 Json measure_fork(const Gpu& gpu, int segments, int branch) {
@@ -101,10 +120,18 @@ void run_graph(const Gpu& gpu, Report& report) {
     report.row(
         "chain/counting/dependent_launch",
         [&] { return measure_counting_chain(gpu, dependent(full)); }, usable);
+    report.row(
+        "chain/mixed_shared_memory/dependent_launch",
+        [&] { return measure_mixed_chain<cudaSharedmemCarveoutDefault>(gpu); }, usable);
+    report.row(
+        "chain/mixed_shared_memory/largest_carveout/dependent_launch",
+        [&] { return measure_mixed_chain<cudaSharedmemCarveoutMaxShared>(gpu); }, usable);
   } else {
     const std::string reason = "not supported: dependent launch needs compute capability 9.0";
     report.not_measured("chain/empty/dependent_launch", reason);
     report.not_measured("chain/counting/dependent_launch", reason);
+    report.not_measured("chain/mixed_shared_memory/dependent_launch", reason);
+    report.not_measured("chain/mixed_shared_memory/largest_carveout/dependent_launch", reason);
   }
   report.row(
       "fork/32 of 1 + 1", [&] { return measure_fork(gpu, 32, 1); }, usable);
