@@ -82,6 +82,7 @@ void add_rows<CategoricalTerms>(Rows& rows) {
                            .rows = {w.state(batch), batch},
                            .classes = kClasses,
                            .labels = w.labels(batch, kClasses),
+                           .label_count = batch,
                            .row_ids = w.counting(batch),
                            .logits = w.uniforms(int64_t{batch} * kClasses, -4.0f, 4.0f),
                            .loss = w.zeros(batch),

@@ -1,6 +1,7 @@
 // Contract: one kernel from the data set to the network's input.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -44,6 +45,7 @@ struct GatherBatch {
   DType dtype = DType::u8;
   const uint32_t* index = nullptr;  // [count] rows of the split, null: all rows; with a window
                                     // [2 * window] the data set's row at each place
+  uint32_t stored = 0;              // rows in `rows` if `index` selects among them; else 0
   uint32_t count = 0;               // rows in the split
   uint32_t window = 0;              // rows of a window, at most 2^30; 0: all rows are there
   int32_t columns = 0;
@@ -61,10 +63,11 @@ struct GatherBatch {
 
   AccessList accesses() const {
     const int64_t b = batch.capacity(), elements = b * columns;
+    const int64_t places = window == 0 ? std::max(stored, count) : 2 * int64_t{window};
     return AccessList()
         .reads(batch.state, 1)
-        .reads_raw(rows, elements, size_of(dtype))
-        .reads(index, index == nullptr ? 0 : b)
+        .gathers_raw(rows, places * columns, elements, size_of(dtype))
+        .gathers(index, window == 0 ? int64_t{count} : places, b)
         .writes(x, elements)
         .writes(input, elements)
         .writes(row_ids, b);

@@ -21,7 +21,8 @@ struct CategoricalTerms {
   float weight = 1.0f;  // of this loss among others
   Rows rows;
   int32_t classes = 0;
-  const int32_t* labels = nullptr;        // [rows of the data set]
+  const int32_t* labels = nullptr;  // [label_count]: of all rows of the data set
+  int64_t label_count = 0;
   const uint32_t* row_ids = nullptr;      // [inputs] the data set's rows in this batch
   float* logits = nullptr;                // [rows, classes]
   float* loss = nullptr;                  // [rows]
@@ -33,7 +34,7 @@ struct CategoricalTerms {
     AccessList list;
     list.reads(rows.state, 1)
         .reads(row_ids, rows.inputs)
-        .reads(labels, rows.inputs)
+        .gathers(labels, label_count, rows.inputs)
         .reads(logits, scores)
         .writes(loss, r)
         .writes(correct, r)

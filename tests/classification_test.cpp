@@ -109,6 +109,7 @@ TEST(CategoricalTerms, IsTheFormula) {
     op.rows = {w.put(std::vector{StepState{.rows = kActive}}), kInputs, kSamples};
     op.classes = kClasses;
     op.labels = w.put(labels);
+    op.label_count = static_cast<int64_t>(labels.size());
     op.row_ids = w.put(ids);
     op.logits = w.put(logits);
     op.loss = w.output<float>(kInputs * kSamples);

@@ -4,35 +4,21 @@
 
 #include "host/train/run_directory.hpp"
 #include "tests/file_fixture.hpp"
+#include "tests/forwarding_device.hpp"
 #include "tests/small_training.hpp"
 
 namespace elbo {
 namespace {
 
 /// The CPU, until its programs have been run a number of times.
-class MortalDevice : public Device {
+class MortalDevice : public ForwardingDevice {
  public:
   explicit MortalDevice(int64_t runs) : runs_left_(std::make_shared<int64_t>(runs)) {}
 
-  DeviceKind kind() const noexcept override { return cpu_->kind(); }
-  std::string describe() const override { return cpu_->describe(); }
-  bool shares_host_memory() const noexcept override { return true; }
-  void* allocate(size_t bytes, std::string_view purpose) override {
-    return cpu_->allocate(bytes, purpose);
-  }
-  void release(void* memory) noexcept override { cpu_->release(memory); }
-  void upload(void* to, const void* from, size_t bytes) override { cpu_->upload(to, from, bytes); }
-  void download(void* to, const void* from, size_t bytes) override {
-    cpu_->download(to, from, bytes);
-  }
-  void fill_zero(void* memory, size_t bytes) override { cpu_->fill_zero(memory, bytes); }
-  std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
-    return cpu_->start_download(from, bytes);
-  }
   std::unique_ptr<Executable> prepare(Program program) override {
-    return std::make_unique<MortalExecutable>(cpu_->prepare(std::move(program)), runs_left_);
+    return std::make_unique<MortalExecutable>(ForwardingDevice::prepare(std::move(program)),
+                                              runs_left_);
   }
-  void synchronize() override { cpu_->synchronize(); }
 
  private:
   class MortalExecutable : public Executable {
@@ -50,7 +36,6 @@ class MortalDevice : public Device {
     std::shared_ptr<int64_t> runs_left_;
   };
 
-  std::shared_ptr<Device> cpu_ = make_cpu_device(1);
   std::shared_ptr<int64_t> runs_left_;
 };
 
@@ -83,6 +68,27 @@ TEST(DeviceLoss, NamesTheLastCheckpoint) {
   Trainer undisturbed(config, small_data(37), make_cpu_device(1));
   undisturbed.train();
   EXPECT_EQ(resumed.model().arena.weights.download(), undisturbed.model().arena.weights.download());
+}
+
+/// Cannot clear memory.
+class UnclearDevice : public ForwardingDevice {
+ public:
+  void* allocate(size_t bytes, std::string_view purpose) override {
+    ++allocations;
+    return ForwardingDevice::allocate(bytes, purpose);
+  }
+  void release(void* memory) noexcept override {
+    --allocations;
+    ForwardingDevice::release(memory);
+  }
+  void fill_zero(void*, size_t) override { throw DeviceError("cannot clear memory"); }
+  int allocations = 0;
+};
+
+TEST(DeviceLoss, LeavesNoMemoryOfABufferThatCannotBeCleared) {
+  const auto device = std::make_shared<UnclearDevice>();
+  EXPECT_THROW(Buffer<float>(device, 8, "a test"), DeviceError);
+  EXPECT_EQ(device->allocations, 0);
 }
 
 TEST(DeviceLoss, SaysWhereThereIsNoCheckpointYet) {

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "host/nn/layer.hpp"
 #include "host/nn/layers.hpp"
+#include "kernels/math/philox.hpp"
 #include "tests/cuda_backends.hpp"
 #include "tests/golden.hpp"
 
@@ -226,6 +228,23 @@ INSTANTIATE_TEST_SUITE_P(Cases, GoldenLayer, testing::ValuesIn(layer_cases()),
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// Bits that trainings of earlier versions started with.
+TEST(InitializeUniform, DrawsEveryWeightByItsPosition) {
+  const uint64_t subsequence = math::noise_subsequence(math::NoiseStream::initialize, 0);
+  const double limit = std::sqrt(6.0 / (30.0 + 20.0));
+  for (const int64_t offset : {0, 1, 6, 64})
+    for (const int64_t count : {1, 2, 5, 1003}) {
+      std::vector<float> got(static_cast<size_t>(offset + count) + 3, -9.0f), want = got;
+      for (int64_t i = offset; i < offset + count; ++i) {
+        const math::Bits4 bits = math::philox4x32(5, subsequence, static_cast<uint64_t>(i) / 4);
+        const double u = math::uniform(bits.value[i % 4]);
+        want[static_cast<size_t>(i)] = static_cast<float>(limit * (2.0 * u - 1.0));
+      }
+      initialize_uniform(got, offset, count, {30.0, 20.0}, math::Activation::of<math::Tanh>(), 5);
+      EXPECT_EQ(got, want) << offset << ", " << count;
+    }
+}
 
 TEST(LayerCases, CoverTheLists) {
   std::set<std::string> seen;

@@ -61,6 +61,7 @@ Classified classify(const std::shared_ptr<Device>& device, const BatchShape& s,
   op.rows = s.put_rows(w);
   op.classes = s.columns;
   op.labels = w.put(labels);
+  op.label_count = static_cast<int64_t>(labels.size());
   op.row_ids = w.put(ids);
   op.logits = w.put(logits);
   op.loss = w.output<float>(s.rows());

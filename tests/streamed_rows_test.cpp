@@ -14,6 +14,7 @@
 #include "host/train/window_order.hpp"
 #include "tests/compare.hpp"
 #include "tests/file_fixture.hpp"
+#include "tests/forwarding_device.hpp"
 #include "tests/small_training.hpp"
 
 namespace elbo {
@@ -177,38 +178,24 @@ class WatchedQueue : public TransferQueue {
 };
 
 /// The CPU as if its memory were not the host's: of a given size, and with an account of it.
-class WatchedDevice : public Device {
+class WatchedDevice : public ForwardingDevice {
  public:
   explicit WatchedDevice(size_t free = std::numeric_limits<size_t>::max(),
                          Copies copies = Copies::at_once, int fails_after = -1)
       : free_(free), copies_(copies), fails_after_(fails_after) {}
 
-  DeviceKind kind() const noexcept override { return DeviceKind::cpu; }
   std::string describe() const override { return "watched"; }
   bool shares_host_memory() const noexcept override { return false; }
   size_t free_memory() const override { return free_; }
   void* allocate(size_t bytes, std::string_view purpose) override {
     allocated += bytes;
     if (purpose.find("two windows") != purpose.npos) windows += bytes;
-    return cpu_->allocate(bytes, purpose);
-  }
-  void release(void* memory) noexcept override { cpu_->release(memory); }
-  void upload(void* to, const void* from, size_t bytes) override { cpu_->upload(to, from, bytes); }
-  void download(void* to, const void* from, size_t bytes) override {
-    cpu_->download(to, from, bytes);
-  }
-  void fill_zero(void* memory, size_t bytes) override { cpu_->fill_zero(memory, bytes); }
-  std::unique_ptr<Download> start_download(const void* from, size_t bytes) override {
-    return cpu_->start_download(from, bytes);
+    return ForwardingDevice::allocate(bytes, purpose);
   }
   std::unique_ptr<TransferQueue> make_transfer_queue(size_t staging_bytes) override {
     staged += staging_bytes;
     return std::make_unique<WatchedQueue>(staging_bytes, copies_, fails_after_, commits);
   }
-  std::unique_ptr<Executable> prepare(Program program) override {
-    return cpu_->prepare(std::move(program));
-  }
-  void synchronize() override {}
 
   size_t allocated = 0;  // bytes asked for in all
   size_t windows = 0;    // of them for windows
@@ -216,7 +203,6 @@ class WatchedDevice : public Device {
   Counter commits;       // windows sent
 
  private:
-  std::shared_ptr<Device> cpu_ = make_cpu_device(1);
   size_t free_;
   Copies copies_;
   int fails_after_;

@@ -196,6 +196,18 @@ TEST(Streaming, TakesTheOrderOfTheCpu) {
   EXPECT_EQ(here.steps(15), cpu.steps(15));
 }
 
+// Many steps at once, from windows that hold a few more: whatever a device tries before it runs
+// them must stay within the window that is there.
+TEST(Streaming, ManyStepsAtOnceAreTheSameSteps) {
+  const Dataset data = small_data(720);
+  const auto weights = [&](uint64_t at_once) {
+    Training training(device_under_test(), data, 160);  // 20 steps
+    for (uint64_t done = 0; done < 160; done += at_once) training.pass.run(at_once);
+    return training.weights();
+  };
+  EXPECT_TRUE(same_bits(weights(40), weights(1)));
+}
+
 TEST(Streaming, WithoutShufflingRowsComeInTheirOrder) {
   const Dataset data = byte_data();
   const std::vector<uint32_t>& index = data.split("train").index;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -23,7 +24,7 @@ class BatchPass {
     Value x;      // [inputs, dim] float: what likelihood and discriminator see
     Value input;  // what the encoder reads
     EpsilonSource epsilon;
-    const int32_t* labels = nullptr;  // [rows of the data set], where there is a classifier
+    std::span<const int32_t> labels;  // on the device, of all rows, if there is a classifier
     int32_t samples = 1;              // of a Gaussian code per input
   };
   /// All must outlive the pass, and the recorder's tape.

@@ -19,8 +19,9 @@ Value Classifier::logits(Recorder& recorder, const Value& code) const {
   return output_.forward(recorder, network_.forward(recorder, code), Format::f32);
 }
 
-Classifier::Terms Classifier::loss(Recorder& recorder, const Value& logits, const int32_t* labels,
-                                   const uint32_t* row_ids, float weight) const {
+Classifier::Terms Classifier::loss(Recorder& recorder, const Value& logits,
+                                   std::span<const int32_t> labels, const uint32_t* row_ids,
+                                   float weight) const {
   const bool gradients = recorder.wants_gradient(logits);
   const Terms terms = {recorder.tensor(logits.rows, 1).f32(),
                        recorder.tensor(logits.rows, 1).f32()};
@@ -30,7 +31,8 @@ Classifier::Terms Classifier::loss(Recorder& recorder, const Value& logits, cons
                                 .weight = weight,
                                 .rows = logits.rows,
                                 .classes = classes(),
-                                .labels = labels,
+                                .labels = labels.data(),
+                                .label_count = static_cast<int64_t>(labels.size()),
                                 .row_ids = row_ids,
                                 .logits = logits.f32(),
                                 .loss = terms.loss,

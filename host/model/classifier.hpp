@@ -27,7 +27,7 @@ class Classifier {
   };
   /// `labels` is indexed by the data set's rows, `row_ids` are those of the batch. Where a gradient
   /// is wanted, that of weight * the mean loss is added to logits, whose memory it takes.
-  Terms loss(Recorder& recorder, const Value& logits, const int32_t* labels,
+  Terms loss(Recorder& recorder, const Value& logits, std::span<const int32_t> labels,
              const uint32_t* row_ids, float weight) const;
 
  private:

@@ -1,5 +1,6 @@
 #include "host/nn/layer.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/math/philox.hpp"
@@ -14,10 +15,17 @@ void initialize_uniform(std::span<float> weights, int64_t offset, int64_t count,
                          activation == math::Activation::of<math::Silu>();
   const double limit = std::sqrt(6.0 / (rectified ? fan.in : fan.in + fan.out));
   const uint64_t subsequence = math::noise_subsequence(math::NoiseStream::initialize, 0);
-  for (int64_t place = offset; place < offset + count; ++place) {
-    const math::Bits4 bits = math::philox4x32(seed, subsequence, static_cast<uint64_t>(place) / 4);
-    const double u = math::uniform(bits.value[place % 4]);
-    weights[static_cast<size_t>(place)] = static_cast<float>(limit * (2.0 * u - 1.0));
+  constexpr int64_t kBlock = 4;  // numbers of one Philox draw
+  const int64_t end = offset + count;
+#pragma omp parallel for schedule(static)
+  for (int64_t block = offset / kBlock; block < (end + kBlock - 1) / kBlock; ++block) {
+    const math::Bits4 bits = math::philox4x32(seed, subsequence, static_cast<uint64_t>(block));
+    const int64_t first = std::max(offset, block * kBlock);
+    const int64_t last = std::min(end, (block + 1) * kBlock);
+    for (int64_t i = first; i < last; ++i) {
+      const double u = math::uniform(bits.value[i % kBlock]);
+      weights[static_cast<size_t>(i)] = static_cast<float>(limit * (2.0 * u - 1.0));
+    }
   }
 }
 

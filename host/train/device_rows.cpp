@@ -14,6 +14,7 @@ DeviceRows::DeviceRows(const Split& split, int64_t dim, const RowOrder& order) {
     throw DataError(split.source + ": more than 4294967295 rows");
   gather_.dtype = split.dtype;
   gather_.count = static_cast<uint32_t>(split.size());
+  if (!split.index.empty()) gather_.stored = static_cast<uint32_t>(split.row_count);
   gather_.window = order.window;
   gather_.columns = static_cast<int32_t>(dim);
   gather_.shuffle = order.shuffle;

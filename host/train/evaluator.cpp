@@ -154,7 +154,7 @@ Evaluator::Pass Evaluator::record(Purpose purpose) {
                   {.x = pass.x,
                    .input = pass.input,
                    .epsilon = epsilon,
-                   .labels = labels_.data(),
+                   .labels = {labels_.data(), labels_.size()},
                    .samples = samples});
   const Encoder::Encoding& encoding = batch.encoding();
   pass.code = encoding.posterior;

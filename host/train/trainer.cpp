@@ -160,8 +160,10 @@ TrainingEnd Trainer::run(TrainingObserver& hear) {
   MetricsWindow metrics(pass_->terms(), progress_.since_metrics);
   MetricsWindow report(pass_->terms(), progress_.since_report);
   uint64_t chunk = 1;  // grows until running it takes as long as a look at the progress bar
-  // The device works on the next chunk while the host reads what the last one reported.
+  // The device works on the next chunk while the host reads the records of the last one, also at a
+  // line of metrics: a chunk ends there, and the line is written when its records are read.
   TrainingPass::PendingRecords pending;
+  bool pending_ends_metrics = false;
   const auto read_pending = [&] {
     if (pending.empty()) return;
     for (const StepRecord& record : pending.wait()) {
@@ -169,7 +171,11 @@ TrainingEnd Trainer::run(TrainingObserver& hear) {
       for (MetricsWindow* window : {&progress, &metrics, &report}) window->add(record);
     }
     pending = {};
+    if (!pending_ends_metrics) return;
+    hear.on_metrics(metrics.report(seconds_since(start_)));
+    metrics.clear();
   };
+  auto last_progress = Clock::now();
 
   while (progress_.step < total_steps_ && !stopped_early_) {
     const uint64_t step = progress_.step;
@@ -181,30 +187,27 @@ TrainingEnd Trainer::run(TrainingObserver& hear) {
     TrainingPass::PendingRecords records = pass_->start_records(count);
     read_pending();
     pending = std::move(records);
-    const bool asked = hear.wants_stop(), late = elapsed(start_, config.max_minutes);
     const bool ends_report = progress_.step == report_end;
-    const bool ends_metrics = ends_report || progress_.step == metrics_end;
+    pending_ends_metrics = ends_report || progress_.step == metrics_end;
+    const bool asked = hear.wants_stop(), late = elapsed(start_, config.max_minutes);
     const bool keeps =
         !ends_report && (asked || late || elapsed(last_capture_, config.checkpoint_minutes));
-    if (ends_metrics || keeps) read_pending();
-    if (!progress.empty()) {
+    if (ends_report || keeps) read_pending();
+    if (!progress.empty() &&
+        (ends_report || keeps || seconds_since(last_progress) >= kProgressSeconds)) {
       hear.on_progress(progress.report(seconds_since(start_)), total_steps_);
       progress.clear();
+      last_progress = Clock::now();
     }
     const double took = seconds_since(chunk_start);
     if (count == chunk && took < kProgressSeconds / 2)
       chunk = std::min(2 * chunk, kMostStepsAtOnce);
     if (took > 2 * kProgressSeconds) chunk = std::max<uint64_t>(1, chunk / 2);
 
-    const double seconds = seconds_since(start_);
-    if (ends_metrics) {
-      hear.on_metrics(metrics.report(seconds));
-      metrics.clear();
-    }
     if (ends_report) {
       progress_.since_metrics = progress_.since_report = {};
       capture();  // before weights that are of no use are evaluated
-      const TrainingReport ended = end_report(report.report(seconds));
+      const TrainingReport ended = end_report(report.report(seconds_since(start_)));
       state_.progress = progress_;
       hear.on_report(ended, *this);
       for (MetricsWindow* window : {&report, &metrics, &progress}) window->clear();

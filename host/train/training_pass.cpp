@@ -47,7 +47,7 @@ void TrainingPass::record(Model& model) {
                   {.x = x,
                    .input = input,
                    .epsilon = {gather.seed, row_ids_.data(), epsilon_.data()},
-                   .labels = labels_.data(),
+                   .labels = {labels_.data(), labels_.size()},
                    .samples = architecture.samples()});
   const std::vector<Phase> phases = phases_of(model.config);
   for (const Phase& phase : phases) {

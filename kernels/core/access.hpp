@@ -46,9 +46,13 @@ class AccessList {
     return add(data.data, extent(rows, columns, stride), rows * columns, data.element_bytes(),
                true);
   }
-  /// `count` elements of `element_bytes` bytes.
-  AccessList& reads_raw(const void* data, int64_t count, size_t element_bytes) {
-    return add(data, count, count, element_bytes, false);
+  /// `moved` elements that lie anywhere among `count`.
+  template <class T>
+  AccessList& gathers(const T* data, int64_t count, int64_t moved) {
+    return add(data, count, moved, sizeof(T), false);
+  }
+  AccessList& gathers_raw(const void* data, int64_t count, int64_t moved, size_t element_bytes) {
+    return add(data, count, moved, element_bytes, false);
   }
 
   const std::vector<Access>& items() const { return items_; }

@@ -36,28 +36,27 @@ std::string microseconds(double value) {
   return text;
 }
 
-/// Copies for about 50 ms, so that the GPU's clocks have risen before the first form is timed.
-void warm_up(const Snapshot& before, cudaStream_t stream) {
-  const Event start, stop;
-  double spent = 0.0;
-  for (int copies = 1; spent < 50.0 * kMillisecond && copies < (1 << 16); copies *= 2) {
-    start.record(stream);
-    for (int i = 0; i < copies; ++i) before.restore();
-    stop.record(stream);
-    spent += stop.microseconds_since(start);
-  }
-}
-
-/// Returns the launch's own time.
-double time_launch(Form& form, const Snapshot& before, cudaStream_t stream) {
+/// Time of one launch, without that of putting the state back.
+double launch_time(const Form& form, const Snapshot& before, cudaStream_t stream) {
   const Event start, stop;
   before.restore();
   start.record(stream);
   form.graph->launch(stream);
   stop.record(stream);
-  const double time = stop.microseconds_since(start);
-  form.time = std::min(form.time, time);
-  return time;
+  return stop.microseconds_since(start);
+}
+
+/// The GPU's clocks rise within some milliseconds of work: launches until times no longer fall.
+void warm_up(const Form& form, const Snapshot& before, cudaStream_t stream) {
+  constexpr int kSteady = 8;  // launches
+  constexpr double kLess = 0.99, kMostTime = 50.0 * kMillisecond;
+  double spent = 0.0, lowest = std::numeric_limits<double>::infinity();
+  for (int since_lower = 0; since_lower < kSteady && spent < kMostTime; ++since_lower) {
+    const double time = launch_time(form, before, stream);
+    if (time < kLess * lowest) since_lower = 0;
+    lowest = std::min(lowest, time);
+    spent += time;
+  }
 }
 
 }  // namespace
@@ -65,7 +64,7 @@ double time_launch(Form& form, const Snapshot& before, cudaStream_t stream) {
 GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const MakeGraph& make,
                          const DescribeGraph& describe, cudaStream_t stream) {
   constexpr double kMostTime = 200.0 * kMillisecond;  // of the launches that only measure
-  constexpr int kMostRounds = 4;
+  constexpr int kMostRounds = 3;
   GraphChoice choice;
   std::optional<Snapshot> before, first;  // `first`: what the first form left
   try {
@@ -79,7 +78,6 @@ GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const 
                            error.what());
     return choice;
   }
-  warm_up(*before, stream);
 
   std::vector<Form> forms;
   std::exception_ptr failure;
@@ -87,7 +85,8 @@ GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const 
   for (Form& form : all_forms(repeats)) {
     try {
       form.graph = make(form.options);
-      const double time = time_launch(form, *before, stream);
+      if (forms.empty()) warm_up(form, *before, stream);
+      form.time = launch_time(form, *before, stream);
       if (forms.empty()) first->take();
       const uint64_t differing = forms.empty() ? 0 : first->differing_words();
       if (differing > 0) {
@@ -95,7 +94,7 @@ GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const 
                                " words of the result differ, not used");
         continue;
       }
-      round_time += time;
+      round_time += form.time;
       forms.push_back(std::move(form));
     } catch (const GpuLost&) {
       throw;
@@ -108,7 +107,11 @@ GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const 
   // In turn, so that a change of the clocks meets all alike. A slow program has been timed already.
   double spent = 0.0;
   for (int round = 0; round < kMostRounds && spent + round_time <= kMostTime; ++round)
-    for (Form& form : forms) spent += time_launch(form, *before, stream);
+    for (Form& form : forms) {
+      const double time = launch_time(form, *before, stream);
+      form.time = std::min(form.time, time);
+      spent += time;
+    }
   before->restore();
   if (forms.empty()) std::rethrow_exception(failure);
 
