@@ -229,7 +229,7 @@ TEST_P(CudaProgram, ProductsReadUpdatedWeights) {
       auto* grad_x = w.output<float>(kSize * kSize);
       auto* bias = w.put(odd_eighths(kSize, 4));
       Program program = {
-          DenseForward{rows, kSize, kSize, identity, x, update.weight, bias, y},
+          DenseForward{rows, kSize, kSize, identity, x, update.weight, bias, y, nullptr},
           DenseBackwardInput{rows, kSize, kSize, identity, x, update.weight, nullptr, grad_x},
           update};
       if (kernel_between) {
