@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks in the kernels' PTX that programmatic dependent launch is safe and used: on every path from
-a kernel's entry griddepcontrol.wait comes before the first access to global memory and before any
-exit, and griddepcontrol.launch_dependents follows it immediately, there and nowhere else.
+"""Checks in the kernels' PTX that programmatic dependent launch is safe and used: on every path
+from a kernel's entry griddepcontrol.wait comes before the first access to global memory and before
+any exit, and griddepcontrol.launch_dependents follows it immediately, there and nowhere else.
 
     dependent_launch_test.py PTX...
 """
@@ -117,6 +117,7 @@ def test_itself():
         text = f".visible .entry kernel(\n\t.param .u32 p\n)\n.maxntid 32\n{{\n{body}\n}}\n"
         return [line for kernel in read_kernels(text) for line in check(kernel)]
 
+    copy = "\tcp.async.cg.shared.global [%r1], [%rd1], 16;\n"
     wait = f"\t// begin inline asm\n\t{WAIT};\n\t{RELEASE};\n\t// end inline asm\n"
     load, end = "\tld.global.nc.f32 %f1, [%rd1];\n", "\tret;\n"
     skip = "\t@%p1 bra $L__BB0_1;\n"
@@ -129,13 +130,13 @@ def test_itself():
         "no wait": (load + end, 2),
         "a load before the wait": (load + wait + end, 1),
         "a generic load before the wait": ("\tld.u32 %r1, [%rd1];\n" + wait + end, 1),
-        "a copy before the wait": ("\tcp.async.cg.shared.global [%r1], [%rd1], 16;\n" + wait + end, 1),
+        "a copy before the wait": (copy + wait + end, 1),
         "an exit before the wait": ("\t@%p1 ret;\n" + wait + end, 1),
         "a path around the wait": (skip + wait + "$L__BB0_1:\n" + load + end, 2),
         "no release": (f"\t{WAIT};\n" + load + end, 1),
         "a late release": (f"\t{WAIT};\n{load}\t{RELEASE};\n" + end, 2),
         "an early release": (f"\t{RELEASE};\n" + wait + end, 1),
-    }  # fmt: skip
+    }
     for body in right:
         assert complaints(body) == [], complaints(body)
     for what, (body, count) in wrong.items():
