@@ -17,9 +17,9 @@ inline constexpr int kQuad = 4;
 /// Quads of a row, the last of which may be broken.
 inline int64_t quads_in(int64_t columns) { return (columns + kQuad - 1) / kQuad; }
 
-/// `word`'s lowest bits, as many as T has.
-template <class T>
-ELBO_DEVICE float quad_element(uint64_t word, int i) {
+/// Element i of a quad that is packed into `word`.
+template <class T, class Word>
+ELBO_DEVICE float quad_element(Word word, int i) {
   if constexpr (std::is_same_v<T, uint8_t>)
     return static_cast<float>((word >> (8 * i)) & 0xffu);
   else

@@ -11,8 +11,7 @@ class Permutation {
  public:
   /// A permutation of 0 .. count-1 (count >= 1) chosen by `seed` and `epoch`.
   ELBO_HD Permutation(uint32_t count, uint64_t seed, uint64_t epoch) : count_(count) {
-    int bits = 1;
-    while (bits < 32 && (uint64_t{1} << bits) < count) ++bits;
+    const int bits = count > 2 ? bit_width(count - 1) : 1;
     low_bits_ = bits / 2;
     low_mask_ = (1u << low_bits_) - 1u;
     high_mask_ = static_cast<uint32_t>((uint64_t{1} << (bits - low_bits_)) - 1u);

@@ -4,6 +4,7 @@
 // an expression rounds the same everywhere and every fused multiply-add is one we wrote: fma().
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -33,6 +34,15 @@ ELBO_HD uint32_t as_bits(float value) {
   return __float_as_uint(value);
 #else
   return __builtin_bit_cast(uint32_t, value);
+#endif
+}
+
+/// std::bit_width, which is not device code.
+ELBO_HD int bit_width(uint32_t x) {
+#if defined(__CUDA_ARCH__)
+  return 32 - __clz(static_cast<int>(x));
+#else
+  return std::bit_width(x);
 #endif
 }
 
