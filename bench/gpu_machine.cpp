@@ -145,7 +145,7 @@ class GpuMachine : public Machine {
     op.y = w.zeros(format, kElements);
     op.precision = precision;
     double best = 1e300;
-    for (const auto& product : library_->candidates(op))
+    for (const auto& product : library_->candidates(op).products)
       best = std::min(best, Stopwatch().best_seconds(3, [&] { product->enqueue(cuda::Stream()); }));
     return 1e-9 * op.flops() / best;
   }

@@ -5,7 +5,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include "kernels/core/error.hpp"
+#include "kernels/cuda/gpu_error.hpp"
 #include "tests/batch_shapes.hpp"
 #include "tests/convolution_shapes.hpp"
 #include "tests/fake_cudnn.hpp"
@@ -25,10 +25,11 @@ class Cudnn : public testing::Test {
 
   std::unique_ptr<ProductLibrary> make(std::string& reason) {
     const auto allocate = [this](size_t bytes) -> std::shared_ptr<void> {
-      if (bytes > room_) throw DeviceError("no room");
+      if (bytes > room_) throw OutOfMemory("no room");
       return std::shared_ptr<unsigned char[]>(new unsigned char[bytes]);
     };
-    return make_cudnn(allocate, reason, {"no such file", ELBO_FAKE_CUDNN});
+    const LibrarySearch search = {{"no such file", ELBO_FAKE_CUDNN}, ""};
+    return make_cudnn(allocate, reason, &search);
   }
   std::unique_ptr<ProductLibrary> make() {
     std::string reason;
@@ -36,9 +37,9 @@ class Cudnn : public testing::Test {
     EXPECT_NE(library, nullptr) << reason;
     return library;
   }
-  static Names names(const std::vector<std::unique_ptr<LibraryProduct>>& products) {
+  static Names names(const Candidates& candidates) {
     Names list;
-    for (const auto& product : products) list.push_back(product->name());
+    for (const auto& product : candidates.products) list.push_back(product->name());
     return list;
   }
 
@@ -67,7 +68,8 @@ TEST_F(Cudnn, TakesAlgorithmsThatAddProductsRepeatAndFit) {
   input.shape = op.shape;
   EXPECT_EQ(names(library->candidates(input)), Names{"cuDNN backward data #1"});
   input.transposed = true;
-  EXPECT_EQ(names(library->candidates(input)), (Names{"cuDNN forward #1", "cuDNN forward #2"}));
+  EXPECT_EQ(names(library->candidates(input)),
+            (Names{"cuDNN forward #1", "cuDNN forward #2"}));
   ConvolutionBackwardWeights weights;
   weights.rows = op.rows;
   weights.shape = op.shape;
@@ -103,20 +105,47 @@ TEST_F(Cudnn, FusesWhatItCan) {
 
 TEST_F(Cudnn, ProposesNothingForWhatItDoesNotKnow) {
   const auto library = make();
-  EXPECT_TRUE(library->candidates(DenseForward{}).empty());
+  EXPECT_TRUE(library->candidates(DenseForward{}).products.empty());
   ConvolutionForward op = forward();
   op.y.format = Format::bf16;  // of factors that are floats
-  EXPECT_TRUE(library->candidates(op).empty());
+  EXPECT_TRUE(library->candidates(op).products.empty());
   op = forward();
   op.shape.narrow.height -= 1;  // leaves out pixels that a convolution of the library's has
-  EXPECT_TRUE(library->candidates(op).empty());
+  EXPECT_TRUE(library->candidates(op).products.empty());
   EXPECT_TRUE(fake_->log.empty());
 }
 
 TEST_F(Cudnn, LeavesOutWhatThereIsNoRoomFor) {
   const auto library = make();
   room_ = 999;
-  EXPECT_EQ(names(library->candidates(forward())), Names{"cuDNN forward #2"});
+  const Candidates candidates = library->candidates(forward());
+  EXPECT_EQ(names(candidates), Names{"cuDNN forward #2"});
+  EXPECT_EQ(candidates.shortage, "no room");
+  room_ = 1000;
+  EXPECT_EQ(library->candidates(forward()).shortage, "");
+}
+
+// Every array that it is given is on a multiple of 16 bytes, as the algorithms read them.
+TEST_F(Cudnn, ProposesNothingForArraysThatAreNotAligned) {
+  const auto library = make();
+  const auto at = [](uintptr_t address) { return reinterpret_cast<float*>(address); };
+  ConvolutionForward op = forward();
+  op.x = op.weight = at(64);
+  op.bias = at(64);
+  op.y = at(64);
+  EXPECT_FALSE(library->candidates(op).products.empty());
+  ConvolutionForward changed = op;
+  changed.x = at(64 + 4);
+  EXPECT_TRUE(library->candidates(changed).products.empty());
+  changed = op;
+  changed.bias = at(64 + 8);
+  EXPECT_TRUE(library->candidates(changed).products.empty());
+  ConvolutionBackwardWeights weights;
+  weights.rows = op.rows;
+  weights.shape = op.shape;
+  EXPECT_FALSE(library->candidates(weights).products.empty());
+  weights.grad_weight = at(64 + 4);
+  EXPECT_TRUE(library->candidates(weights).products.empty());
 }
 
 TEST_F(Cudnn, DescribesTheConvolution) {
@@ -160,7 +189,7 @@ void expect_results(ProductLibrary& library, bool whole, size_t count, MakeOp ma
   for (size_t i = 0;; ++i) {
     Workspace w(device);
     const auto [op, result] = make_op(w);
-    const auto candidates = library.candidates(op);
+    const auto candidates = library.candidates(op).products;
     if (i == candidates.size()) break;
     if (candidates[i]->whole() != whole) continue;
     candidates[i]->enqueue({});
@@ -235,7 +264,7 @@ TEST_F(Cudnn, SaysWhatIsLeftToDo) {
   const auto library = make();
   ConvolutionForward op = forward();
   op.activation = math::Activation::of<math::Relu>();
-  for (const auto& product : library->candidates(op))
+  for (const auto& product : library->candidates(op).products)
     EXPECT_EQ(product->whole(), product->name().ends_with("with bias"));
   ConvolutionBackwardInput input;
   input.rows = op.rows;
@@ -245,13 +274,13 @@ TEST_F(Cudnn, SaysWhatIsLeftToDo) {
     for (const bool activated : {false, true}) {
       input.transposed = transposed;
       input.saved = activated ? &saved : nullptr;
-      for (const auto& product : library->candidates(input))
+      for (const auto& product : library->candidates(input).products)
         EXPECT_EQ(product->whole(), !activated) << product->name();
     }
   ConvolutionBackwardWeights weights;
   weights.rows = op.rows;
   weights.shape = op.shape;
-  for (const auto& product : library->candidates(weights)) EXPECT_FALSE(product->whole());
+  for (const auto& product : library->candidates(weights).products) EXPECT_FALSE(product->whole());
 }
 
 TEST_F(Cudnn, RunsOnTheStreamGiven) {
@@ -261,7 +290,7 @@ TEST_F(Cudnn, RunsOnTheStreamGiven) {
   op.x = x.data();
   op.weight = weight.data();
   op.y = y.data();
-  const auto candidates = library->candidates(op);
+  const auto candidates = library->candidates(op).products;
   fake_->log.clear();
   candidates[0]->enqueue(Stream(reinterpret_cast<CUstream_st*>(0x10)));
   candidates[1]->enqueue(Stream(reinterpret_cast<CUstream_st*>(0x20)));
@@ -271,8 +300,10 @@ TEST_F(Cudnn, RunsOnTheStreamGiven) {
 
 TEST_F(Cudnn, IsAbsentForAReason) {
   std::string reason;
-  EXPECT_EQ(make_cudnn({}, reason, {"no such file", "nor this"}), nullptr);
+  const LibrarySearch missing = {{"no such file", "nor this"}, "two places"};
+  EXPECT_EQ(make_cudnn({}, reason, &missing), nullptr);
   EXPECT_TRUE(reason.starts_with("cannot load cuDNN: no such file")) << reason;
+  EXPECT_TRUE(reason.ends_with("; looked for in two places")) << reason;
   fake_->version = 80905;
   EXPECT_EQ(make(reason), nullptr);
   EXPECT_EQ(reason, "the installed cuDNN is version 80905, this build wants version 9");
@@ -286,7 +317,8 @@ TEST_F(Cudnn, LeavesNothingBehind) {
   {
     auto library = make();
     EXPECT_EQ(library->version(), "cuDNN 91900");
-    const auto products = library->candidates(forward());
+    EXPECT_EQ(library->path(), ELBO_FAKE_CUDNN);
+    const auto products = library->candidates(forward()).products;
     const int alive = fake_->alive;
     EXPECT_GT(alive, 1);
     library.reset();

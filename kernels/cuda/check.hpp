@@ -6,15 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "kernels/core/error.hpp"
+#include "kernels/cuda/gpu_error.hpp"
 
 namespace elbo::cuda {
-
-/// The GPU's context is corrupted by a fault: every later call of this process fails too.
-class GpuLost : public DeviceError {
- public:
-  using DeviceError::DeviceError;
-};
 
 /// Whether CUDA documents the error as one that only a new process recovers from.
 constexpr bool is_sticky(cudaError_t status) {
@@ -43,9 +37,9 @@ constexpr bool is_sticky(cudaError_t status) {
   }
 }
 
-/// Throws DeviceError for any status but success, GpuLost for a sticky one: "cudaGraphLaunch
-/// failed: out of memory, cudaErrorMemoryAllocation (step_graph.cu:44)". Of `call`, an expression
-/// or a text, the part before the arguments is shown.
+/// Throws DeviceError for any status but success, GpuLost for a sticky one, OutOfMemory for want
+/// of memory: "cudaGraphLaunch failed: out of memory, cudaErrorMemoryAllocation
+/// (step_graph.cu:44)". Of `call`, an expression or a text, the part before the arguments is shown.
 inline void check(cudaError_t status, std::string_view call,
                   std::string_view file = __builtin_FILE(), int line = __builtin_LINE()) {
   if (status == cudaSuccess) return;
@@ -55,6 +49,7 @@ inline void check(cudaError_t status, std::string_view call,
       std::string(file.substr(file.find_last_of('/') + 1)) + ':' + std::to_string(line) + ')';
   if (is_sticky(status)) throw GpuLost("the GPU is lost to this process: " + text);
   cudaGetLastError();  // so that no later call reports it
+  if (status == cudaErrorMemoryAllocation) throw OutOfMemory(text);
   throw DeviceError(text);
 }
 

@@ -2,13 +2,13 @@
 
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
-#include <dlfcn.h>
 
 #include <map>
 #include <optional>
 #include <tuple>
 
 #include "kernels/cuda/handles.hpp"
+#include "kernels/cuda/shared_library.hpp"
 
 namespace elbo::cuda {
 namespace {
@@ -29,8 +29,8 @@ namespace {
   X(cublasLtMatrixLayoutCreate)           \
   X(cublasLtMatrixLayoutDestroy)
 
-/// The functions used, under their own names. The major version that this program was built with,
-/// from the loader's search path or the toolkit's usual folder.
+/// The functions used, under their own names, of the major version that this program was built
+/// with.
 class Functions {
  public:
   static const Functions& get() {
@@ -41,34 +41,24 @@ class Functions {
 #define ELBO_DECLARE(name) decltype(&::name) name = nullptr;
   ELBO_CUBLASLT_FUNCTIONS(ELBO_DECLARE)
 #undef ELBO_DECLARE
+  std::string path;  // of the file loaded
 
   void check(cublasStatus_t status, const char* action) const {
-    if (status != CUBLAS_STATUS_SUCCESS)
-      throw DeviceError(std::string("cuBLASLt failed to ") + action + ": " +
-                        cublasLtGetStatusString(status));
+    if (status == CUBLAS_STATUS_SUCCESS) return;
+    const std::string text =
+        std::string("cuBLASLt failed to ") + action + ": " + cublasLtGetStatusString(status);
+    if (status == CUBLAS_STATUS_ALLOC_FAILED) throw OutOfMemory(text);
+    throw DeviceError(text);
   }
 
  private:
   Functions() {
-    void* library = open();
-#define ELBO_FIND(name) name = reinterpret_cast<decltype(name)>(find(library, #name));
+    const SharedLibrary library("cuBLASLt",
+                                find_library("libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR)));
+    path = library.path();
+#define ELBO_FIND(name) library.get(#name, name);
     ELBO_CUBLASLT_FUNCTIONS(ELBO_FIND)
 #undef ELBO_FIND
-  }
-  static void* open() {
-    const std::string file = "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
-    std::string reason;
-    for (const std::string& path : {file, "/usr/local/cuda/lib64/" + file}) {
-      if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-      const char* error = dlerror();
-      if (reason.empty()) reason = error == nullptr ? "unknown error" : error;
-    }
-    throw DeviceError("cannot load " + file + ": " + reason);
-  }
-  static void* find(void* library, const char* name) {
-    void* function = dlsym(library, name);
-    if (function == nullptr) throw DeviceError(std::string("the installed cuBLASLt lacks ") + name);
-    return function;
   }
 };
 
@@ -105,6 +95,15 @@ struct Problem {
   Reals result;
   Precision precision;
   bool accumulate = false;  // added to what the result holds
+
+  /// Whether every column begins on a multiple of what the library loads at a time.
+  bool has_aligned_columns() const {
+    const auto aligned = [](int64_t line, Format format) {
+      return line * static_cast<int64_t>(size_of(format)) % int64_t{kLibraryAlignment} == 0;
+    };
+    return aligned(left_line, left.format) && aligned(right_line, right.format) &&
+           aligned(result_line, result.format);
+  }
 };
 
 Problem problem_of(const DenseForward& op) {
@@ -135,14 +134,18 @@ struct Epilogue {
   const char* name = "DEFAULT";
   const void* bias = nullptr;  // read, or written by BGRADB
   Format bias_format = Format::f32;
-  const Mask* mask = nullptr;  // written or read
-  bool whole = false;          // nothing of the op is left to do
+  std::shared_ptr<const Mask> mask = nullptr;  // written or read
+  bool whole = false;                          // nothing of the op is left to do
 };
 
 class LtProduct : public LibraryProduct {
  public:
-  LtProduct(cublasLtHandle_t handle, const Problem& problem, const Epilogue& epilogue)
-      : handle_(handle), problem_(problem), epilogue_(epilogue) {
+  LtProduct(std::shared_ptr<const LtHandle> handle, const Problem& problem, size_t alignment,
+            const Epilogue& epilogue)
+      : handle_(std::move(handle)),
+        problem_(problem),
+        alignment_(static_cast<uint32_t>(alignment)),
+        epilogue_(epilogue) {
     const cublasComputeType_t compute = problem.left.format == Format::bf16 ? CUBLAS_COMPUTE_32F
                                         : problem.precision == Precision::tf32
                                             ? CUBLAS_COMPUTE_32F_FAST_TF32
@@ -178,10 +181,14 @@ class LtProduct : public LibraryProduct {
     // Partial sums are added in place by whichever comes first: not the same bits every time.
     prefer(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
            uint32_t{CUBLASLT_REDUCTION_SCHEME_MASK & ~CUBLASLT_REDUCTION_SCHEME_INPLACE});
+    for (const auto matrix :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      prefer(preference, matrix, alignment_);
     cublasLtMatmulHeuristicResult_t proposals[kProposals];
     int count = 0;
     const cublasStatus_t status = lt_.cublasLtMatmulAlgoGetHeuristic(
-        handle_, description_.get(), left_.get(), right_.get(), result_.get(), result_.get(),
+        handle_->get(), description_.get(), left_.get(), right_.get(), result_.get(), result_.get(),
         preference.get(), kProposals, proposals, &count);
     if (status != CUBLAS_STATUS_SUCCESS || index >= count ||
         proposals[index].state != CUBLAS_STATUS_SUCCESS)
@@ -195,11 +202,12 @@ class LtProduct : public LibraryProduct {
 
   void enqueue(Stream stream) override {
     const float one = 1.0f, kept = problem_.accumulate ? 1.0f : 0.0f;
-    lt_.check(lt_.cublasLtMatmul(handle_, description_.get(), &one, problem_.left.data, left_.get(),
-                                 problem_.right.data, right_.get(), &kept, problem_.result.data,
-                                 result_.get(), problem_.result.data, result_.get(), &algorithm_,
-                                 workspace_->get(), workspace_bytes_, stream.handle),
-              "multiply matrices");
+    lt_.check(
+        lt_.cublasLtMatmul(handle_->get(), description_.get(), &one, problem_.left.data,
+                           left_.get(), problem_.right.data, right_.get(), &kept,
+                           problem_.result.data, result_.get(), problem_.result.data, result_.get(),
+                           &algorithm_, workspace_->get(), workspace_bytes_, stream.handle),
+        "multiply matrices");
   }
   bool whole() const override { return epilogue_.whole; }
   bool writes_mask() const override { return epilogue_.kind == CUBLASLT_EPILOGUE_RELU_AUX_BIAS; }
@@ -228,8 +236,9 @@ class LtProduct : public LibraryProduct {
   }
 
   const Functions& lt_ = Functions::get();
-  cublasLtHandle_t handle_;
+  std::shared_ptr<const LtHandle> handle_;
   Problem problem_;
+  uint32_t alignment_;  // of all its arrays
   Epilogue epilogue_;
   Description description_;
   Layout left_, right_, result_;
@@ -241,20 +250,30 @@ class LtProduct : public LibraryProduct {
 
 class CublasLt : public ProductLibrary {
  public:
-  CublasLt() { lt_.check(lt_.cublasLtCreate(handle_.out()), "start"); }
+  CublasLt() {
+    auto handle = std::make_shared<LtHandle>();
+    lt_.check(lt_.cublasLtCreate(handle->out()), "start");
+    handle_ = std::move(handle);
+  }
 
   std::string version() const override {
     return "cuBLASLt " + std::to_string(lt_.cublasLtGetVersion());
   }
 
-  std::vector<std::unique_ptr<LibraryProduct>> candidates(const Op& op) override {
-    std::vector<std::unique_ptr<LibraryProduct>> found;
-    if (const auto* forward = std::get_if<DenseForward>(&op))
-      add(found, problem_of(*forward), epilogues(*forward));
-    if (const auto* input = std::get_if<DenseBackwardInput>(&op))
-      add(found, problem_of(*input), epilogues(*input));
-    if (const auto* weights = std::get_if<DenseBackwardWeights>(&op))
-      add(found, problem_of(*weights), epilogues(*weights));
+  std::string path() const override { return lt_.path; }
+
+  Candidates candidates(const Op& op) override {
+    Candidates found;
+    const size_t alignment = alignment_of(op);
+    const auto add_ways = [&](const auto& product) {
+      const Problem problem = problem_of(product);
+      if (alignment < kLibraryAlignment || !problem.has_aligned_columns()) return;
+      for (const Epilogue& epilogue : epilogues(product, found.shortage))
+        add(found, problem, alignment, epilogue);
+    };
+    if (const auto* forward = std::get_if<DenseForward>(&op)) add_ways(*forward);
+    if (const auto* input = std::get_if<DenseBackwardInput>(&op)) add_ways(*input);
+    if (const auto* weights = std::get_if<DenseBackwardWeights>(&op)) add_ways(*weights);
     return found;
   }
 
@@ -263,7 +282,7 @@ class CublasLt : public ProductLibrary {
     return activation == math::Activation::of<math::Relu>();
   }
 
-  std::vector<Epilogue> epilogues(const DenseForward& op) {
+  std::vector<Epilogue> epilogues(const DenseForward& op, std::string& shortage) {
     // The library wants the bias of a bfloat16 result in bfloat16.
     const bool bf16 = op.y.format == Format::bf16 && op.bias_bf16 != nullptr;
     Epilogue with_bias{.bias = op.bias, .whole = true};
@@ -281,47 +300,70 @@ class CublasLt : public ProductLibrary {
       add_kind(CUBLASLT_EPILOGUE_BIAS, "BIAS");
     if (!is_relu(op.activation)) return list;
     add_kind(CUBLASLT_EPILOGUE_RELU_BIAS, "RELU_BIAS");
-    add_kind(CUBLASLT_EPILOGUE_RELU_AUX_BIAS, "RELU_AUX_BIAS");
-    const MaskKey key = {op.y.data, op.rows.capacity(), op.out};
-    list.back().mask = &masks_.try_emplace(key, op.rows.capacity(), op.out).first->second;
+    try {
+      with_bias.mask = mask_of({op.y.data, op.rows.capacity(), op.out});
+      add_kind(CUBLASLT_EPILOGUE_RELU_AUX_BIAS, "RELU_AUX_BIAS");
+    } catch (const OutOfMemory& error) {
+      shortage = error.what();  // one kind less
+    }
     return list;
   }
-  std::vector<Epilogue> epilogues(const DenseBackwardInput& op) {
+  std::vector<Epilogue> epilogues(const DenseBackwardInput& op, std::string&) {
     std::vector<Epilogue> list = {{.whole = !op.saved}};
-    const auto mask = masks_.find(MaskKey{op.saved.data, op.rows.capacity(), op.in});
-    if (op.saved && is_relu(op.activation) && mask != masks_.end())
-      list.push_back(
-          {.kind = CUBLASLT_EPILOGUE_DRELU, .name = "DRELU", .mask = &mask->second, .whole = true});
+    if (!op.saved || !is_relu(op.activation)) return list;
+    const auto found = masks_.find({op.saved.data, op.rows.capacity(), op.in});
+    auto mask = found == masks_.end() ? nullptr : found->second.lock();
+    if (mask != nullptr)
+      list.push_back({.kind = CUBLASLT_EPILOGUE_DRELU,
+                      .name = "DRELU",
+                      .mask = std::move(mask),
+                      .whole = true});
     return list;
   }
-  std::vector<Epilogue> epilogues(const DenseBackwardWeights& op) {
-    // BGRADB overwrites the bias gradients and cannot add to them.
-    if (op.accumulate) return {{}};
+  std::vector<Epilogue> epilogues(const DenseBackwardWeights& op, std::string&) {
+    // BGRADB overwrites the bias gradients and cannot add to them. Versions of cuBLASLt are known
+    // to access memory out of bounds for narrow or odd layers.
+    constexpr int32_t kNarrowest = 16, kMultiple = 8;
+    if (op.accumulate || op.out < kNarrowest || op.out % kMultiple != 0) return {{}};
     return {
         {},
         {.kind = CUBLASLT_EPILOGUE_BGRADB, .name = "BGRADB", .bias = op.grad_bias, .whole = true}};
   }
 
-  void add(std::vector<std::unique_ptr<LibraryProduct>>& found, const Problem& problem,
-           const std::vector<Epilogue>& epilogues) const {
+  void add(Candidates& found, const Problem& problem, size_t alignment,
+           const Epilogue& epilogue) const {
     constexpr int kTried = 4;  // proposals of each kind: the library puts the likeliest first
-    for (const Epilogue& epilogue : epilogues)
+    try {
       for (int index = 0; index < kTried; ++index) {
-        try {
-          auto product = std::make_unique<LtProduct>(handle_.get(), problem, epilogue);
-          if (!product->choose(index)) break;
-          found.push_back(std::move(product));
-        } catch (const DeviceError&) {
-          break;  // not on this GPU, or not in this version: one candidate less
-        }
+        auto product = std::make_unique<LtProduct>(handle_, problem, alignment, epilogue);
+        if (!product->choose(index)) return;
+        found.products.push_back(std::move(product));
       }
+    } catch (const GpuLost&) {
+      throw;
+    } catch (const OutOfMemory& error) {
+      found.shortage = error.what();
+    } catch (const DeviceError&) {
+      // Not on this GPU, or not in this version: candidates less.
+    }
   }
 
   using MaskKey = std::tuple<const void*, int32_t, int32_t>;  // a layer's output, rows, columns
 
+  /// The mask of a layer, as long as any product has it.
+  std::shared_ptr<const Mask> mask_of(const MaskKey& key) {
+    std::erase_if(masks_, [](const auto& each) { return each.second.expired(); });
+    auto mask = masks_[key].lock();
+    if (mask == nullptr) {
+      mask = std::make_shared<const Mask>(std::get<1>(key), std::get<2>(key));
+      masks_[key] = mask;
+    }
+    return mask;
+  }
+
   const Functions& lt_ = Functions::get();
-  LtHandle handle_;
-  std::map<MaskKey, Mask> masks_;
+  std::shared_ptr<const LtHandle> handle_;
+  std::map<MaskKey, std::weak_ptr<const Mask>> masks_;
 };
 
 }  // namespace
@@ -329,6 +371,8 @@ class CublasLt : public ProductLibrary {
 std::unique_ptr<ProductLibrary> make_cublaslt(std::string& reason) {
   try {
     return std::make_unique<CublasLt>();
+  } catch (const GpuLost&) {
+    throw;
   } catch (const DeviceError& error) {
     reason = error.what();
     return nullptr;

@@ -8,7 +8,7 @@
 
 namespace elbo::cuda {
 
-/// cuBLASLt on the current GPU; null where it cannot be loaded or started, for `reason`.
+/// cuBLASLt on the current GPU; null if it cannot be loaded or started, for `reason`.
 std::unique_ptr<ProductLibrary> make_cublaslt(std::string& reason);
 
 }  // namespace elbo::cuda

@@ -4,10 +4,7 @@
 
 namespace elbo::cuda {
 
-std::vector<std::string> cudnn_files() { return {}; }
-
-std::unique_ptr<ProductLibrary> make_cudnn(Allocate, std::string& reason,
-                                           const std::vector<std::string>&) {
+std::unique_ptr<ProductLibrary> make_cudnn(Allocate, std::string& reason, const LibrarySearch*) {
   reason = "this build knows no cuDNN: its headers were not found";
   return nullptr;
 }
@@ -17,8 +14,6 @@ std::unique_ptr<ProductLibrary> make_cudnn(Allocate, std::string& reason,
 #else
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <utility>
 
 #include "kernels/cuda/cudnn_functions.hpp"
@@ -154,21 +149,26 @@ class CudnnProduct : public LibraryProduct {
   Run run_;
 };
 
-using Products = std::vector<std::unique_ptr<LibraryProduct>>;
-
 class Cudnn : public ProductLibrary {
  public:
-  Cudnn(const std::vector<std::string>& files, Allocate allocate)
-      : library_(new Library{Functions(files), std::move(allocate)}) {}
+  Cudnn(const LibrarySearch& search, Allocate allocate)
+      : library_(new Library{Functions(search), std::move(allocate)}) {}
 
   std::string version() const override { return "cuDNN " + std::to_string(f().cudnnGetVersion()); }
 
-  Products candidates(const Op& op) override {
-    Products found;
+  std::string path() const override { return f().path; }
+
+  Candidates candidates(const Op& op) override {
+    Candidates found;
+    if (alignment_of(op) < kLibraryAlignment) return found;
     try {
       if (const auto* forward = std::get_if<ConvolutionForward>(&op)) add(found, *forward);
       if (const auto* input = std::get_if<ConvolutionBackwardInput>(&op)) add(found, *input);
       if (const auto* weights = std::get_if<ConvolutionBackwardWeights>(&op)) add(found, *weights);
+    } catch (const GpuLost&) {
+      throw;
+    } catch (const OutOfMemory& error) {
+      found.shortage = error.what();
     } catch (const DeviceError&) {
       // Not on this GPU, or not in this version: no more candidates.
     }
@@ -186,7 +186,7 @@ class Cudnn : public ProductLibrary {
     return std::make_shared<const Description>(f(), op.rows.capacity(), op.shape, sides, weights,
                                                op.precision);
   }
-  void add(Products& found, const ConvolutionForward& op) const {
+  void add(Candidates& found, const ConvolutionForward& op) const {
     if (op.x.format != op.y.format || !fits(op.shape)) return;
     const Described d = describe(op, op.x.format, op.weight.format);
     if (op.transposed)
@@ -194,7 +194,7 @@ class Cudnn : public ProductLibrary {
     else
       add_to_narrow(found, d, op.x.data, op.weight.data, op.y.data, false, &op);
   }
-  void add(Products& found, const ConvolutionBackwardInput& op) const {
+  void add(Candidates& found, const ConvolutionBackwardInput& op) const {
     if (op.grad_y.format != op.grad_x.format || !fits(op.shape)) return;
     const Described d = describe(op, op.grad_y.format, op.weight.format);
     const bool whole = !op.saved;
@@ -205,9 +205,10 @@ class Cudnn : public ProductLibrary {
   }
 
   /// Sums on the narrow side; also with what follows in `forward`, where the library does that.
-  void add_to_narrow(Products& found, const Described& d, const void* wide, const void* weight,
+  void add_to_narrow(Candidates& found, const Described& d, const void* wide, const void* weight,
                      void* narrow, bool whole, const ConvolutionForward* forward) const {
     for_algorithms<cudnnConvolutionFwdAlgoPerf_t>(
+        found,
         [&](auto... list) {
           return f().cudnnGetConvolutionForwardAlgorithm_v7(handle(), d->wide.get(),
                                                             d->weight.get(), d->convolution.get(),
@@ -233,7 +234,7 @@ class Cudnn : public ProductLibrary {
 
   /// With bias and activation, which the library can do where all numbers are floats; the identity
   /// with one algorithm alone.
-  void add_activated(Products& found, const Described& d, const ConvolutionForward& op,
+  void add_activated(Candidates& found, const Described& d, const ConvolutionForward& op,
                      cudnnConvolutionFwdAlgo_t algorithm, const Workspace& space,
                      const std::string& name) const {
     const bool relu = op.activation == math::Activation::of<math::Relu>();
@@ -252,9 +253,10 @@ class Cudnn : public ProductLibrary {
   }
 
   /// Sums on the wide side.
-  void add_to_wide(Products& found, const Described& d, const void* narrow, const void* weight,
+  void add_to_wide(Candidates& found, const Described& d, const void* narrow, const void* weight,
                    void* wide, bool whole) const {
     for_algorithms<cudnnConvolutionBwdDataAlgoPerf_t>(
+        found,
         [&](auto... list) {
           return f().cudnnGetConvolutionBackwardDataAlgorithm_v7(
               handle(), d->weight.get(), d->narrow.get(), d->convolution.get(), d->wide.get(),
@@ -276,12 +278,13 @@ class Cudnn : public ProductLibrary {
         });
   }
 
-  void add(Products& found, const ConvolutionBackwardWeights& op) const {
+  void add(Candidates& found, const ConvolutionBackwardWeights& op) const {
     if (!fits(op.shape)) return;
     const Described d = describe(op, op.x.format, Format::f32);
     const void* wide = op.transposed ? op.grad_y.data : op.x.data;
     const void* narrow = op.transposed ? op.x.data : op.grad_y.data;
     for_algorithms<cudnnConvolutionBwdFilterAlgoPerf_t>(
+        found,
         [&](auto... list) {
           return f().cudnnGetConvolutionBackwardFilterAlgorithm_v7(
               handle(), d->wide.get(), d->narrow.get(), d->convolution.get(), d->weight.get(),
@@ -303,17 +306,17 @@ class Cudnn : public ProductLibrary {
         });
   }
 
-  void add(Products& found, const std::string& name, bool whole, bool accumulate,
+  void add(Candidates& found, const std::string& name, bool whole, bool accumulate,
            CudnnProduct::Run run) const {
-    found.push_back(std::make_unique<CudnnProduct>(library_, "cuDNN " + name, whole, accumulate,
-                                                   std::move(run)));
+    found.products.push_back(std::make_unique<CudnnProduct>(library_, "cuDNN " + name, whole,
+                                                            accumulate, std::move(run)));
   }
 
   /// Calls `make(algorithm, workspace)` for the algorithms that the library proposes for a problem,
   /// the likeliest first: those that add up products, repeat to the bit, and do not ask for too
   /// much memory.
   template <class Proposal>
-  void for_algorithms(auto propose, auto workspace_bytes, auto make) const {
+  void for_algorithms(Candidates& found, auto propose, auto workspace_bytes, auto make) const {
     constexpr int kProposals = 8;
     constexpr size_t kMostWorkspace = size_t{64} << 20;
     Proposal proposals[kProposals];
@@ -330,8 +333,8 @@ class Cudnn : public ProductLibrary {
       tried.push_back(proposal.algo);
       try {
         make(proposal.algo, Workspace{bytes > 0 ? library_->allocate(bytes) : nullptr, bytes});
-      } catch (const DeviceError&) {
-        continue;  // no room: one candidate less
+      } catch (const OutOfMemory& error) {
+        found.shortage = error.what();  // one candidate less
       }
     }
   }
@@ -341,22 +344,14 @@ class Cudnn : public ProductLibrary {
 
 }  // namespace
 
-std::vector<std::string> cudnn_files() {
-  const std::string name = "libcudnn.so." + std::to_string(CUDNN_MAJOR);
-  std::vector<std::string> files = {name, "/usr/local/cuda/lib64/" + name};
-  const char* environment = std::getenv("VIRTUAL_ENV");
-  if (environment == nullptr) return files;
-  std::error_code none;
-  const std::filesystem::path libraries = std::filesystem::path(environment) / "lib";
-  for (const auto& python : std::filesystem::directory_iterator(libraries, none))
-    files.push_back(python.path() / "site-packages/nvidia/cudnn/lib" / name);
-  return files;
-}
-
 std::unique_ptr<ProductLibrary> make_cudnn(Allocate allocate, std::string& reason,
-                                           const std::vector<std::string>& files) {
+                                           const LibrarySearch* search) {
   try {
-    return std::make_unique<Cudnn>(files, std::move(allocate));
+    return std::make_unique<Cudnn>(
+        search != nullptr ? *search : find_library("libcudnn.so." + std::to_string(CUDNN_MAJOR)),
+        std::move(allocate));
+  } catch (const GpuLost&) {
+    throw;
   } catch (const DeviceError& error) {
     reason = error.what();
     return nullptr;

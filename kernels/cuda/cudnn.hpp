@@ -6,21 +6,18 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "kernels/cuda/library.hpp"
+#include "kernels/cuda/shared_library.hpp"
 
 namespace elbo::cuda {
 
-/// Memory for algorithms to work in; throws DeviceError where there is no room.
+/// Memory for algorithms to work in; throws OutOfMemory if there is not enough.
 using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
 
-/// Files to look for the library in, in this order: by the loader's search path, in the toolkit's
-/// usual folder, in the Python environment that is active.
-std::vector<std::string> cudnn_files();
-
-/// cuDNN on the current GPU; null where it cannot be loaded or started, for `reason`.
+/// cuDNN on the current GPU; null if it cannot be loaded or started, for `reason`. `search`: where
+/// it is looked for, the usual places if null.
 std::unique_ptr<ProductLibrary> make_cudnn(Allocate allocate, std::string& reason,
-                                           const std::vector<std::string>& files = cudnn_files());
+                                           const LibrarySearch* search = nullptr);
 
 }  // namespace elbo::cuda

@@ -2,13 +2,12 @@
 #pragma once
 
 #include <cudnn.h>
-#include <dlfcn.h>
 
 #include <string>
-#include <vector>
 
-#include "kernels/core/error.hpp"
 #include "kernels/cuda/cudnn.hpp"
+#include "kernels/cuda/gpu_error.hpp"
+#include "kernels/cuda/shared_library.hpp"
 
 namespace elbo::cuda::cudnn {
 
@@ -49,9 +48,12 @@ struct Functions {
   ELBO_CUDNN_FUNCTIONS(ELBO_DECLARE)
 #undef ELBO_DECLARE
 
-  explicit Functions(const std::vector<std::string>& files) {
-    void* library = open(files);
-#define ELBO_FIND(name) name = reinterpret_cast<decltype(name)>(find(library, #name));
+  std::string path;  // of the file loaded
+
+  explicit Functions(const LibrarySearch& search) {
+    const SharedLibrary library("cuDNN", search);
+    path = library.path();
+#define ELBO_FIND(name) library.get(#name, name);
     ELBO_CUDNN_FUNCTIONS(ELBO_FIND)
 #undef ELBO_FIND
     if (cudnnGetVersion() / 10000 != CUDNN_MAJOR)
@@ -59,25 +61,11 @@ struct Functions {
                         ", this build wants version " + std::to_string(CUDNN_MAJOR));
   }
   void check(cudnnStatus_t status, const char* action) const {
-    if (status != CUDNN_STATUS_SUCCESS)
-      throw DeviceError(std::string("cuDNN failed to ") + action + ": " +
-                        cudnnGetErrorString(status));
-  }
-
- private:
-  static void* open(const std::vector<std::string>& files) {
-    std::string reason;
-    for (const std::string& file : files) {
-      if (void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-      const char* error = dlerror();
-      if (reason.empty()) reason = error == nullptr ? "unknown error" : error;
-    }
-    throw DeviceError("cannot load cuDNN: " + reason);
-  }
-  static void* find(void* library, const char* name) {
-    void* function = dlsym(library, name);
-    if (function == nullptr) throw DeviceError(std::string("the installed cuDNN lacks ") + name);
-    return function;
+    if (status == CUDNN_STATUS_SUCCESS) return;
+    const std::string text =
+        std::string("cuDNN failed to ") + action + ": " + cudnnGetErrorString(status);
+    if (status == CUDNN_STATUS_ALLOC_FAILED) throw OutOfMemory(text);
+    throw DeviceError(text);
   }
 };
 

@@ -1,23 +1,17 @@
 #include "kernels/cuda/executable.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/graph_choice.hpp"
+#include "kernels/cuda/trial.hpp"
 
 namespace elbo::cuda {
 namespace {
 
 constexpr int kUnrolled = 16;  // runs per graph: launching one costs the host a few microseconds
 constexpr int kHopper = 9;     // major compute capability: overlapping kernels
-
-std::string rounded(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", value);
-  return text;
-}
 
 }  // namespace
 
@@ -56,71 +50,13 @@ void CudaExecutable::launch(size_t op, const Queue& queue) const {
       program_[op]);
 }
 
-std::optional<Measurement> CudaExecutable::measurement_of(const Op& op) {
-  const std::string key = tuning_key(op);
-  TuningFile& file = context_->tuning();
-  if (const Measurement* known = file.find(key)) return *known;
-  try {
-    const Measurement measured = measure(op, *context_->library(), context_->stream());
-    if (!file.add(key, measured))
-      notes_.push_back("the choice for " + key + " could not be written to '" +
-                       file.path().string() +
-                       "': another run may choose otherwise and differ in its last bits");
-    return measured;
-  } catch (const GpuLost&) {
-    throw;
-  } catch (const DeviceError& error) {
-    recover();
-    notes_.push_back(key + ": kernel, not measured (" + error.what() +
-                     "): another run may choose otherwise and differ in its last bits");
-    return std::nullopt;
-  }
-}
-
-/// The library's product called `name`; a note if it cannot be had.
-std::unique_ptr<LibraryProduct> CudaExecutable::find_product(const Op& op,
-                                                             const std::string& name) {
-  std::string reason = "the library does not offer it";
-  try {
-    for (auto& product : context_->library()->candidates(op))
-      if (product->name() == name) return std::move(product);
-  } catch (const GpuLost&) {
-    throw;
-  } catch (const DeviceError& error) {
-    recover();
-    reason = error.what();
-  }
-  notes_.push_back("the choice for " + tuning_key(op) + ", " + name + ", cannot be had (" + reason +
-                   "): another run may differ in its last bits");
-  return nullptr;
-}
-
 void CudaExecutable::choose_products() {
-  products_.resize(program_.size());
-  ProductLibrary* library = context_->library();
-  for (const MissingLibrary& missing : context_->missing_libraries())
-    if (std::ranges::any_of(program_, missing.does))
-      notes_.push_back(missing.products + " by own kernels alone: " + missing.reason);
-  if (library == nullptr) return;
-  std::map<std::string, Measurement> measurements;
-  for (const Op& op : program_) {
-    const std::string key = tuning_key(op);
-    if (key.empty() || measurements.count(key) != 0) continue;
-    if (const std::optional<Measurement> known = measurement_of(op)) measurements[key] = *known;
-  }
-  const std::vector<std::string> chosen = choose(program_, measurements);
-  for (size_t i = 0; i < program_.size(); ++i) {
-    const std::string key = tuning_key(program_[i]);
-    if (key.empty()) continue;
-    if (measurements.count(key) == 0) continue;
-    const Measurement& m = measurements.at(key);
-    if (!chosen[i].empty()) products_[i] = find_product(program_[i], chosen[i]);
-    const double time = chosen[i] == m.masked && !m.masked.empty() ? m.masked_time : m.best_time;
-    notes_.push_back(key + ": " +
-                     (products_[i] ? chosen[i] + ", " + rounded(time) + " us (kernel " +
-                                         rounded(m.kernel) + " us)"
-                                   : "kernel, " + rounded(m.kernel) + " us"));
-  }
+  constexpr double kTuningSeconds = 15.0;
+  const auto trials = make_trials(context_->stream());
+  ProductChoice choice =
+      cuda::choose_products(program_, context_->sources(), *trials, TimeBox(kTuningSeconds));
+  products_ = std::move(choice.products);
+  notes_ = std::move(choice.notes);
 }
 
 std::unique_ptr<StepGraph> CudaExecutable::make_graph(const GraphOptions& options) const {

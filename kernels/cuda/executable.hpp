@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "kernels/cuda/handles.hpp"
@@ -24,10 +23,6 @@ class CudaExecutable : public Executable {
   /// Every op gets its own: ops may run side by side.
   void allocate_scratch();
   void choose_products();
-  /// From the file or made now; nothing if that fails.
-  std::optional<Measurement> measurement_of(const Op& op);
-  std::unique_ptr<LibraryProduct> find_product(const Op& op, const std::string& name);
-
   void run_once_without_graph();
   void choose_graph();
   void make_graphs(uint64_t repeats);

@@ -94,7 +94,7 @@ inline Event untimed(unsigned flags = cudaEventDefault) {
   return Event(cudaEventDisableTiming | flags);
 }
 
-/// Throws DeviceError, "cannot allocate 64 bytes of <kind> for <purpose>: …".
+/// Throws OutOfMemory, "cannot allocate 64 bytes of <kind> for <purpose>: …".
 inline void check_allocation(cudaError_t status, size_t bytes, const char* kind,
                              std::string_view purpose) {
   if (status == cudaSuccess) return;
@@ -102,7 +102,7 @@ inline void check_allocation(cudaError_t status, size_t bytes, const char* kind,
                            " for " + std::string(purpose);
   if (is_sticky(status)) check(status, call);
   cudaGetLastError();
-  throw DeviceError(call + ": " + cudaGetErrorString(status));
+  throw OutOfMemory(call + ": " + cudaGetErrorString(status));
 }
 
 class DeviceMemory {

@@ -2,6 +2,7 @@
 // that is faster, which kernels/cuda/tuning.hpp finds out.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,44 +28,29 @@ class LibraryProduct {
   virtual std::string name() const = 0;
 };
 
+/// The ways to compute an op.
+struct Candidates {
+  std::vector<std::unique_ptr<LibraryProduct>> products;
+  std::string shortage;  // why some are missing that there is not enough memory for; or empty
+};
+
 class ProductLibrary {
  public:
   virtual ~ProductLibrary() = default;
   /// With its name: "cuBLASLt 130400".
   virtual std::string version() const = 0;
-  /// The ways to compute an op; none for ops that are no products, or where the library cannot.
-  virtual std::vector<std::unique_ptr<LibraryProduct>> candidates(const Op& op) = 0;
+  /// The file it was loaded from.
+  virtual std::string path() const = 0;
+  /// No products for ops that are none, or that the library cannot compute. Throws GpuLost alone.
+  virtual Candidates candidates(const Op& op) = 0;
 };
 
-/// Several libraries as one, which knows the ways of all of them.
-class ProductLibraries : public ProductLibrary {
- public:
-  void add(std::unique_ptr<ProductLibrary> library) { libraries_.push_back(std::move(library)); }
-  bool empty() const { return libraries_.empty(); }
+/// Libraries are given arrays on multiples of this alone: they load 16 bytes at a time.
+inline constexpr size_t kLibraryAlignment = 16;
 
-  std::string version() const override {
-    std::string versions;
-    for (const auto& library : libraries_)
-      versions += (versions.empty() ? "" : " ") + library->version();
-    return versions;
-  }
-  std::vector<std::unique_ptr<LibraryProduct>> candidates(const Op& op) override {
-    std::vector<std::unique_ptr<LibraryProduct>> all;
-    for (const auto& library : libraries_)
-      for (auto& product : library->candidates(op)) all.push_back(std::move(product));
-    return all;
-  }
-
- private:
-  std::vector<std::unique_ptr<ProductLibrary>> libraries_;
-};
-
-/// A library that cannot be had, for `reason`.
-struct MissingLibrary {
-  std::string products;  // what it would do, "matrix products"
-  bool (*does)(const Op& op);
-  std::string reason;
-};
+/// The largest power of two up to 64 that divides the addresses which a library would be given for
+/// an op. All of a program's own arrays have 64.
+size_t alignment_of(const Op& op);
 
 /// What a product by a library leaves to do: bias and activation, derivative, bias gradient.
 void finish_library_product(const DenseForward& op, const Queue& queue);

@@ -1,11 +1,9 @@
 #include "kernels/cuda/stream_context.hpp"
 
-#include <algorithm>
-#include <cctype>
-#include <cstdlib>
-#include <functional>
+#include <kernel_revision.hpp>  // made by the build
 
-#include "kernels/cuda/check.hpp"
+#include <cstdlib>
+
 #include "kernels/cuda/cublaslt.hpp"
 #include "kernels/cuda/cudnn.hpp"
 #include "kernels/cuda/handles.hpp"
@@ -24,19 +22,18 @@ std::filesystem::path cache_folder() {
   return {};
 }
 
-/// One file per GPU, driver and libraries: others would choose otherwise.
-std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::string& libraries) {
+/// Where the measurements with a library are kept; empty if there is no cache.
+std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::string& library) {
   const std::filesystem::path folder = cache_folder();
   if (folder.empty()) return {};
   int driver = 0;
   ELBO_CUDA(cudaDriverGetVersion(&driver));
-  std::string name =
-      std::string(properties.name) + " driver " + std::to_string(driver) + ' ' + libraries + ".txt";
-  const auto is_plain = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.';
-  };
-  std::ranges::replace_if(name, std::not_fn(is_plain), '-');
-  return folder / name;
+  return folder / tuning_file_name(properties.name, driver, library, kKernelRevision);
+}
+
+std::shared_ptr<void> workspace(size_t bytes) {
+  auto memory = std::make_shared<DeviceMemory>(bytes, "a convolution's workspace");
+  return {memory, memory->get()};
 }
 
 }  // namespace
@@ -44,28 +41,14 @@ std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::s
 StreamContext::StreamContext(int ordinal)
     : ordinal_(ordinal), stream_((ELBO_CUDA(cudaSetDevice(ordinal)), OwnedStream())) {
   ELBO_CUDA(cudaGetDeviceProperties(&properties_, ordinal));
-  find_libraries();
-  tuning_ = std::make_unique<TuningFile>(libraries_->empty()
-                                             ? std::filesystem::path()
-                                             : tuning_path(properties_, libraries_->version()));
-}
-
-void StreamContext::find_libraries() {
-  const auto add = [&](std::unique_ptr<ProductLibrary> library, MissingLibrary otherwise) {
-    if (library != nullptr)
-      libraries_->add(std::move(library));
-    else
-      missing_.push_back(std::move(otherwise));
+  const auto path = [this](const std::string& library) {
+    return tuning_path(properties_, library);
   };
-  std::string reason;
-  auto cublaslt = make_cublaslt(reason);
-  add(std::move(cublaslt), {"matrix products", is_matrix_product, reason});
-  const auto allocate = [](size_t bytes) -> std::shared_ptr<void> {
-    auto memory = std::make_shared<DeviceMemory>(bytes, "a convolution's workspace");
-    return {memory, memory->get()};
-  };
-  auto cudnn = make_cudnn(allocate, reason);
-  add(std::move(cudnn), {"convolutions", is_convolution, reason});
+  sources_ = std::make_unique<std::vector<ProductSource>>();
+  sources_->emplace_back("matrix products", is_matrix_product, make_cublaslt, path);
+  sources_->emplace_back(
+      "convolutions", is_convolution,
+      [](std::string& reason) { return make_cudnn(workspace, reason); }, path);
 }
 
 StreamContext::~StreamContext() { check_nothrow(cudaSetDevice(ordinal_)); }

@@ -4,11 +4,10 @@
 #include <cuda_runtime_api.h>
 
 #include <memory>
-#include <string>
+#include <vector>
 
 #include "kernels/cuda/handles.hpp"
-#include "kernels/cuda/library.hpp"
-#include "kernels/cuda/tuning.hpp"
+#include "kernels/cuda/product_choice.hpp"
 
 namespace elbo::cuda {
 
@@ -28,20 +27,14 @@ class StreamContext {
   int ordinal() const { return ordinal_; }
   cudaStream_t stream() const { return stream_.get(); }
   const cudaDeviceProp& properties() const { return properties_; }
-  /// Null where none can be had.
-  ProductLibrary* library() const { return libraries_->empty() ? nullptr : libraries_.get(); }
-  const std::vector<MissingLibrary>& missing_libraries() const { return missing_; }
-  TuningFile& tuning() const { return *tuning_; }
+  /// The libraries of matrix products and of convolutions.
+  std::vector<ProductSource>& sources() const { return *sources_; }
 
  private:
-  void find_libraries();
-
   int ordinal_;
   cudaDeviceProp properties_{};
   OwnedStream stream_;  // ordered with the default stream too, which cuRAND uses
-  std::unique_ptr<ProductLibraries> libraries_ = std::make_unique<ProductLibraries>();
-  std::vector<MissingLibrary> missing_;
-  std::unique_ptr<TuningFile> tuning_;
+  std::unique_ptr<std::vector<ProductSource>> sources_;
 };
 
 }  // namespace elbo::cuda

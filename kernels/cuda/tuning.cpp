@@ -1,9 +1,14 @@
 #include "kernels/cuda/tuning.hpp"
 
-#include <fstream>
-#include <sstream>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
-#include "kernels/core/error.hpp"
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <functional>
+#include <sstream>
 
 namespace elbo::cuda {
 namespace {
@@ -37,7 +42,7 @@ std::string key(const Op& op, const std::string& kind, const ConstReals& factor,
   std::ostringstream text;
   text << op.name << ' ' << shape_of(op) << ' ' << kind << ' '
        << (op.precision == Precision::tf32 ? "tf32" : name_of(factor.format)) << ' '
-       << name_of(result.format);
+       << name_of(result.format) << " aligned " << alignment_of(op);
   return text.str();
 }
 
@@ -56,7 +61,73 @@ std::string key_of(const Op& op) {
 
 constexpr char kSeparator = '\t';
 
+/// A line of the file, with its end.
+std::string line_of(const std::string& key, const Measurement& m) {
+  // A number too large for any product stands for "none": streams do not read infinity back.
+  const double masked_time = m.masked.empty() ? 1e30 : m.masked_time;
+  std::ostringstream line;
+  line << key << kSeparator << m.best << kSeparator << m.masked << kSeparator << m.kernel << ' '
+       << m.best_time << ' ' << masked_time << '\n';
+  return line.str();
+}
+
+/// A file that is open and locked; closing it unlocks it. File systems without locks are taken to
+/// be used by one process at a time.
+class LockedFile {
+ public:
+  explicit LockedFile(const std::filesystem::path& path)
+      : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+    if (is_open()) static_cast<void>(::flock(descriptor_, LOCK_EX) == 0);
+  }
+  ~LockedFile() {
+    if (is_open()) ::close(descriptor_);
+  }
+  LockedFile(const LockedFile&) = delete;
+  LockedFile& operator=(const LockedFile&) = delete;
+
+  bool is_open() const { return descriptor_ >= 0; }
+  bool append(const std::string& text) const {
+    return ::write(descriptor_, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  }
+
+ private:
+  int descriptor_;
+};
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
 }  // namespace
+
+void Measurement::consider(const LibraryProduct& product, double time) {
+  constexpr double kUnoverlapped = 0.7;
+  time += kUnoverlapped;
+  if (product.writes_mask() || product.reads_mask()) {
+    if (time >= masked_time) return;
+    masked = product.name();
+    masked_time = time;
+  } else {
+    if (time >= (best.empty() ? kLead * kernel : best_time)) return;
+    best = product.name();
+    best_time = time;
+  }
+}
+
+TimingPlan timing_plan(double once) {
+  TimingPlan plan;
+  if (once * plan.runs() <= kCandidateMicroseconds) return plan;
+  const int runs = static_cast<int>(kCandidateMicroseconds / once);
+  plan.repeats = std::max(1, runs / (plan.graphs + 1));
+  plan.graphs = std::clamp(runs / plan.repeats - 1, 0, plan.graphs);
+  return plan;
+}
+
+bool is_hopeless(double once, double best_once) {
+  constexpr double kLaunching = 20.0;
+  return once > 2.0 * best_once + kLaunching;
+}
 
 std::string tuning_key(const Op& op) {
   return std::visit([](const auto& o) { return key_of(o); }, op);
@@ -71,38 +142,83 @@ bool is_convolution(const Op& op) {
 }
 bool is_matrix_product(const Op& op) { return !tuning_key(op).empty() && !is_convolution(op); }
 
+size_t alignment_of(const Op& op) {
+  uintptr_t bits = 64;
+  const auto look = [&](const auto&... pointers) {
+    ((bits |= reinterpret_cast<uintptr_t>(pointers)), ...);
+  };
+  std::visit(
+      [&](const auto& o) {
+        if constexpr (requires { o.precision; }) {
+          if constexpr (requires { o.y; })
+            look(o.x.data, o.weight.data, o.bias, o.y.data);
+          else if constexpr (requires { o.grad_x; })
+            look(o.grad_y.data, o.weight.data, o.grad_x.data);
+          else
+            look(o.grad_y.data, o.x.data, o.grad_weight, o.grad_bias);
+          if constexpr (requires { o.bias_bf16; }) look(o.bias_bf16);
+        }
+      },
+      op);
+  return static_cast<size_t>(bits & (~bits + 1));
+}
+
+std::string tuning_file_name(const std::string& gpu, int driver, const std::string& library,
+                             const std::string& revision) {
+  std::string name =
+      gpu + " driver " + std::to_string(driver) + ' ' + library + " kernels " + revision + ".txt";
+  const auto is_plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.';
+  };
+  std::ranges::replace_if(name, std::not_fn(is_plain), '-');
+  return name;
+}
+
 TuningFile::TuningFile(std::filesystem::path path) : path_(std::move(path)) {
-  std::ifstream file(path_);
-  for (std::string line; std::getline(file, line);) {
+  if (!path_.empty()) take_over(content_of(path_));
+}
+
+void TuningFile::take_over(const std::string& text) {
+  size_ = text.size();
+  std::istringstream lines(text);
+  // A line without its end is one that another process is still writing, or never finished.
+  for (std::string line; std::getline(lines, line) && !lines.eof();) {
     std::istringstream fields(line);
-    std::string key, number;
+    std::string key;
     Measurement m;
     std::getline(fields, key, kSeparator);
     std::getline(fields, m.best, kSeparator);
     std::getline(fields, m.masked, kSeparator);
     if (fields >> m.kernel >> m.best_time >> m.masked_time && !key.empty())
-      measurements_.insert_or_assign(key, m);
+      measurements_.try_emplace(key, m);
   }
 }
 
-const Measurement* TuningFile::find(const std::string& key) const {
+const Measurement* TuningFile::find(const std::string& key) {
+  if (!path_.empty() && !measurements_.contains(key)) {
+    std::error_code missing;
+    const std::uintmax_t size = std::filesystem::file_size(path_, missing);
+    if (!missing && size != size_) take_over(content_of(path_));
+  }
   const auto found = measurements_.find(key);
   return found == measurements_.end() ? nullptr : &found->second;
 }
 
-bool TuningFile::add(const std::string& key, const Measurement& m) {
-  measurements_.insert_or_assign(key, m);
-  if (path_.empty()) return false;
-  std::error_code ignored;
-  std::filesystem::create_directories(path_.parent_path(), ignored);
-  // A number too large for any product stands for "none": streams do not read infinity back.
-  const double masked_time = m.masked.empty() ? 1e30 : m.masked_time;
-  std::ostringstream line;
-  line << key << kSeparator << m.best << kSeparator << m.masked << kSeparator << m.kernel << ' '
-       << m.best_time << ' ' << masked_time << '\n';
-  std::ofstream file(path_, std::ios::app);
-  file << line.str();
-  return static_cast<bool>(file.flush());
+const Measurement& TuningFile::add(const std::string& key, const Measurement& measurement) {
+  written_ = false;
+  if (!path_.empty()) {
+    std::error_code ignored;
+    std::filesystem::create_directories(path_.parent_path(), ignored);
+    const LockedFile file(path_);
+    const std::string text = file.is_open() ? content_of(path_) : std::string();
+    take_over(text);
+    written_ = measurements_.contains(key);
+    if (file.is_open() && !written_) {
+      const bool is_cut = !text.empty() && text.back() != '\n';
+      written_ = file.append((is_cut ? "\n" : "") + line_of(key, measurement));
+    }
+  }
+  return measurements_.try_emplace(key, measurement).first->second;
 }
 
 std::vector<std::string> choose(const Program& program,
@@ -122,7 +238,7 @@ std::vector<std::string> choose(const Program& program,
     const size_t forward = maker.at(backward->saved.data);
     const Measurement &f = *measured[forward], &b = *measured[place];
     if (f.masked.empty() || b.masked.empty()) continue;
-    if (f.masked_time + b.masked_time >= f.best_time + b.best_time) continue;
+    if (f.masked_time + b.masked_time >= kLead * (f.best_time + b.best_time)) continue;
     chosen[forward] = f.masked;
     chosen[place] = b.masked;
   }

@@ -7,7 +7,7 @@ namespace {
 
 void parse(Bytes input) {
   const MemoryFile file(input);
-  const cuda::TuningFile tuning(file.path());
+  cuda::TuningFile tuning(file.path());
   tuning.find("gemm");
 }
 

@@ -1,0 +1,89 @@
+// Choosing the implementation of each product in a program: from the measurements in a file, or
+// from new ones.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/library.hpp"
+#include "kernels/cuda/tuning.hpp"
+
+namespace elbo::cuda {
+
+/// The library that has one kind of products, and the measurements with it. Both are looked for
+/// when an op of that kind asks first: a library takes up to a second and hundreds of MB to start.
+class ProductSource {
+ public:
+  /// Null if there is no such library, for `reason`.
+  using Make = std::function<std::unique_ptr<ProductLibrary>(std::string& reason)>;
+  /// The measurements' file with a library.
+  using TuningPath = std::function<std::filesystem::path(const std::string& library)>;
+
+  /// `is_one`: whether an op is a product of this kind, named `products` for people.
+  ProductSource(std::string products, bool (*is_one)(const Op& op), Make make, TuningPath path)
+      : products_(std::move(products)),
+        does_(is_one),
+        make_(std::move(make)),
+        path_(std::move(path)) {}
+
+  bool does(const Op& op) const { return does_(op); }
+  /// Null if there is none.
+  ProductLibrary* library();
+  /// Once there is a library.
+  TuningFile& tuning() { return *tuning_; }
+  /// "matrix products: cuBLASLt 130400 (/usr/lib/libcublasLt.so.13)", or why there is none.
+  std::string note();
+
+ private:
+  std::string products_;
+  bool (*does_)(const Op& op);
+  Make make_;
+  TuningPath path_;
+  bool looked_for_ = false;
+  std::string missing_;
+  std::unique_ptr<ProductLibrary> library_;
+  std::unique_ptr<TuningFile> tuning_;
+};
+
+/// What choosing asks of a GPU. Everything throws GpuLost for a fault, after which nothing more can
+/// be had from it, and DeviceError for what was refused.
+class ProductTrials {
+ public:
+  virtual ~ProductTrials() = default;
+  /// Measures one product on arrays of its own.
+  virtual Measurement measure(const Op& op, ProductLibrary& library) = 0;
+  /// Runs a product once on the op's arrays, and leaves those as they were: a library loads its
+  /// code at the first call, which is not to happen while a graph is captured. Returns the number
+  /// of the product's graph nodes.
+  virtual size_t try_out(const Op& op, LibraryProduct& product) = 0;
+};
+
+/// A span of time by some clock, in seconds; by default a steady one.
+class TimeBox {
+ public:
+  using Clock = std::function<double()>;
+  explicit TimeBox(double seconds, Clock clock = steady_seconds)
+      : clock_(std::move(clock)), seconds_(seconds), end_(clock_() + seconds) {}
+  bool is_over() const { return clock_() >= end_; }
+  double seconds() const { return seconds_; }
+
+ private:
+  static double steady_seconds();
+
+  Clock clock_;
+  double seconds_, end_;
+};
+
+struct ProductChoice {
+  std::vector<std::unique_ptr<LibraryProduct>> products;  // by op; null: the kernel
+  std::vector<std::string> notes;                         // what was chosen and why, for people
+};
+
+/// Products that are not measured when `time` is over are left to the kernels.
+ProductChoice choose_products(const Program& program, std::vector<ProductSource>& sources,
+                              ProductTrials& trials, const TimeBox& time);
+
+}  // namespace elbo::cuda

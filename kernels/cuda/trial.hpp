@@ -1,0 +1,17 @@
+// Trying products on the GPU: the kernel and every way of the libraries.
+#pragma once
+
+#include <memory>
+
+#include "kernels/cuda/product_choice.hpp"
+#include "kernels/cuda/stream.hpp"
+
+namespace elbo::cuda {
+
+std::unique_ptr<ProductTrials> make_trials(Stream stream);
+
+/// Keeps the GPU busy for some 50 ms, once in a process: an idle one runs at a fifth of its clock
+/// rate and takes that long to leave it.
+void warm_up(Stream stream);
+
+}  // namespace elbo::cuda

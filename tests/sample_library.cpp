@@ -1,0 +1,2 @@
+// A shared library to load.
+extern "C" int sample_answer() { return 42; }
