@@ -24,6 +24,11 @@ if(NOT ELBO_CUDA STREQUAL "OFF")
   endif()
 endif()
 
+# CUDA's runtime; for programs with the property ELBO_SIMULATED_GPU its stand-in, which the tests
+# build (cuda_emulation/simulated_gpu).
+set(ELBO_CUDART
+  $<IF:$<BOOL:$<TARGET_PROPERTY:ELBO_SIMULATED_GPU>>,simulated_cudart,CUDA::cudart_static>)
+
 # nvcc's counterparts of the host's flags: no contraction, IEEE division and square root,
 # subnormals flushed as on the CPU. CMake 3.25 does not know CUDA_STANDARD 20 for every nvcc.
 set(ELBO_CUDA_FLAGS -std=c++20 -fmad=false -ftz=true -prec-div=true -prec-sqrt=true

@@ -1,0 +1,127 @@
+// Streams, events, graphs and captures, and the scheduler: work runs as late as CUDA allows, in any
+// order that the dependencies leave open.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cuda_emulation/simulated_gpu/graph_run.hpp"
+#include "cuda_emulation/simulated_gpu/operations.hpp"
+#include "cuda_emulation/simulated_gpu/order.hpp"
+
+namespace elbo::cuda::simulated {
+
+/// An entry of a stream's queue: an operation, the launch of a graph, or a point to wait for.
+struct Entry {
+  std::vector<std::shared_ptr<Entry>> before;  // emptied when done
+  bool done = false;
+  uint32_t stream = 0, position = 0;
+  Clock clock;         // when it begins
+  double time = 0.0;   // when it was done, in microseconds
+  double began = 0.0;  // of a graph
+  Operation operation;
+  Nodes nodes;
+  std::unique_ptr<GraphRun> run;
+};
+using EntryPointer = std::shared_ptr<Entry>;
+
+struct Capture {
+  cudaGraph_t graph;
+  cudaStreamCaptureMode mode;
+  std::thread::id thread;
+  unsigned long long id;
+  cudaStream_t origin;
+  bool invalid = false;
+  uint64_t edges = 0;
+};
+
+}  // namespace elbo::cuda::simulated
+
+struct CUgraphNode_st {
+  CUgraph_st* graph;
+  uint32_t number;
+  std::vector<void*> arguments;  // what cudaGraphKernelNodeGetParams points to
+};
+
+struct CUgraph_st {
+  std::vector<elbo::cuda::simulated::Node> nodes;
+  std::vector<std::unique_ptr<CUgraphNode_st>> handles;
+};
+
+struct CUgraphExec_st {
+  elbo::cuda::simulated::Nodes nodes;
+};
+
+struct CUstream_st {
+  uint32_t number = 0;
+  bool blocking = true;  // ordered with the default stream
+  bool alive = true;
+  elbo::cuda::simulated::EntryPointer last;
+  uint32_t queued = 0;
+  // While it is captured:
+  std::shared_ptr<elbo::cuda::simulated::Capture> capture;
+  std::vector<cudaGraphNode_t> dependencies;
+  // What cudaStreamGetCaptureInfo points to:
+  std::vector<cudaGraphNode_t> shown_dependencies;
+  std::vector<cudaGraphEdgeData> shown_edges;
+};
+
+struct CUevent_st {
+  unsigned flags = 0;
+  bool alive = true;
+  elbo::cuda::simulated::EntryPointer recorded;
+  // If it was recorded in a capture:
+  std::shared_ptr<elbo::cuda::simulated::Capture> capture;
+  std::vector<cudaGraphNode_t> nodes;
+};
+
+namespace elbo::cuda::simulated {
+
+class Gpu {
+ public:
+  static Gpu& get();
+
+  std::recursive_mutex mutex;
+  cudaError_t lasting_error = cudaSuccess;
+  std::vector<std::unique_ptr<CUstream_st>> streams;  // the default stream first
+  std::vector<std::unique_ptr<CUevent_st>> events;
+  std::vector<std::shared_ptr<Capture>> captures;  // under way
+
+  /// Queues an entry on a stream, behind what is there and `more`.
+  EntryPointer enqueue(CUstream_st& stream, std::vector<EntryPointer> more = {});
+  /// Runs what `target` needs and perhaps more; null: everything. Other threads may call meanwhile.
+  void run_until(const EntryPointer& target);
+  /// Runs something or not, as the option `order` says: a GPU works while the host calls.
+  void let_work_continue();
+  bool idle() const { return pending_.empty(); }
+  /// True if a copy of these bytes of the host's memory is queued.
+  bool is_copy_queued(const void* memory, size_t bytes) const;
+  /// The host has seen that the entry is done.
+  void learn(const Entry& entry);
+  /// Microseconds of work done. Needs no lock.
+  double now() const { return now_; }
+
+ private:
+  struct Step {
+    EntryPointer entry;
+    uint32_t node = 0;  // of a graph
+  };
+  std::vector<Step> steps(const std::set<const Entry*>* wanted);
+  void start_graph(Entry& entry);
+  void perform(const Step& step);
+  void finish(Entry& entry);
+  void fail(const std::string& why);
+
+  std::vector<EntryPointer> pending_;
+  Clock host_;  // what the host knows to be complete
+  std::atomic<double> now_ = 0.0;
+};
+
+}  // namespace elbo::cuda::simulated

@@ -1,0 +1,133 @@
+#include "cuda_emulation/simulated_gpu/options.hpp"
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+
+namespace elbo::cuda::simulated {
+namespace {
+
+template <class T>
+T number(const std::string& value) {
+  T result{};
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
+  if (error != std::errc() || end != value.data() + value.size())
+    throw std::invalid_argument("'" + value + "' is not a number");
+  return result;
+}
+
+/// The entry of `choices` called `value`.
+template <class T>
+T choice(const std::string& value, const std::map<std::string, T>& choices) {
+  if (const auto found = choices.find(value); found != choices.end()) return found->second;
+  std::string names;
+  for (const auto& [name, unused] : choices) names += (names.empty() ? "" : ", ") + name;
+  throw std::invalid_argument("'" + value + "' is none of " + names);
+}
+
+Failure failure(std::string value) {
+  Failure result;
+  for (; value.ends_with('+') || value.ends_with('!'); value.pop_back())
+    (value.back() == '+' ? result.onwards : result.lasting) = true;
+  const size_t colon = value.find(':');
+  if (colon == std::string::npos) throw std::invalid_argument("expected NAME:N");
+  result.function = value.substr(0, colon);
+  result.call = number<uint64_t>(value.substr(colon + 1));
+  return result;
+}
+
+using Set = std::function<void(Options&, const std::string&)>;
+
+template <class T>
+Set as_number(T Options::*member) {
+  return [member](Options& o, const std::string& value) { o.*member = number<T>(value); };
+}
+Set as_text(std::string Options::*member) {
+  return [member](Options& o, const std::string& value) { o.*member = value; };
+}
+template <class T>
+Set as_choice(T Options::*member, std::map<std::string, T> choices) {
+  return [member, choices](Options& o, const std::string& value) {
+    o.*member = choice(value, choices);
+  };
+}
+
+const std::map<std::string, Set>& setters() {
+  using Order = Options::Order;
+  static const std::map<std::string, bool> kSwitch = {{"0", false}, {"1", true}};
+  static const std::map<std::string, Set> all = {
+      {"backtrace", as_choice(&Options::backtrace, kSwitch)},
+      {"clock", as_number(&Options::clock)},
+      {"counts", as_text(&Options::counts)},
+      {"edges", as_choice(&Options::all_programmatic, {{"all", true}, {"one", false}})},
+      {"exit", as_number(&Options::exit_code)},
+      {"fail", [](Options& o, const std::string& v) { o.failures.push_back(failure(v)); }},
+      {"fastest", as_choice(&Options::fastest, {{"chain", std::string("chain")},
+                                                {"branches", std::string("branches")},
+                                                {"overlap", std::string("overlap")},
+                                                {"both", std::string("both")}})},
+      {"library", as_number(&Options::library_speed)},
+      {"memory", as_number(&Options::memory)},
+      {"noise", as_number(&Options::noise)},
+      {"order", as_choice(&Options::order, {{"latest", Order::kLatest},
+                                            {"late", Order::kLate},
+                                            {"random", Order::kRandom},
+                                            {"eager", Order::kEager}})},
+      {"pageable", as_choice(&Options::late_pageable, {{"late", true}, {"call", false}})},
+      {"races", as_choice(&Options::races, kSwitch)},
+      {"refuse", as_text(&Options::refuse)},
+      {"report", as_text(&Options::report)},
+      {"seed", as_number(&Options::seed)},
+      {"trace", as_choice(&Options::trace, kSwitch)},
+      {"trials", as_choice(&Options::quick_trials, {{"quick", true}, {"all", false}})},
+      {"without_edge", as_number(&Options::without_edge)},
+      {"without_event", as_number(&Options::without_event)},
+      {"without_wait", as_text(&Options::without_wait)},
+  };
+  return all;
+}
+
+Options& current() {
+  static Options options = [] {
+    const char* text = std::getenv("SIMULATED_GPU");
+    try {
+      return Options::parse(text == nullptr ? "" : text);
+    } catch (const std::invalid_argument& error) {
+      std::fprintf(stderr, "SIMULATED_GPU: %s\n", error.what());
+      std::exit(2);
+    }
+  }();
+  return options;
+}
+
+}  // namespace
+
+const Options& Options::get() { return current(); }
+void Options::set(const Options& options) { current() = options; }
+
+Options Options::parse(const std::string& text) {
+  Options options;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const size_t equals = word.find('=');
+    const std::string name = word.substr(0, equals);
+    const auto setter = setters().find(name);
+    if (setter == setters().end() || equals == std::string::npos) {
+      std::string names;
+      for (const auto& [known, unused] : setters()) names += " " + known + "=";
+      throw std::invalid_argument("unknown option '" + word + "'; choose from" + names);
+    }
+    try {
+      setter->second(options, word.substr(equals + 1));
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument(name + ": " + error.what());
+    }
+  }
+  return options;
+}
+
+}  // namespace elbo::cuda::simulated

@@ -1,0 +1,134 @@
+#include "cuda_emulation/simulated_gpu/report.hpp"
+
+#include <cxxabi.h>
+#include <execinfo.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "cuda_emulation/simulated_gpu/options.hpp"
+
+namespace elbo::cuda::simulated {
+namespace {
+
+struct Findings {
+  std::mutex mutex;
+  std::map<std::string, uint64_t> texts;
+  std::vector<std::string> order;
+  bool defects = false;
+  std::map<std::string, uint64_t> calls;
+  std::vector<uint64_t> failure_calls;  // of each of the options' failures
+  uint64_t instructions = 0;
+};
+
+Findings& findings() {
+  static auto* all = new Findings;  // read at exit, when statics may be gone
+  return *all;
+}
+
+void print(const std::string& path, const std::string& text) {
+  if (path.empty()) {
+    std::fputs(text.c_str(), stderr);
+  } else if (std::FILE* file = std::fopen(path.c_str(), "a")) {
+    std::fputs(text.c_str(), file);
+    std::fclose(file);
+  }
+}
+
+void summarize() {
+  const Options& options = Options::get();
+  Findings& all = findings();
+  for (const auto& [text, count] : all.texts)
+    if (count > 1)
+      print(options.report, "simulated GPU: " + std::to_string(count) + " times: " + text + "\n");
+  if (!options.counts.empty()) {
+    std::string text;
+    for (const auto& [name, count] : all.calls)
+      text += "call " + name + " " + std::to_string(count) + "\n";
+    text += "instructions " + std::to_string(all.instructions) + "\n";
+    print(options.counts, text);
+  }
+  std::fflush(nullptr);
+  if (all.defects && options.exit_code != 0) _exit(options.exit_code);
+}
+
+void add(const char* severity, const std::string& text) {
+  const std::string line = std::string(severity) + ": " + text;
+  Findings& all = findings();
+  const std::lock_guard lock(all.mutex);
+  if (++all.texts[line] > 1) return;
+  all.order.push_back(line);
+  print(Options::get().report, "simulated GPU: " + line + "\n");
+  if (!Options::get().backtrace) return;
+  void* frames[24];
+  backtrace_symbols_fd(frames, backtrace(frames, 24), STDERR_FILENO);
+}
+
+}  // namespace
+
+void report_defect(const std::string& text) {
+  findings().defects = true;
+  add("defect", text);
+}
+void report_doubt(const std::string& text) { add("doubt", text); }
+
+std::vector<std::string> take_findings() {
+  Findings& all = findings();
+  const std::lock_guard lock(all.mutex);
+  all.texts.clear();
+  all.defects = false;
+  return std::exchange(all.order, {});
+}
+
+void report_at_exit() {
+  findings();
+  std::atexit(summarize);
+}
+
+Injected count_call(const char* function) {
+  Findings& all = findings();
+  const std::lock_guard lock(all.mutex);
+  ++all.calls[function];
+  const std::vector<Failure>& failures = Options::get().failures;
+  all.failure_calls.resize(failures.size());
+  Injected result = Injected::kNothing;
+  for (size_t i = 0; i < failures.size(); ++i) {
+    const Failure& failure = failures[i];
+    if (failure.function != function) continue;
+    const uint64_t call = ++all.failure_calls[i];
+    if (call == failure.call || (failure.onwards && call > failure.call))
+      result = failure.lasting ? Injected::kLastingError : Injected::kError;
+  }
+  return result;
+}
+
+void count_instructions(uint64_t instructions) { findings().instructions += instructions; }
+
+std::string readable(const std::string& mangled) {
+  int status = 0;
+  char* text = abi::__cxa_demangle(mangled.c_str(), nullptr, nullptr, &status);
+  std::string name = status == 0 ? text : mangled;
+  std::free(text);
+  if (const size_t end = name.find('('); end != std::string::npos) name.resize(end);
+  constexpr char kCommon[] = "elbo::cuda::";
+  for (size_t at = name.find(kCommon); at != std::string::npos; at = name.find(kCommon))
+    name.erase(at, sizeof kCommon - 1);
+  if (name.starts_with("void ")) name.erase(0, 5);
+  return name;
+}
+
+std::mt19937_64& dice() {
+  static std::mt19937_64 generator(Options::get().seed);
+  return generator;
+}
+bool chance(double probability) {
+  return std::uniform_real_distribution<>(0.0, 1.0)(dice()) < probability;
+}
+size_t pick(size_t count) { return std::uniform_int_distribution<size_t>(0, count - 1)(dice()); }
+
+}  // namespace elbo::cuda::simulated
