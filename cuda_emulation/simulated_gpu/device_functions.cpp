@@ -3,6 +3,7 @@
 
 #include "cuda_emulation/simulated_gpu/call.hpp"
 #include "cuda_emulation/simulated_gpu/functions.hpp"
+#include "cuda_emulation/simulated_gpu/memory.hpp"
 #include "cuda_emulation/simulated_gpu/options.hpp"
 
 using namespace elbo::cuda::simulated;
@@ -100,6 +101,15 @@ cudaError_t cudaDriverGetVersion(int* version) {
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
   return call("cudaRuntimeGetVersion", kOrdinary, [&](Call&) { *version = CUDART_VERSION; });
+}
+
+cudaError_t cudaDeviceReset() {
+  const std::lock_guard lock(Gpu::get().mutex);
+  Gpu::get().reset();
+  Memory::get().release_all();
+  live_graphs() = {};
+  last_error = cudaSuccess;
+  return cudaSuccess;
 }
 
 cudaError_t cudaGetLastError() {

@@ -44,6 +44,19 @@ Gpu& Gpu::get() {
   return *gpu;
 }
 
+void Gpu::reset() {
+  drop_work();
+  lasting_error = cudaSuccess;
+  captures.clear();
+  for (const auto& stream : streams) {
+    stream->alive = stream->number == 0;
+    stream->capture = nullptr;
+    stream->dependencies.clear();
+  }
+  for (const auto& event : events) event->alive = false;
+  run_until(nullptr);  // so that what comes is in order with what was
+}
+
 EntryPointer Gpu::enqueue(CUstream_st& stream, std::vector<EntryPointer> more) {
   auto entry = std::make_shared<Entry>();
   entry->stream = stream.number;
@@ -88,6 +101,10 @@ bool Gpu::is_copy_queued(const void* memory, size_t bytes) const {
 void Gpu::fail(const std::string& why) {
   report_defect(why);
   lasting_error = cudaErrorIllegalAddress;
+  drop_work();
+}
+
+void Gpu::drop_work() {
   for (const EntryPointer& entry : pending_) {
     entry->done = true;
     entry->before.clear();

@@ -94,6 +94,8 @@ class Gpu {
   std::vector<std::unique_ptr<CUevent_st>> events;
   std::vector<std::shared_ptr<Capture>> captures;  // under way
 
+  /// Forgets all work, errors, streams and events.
+  void reset();
   /// Queues an entry on a stream, behind what is there and `more`.
   EntryPointer enqueue(CUstream_st& stream, std::vector<EntryPointer> more = {});
   /// Runs what `target` needs and perhaps more; null: everything. Other threads may call meanwhile.
@@ -118,6 +120,7 @@ class Gpu {
   void perform(const Step& step);
   void finish(Entry& entry);
   void fail(const std::string& why);
+  void drop_work();
 
   std::vector<EntryPointer> pending_;
   Clock host_;  // what the host knows to be complete

@@ -80,6 +80,11 @@ bool Memory::release(uint64_t address) {
   return true;
 }
 
+void Memory::release_all() {
+  while (!live_.empty()) release(live_.begin()->first);
+  while (!pinned_.empty()) unpin(reinterpret_cast<void*>(pinned_.begin()->first));
+}
+
 bool Memory::is_device(const void* pointer) const {
   return number(pointer) >= begin_ && number(pointer) < end_;
 }

@@ -33,6 +33,8 @@ class Memory {
   uint64_t allocate(size_t bytes);
   /// False if no live allocation starts there.
   bool release(uint64_t address);
+  /// All device memory and pinned memory.
+  void release_all();
   bool is_device(const void* pointer) const;
   /// The live allocation that contains the bytes, or null.
   Allocation* find(uint64_t address, size_t bytes);

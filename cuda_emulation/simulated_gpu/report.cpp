@@ -22,7 +22,6 @@ struct Findings {
   std::vector<std::string> order;
   bool defects = false;
   std::map<std::string, uint64_t> calls;
-  std::vector<uint64_t> failure_calls;  // of each of the options' failures
   uint64_t instructions = 0;
 };
 
@@ -94,14 +93,11 @@ Injected count_call(const char* function) {
   Findings& all = findings();
   const std::lock_guard lock(all.mutex);
   ++all.calls[function];
-  const std::vector<Failure>& failures = Options::get().failures;
-  all.failure_calls.resize(failures.size());
   Injected result = Injected::kNothing;
-  for (size_t i = 0; i < failures.size(); ++i) {
-    const Failure& failure = failures[i];
+  for (const Failure& failure : Options::get().failures) {
     if (failure.function != function) continue;
-    const uint64_t call = ++all.failure_calls[i];
-    if (call == failure.call || (failure.onwards && call > failure.call))
+    ++failure.calls;
+    if (failure.calls == failure.call || (failure.onwards && failure.calls > failure.call))
       result = failure.lasting ? Injected::kLastingError : Injected::kError;
   }
   return result;
@@ -114,10 +110,10 @@ std::string readable(const std::string& mangled) {
   char* text = abi::__cxa_demangle(mangled.c_str(), nullptr, nullptr, &status);
   std::string name = status == 0 ? text : mangled;
   std::free(text);
+  for (const std::string common : {"(anonymous namespace)::", "elbo::cuda::", "elbo::"})
+    for (size_t at = name.find(common); at != std::string::npos; at = name.find(common))
+      name.erase(at, common.size());
   if (const size_t end = name.find('('); end != std::string::npos) name.resize(end);
-  constexpr char kCommon[] = "elbo::cuda::";
-  for (size_t at = name.find(kCommon); at != std::string::npos; at = name.find(kCommon))
-    name.erase(at, sizeof kCommon - 1);
   if (name.starts_with("void ")) name.erase(0, 5);
   return name;
 }
