@@ -20,9 +20,7 @@
 
 namespace elbo {
 
-inline std::filesystem::path golden_folder() {
-  return std::filesystem::path(kTestSourceDir) / "golden";
-}
+inline std::filesystem::path golden_folder() { return test_folder() / "golden"; }
 
 /// Those whose name ends, or does not end, in one of these; sorted.
 enum class GoldenKind { training, points, layer };

@@ -1,9 +1,13 @@
 // Paths that the build knows, compiled in one file: a compiler cache then serves other checkouts.
 #pragma once
 
+#include <filesystem>
+
 namespace elbo {
 
-extern const char* const kTestSourceDir;  // this folder
-extern const char* const kElboProgram;    // the command
+extern const char* const kElboProgram;  // the command
+
+/// This folder, or the one that ELBO_TEST_FOLDER names.
+std::filesystem::path test_folder();
 
 }  // namespace elbo
