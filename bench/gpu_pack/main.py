@@ -26,11 +26,11 @@ from gpu_pack.libraries import (
 TOP = "elbo-gpu"  # the folder in the archive
 PROGRAMS = {
     "elbo_cli": "elbo",
-    "elbo_bench": "elbo_bench",
-    "kernels_gpu_test": "kernels_gpu_test",
-    "elbo_calibrate": "elbo_calibrate",
-}  # by target
-NOT_SIMULATED = "elbo_calibrate"  # measures nothing but a GPU
+    "elbo_bench": "bench/elbo_bench",
+    "kernels_gpu_test": "tests/kernels_gpu_test",
+    "elbo_calibrate": "bench/calibrate/elbo_calibrate",
+}  # by target: their paths in a build
+NOT_SIMULATED = "elbo_calibrate"  # times of a simulated GPU mean nothing
 SOURCES = ("scripts/gpu-check", "bench/gpu_check", "bench/peers", ":(glob)bench/*.md")
 SOURCES += ("tests/golden",)
 FAILED, USAGE = 1, 2  # exit codes
@@ -68,7 +68,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         epilog=f"exit codes: 0 done, {FAILED} the self-test failed, {USAGE} nothing was packed",
     )
     add = parser.add_argument
-    add("--out", type=Path, default=Path("elbo-gpu.tar.xz"), help="archive [elbo-gpu.tar.xz]")
+    add("--out", type=Path, help="archive [elbo-gpu.tar.xz]")
     # fmt: off
     add("--simulated", action="store_true",
         help="programs on the simulated GPU, for a rehearsal, instead of programs for a GPU")
@@ -78,43 +78,45 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="folder of that Debian; made by debootstrap if it does not exist")
     # fmt: on
     options = parser.parse_args(arguments)
-    if options.self_test and not options.chroot:
-        parser.error("--self-test: --chroot DIR is missing")
+    if (options.self_test is None) != (options.chroot is None):
+        parser.error("--self-test ARCHIVE and --chroot DIR are only used together")
+    if options.self_test and (options.out or options.simulated):
+        parser.error("--self-test packs nothing: use it without --out and --simulated")
+    options.out = options.out or Path("elbo-gpu.tar.xz")
     return options
 
 
-def build(simulated: bool, settings: dict[str, str]) -> Path:
-    """Returns the folder of the build. Programs are in its folder bin; those on the simulated GPU,
-    with its libraries, in its folder simulated."""
+def build(simulated: bool, settings: dict[str, str]) -> tuple[Path, list[Path]]:
+    """Returns the folder of the build, and the programs. Its folder simulated contains the
+    programs on the simulated GPU and the libraries that they need."""
     folder = machine.ROOT / "build" / ("gpu-pack-simulated" if simulated else "gpu-pack")
     given = [f"-D{name}={value}" for name, value in settings.items()]
-    targets = [
-        f"simulated_{target}" if simulated and target != NOT_SIMULATED else target
-        for target in PROGRAMS
-    ]
+    targets, programs = [], []
+    for target, path in PROGRAMS.items():
+        if simulated and target != NOT_SIMULATED:
+            targets.append(f"simulated_{target}")
+            programs.append(folder / "simulated" / Path(path).name)
+        else:
+            targets.append(target)
+            programs.append(folder / path)
     for command in (
-        ["cmake", "-G", "Ninja", "-S", machine.ROOT, "-B", folder, *given,
-         f"-DCMAKE_RUNTIME_OUTPUT_DIRECTORY={folder / 'bin'}"],
+        ["cmake", "-G", "Ninja", "-S", machine.ROOT, "-B", folder, *given],
         ["cmake", "--build", folder, "--target", *targets],
-    ):  # fmt: skip
+    ):
         if subprocess.run(command, stdout=sys.stderr).returncode:
             raise Problem("the build failed (above)")
-    return folder
+    return folder, programs
 
 
-def stage(build_folder: Path, simulated: bool, root: Path) -> None:
+def stage(built: list[Path], stand_ins: Path | None, root: Path) -> None:
     """Copies everything but the manifest, and checks that no library is missing."""
     (root / "bin").mkdir(parents=True)
     (root / "lib").mkdir()
-    stand_ins = build_folder / "simulated"
-    programs = []
-    for name in PROGRAMS.values():
-        source = stand_ins if simulated and name != NOT_SIMULATED else build_folder / "bin"
-        programs.append(root / "bin" / name)
-        shutil.copy2(source / name, programs[-1])
-        output_of("strip", programs[-1])
-    loaded_later = sorted(stand_ins.glob("lib*.so.*")) if simulated else []
-    libraries = closure([*programs, *loaded_later], stand_ins if simulated else None)
+    programs = [Path(shutil.copy2(program, root / "bin")) for program in built]
+    for program in programs:
+        output_of("strip", program)
+    loaded_later = sorted(stand_ins.glob("lib*.so.*")) if stand_ins else []
+    libraries = closure([*programs, *loaded_later], stand_ins)
     libraries |= {path.name: path for path in loaded_later}
     for name, path in sorted(libraries.items()):
         shutil.copy(path, root / "lib" / name)
@@ -133,8 +135,8 @@ def stage(build_folder: Path, simulated: bool, root: Path) -> None:
 
 
 def nvcc_version(build_folder: Path) -> str:
-    (compiler,) = build_folder.glob("CMakeFiles/*/CMakeCUDACompiler.cmake")
-    return re.search(r'CMAKE_CUDA_COMPILER_VERSION "([\d.]+)"', compiler.read_text())[1]
+    found = sorted(build_folder.glob("CMakeFiles/*/CMakeCUDACompiler.cmake"))[-1].read_text()
+    return re.search(r'CMAKE_CUDA_COMPILER_VERSION "([\d.]+)"', found)[1]
 
 
 def describe(root: Path, simulated: bool, settings: dict[str, str], nvcc: str) -> dict:
@@ -174,11 +176,12 @@ def anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def pack(options: argparse.Namespace) -> None:
     settings = SETTINGS | (SIMULATED if options.simulated else REAL)
-    build_folder = build(options.simulated, settings)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / TOP
-        stage(build_folder, options.simulated, root)
-        manifest = describe(root, options.simulated, settings, nvcc_version(build_folder))
+    folder, programs = build(options.simulated, settings)
+    stand_ins = folder / "simulated" if options.simulated else None
+    with tempfile.TemporaryDirectory() as staged:
+        root = Path(staged) / TOP
+        stage(programs, stand_ins, root)
+        manifest = describe(root, options.simulated, settings, nvcc_version(folder))
         (root / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
         # The largest dictionary: the programs contain the same kernels, which are then stored once.
         with lzma.open(options.out, "wb", preset=9) as compressed:
