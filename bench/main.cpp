@@ -11,6 +11,7 @@
 #include "bench/gpu_models.hpp"
 #include "bench/likelihood_command.hpp"
 #include "bench/plan_command.hpp"
+#include "bench/program_command.hpp"
 #include "bench/step_command.hpp"
 #include "host/measure/step_model.hpp"
 #include "bench/workbench.hpp"
@@ -160,6 +161,14 @@ int run(int argc, char** argv) {
   CLI::App* plan_command = app.add_subcommand(
       "plan", "print the graph of a training step on a GPU, with predictions; needs no GPU");
   add_options(*plan_command, plan);
+  ProgramCommand program;
+  CLI::App* program_command = app.add_subcommand(
+      "program", "print the ops of a training step as recorded; needs no GPU");
+  program_command->add_option("--config", program.config, "TOML file of settings, as a run's")
+      ->required();
+  program_command->add_option("--for", program.device, "device it is recorded for")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   const std::vector<std::string> extras = app.remaining(true);
   if (!app.get_subcommands().empty() && !extras.empty())
@@ -176,6 +185,10 @@ int run(int argc, char** argv) {
   }
   if (*plan_command) {
     run_plan_command(plan);
+    return 0;
+  }
+  if (*program_command) {
+    run_program_command(program);
     return 0;
   }
   const std::unique_ptr<Machine> machine = make_machine(device, threads);
