@@ -92,7 +92,7 @@ TEST(Analysis, LogVariancesActClamped) {
   const Dataset data = small_data(8);
   for (const float log_variance : {-30.0f, 20.0f}) {
     const Model model = constant_posterior(0.0f, log_variance);
-    const double kl = Evaluator(model, data.split("train")).evaluate().kl;
+    const double kl = Evaluator(model, data.split("train")).evaluate().kl.value;
     const Analysis got = analyze(model, data.split("train"));
     EXPECT_NEAR(got.posterior.value().total_kl, kl, 1e-6 * kl);
     EXPECT_NEAR(got.codes.value().moment_kl, kl, 1e-6 * kl);

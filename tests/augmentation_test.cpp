@@ -282,7 +282,7 @@ TEST(Augmentation, IsForTrainingAlone) {
   augmented.model.set_weights(plain.weights());
   Evaluator of_augmented(augmented.model, data.split("train")),
       of_plain(plain.model, data.split("train"));
-  EXPECT_EQ(of_augmented.evaluate().elbo, of_plain.evaluate().elbo);
+  EXPECT_EQ(of_augmented.evaluate().elbo.value, of_plain.evaluate().elbo.value);
   EXPECT_TRUE(same_bits(of_augmented.reconstruct(20).inputs, of_plain.reconstruct(20).inputs));
   EXPECT_EQ(of_augmented.encode(false), of_plain.encode(false));
 }

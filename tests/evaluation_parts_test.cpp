@@ -49,8 +49,8 @@ TEST(EvaluationParts, OfAnAutoencoder) {
   EXPECT_NEAR(e.squared_error, error, 1e-5 * error);
   EXPECT_NEAR(e.psnr, -10.0 * std::log10(error / kSmallDim), 1e-4);
   // likelihood mse with variance 1/2
-  EXPECT_NEAR(e.reconstruction, -error - 0.5 * kSmallDim * std::log(2.0 * M_PI * 0.5), 1e-4);
-  EXPECT_NEAR(e.score, e.reconstruction, 1e-12);
+  EXPECT_NEAR(e.reconstruction.value, -error - 0.5 * kSmallDim * std::log(2.0 * M_PI * 0.5), 1e-4);
+  EXPECT_NEAR(e.score, e.reconstruction.value, 1e-12);
   EXPECT_GT(e.reconstruction.standard_error, 0.0);
 
   const std::vector<float> codes = model.evaluator().encode(false);
@@ -107,7 +107,7 @@ TEST(EvaluationParts, OfAClassifier) {
   EXPECT_NEAR(e.class_loss, loss, 1e-5);
   EXPECT_NEAR(e.accuracy, hits / kCount, 1e-12);
   EXPECT_NEAR(e.score, -e.class_loss, 1e-12);
-  EXPECT_TRUE(std::isnan(e.reconstruction));
+  EXPECT_TRUE(std::isnan(e.reconstruction.value));
   expect_error<ConfigError>([&] { model.evaluator().reconstruct(3); }, {"no decoder"});
   expect_error<ConfigError>([&] { decode(model.model, model.evaluator().encode(false)); },
                             {"no decoder"});
@@ -119,7 +119,7 @@ TEST(EvaluationParts, OfAClassifierWithoutLabels) {
   const Dataset unlabelled = small_data(5);
   const Evaluation e = Evaluator(model.model, unlabelled.split("train")).evaluate();
   EXPECT_TRUE(std::isnan(e.accuracy));
-  EXPECT_FALSE(std::isnan(e.reconstruction));
+  EXPECT_FALSE(std::isnan(e.reconstruction.value));
 }
 
 TEST(EvaluationParts, LabelsBeyondTheModelsAreNamed) {
@@ -142,7 +142,7 @@ TEST(EvaluationParts, OfAGan) {
   EXPECT_NEAR(e.d_real, mean, 1e-5);
   EXPECT_GT(e.d_generated, 0.0);
   EXPECT_LT(e.gan_value, log_mean);
-  EXPECT_FALSE(std::isnan(e.elbo));
+  EXPECT_FALSE(std::isnan(e.elbo.value));
   EXPECT_EQ(sample(model.model, 4, 1).size(), 4u * kSmallDim);
   // The same, however rows are cut into batches.
   const Evaluation cut = model.evaluator(5).evaluate();

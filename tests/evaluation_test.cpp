@@ -26,9 +26,9 @@ void expect_close(const Evaluation& got, const Evaluation& want) {
   EXPECT_EQ(got.count, want.count);
   // A row's values may round otherwise in a product of another height; the divergence of each of
   // three latents is what is left of a 1.
-  EXPECT_NEAR(got.reconstruction, want.reconstruction,
-              16.0 * kEpsilon * std::abs(want.reconstruction));
-  EXPECT_NEAR(got.kl, want.kl, 16.0 * kEpsilon * (want.kl + 3.0));
+  EXPECT_NEAR(got.reconstruction.value, want.reconstruction.value,
+              16.0 * kEpsilon * std::abs(want.reconstruction.value));
+  EXPECT_NEAR(got.kl.value, want.kl.value, 16.0 * kEpsilon * (want.kl.value + 3.0));
   EXPECT_EQ(got.active_units, want.active_units);
 }
 
@@ -51,8 +51,8 @@ TEST(Evaluation, DoesNotDependOnThreads) {
   for (const int threads : {2, 3}) {
     const Model model = small_model(small_config(), DType::f32, threads);
     const Evaluation got = Evaluator(model, data.split("train")).evaluate();
-    EXPECT_EQ(got.elbo, want.elbo) << threads;
-    EXPECT_EQ(got.kl, want.kl) << threads;
+    EXPECT_EQ(got.elbo.value, want.elbo.value) << threads;
+    EXPECT_EQ(got.kl.value, want.kl.value) << threads;
   }
 }
 
@@ -74,7 +74,7 @@ TEST(Evaluation, IsAMeanOverRows) {
     for (const Evaluation& single : singles)
       squares += std::pow((single.*estimate).value - mean, 2.0) / 12.0;
     const Estimate& got = whole.*estimate;
-    EXPECT_NEAR(got, mean, 16.0 * kEpsilon * (std::abs(mean) + 3.0));
+    EXPECT_NEAR(got.value, mean, 16.0 * kEpsilon * (std::abs(mean) + 3.0));
     const double error = std::sqrt(squares / 11.0);
     EXPECT_NEAR(got.standard_error, error, 1e-3 * error);
   }
@@ -85,10 +85,10 @@ TEST(Evaluation, IsTheSameEveryTimeAndOtherwiseForAnotherSeed) {
   const Dataset data = small_data(20);
   Model model = small_model(small_config());
   Evaluator evaluator(model, data.split("train"));
-  const double first = evaluator.evaluate().elbo;
-  EXPECT_EQ(evaluator.evaluate().elbo, first);
+  const double first = evaluator.evaluate().elbo.value;
+  EXPECT_EQ(evaluator.evaluate().elbo.value, first);
   model.config.seed = 2;
-  EXPECT_NE(Evaluator(model, data.split("train")).evaluate().elbo, first);
+  EXPECT_NE(Evaluator(model, data.split("train")).evaluate().elbo.value, first);
 }
 
 // The variance over seeds falls as 1/L. The quotient of two estimates from 60 seeds each follows F:
@@ -101,7 +101,7 @@ TEST(Evaluation, UsesEverySample) {
     double sum = 0.0, squares = 0.0;
     for (int64_t seed = 1; seed <= 60; ++seed) {
       config.seed = seed;
-      const double elbo = Evaluator(small_model(config), data.split("train")).evaluate().elbo;
+      const double elbo = Evaluator(small_model(config), data.split("train")).evaluate().elbo.value;
       sum += elbo / 60.0;
       squares += elbo * elbo / 60.0;
     }
@@ -118,9 +118,9 @@ TEST(Evaluation, ElboIsReconstructionMinusDivergenceWhateverBeta) {
   const Evaluation plain = Evaluator(small_model(config), data.split("train")).evaluate();
   config.beta = 7.0;
   const Evaluation weighted = Evaluator(small_model(config), data.split("train")).evaluate();
-  EXPECT_EQ(weighted.elbo, plain.elbo);
-  EXPECT_EQ(plain.elbo, plain.reconstruction - plain.kl);
-  EXPECT_GT(plain.kl, 0.0);
+  EXPECT_EQ(weighted.elbo.value, plain.elbo.value);
+  EXPECT_EQ(plain.elbo.value, plain.reconstruction.value - plain.kl.value);
+  EXPECT_GT(plain.kl.value, 0.0);
 }
 
 /// A model that ignores its input: all weights zero, so z is prior noise and the mean is 0.
@@ -141,7 +141,7 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   for (const uint8_t v : bytes)
     nats += 0.5 * (std::log(2.0 * std::acos(-1.0) * 0.25) + std::pow(v / 255.0, 2) / 0.25) / 4.0;
   const Evaluation raw = Evaluator(blank_model(config, DType::u8), data.split("train")).evaluate();
-  EXPECT_NEAR(raw.elbo, -nats, 16.0 * kEpsilon * nats);
+  EXPECT_NEAR(raw.elbo.value, -nats, 16.0 * kEpsilon * nats);
   EXPECT_EQ(raw.kl.value, 0.0);
   EXPECT_NEAR(raw.elbo.bits_per_dim, nats / kSmallDim / std::log(2.0) + std::log2(255.0), 1e-6);
   EXPECT_EQ(raw.kl.bits_per_dim, 0.0) << "the unit of the values enters no divergence";
@@ -150,15 +150,15 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   config.dequantize = "uniform";
   const Evaluation noisy =
       Evaluator(blank_model(config, DType::u8), data.split("train")).evaluate();
-  EXPECT_NEAR(noisy.elbo.bits_per_dim, -noisy.elbo / kSmallDim / std::log(2.0) + 8.0, 1e-9);
-  EXPECT_NEAR(noisy.elbo, -nats, 0.05);
-  EXPECT_NE(noisy.elbo, raw.elbo);
+  EXPECT_NEAR(noisy.elbo.bits_per_dim, -noisy.elbo.value / kSmallDim / std::log(2.0) + 8.0, 1e-9);
+  EXPECT_NEAR(noisy.elbo.value, -nats, 0.05);
+  EXPECT_NE(noisy.elbo.value, raw.elbo.value);
 
   // Floats are taken as they are.
   const Dataset floats = small_data(4);
   const Evaluation real =
       Evaluator(blank_model(config, DType::f32), floats.split("train")).evaluate();
-  EXPECT_NEAR(real.elbo.bits_per_dim, -real.elbo / kSmallDim / std::log(2.0), 1e-9);
+  EXPECT_NEAR(real.elbo.bits_per_dim, -real.elbo.value / kSmallDim / std::log(2.0), 1e-9);
 }
 
 // Every value once in each column, under mu 0 and s 1: probabilities by the definition, as they
@@ -182,10 +182,10 @@ TEST(Evaluation, BytesHaveProbabilities) {
     const Model model = blank_model(config, DType::u8);
     EXPECT_EQ(model.view(), DataView::raw);
     const Evaluation e = Evaluator(model, data.split("train")).evaluate({.samples = 3});
-    EXPECT_NEAR(e.reconstruction, -nats, 16.0 * kEpsilon * nats);
-    EXPECT_NEAR(e.nll, nats, 16.0 * kEpsilon * nats);
-    EXPECT_NEAR(e.nll.bits_per_dim, e.nll / kSmallDim / std::log(2.0), 1e-9);
-    EXPECT_NEAR(e.elbo.bits_per_dim, -e.elbo / kSmallDim / std::log(2.0), 1e-9);
+    EXPECT_NEAR(e.reconstruction.value, -nats, 16.0 * kEpsilon * nats);
+    EXPECT_NEAR(e.nll.value, nats, 16.0 * kEpsilon * nats);
+    EXPECT_NEAR(e.nll.bits_per_dim, e.nll.value / kSmallDim / std::log(2.0), 1e-9);
+    EXPECT_NEAR(e.elbo.bits_per_dim, -e.elbo.value / kSmallDim / std::log(2.0), 1e-9);
     EXPECT_TRUE(std::isnan(e.cross_entropy_floor));
   }
 }
@@ -198,7 +198,7 @@ TEST(Evaluation, BitsOfReconstructionAndDivergenceAreTheBounds) {
       Evaluator(small_model(small_config(), DType::u8), data.split("train")).evaluate();
   const double nats_per_bit = kSmallDim * std::log(2.0);
   EXPECT_GT(e.kl.bits_per_dim, 0.0);
-  EXPECT_NEAR(e.kl.bits_per_dim, e.kl / nats_per_bit, 1e-12);
+  EXPECT_NEAR(e.kl.bits_per_dim, e.kl.value / nats_per_bit, 1e-12);
   EXPECT_NEAR(e.reconstruction.bits_per_dim + e.kl.bits_per_dim, e.elbo.bits_per_dim, 1e-9);
   for (const Estimate& estimate : {e.elbo, e.reconstruction, e.kl})
     EXPECT_NEAR(estimate.bits_per_dim_standard_error, estimate.standard_error / nats_per_bit,
@@ -257,8 +257,9 @@ TEST(Evaluation, GreyTargetsHaveAFloor) {
   std::fill(bias, bias + kSmallDim, static_cast<float>(-std::log(3.0)));
   model.set_weights(weights);
   const Evaluation e = Evaluator(model, flat.split("train")).evaluate({.samples = 3});
-  EXPECT_NEAR(-e.reconstruction, e.cross_entropy_floor, 16.0 * kEpsilon * e.cross_entropy_floor);
-  EXPECT_NEAR(e.nll, e.cross_entropy_floor, 16.0 * kEpsilon * e.cross_entropy_floor);
+  EXPECT_NEAR(-e.reconstruction.value, e.cross_entropy_floor,
+              16.0 * kEpsilon * e.cross_entropy_floor);
+  EXPECT_NEAR(e.nll.value, e.cross_entropy_floor, 16.0 * kEpsilon * e.cross_entropy_floor);
 }
 
 TEST(Evaluation, BernoulliOfABlankModelIsOneBitAnElement) {
@@ -267,7 +268,7 @@ TEST(Evaluation, BernoulliOfABlankModelIsOneBitAnElement) {
   config.binarize = "dynamic";
   const Dataset data = small_data(9);
   const Evaluation got = Evaluator(blank_model(config, DType::f32), data.split("train")).evaluate();
-  EXPECT_NEAR(got.elbo, -kSmallDim * std::log(2.0), 16.0 * kEpsilon * kSmallDim);
+  EXPECT_NEAR(got.elbo.value, -kSmallDim * std::log(2.0), 16.0 * kEpsilon * kSmallDim);
   EXPECT_NEAR(got.elbo.bits_per_dim, 1.0, 16.0 * kEpsilon);
 }
 

@@ -42,7 +42,7 @@ Estimate bound_of(const LinearGaussian& truth, int64_t samples) {
   double sum = 0.0, squares = 0.0;
   for (int64_t seed = 1; seed <= kSeeds; ++seed) {
     const Model model = truth.model(weighted(samples, seed));
-    const double bound = Evaluator(model, data.split("train")).evaluate().iwae;
+    const double bound = Evaluator(model, data.split("train")).evaluate().iwae.value;
     sum += bound / kSeeds;
     squares += bound * bound / kSeeds;
   }
@@ -85,12 +85,12 @@ TEST(ImportanceWeighted, BoundsAreTheLikelihoodsOfAsManySamples) {
     const Model model = truth.model(weighted(samples));
     Evaluator evaluator(model, data.split("train"), 8);  // the last batch is short
     const Evaluation e = evaluator.evaluate({.samples = samples});
-    EXPECT_NEAR(e.iwae, -e.nll, 100.0 * kEpsilon * 50.0) << samples;
-    EXPECT_EQ(e.score, e.iwae);
+    EXPECT_NEAR(e.iwae.value, -e.nll.value, 100.0 * kEpsilon * 50.0) << samples;
+    EXPECT_EQ(e.score, e.iwae.value);
     // The evidence lower bound is there as well, and is below: with one closed-form KL.
-    EXPECT_EQ(e.elbo, e.reconstruction - e.kl);
+    EXPECT_EQ(e.elbo.value, e.reconstruction.value - e.kl.value);
     if (samples > 1) {
-      EXPECT_LT(e.elbo, e.iwae - 0.05);
+      EXPECT_LT(e.elbo.value, e.iwae.value - 0.05);
     }
   }
 }
@@ -103,10 +103,10 @@ TEST(ImportanceWeighted, OneSamplesBoundHasTheElbosReconstruction) {
   const Model by_kl = truth.model(plain), by_sample = truth.model(weighted(1));
   const Evaluation want = Evaluator(by_kl, data.split("train")).evaluate();
   const Evaluation got = Evaluator(by_sample, data.split("train")).evaluate();
-  EXPECT_EQ(got.reconstruction, want.reconstruction);
-  EXPECT_EQ(got.kl, want.kl);
-  EXPECT_TRUE(std::isnan(want.iwae));
-  EXPECT_NE(got.iwae, want.elbo) << "log p(z) - log q(z|x) at a sample is not the KL";
+  EXPECT_EQ(got.reconstruction.value, want.reconstruction.value);
+  EXPECT_EQ(got.kl.value, want.kl.value);
+  EXPECT_TRUE(std::isnan(want.iwae.value));
+  EXPECT_NE(got.iwae.value, want.elbo.value) << "log p(z) - log q(z|x) at a sample is not the KL";
 }
 
 struct Listener : TrainingObserver {
@@ -131,7 +131,7 @@ TEST(ImportanceWeighted, TheBoundIsReportedAndChooses) {
   bool fell = false;
   for (const TrainingReport& report : listener.reports) {
     EXPECT_GT(report.training["iwae"], report.training["elbo"]);
-    const double bound = report.validation->iwae;
+    const double bound = report.validation->iwae.value;
     EXPECT_EQ(report.best, bound > best);
     fell = fell || !report.best;
     best = std::max(best, bound);
@@ -152,7 +152,7 @@ double divergence_after(const std::function<void(Config&)>& change) {
   change(config);
   Trainer trainer(config, small_data(64), make_cpu_device(1));
   trainer.train();
-  return trainer.evaluate("train").kl;
+  return trainer.evaluate("train").kl.value;
 }
 
 TEST(KlObjectives, LeaveTheDivergenceThatTheyAskFor) {

@@ -39,9 +39,9 @@ inline void expect_reaches(const PpcaOptimum& optimum, const Config& config, Dat
                                        static_cast<double>(got.count * samples));
   std::printf("elbo %.4f, closed form %.4f (noise %.4f); kl %.4f, closed form %.4f\n",
               got.elbo.value, optimum.elbo, noise, got.kl.value, optimum.kl);
-  EXPECT_LE(got.elbo, optimum.elbo + noise) << "above what is possible";
-  EXPECT_GE(got.elbo, optimum.elbo - tolerance - noise);
-  EXPECT_NEAR(got.kl, optimum.kl, 0.01 * optimum.kl);
+  EXPECT_LE(got.elbo.value, optimum.elbo + noise) << "above what is possible";
+  EXPECT_GE(got.elbo.value, optimum.elbo - tolerance - noise);
+  EXPECT_NEAR(got.kl.value, optimum.kl, 0.01 * optimum.kl);
 }
 
 }  // namespace elbo

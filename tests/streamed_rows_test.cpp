@@ -349,8 +349,8 @@ TEST(DataWindow, IsRememberedByTheSettingsOfATraining) {
   asked.train();
   EXPECT_TRUE(
       same_bits(streamed.model().arena.weights.download(), asked.model().arena.weights.download()));
-  EXPECT_EQ(streamed.evaluate("train").elbo, asked.evaluate("train").elbo);
-  EXPECT_EQ(streamed.evaluate("validation").elbo, asked.evaluate("validation").elbo);
+  EXPECT_EQ(streamed.evaluate("train").elbo.value, asked.evaluate("train").elbo.value);
+  EXPECT_EQ(streamed.evaluate("validation").elbo.value, asked.evaluate("validation").elbo.value);
 
   // Where all rows fit, nothing needs to be remembered.
   Trainer resident(config, data, std::make_shared<WatchedDevice>());

@@ -133,10 +133,11 @@ TEST(Trainer, StopsEarlyAndKeepsBestAndLastApart) {
   ASSERT_LT(last, 1000u);
   size_t best = 0;
   for (size_t i = 0; i < last; ++i)
-    if (listener.reports[i].validation->elbo > listener.reports[best].validation->elbo) best = i;
+    if (listener.reports[i].validation->elbo.value > listener.reports[best].validation->elbo.value)
+      best = i;
   EXPECT_EQ(last, best + 1 + 5) << "patience";
   EXPECT_EQ(trainer.progress().best_epoch, best + 1);
-  EXPECT_EQ(trainer.progress().best_score, listener.reports[best].validation->elbo);
+  EXPECT_EQ(trainer.progress().best_score, listener.reports[best].validation->elbo.value);
 
   const auto best_file = directory / "run/checkpoints/best.safetensors";
   const auto last_file = directory / "run/checkpoints/last.safetensors";
@@ -147,7 +148,8 @@ TEST(Trainer, StopsEarlyAndKeepsBestAndLastApart) {
   Trainer restored(config, small_data(20, 0.5), make_cpu_device(1));
   restored.restore(best_file);
   EXPECT_TRUE(same_bits(restored.model().arena.second_moments.download(), listener.moments[best]));
-  EXPECT_EQ(restored.evaluate("validation").elbo, listener.reports[best].validation->elbo);
+  EXPECT_EQ(restored.evaluate("validation").elbo.value,
+            listener.reports[best].validation->elbo.value);
   EXPECT_NE(listener.moments[best], listener.moments.back());
 
   // What was learnt about the best survives a resumption.
@@ -200,9 +202,9 @@ TEST(Trainer, LearnsSomething) {
   config.epochs = 200;
   config.learning_rate = 0.01;
   Trainer trainer(config, small_data(64), make_cpu_device(1));
-  const double before = trainer.evaluate("train").elbo;
+  const double before = trainer.evaluate("train").elbo.value;
   trainer.train();
-  EXPECT_GT(trainer.evaluate("train").elbo, before + 0.05);
+  EXPECT_GT(trainer.evaluate("train").elbo.value, before + 0.05);
 }
 
 }  // namespace

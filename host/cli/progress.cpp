@@ -38,9 +38,9 @@ std::string short_number(double value) {
 
 /// The number of a validation that says most to people.
 double chosen_by(const Evaluation& e) {
-  if (!std::isnan(e.iwae)) return e.iwae;
-  if (!std::isnan(e.elbo)) return e.elbo;
-  return std::isnan(e.reconstruction) ? e.accuracy : e.reconstruction;
+  if (!std::isnan(e.iwae.value)) return e.iwae.value;
+  if (!std::isnan(e.elbo.value)) return e.elbo.value;
+  return std::isnan(e.reconstruction.value) ? e.accuracy : e.reconstruction.value;
 }
 
 std::string short_time(double seconds) {

@@ -78,7 +78,7 @@ std::string describe(std::string_view split, const Evaluation& e) {
   add(": %lld rows", static_cast<long long>(e.count));
   bool headed = false;
   for_each_estimate(e, [&](const char* name, const Estimate& estimate, Measure) {
-    if (std::isnan(estimate)) return;
+    if (std::isnan(estimate.value)) return;
     const bool bits = !std::isnan(estimate.bits_per_dim);
     if (!headed) add("\n  %-14s %21s%s", "", "nats per sample", bits ? "            bits/dim" : "");
     headed = true;
@@ -90,7 +90,8 @@ std::string describe(std::string_view split, const Evaluation& e) {
   if (!std::isnan(e.cross_entropy_floor))
     add("\n  targets are grey: a cross-entropy, not a likelihood; floor %.2f nats",
         e.cross_entropy_floor);
-  if (!std::isnan(e.elbo)) add("\n  %lld active units", static_cast<long long>(e.active_units));
+  if (!std::isnan(e.elbo.value))
+    add("\n  %lld active units", static_cast<long long>(e.active_units));
   if (!std::isnan(e.squared_error))
     add("\n  squared error %.4f, PSNR %.2f dB", e.squared_error, e.psnr);
   if (!std::isnan(e.input_psnr)) add(", of the corrupted input %.2f dB", e.input_psnr);

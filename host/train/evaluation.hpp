@@ -12,7 +12,7 @@ namespace elbo {
 inline constexpr double kActiveVariance = 0.01;
 
 /// A mean over rows, in nats, and the same as the length of a code in bits per dimension of the
-/// stored values. Reads as its value.
+/// stored values.
 struct Estimate {
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
@@ -20,8 +20,6 @@ struct Estimate {
   double standard_error = kNone;  // of the mean over rows
   double bits_per_dim = kNone;    // of -log p: log-likelihoods with their sign turned
   double bits_per_dim_standard_error = kNone;
-
-  operator double() const { return value; }
 };
 
 /// Means over the rows; NaN for what the model has not got. Sums are over a row's elements.
@@ -85,7 +83,7 @@ void for_each_metric(const Evaluation& e, Visit&& visit) {
   });
   if (e.importance_samples > 0)
     see("importance_samples", static_cast<double>(e.importance_samples));
-  if (!std::isnan(e.elbo)) see("active_units", static_cast<double>(e.active_units));
+  if (!std::isnan(e.elbo.value)) see("active_units", static_cast<double>(e.active_units));
   see("cross_entropy_floor", e.cross_entropy_floor);
   see("squared_error", e.squared_error);
   see("psnr", e.psnr);

@@ -277,7 +277,7 @@ Evaluation Evaluator::evaluate(const ImportanceSampling& importance) {
     e.nll = {.value = -likelihoods.mean(0), .standard_error = likelihoods.standard_error(0)};
     e.importance_samples = importance.samples;
   }
-  if (!std::isnan(e.elbo)) {
+  if (!std::isnan(e.elbo.value)) {
     add_bits(e, model_);
     for (int32_t j = 0; j < latent; ++j)
       e.active_units += codes.variance(static_cast<size_t>(j)) > kActiveVariance ? 1 : 0;
@@ -293,11 +293,13 @@ Evaluation Evaluator::evaluate(const ImportanceSampling& importance) {
   const auto part = [](double weight, double value) {
     return std::isnan(value) || weight == 0.0 ? 0.0 : weight * value;
   };
-  const bool reconstructs = config.reconstruction_weight > 0.0 && !std::isnan(e.reconstruction);
+  const bool reconstructs =
+      config.reconstruction_weight > 0.0 && !std::isnan(e.reconstruction.value);
   if (reconstructs || !std::isnan(e.class_loss)) {
     const double evidence =
-        std::isnan(e.iwae) ? part(config.reconstruction_weight, e.reconstruction) - part(1.0, e.kl)
-                           : e.iwae;
+        std::isnan(e.iwae.value)
+            ? part(config.reconstruction_weight, e.reconstruction.value) - part(1.0, e.kl.value)
+            : e.iwae.value;
     e.score = evidence - part(config.code_l1, e.l1) - part(config.classifier_weight, e.class_loss);
   }
   return e;

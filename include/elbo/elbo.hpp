@@ -1,10 +1,14 @@
 // Everything a program that embeds the engine needs.
 //
+//   #include <cstdio>
+//   #include <elbo/elbo.hpp>
+//
 //   elbo::Config config = elbo::config_for_recipe("vae");
 //   elbo::Dataset data = elbo::Dataset::open("mnist");
 //   elbo::Trainer trainer(config, std::move(data), elbo::make_device("auto"));
 //   trainer.train();
-//   double elbo = trainer.evaluate("test").elbo;  // nats per sample
+//   const elbo::Estimate elbo = trainer.evaluate("test").elbo;
+//   std::printf("elbo: %.2f ± %.2f nats per sample\n", elbo.value, elbo.standard_error);
 #pragma once
 
 #include "host/analysis/analysis.hpp"

@@ -1,4 +1,5 @@
-// A program that uses the library: trains a tiny VAE on rows made in memory.
+// A program that uses the library: trains a tiny VAE on rows made in memory. check.cmake reads what
+// it prints.
 #include <cmath>
 #include <cstdio>
 #include <elbo/elbo.hpp>
@@ -24,6 +25,8 @@ int main() {
   const elbo::Evaluation after = trainer.evaluate("validation");
 
   std::printf("elbo on held-out rows: %.2f before, %.2f after training (nats per sample)\n",
-              before.elbo, after.elbo);
-  return after.elbo > before.elbo + 1.0 ? 0 : 1;
+              before.elbo.value, after.elbo.value);
+  std::printf("standard error: %.2f, bits per dimension: %.2f\n", after.elbo.standard_error,
+              after.elbo.bits_per_dim);
+  return 0;
 }

@@ -43,16 +43,17 @@ TEST(Likelihood, IsASetting) {
 // Rates of 1 at first, of 3.5 at the end.
 TEST(Likelihood, TrainsAndComesBackFromACheckpoint) {
   Trainer trainer(poisson_config(), counts(), make_cpu_device(1));
-  const double before = trainer.evaluate("train").elbo;
+  const double before = trainer.evaluate("train").elbo.value;
   trainer.train();
   const Evaluation after = trainer.evaluate("train");
-  EXPECT_GT(after.elbo, before + 1.0);
+  EXPECT_GT(after.elbo.value, before + 1.0);
 
   const TemporaryDirectory directory;
   trainer.save(directory / "model.safetensors");
   const Model model = load_model(directory / "model.safetensors", make_cpu_device(1));
   EXPECT_EQ(model.architecture.decoder().likelihood().name(), "poisson");
-  EXPECT_EQ(Evaluator(model, trainer.dataset().split("train")).evaluate().elbo, after.elbo);
+  EXPECT_EQ(Evaluator(model, trainer.dataset().split("train")).evaluate().elbo.value,
+            after.elbo.value);
   double mean = 0.0;
   const std::vector<float> samples = sample(model, 64, 1);
   for (const float v : samples) mean += v / static_cast<double>(samples.size());
