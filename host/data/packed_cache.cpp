@@ -14,8 +14,8 @@
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/mapped_file.hpp"
-#include "host/io/user_cache.hpp"
 #include "kernels/core/error.hpp"
+#include "kernels/core/user_cache.hpp"
 
 namespace elbo {
 namespace fs = std::filesystem;

@@ -1,4 +1,4 @@
-#include "host/io/user_cache.hpp"
+#include "kernels/core/user_cache.hpp"
 
 #include <cstdlib>
 
