@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/cpu/execution.hpp"
+#include "kernels/cpu/fusion.hpp"
 #include "kernels/device.hpp"
 
 namespace elbo {
@@ -14,7 +15,8 @@ class ReversedExecutable : public Executable {
   ReversedExecutable(const cpu::Execution& execution, const cpu::Bfloat16Kernels& bfloat16,
                      const Program& program) {
     constexpr int kThreads = 3;  // which cuts tasks other than the CPU device's one thread
-    for (std::vector<cpu::Stage>& of_op : execution.stages(program, {kThreads, bfloat16}))
+    for (std::vector<cpu::Stage>& of_op :
+         execution.stages(program, cpu::updates_with_gradients(program), {kThreads, bfloat16}))
       for (cpu::Stage& stage : of_op) stages_.push_back(std::move(stage));
   }
   void run(uint64_t repeats = 1) override {

@@ -63,8 +63,8 @@ class CpuExecutable : public Executable {
  public:
   CpuExecutable(const Program& program, int threads)
       : threads_(threads), updates_(updates_with_gradients(program)) {
-    for (std::vector<Stage>& of_op :
-         best_execution().stages(program, {threads, *usable_bfloat16_kernels().front()})) {
+    for (std::vector<Stage>& of_op : best_execution().stages(
+             program, updates_, {threads, *usable_bfloat16_kernels().front()})) {
       for (Stage& stage : of_op) stages_.push_back(std::move(stage));
       op_ends_.push_back(stages_.size());
     }

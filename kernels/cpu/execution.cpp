@@ -1,13 +1,12 @@
 #include "kernels/cpu/execution.hpp"
 
-#include "kernels/cpu/fusion.hpp"
 #include "kernels/cpu/vector.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
 
-std::vector<std::vector<Stage>> stages_of(const Program& program, const Resources& resources) {
-  const std::vector<int> updates = updates_with_gradients(program);
+std::vector<std::vector<Stage>> stages_of(const Program& program, const std::vector<int>& updates,
+                                          const Resources& resources) {
   std::vector<std::vector<DenseBackwardWeights>> gradients(program.size());  // taken by each op
   for (size_t i = 0; i < program.size(); ++i)
     if (updates[i] >= 0)

@@ -27,9 +27,10 @@ struct Resources {
 /// The entry points of one instruction set's build.
 struct Execution {
   const char* name;
-  /// What running each op is; made once, run as often as asked. An op that another one takes over
-  /// has none.
-  std::vector<std::vector<Stage>> (*stages)(const Program& program, const Resources& resources);
+  /// The stages of each op; made once, run as often as asked. An op that is run by another one has
+  /// none: `updates` are the program's updates_with_gradients().
+  std::vector<std::vector<Stage>> (*stages)(const Program& program, const std::vector<int>& updates,
+                                            const Resources& resources);
 };
 
 // One for each instruction set that kernels/CMakeLists.txt builds.
