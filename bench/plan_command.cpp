@@ -15,60 +15,6 @@
 namespace elbo::bench {
 namespace {
 
-std::string shape(std::initializer_list<int64_t> sizes) {
-  std::string text;
-  for (const int64_t size : sizes) text += (text.empty() ? "" : "x") + std::to_string(size);
-  return text;
-}
-
-// rows x in x out of a product, rows x map before - map behind of a convolution or resampling, rows
-// x columns of what works on rows, else how many elements
-std::string shape_of(const RandomFill& op) { return shape({op.count}); }
-std::string shape_of(const PermutationFill& op) { return shape({op.count}); }
-std::string shape_of(const GatherBatch& op) { return shape({op.batch.capacity(), op.columns}); }
-std::string shape_of(const LatentForward& op) {
-  return shape({int64_t{op.inputs.capacity()} * op.samples, op.latent});
-}
-std::string shape_of(const KlWeights& op) { return shape({op.inputs.capacity(), op.latent}); }
-std::string shape_of(const ImportanceWeights& op) {
-  return shape({op.inputs.capacity(), op.samples});
-}
-std::string shape_of(const LatentBackward& op) {
-  return shape({int64_t{op.inputs.capacity()} * op.samples, op.latent});
-}
-std::string shape_of(const LikelihoodTerms& op) {
-  return shape({int64_t{op.inputs.capacity()} * op.samples, int64_t{op.parameters()} * op.columns});
-}
-std::string shape_of(const LikelihoodMean& op) { return shape({op.rows.capacity(), op.columns}); }
-std::string shape_of(const CategoricalTerms& op) { return shape({op.rows.capacity(), op.classes}); }
-std::string shape_of(const L1Terms& op) { return shape({op.rows.capacity(), op.columns}); }
-std::string shape_of(const GradientSum& op) { return shape({op.rows.capacity(), op.columns}); }
-std::string shape_of(const SquaredDistance& op) { return shape({op.rows.capacity(), op.columns}); }
-std::string shape_of(const ColumnSum& op) { return shape({op.rows.capacity(), op.columns}); }
-std::string text_of(const FeatureMap& map) { return shape({map.height, map.width, map.channels}); }
-template <class Op>
-requires requires(const Op& op) { op.transposed; }
-std::string shape_of(const Op& op) {
-  return shape({op.rows.capacity()}) + "x" + text_of(op.in()) + "-" + text_of(op.out());
-}
-template <class Op>
-requires requires(const Op& op) { op.shape.resampling; }
-std::string shape_of(const Op& op) {
-  return shape({op.rows.capacity()}) + "x" + text_of(op.shape.in()) + "-" + text_of(op.shape.out());
-}
-template <class Op>
-requires requires(const Op& op) { op.groups; }
-std::string shape_of(const Op& op) { return shape({op.rows.capacity()}) + "x" + text_of(op.map); }
-std::string shape_of(const SwapAxes& op) {
-  return shape({op.rows.capacity(), op.first, op.second, op.inner});
-}
-std::string shape_of(const SquaredNorm& op) { return shape({op.count}); }
-std::string shape_of(const OptimizerUpdate& op) { return shape({op.count}); }
-template <class Dense>
-std::string shape_of(const Dense& op) {
-  return shape({op.rows.capacity(), op.in, op.out});
-}
-
 struct Node {
   std::string_view op;
   std::string shape;
@@ -128,7 +74,7 @@ Plan make_plan(const PlanCommand& command, const GpuModel& gpu) {
   std::vector<double> floors;
   for (const Op& op : pass.program()) {
     Node node = {.op = name_of(op),
-                 .shape = std::visit([](const auto& o) { return shape_of(o); }, op),
+                 .shape = sizes_of(op),
                  .bytes = bytes_of(op),
                  .gflop = 1e-9 * flops_of(op),
                  .waits_for = waits_for[plan.nodes.size()]};
@@ -189,7 +135,7 @@ void print_text(const PlanCommand& command, const Plan& plan, const GpuModel& gp
                        const std::string& bytes, const std::string& gflop, const std::string& floor,
                        std::string_view critical, const std::string& waits_for) {
     std::cout << std::right << std::setw(4) << number << "  " << std::left << std::setw(30) << op
-              << std::setw(28) << shape << std::right << std::setw(12) << bytes << std::setw(10)
+              << std::setw(40) << shape << std::right << std::setw(12) << bytes << std::setw(10)
               << gflop << std::setw(10) << floor << "  " << std::left << std::setw(10) << critical
               << waits_for << '\n';
   };

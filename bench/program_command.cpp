@@ -15,15 +15,14 @@ void print(const Program& program) {
   std::map<uintptr_t, size_t> numbers;
   for (size_t i = 0; i < program.size(); ++i) {
     const Op& op = program[i];
-    std::printf("%zu %.*s gflop %g", i, static_cast<int>(name_of(op).size()), name_of(op).data(),
-                1e-9 * flops_of(op));
+    std::printf("%zu %s gflop %g", i, std::string(name_of(op)).c_str(), 1e-9 * flops_of(op));
     for (const Access& access : accesses_of(op).items())
       std::printf(" %s #%zu+%zu/%g", access.writes ? "writes" : "reads",
                   numbers.try_emplace(access.begin, numbers.size()).first->second,
                   access.end - access.begin, access.bytes);
     std::printf(" waits for");
     for (const int other : waits_for[i]) std::printf(" %d", other);
-    std::printf("\n");
+    std::printf(" sizes %s\n", sizes_of(op).c_str());
   }
 }
 

@@ -11,9 +11,9 @@ struct ProgramCommand {
 };
 
 /// Records a training step of the settings in the file `config`, whose data set is opened, as for
-/// the CPU or a GPU, and prints a line for each op: its name, the memory it touches and the ops it
-/// waits for. Addresses are numbered in the order of their first use, so that two runs print the
-/// same. Needs no GPU. Throws what the engine throws.
+/// the CPU or a GPU, and prints a line for each op: its name and sizes, the memory it touches and
+/// the ops it waits for. Addresses are numbered in the order of their first use, so that two runs
+/// print the same. Needs no GPU. Throws what the engine throws.
 void run_program_command(const ProgramCommand& command);
 
 }  // namespace elbo::bench

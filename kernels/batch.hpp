@@ -8,6 +8,7 @@
 #include "kernels/core/access.hpp"
 #include "kernels/core/dtype.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/corruption.hpp"
 #include "kernels/math/permutation.hpp"
 #include "kernels/math/picture.hpp"
@@ -72,6 +73,7 @@ struct GatherBatch {
         .writes(input, elements)
         .writes(row_ids, b);
   }
+  std::string sizes() const { return sizes_text({batch.capacity(), columns}); }
   double flops() const { return 0.0; }
 };
 

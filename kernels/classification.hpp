@@ -5,6 +5,7 @@
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/classification.hpp"
 
 namespace elbo {
@@ -42,6 +43,7 @@ struct CategoricalTerms {
     if (gradients && grad_logits == nullptr) list.writes(logits, scores);
     return list;
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), classes}); }
   double flops() const { return 0.0; }
 };
 

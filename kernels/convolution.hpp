@@ -21,6 +21,7 @@
 #include "kernels/core/feature_map.hpp"
 #include "kernels/core/precision.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/activation.hpp"
 
 namespace elbo {
@@ -38,6 +39,15 @@ struct ConvolutionShape {
   /// Of one row, as if no tap met the padding.
   double flops() const { return 2.0 * narrow.pixels() * static_cast<double>(weights()); }
 };
+
+/// "128x28x28x3-14x14x32/4/2/1/1": both sides, then kernel, stride, padding and groups.
+template <class Op>
+std::string convolution_sizes(const Op& op) {
+  std::string text = sizes_text(op.rows.capacity(), op.in(), op.out());
+  for (const int32_t number : {op.shape.kernel, op.shape.stride, op.shape.padding, op.shape.groups})
+    text += "/" + std::to_string(number);
+  return text + (op.transposed ? " transposed" : "");
+}
 
 /// y = φ(convolution of x + b)
 struct ConvolutionForward {
@@ -65,6 +75,7 @@ struct ConvolutionForward {
         .writes(y, m * out().size())
         .writes(preactivation, m * out().size());
   }
+  std::string sizes() const { return convolution_sizes(*this); }
   double flops() const { return rows.capacity() * shape.flops(); }
 };
 
@@ -93,6 +104,7 @@ struct ConvolutionBackwardInput {
         .reads(saved, m * in().size())
         .writes(grad_x, m * in().size());
   }
+  std::string sizes() const { return convolution_sizes(*this); }
   double flops() const { return rows.capacity() * shape.flops(); }
 };
 
@@ -123,6 +135,7 @@ struct ConvolutionBackwardWeights {
         .writes(grad_weight, shape.weights())
         .writes(grad_bias, out().channels);
   }
+  std::string sizes() const { return convolution_sizes(*this); }
   double flops() const { return rows.capacity() * shape.flops(); }
 };
 

@@ -12,6 +12,7 @@
 #include "kernels/core/access.hpp"
 #include "kernels/core/precision.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/activation.hpp"
 
 namespace elbo {
@@ -41,6 +42,7 @@ struct DenseForward {
         .writes(y, m * out)
         .writes(preactivation, m * out);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), in, out}); }
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };
 
@@ -66,6 +68,7 @@ struct DenseBackwardInput {
         .reads(saved, m * in)
         .writes(grad_x, m * in);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), in, out}); }
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };
 
@@ -92,6 +95,7 @@ struct DenseBackwardWeights {
         .writes(grad_weight, int64_t{in} * out)
         .writes(grad_bias, out);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), in, out}); }
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };
 

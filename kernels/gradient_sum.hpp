@@ -5,6 +5,7 @@
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 
 namespace elbo {
 
@@ -30,6 +31,7 @@ struct GradientSum {
     for (const Term& term : terms) list.reads(term.data, r * term.columns);
     return list.writes(out, r * columns);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), columns}); }
   double flops() const { return 0.0; }
 };
 

@@ -7,6 +7,7 @@
 #include "kernels/core/access.hpp"
 #include "kernels/core/feature_map.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/activation.hpp"
 
 namespace elbo {
@@ -41,6 +42,9 @@ struct GroupNormForward {
         .writes(preactivation, elements)
         .writes(mean, m * groups)
         .writes(rstd, m * groups);
+  }
+  std::string sizes() const {
+    return sizes_text({rows.capacity(), map.height, map.width, map.channels});
   }
   double flops() const { return 0.0; }
 };
@@ -78,6 +82,9 @@ struct GroupNormBackward {
         .writes(grad_x, elements)
         .writes(grad_scale, m * map.channels)
         .writes(grad_offset, m * map.channels);
+  }
+  std::string sizes() const {
+    return sizes_text({rows.capacity(), map.height, map.width, map.channels});
   }
   double flops() const { return 0.0; }
 };

@@ -5,6 +5,7 @@
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 
 namespace elbo {
 
@@ -35,6 +36,7 @@ struct ImportanceWeights {
         .writes(bound, b)
         .writes(weight, b * samples);
   }
+  std::string sizes() const { return sizes_text({inputs.capacity(), samples}); }
   double flops() const { return 0.0; }
 };
 

@@ -5,6 +5,7 @@
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/philox.hpp"
 
 namespace elbo {
@@ -62,6 +63,7 @@ struct LatentForward {
         .writes(kl, b)
         .writes(log_ratio, b * samples);
   }
+  std::string sizes() const { return sizes_text({int64_t{inputs.capacity()} * samples, latent}); }
   double flops() const { return 0.0; }
 };
 
@@ -91,6 +93,7 @@ struct KlWeights {
         .reads_rows(posterior.logvar, b, latent, posterior.logvar_stride)
         .writes(weight, latent);
   }
+  std::string sizes() const { return sizes_text({inputs.capacity(), latent}); }
   double flops() const { return 0.0; }
 };
 
@@ -129,6 +132,7 @@ struct LatentBackward {
         .writes_rows(grad_mu, b, latent, grad_mu_stride)
         .writes_rows(grad_logvar, b, latent, grad_logvar_stride);
   }
+  std::string sizes() const { return sizes_text({int64_t{inputs.capacity()} * samples, latent}); }
   double flops() const { return 0.0; }
 };
 

@@ -5,6 +5,7 @@
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/likelihood/all.hpp"
 
 namespace elbo {
@@ -56,6 +57,9 @@ struct LikelihoodTerms {
     if (gradients && grad_output == nullptr) list.writes(output, outputs);
     return list;
   }
+  std::string sizes() const {
+    return sizes_text({int64_t{inputs.capacity()} * samples, int64_t{parameters()} * columns});
+  }
   double flops() const { return 0.0; }
 };
 
@@ -77,6 +81,7 @@ struct LikelihoodMean {
         .reads(output, parameters * elements)
         .writes(mean, elements);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), columns}); }
   double flops() const { return 0.0; }
 };
 

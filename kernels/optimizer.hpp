@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/optimizer.hpp"
 #include "kernels/math/schedule.hpp"
 #include "kernels/reduce.hpp"
@@ -127,6 +128,7 @@ struct OptimizerUpdate {
     for (const StepTerm& term : end.terms) list.reads(term.values, rows * term.per_input);
     return list.writes(state, 1).writes(end.scratch, 1).writes(end.ring, end.ring_size);
   }
+  std::string sizes() const { return sizes_text({count}); }
   double flops() const { return 0.0; }
 };
 

@@ -5,6 +5,7 @@
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/activation.hpp"
 
 namespace elbo {
@@ -32,6 +33,7 @@ struct L1Terms {
         .writes(norm, r)
         .writes(grad_x, elements);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), columns}); }
   double flops() const { return 0.0; }
 };
 

@@ -1,8 +1,9 @@
 // A program is a list of ops, and an op is plain data: the host records a training step once, a
 // device runs it as often as asked. The variant below is the one list of kernels; devices, tests,
-// benchmarks and the plan printed by `elbo inspect` all go over it.
+// benchmarks and the plan that `elbo_bench plan` prints all go over it.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -41,6 +42,11 @@ inline std::string_view name_of(const Op& op) {
 /// The memory an op touches.
 inline AccessList accesses_of(const Op& op) {
   return std::visit([](const auto& o) { return o.accesses(); }, op);
+}
+/// The op's sizes as text: rows x in x out of a product, rows x map before - map after of a
+/// convolution or resampling, rows x columns of ops on rows, else the number of elements.
+inline std::string sizes_of(const Op& op) {
+  return std::visit([](const auto& o) { return o.sizes(); }, op);
 }
 /// Bytes that must move between memory and processor for this op at full batch.
 inline double bytes_of(const Op& op) { return accesses_of(op).bytes(); }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "kernels/core/access.hpp"
+#include "kernels/core/sizes.hpp"
 
 namespace elbo {
 
@@ -25,6 +26,7 @@ struct RandomFill {
   void* out = nullptr;  // [count]
 
   AccessList accesses() const { return AccessList().writes(static_cast<uint32_t*>(out), count); }
+  std::string sizes() const { return sizes_text({count}); }
   double flops() const { return 0.0; }
 };
 
@@ -39,6 +41,7 @@ struct PermutationFill {
   uint32_t* out = nullptr;  // [count]
 
   AccessList accesses() const { return AccessList().writes(out, count); }
+  std::string sizes() const { return sizes_text({count}); }
   double flops() const { return 0.0; }
 };
 

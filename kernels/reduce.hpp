@@ -6,6 +6,7 @@
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 
 namespace elbo {
 
@@ -26,6 +27,7 @@ struct ColumnSum {
         .reads(x, int64_t{rows.capacity()} * columns)
         .writes(out, columns);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), columns}); }
   double flops() const { return static_cast<double>(rows.capacity()) * columns; }
 };
 
@@ -46,6 +48,7 @@ struct SquaredDistance {
         .reads(y, r * columns)
         .writes(distance, r);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), columns}); }
   double flops() const { return 0.0; }
 };
 
@@ -63,6 +66,7 @@ struct SquaredNorm {
   AccessList accesses() const {
     return AccessList().reads(x, count).writes(partial, arena_chunks(count));
   }
+  std::string sizes() const { return sizes_text({count}); }
   double flops() const { return 2.0 * static_cast<double>(count); }
 };
 

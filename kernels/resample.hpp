@@ -6,6 +6,7 @@
 #include "kernels/core/access.hpp"
 #include "kernels/core/feature_map.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 #include "kernels/math/activation.hpp"
 #include "kernels/math/resampling.hpp"
 
@@ -43,6 +44,7 @@ struct ResampleForward {
         .reads(x, m * shape.in().size())
         .writes(y, m * shape.out().size());
   }
+  std::string sizes() const { return sizes_text(rows.capacity(), shape.in(), shape.out()); }
   double flops() const { return 0.0; }
 };
 
@@ -64,6 +66,7 @@ struct ResampleBackward {
         .reads(saved, m * shape.in().size())
         .writes(grad_x, m * shape.in().size());
   }
+  std::string sizes() const { return sizes_text(rows.capacity(), shape.in(), shape.out()); }
   double flops() const { return 0.0; }
 };
 

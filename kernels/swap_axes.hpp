@@ -5,6 +5,7 @@
 
 #include "kernels/core/access.hpp"
 #include "kernels/core/rows.hpp"
+#include "kernels/core/sizes.hpp"
 
 namespace elbo {
 
@@ -25,6 +26,7 @@ struct SwapAxes {
     const int64_t elements = int64_t{rows.capacity()} * columns();
     return AccessList().reads(rows.state, 1).reads(x, elements).writes(y, elements);
   }
+  std::string sizes() const { return sizes_text({rows.capacity(), first, second, inner}); }
   double flops() const { return 0.0; }
 };
 
