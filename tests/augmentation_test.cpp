@@ -7,7 +7,7 @@
 #include <map>
 #include <numeric>
 
-#include "host/io/png.hpp"
+#include "host/data/sample_pictures.hpp"
 #include "host/train/evaluator.hpp"
 #include "kernels/batch.hpp"
 #include "tests/compare.hpp"

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "host/data/sample_pictures.hpp"
 #include "host/io/png.hpp"
 #include "kernels/core/error.hpp"
 #include "tests/file_fixture.hpp"

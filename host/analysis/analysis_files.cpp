@@ -8,6 +8,7 @@
 #include "host/analysis/pictures.hpp"
 #include "host/io/atomic_file.hpp"
 #include "host/io/npy.hpp"
+#include "host/io/png.hpp"
 #include "host/train/generation.hpp"
 
 namespace elbo {

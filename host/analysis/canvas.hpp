@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "host/io/png.hpp"
+#include "host/io/image.hpp"
 
 namespace elbo {
 

@@ -8,6 +8,7 @@
 
 #include "host/analysis/palette.hpp"
 #include "host/analysis/plot.hpp"
+#include "host/data/sample_pictures.hpp"
 
 namespace elbo {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "host/analysis/analysis.hpp"
 #include "host/analysis/latent_views.hpp"
-#include "host/io/png.hpp"
+#include "host/io/image.hpp"
 
 namespace elbo {
 

@@ -6,6 +6,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/progress.hpp"
+#include "host/data/sample_pictures.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/npy.hpp"
 #include "host/io/png.hpp"

@@ -1,4 +1,4 @@
-// PNG files, and grids of samples as one picture.
+// PNG files.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,6 @@
 
 #include "host/io/image.hpp"
 #include "host/io/shape.hpp"
-#include "kernels/math/picture.hpp"
 
 namespace elbo {
 
@@ -27,30 +26,5 @@ Image decode_png(std::span<const std::byte> file);
 
 /// Writes the image (atomically). Throws DataError where libpng or the file system refuses.
 void write_png(const std::filesystem::path& path, const Image& image);
-
-using math::PictureLayout;
-
-/// Whether samples of this shape are pictures by themselves: the first two kinds below.
-bool is_picture(const Shape& sample_shape);
-
-/// How a sample is read as a picture. One of shape
-///   [h, w]                                  is grey,
-///   [c, h, w] or [h, w, c], c being 1 or 3, is grey or RGB (the former where both would do),
-///   anything else, D elements in all,       is grey, the most nearly square h x w = D with h <= w
-/// (so that flattened 784 is 28 x 28 again, and a prime number of features is one strip).
-PictureLayout picture_layout(const Shape& sample_shape);
-
-struct GridOptions {
-  std::int64_t columns = 0;  // 0: as many as make the picture nearly square
-  std::int64_t gutter = 2;   // pixels between the tiles and around them
-  std::int64_t scale = 0;    // each element becomes scale x scale pixels; 0: tiles of about 64
-};
-
-/// Lays samples out in reading order on one picture.
-///
-/// `samples` [count, sample_shape...] holds at least one sample, read as picture_layout() says;
-/// values in [0, 1] become 0 to 255, rounded, others are clamped and NaN is black.
-Image tile_grid(std::span<const float> samples, const Shape& sample_shape,
-                const GridOptions& options = {});
 
 }  // namespace elbo

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "host/io/png.hpp"
+#include "host/data/sample_pictures.hpp"
 #include "host/model/choices.hpp"
 #include "host/nn/resample.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "host/io/png.hpp"
+#include "host/data/sample_pictures.hpp"
 #include "host/model/model.hpp"
 #include "kernels/core/error.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "host/io/png.hpp"
+#include "host/data/sample_pictures.hpp"
 #include "host/model/choices.hpp"
 #include "host/nn/group_norm.hpp"
 #include "host/nn/network.hpp"

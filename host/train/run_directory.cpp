@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "host/data/sample_pictures.hpp"
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
 #include "host/io/png.hpp"
