@@ -65,7 +65,4 @@ struct DataFlags {
   const CLI::App* command_ = nullptr;
 };
 
-/// A table of the estimates in nats and bits per dimension, and lines for what else there is.
-std::string describe(std::string_view split, const Evaluation& evaluation);
-
 }  // namespace elbo::cli

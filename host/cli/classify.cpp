@@ -1,0 +1,30 @@
+#include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
+#include "host/io/npy.hpp"
+
+namespace elbo::cli {
+
+void add_classify(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    DataFlags data;
+    std::string out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("classify", "The classifier's probabilities for a data set, as .npy");
+  flags->model.add(*command);
+  flags->data.add(*command);
+  command->add_option("--out", flags->out, ".npy file [rows, classes]")
+      ->required()
+      ->type_name("FILE");
+  command->callback([flags] {
+    require_extension(flags->out, {".npy"});
+    const Model model = flags->model.load();
+    const Dataset data = flags->data.open(flags->model, model);
+    const Split& split = data.split(flags->data.split);
+    write_npy(flags->out, {split.size(), model.data.classes}, Evaluator(model, split).classify());
+  });
+}
+
+}  // namespace elbo::cli

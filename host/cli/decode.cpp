@@ -1,0 +1,32 @@
+#include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
+#include "host/io/file_error.hpp"
+#include "host/io/npy.hpp"
+#include "host/train/generation.hpp"
+
+namespace elbo::cli {
+
+void add_decode(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    std::string codes, out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("decode", "E[x|z] of codes from a .npy file");
+  flags->model.add(*command);
+  command->add_option("Z", flags->codes, ".npy file of codes [rows, latent]")->required();
+  command->add_option("--out", flags->out, ".npy or .png file")->required()->type_name("FILE");
+  command->callback([flags] {
+    require_extension(flags->out, {".npy", ".png"});
+    const Model model = flags->model.load();
+    const NpyArray codes = open_npy(flags->codes);
+    if (codes.shape.size() != 2 || codes.shape[1] != model.architecture.latent() ||
+        codes.shape[0] < 1)
+      fail_file(flags->codes, "codes have shape " + to_string(codes.shape) + ", want rows x " +
+                                  std::to_string(model.architecture.latent()));
+    const std::vector<float> means = decode(model, to_floats(codes, flags->codes));
+    write_samples(flags->out, means, model.data.sample_shape);
+  });
+}
+
+}  // namespace elbo::cli

@@ -1,0 +1,58 @@
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+
+#include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
+#include "host/cli/progress.hpp"
+#include "host/train/run_directory.hpp"
+
+namespace elbo::cli {
+
+void add_evaluate(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    DataFlags data;
+    std::optional<int64_t> samples, importance_samples;
+    bool json = false, quiet = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand(
+      "evaluate", "A model's evidence lower bound, errors, accuracy on a data set: what it has");
+  flags->model.add(*command);
+  flags->data.add(*command);
+  command
+      ->add_option("--samples", flags->samples,
+                   "Monte Carlo samples per row (default: as in training)")
+      ->type_name("N");
+  command
+      ->add_option("--importance-samples", flags->importance_samples,
+                   "also estimate -log p(x) from this many weighted samples per row (nll), from "
+                   "above: the more, the closer; papers take 5000")
+      ->type_name("K");
+  command->add_flag("--json", flags->json, "print one JSON object");
+  command->add_flag("--quiet", flags->quiet, "show no progress, not on a terminal either");
+  command->callback([flags] {
+    if (flags->importance_samples)
+      require_positive("importance-samples", *flags->importance_samples);
+    const Model model = flags->model.load(flags->samples);
+    const Dataset data = flags->data.open(flags->model, model, flags->quiet);
+    const Split& split = data.split(flags->data.split);
+    ImportanceSampling importance = {.samples = flags->importance_samples.value_or(0)};
+    Evaluation result;
+    {
+      constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+      const int64_t rows = std::max<int64_t>(1, split.size());
+      WorkDisplay display("samples", rows * std::min(importance.samples, kMost / rows),
+                          flags->quiet);
+      importance.on_progress = [&](int64_t weighed) { display.add(weighed); };
+      result = Evaluator(model, split).evaluate(importance);
+    }
+    if (flags->json)
+      std::printf("%s\n", to_json(result).c_str());
+    else
+      std::printf("%s\n", describe(flags->data.split, result).c_str());
+  });
+}
+
+}  // namespace elbo::cli

@@ -1,0 +1,31 @@
+// What several commands print and write.
+#pragma once
+
+#include <filesystem>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "host/io/shape.hpp"
+#include "host/model/config.hpp"
+#include "host/train/evaluation.hpp"
+
+namespace elbo::cli {
+
+/// A table of the estimates in nats and bits per dimension, and a line for each other quantity.
+std::string describe(std::string_view split, const Evaluation& evaluation);
+
+/// Prints the parts of a model and the phases of a training step.
+void print_composition(const Config& config, const Shape& sample_shape, const char* indent);
+
+/// Throws ConfigError if the file to be written ends in none of `allowed`.
+void require_extension(const std::string& path, std::initializer_list<const char*> allowed);
+/// Throws ConfigError if the flag's value is less than 1.
+void require_positive(const char* flag, int64_t value);
+
+/// Writes samples [n, sample shape] as one picture if the path ends in .png, else as .npy.
+void write_samples(const std::filesystem::path& path, std::span<const float> samples,
+                   const Shape& sample_shape);
+
+}  // namespace elbo::cli

@@ -1,0 +1,33 @@
+#include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
+#include "host/train/run_directory.hpp"
+
+namespace elbo::cli {
+
+void add_reconstruct(CLI::App& app) {
+  struct Flags {
+    ModelFlags model;
+    DataFlags data;
+    int64_t count = 64;
+    std::string out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("reconstruct", "Inputs, and below each its reconstruction, as a picture");
+  flags->model.add(*command);
+  flags->data.add(*command);
+  command->add_option("--count", flags->count, "rows of the data set, from its first")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--out", flags->out, ".png file")->required()->type_name("FILE");
+  command->callback([flags] {
+    require_positive("count", flags->count);
+    require_extension(flags->out, {".png"});
+    const Model model = flags->model.load();
+    const Dataset data = flags->data.open(flags->model, model);
+    Evaluator evaluator(model, data.split(flags->data.split));
+    write_reconstructions(flags->out, evaluator.reconstruct(flags->count), model.data.sample_shape);
+  });
+}
+
+}  // namespace elbo::cli
