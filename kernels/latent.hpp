@@ -70,12 +70,12 @@ struct LatentForward {
 /// The weight of each latent dimension's KL, where that depends on the batch. With KL_j the mean
 /// over the batch of KL(q(z_j|x) || N(0, 1)), LatentBackward with these weights is the gradient of
 ///
-///   beta * sum_j max(free_bits, KL_j)        D. P. Kingma et al., "Improved Variational Inference
-///                                            with Inverse Autoregressive Flow", 2016, equation 15
-///   beta * |sum_j KL_j - capacity|           with `capacity`, that of the step's state: C. P.
-///   Burgess
-///                                            et al., "Understanding disentangling in beta-VAE",
-///                                            2018, equation 8
+///   beta * sum_j max(free_bits, KL_j)   (1), or with `capacity`
+///   beta * |sum_j KL_j - capacity|      (2), the capacity being the one in the step's state.
+///
+/// (1) Equation 15 of D. P. Kingma et al., "Improved Variational Inference with Inverse
+///     Autoregressive Flow", 2016
+/// (2) Equation 8 of C. P. Burgess et al., "Understanding disentangling in beta-VAE", 2018
 struct KlWeights {
   static constexpr std::string_view name = "kl_weights";
   Rows inputs;

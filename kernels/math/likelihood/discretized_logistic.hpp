@@ -37,7 +37,8 @@ struct DiscretizedLogistic {
     const T error = x - output[0];
     const T a = (error + kHalfBin) * rate, b = (error - kHalfBin) * rate;
     const T width = T(2) * kHalfBin * rate;  // a - b
-    const bool lowest = x<kHalfBin, highest = x> T(1) - kHalfBin;
+    const bool lowest = x < kHalfBin;
+    const bool highest = x > T(1) - kHalfBin;
     const bool inside = !(lowest || highest);
 
     const T ea = highest ? T(0) : exp_negative(-abs(a)), eb = lowest ? T(0) : exp_negative(-abs(b));
