@@ -2,19 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
+#include "host/io/text.hpp"
 #include "host/train/evaluation.hpp"
 
 namespace elbo {
 namespace {
-
-template <class... Values>
-std::string format(const char* pattern, Values... values) {
-  char text[1024];
-  std::snprintf(text, sizeof text, pattern, values...);
-  return text;
-}
 
 std::string join(const std::vector<std::string>& items, const char* last) {
   std::string text;

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <numbers>
 #include <numeric>
 
 #include "host/analysis/palette.hpp"
 #include "host/analysis/plot.hpp"
 #include "host/data/sample_pictures.hpp"
+#include "host/io/text.hpp"
 
 namespace elbo {
 namespace {
@@ -17,13 +17,6 @@ using Anchor = Canvas::Anchor;
 
 constexpr Colour kInactive = {190, 190, 190};
 constexpr double kMargin = 28.0;
-
-template <class... Values>
-std::string format(const char* pattern, Values... values) {
-  char text[160];
-  std::snprintf(text, sizeof text, pattern, values...);
-  return text;
-}
 
 std::string dimension_name(size_t j) { return "z" + std::to_string(j); }
 

@@ -1,7 +1,8 @@
 #include "host/analysis/plot.hpp"
 
 #include <cmath>
-#include <cstdio>
+
+#include "host/io/text.hpp"
 
 namespace elbo {
 
@@ -35,9 +36,7 @@ std::vector<double> ticks_of_powers(double low, double high) {
 }
 
 std::string tick_label(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value == 0.0 ? 0.0 : value);  // no -0
-  return text;
+  return format("%.4g", value == 0.0 ? 0.0 : value);  // no -0
 }
 
 void Plot::draw_x_axis(Canvas& canvas, std::string_view name, bool grid) const {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/cli/commands.hpp"
+#include "host/io/text.hpp"
 #include "host/measure/step_times.hpp"
 #include "kernels/ceilings.hpp"
 #include "kernels/core/error.hpp"
@@ -30,9 +31,7 @@ struct Ceilings {
 
 /// "  38" percent of a ceiling; "   -" where there is none.
 std::string share(double rate, double ceiling) {
-  char text[16] = "   -";
-  if (ceiling > 0.0) std::snprintf(text, sizeof text, "%4.0f", 100.0 * rate / ceiling);
-  return text;
+  return ceiling > 0.0 ? format("%4.0f", 100.0 * rate / ceiling) : "   -";
 }
 
 Json share_json(double rate, double ceiling) {

@@ -6,6 +6,7 @@
 #include "host/data/sample_pictures.hpp"
 #include "host/io/npy.hpp"
 #include "host/io/png.hpp"
+#include "host/io/text.hpp"
 #include "host/model/phases.hpp"
 #include "kernels/core/error.hpp"
 
@@ -13,11 +14,7 @@ namespace elbo::cli {
 
 std::string describe(std::string_view split, const Evaluation& e) {
   std::string text(split);
-  const auto add = [&](const char* format, auto... values) {
-    char part[200];
-    std::snprintf(part, sizeof part, format, values...);
-    text += part;
-  };
+  const auto add = [&](const char* pattern, auto... values) { text += format(pattern, values...); };
   add(": %lld rows", static_cast<long long>(e.count));
   bool headed = false;
   for_each_estimate(e, [&](const char* name, const Estimate& estimate, Measure) {

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "host/io/text.hpp"
+
 namespace elbo::cli {
 namespace {
 
@@ -19,21 +21,13 @@ int terminal_width() {
 }
 
 std::string short_count(double value) {
-  char text[32];
-  if (value >= 1e6)
-    std::snprintf(text, sizeof text, "%.2fM", value / 1e6);
-  else if (value >= 1e3)
-    std::snprintf(text, sizeof text, "%.1fk", value / 1e3);
-  else
-    std::snprintf(text, sizeof text, "%.0f", value);
-  return text;
+  if (value >= 1e6) return format("%.2fM", value / 1e6);
+  return value >= 1e3 ? format("%.1fk", value / 1e3) : format("%.0f", value);
 }
 
 /// Two digits behind the point, four for numbers about 1.
 std::string short_number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, std::abs(value) < 10.0 ? "%.4f" : "%.2f", value);
-  return text;
+  return format(std::abs(value) < 10.0 ? "%.4f" : "%.2f", value);
 }
 
 /// The number of a validation that says most to people.
@@ -45,12 +39,8 @@ double chosen_by(const Evaluation& e) {
 
 std::string short_time(double seconds) {
   const auto total = static_cast<long>(std::max(0.0, seconds) + 0.5);
-  char text[32];
-  if (total >= 3600)
-    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", total / 3600, total / 60 % 60, total % 60);
-  else
-    std::snprintf(text, sizeof text, "%ld:%02ld", total / 60, total % 60);
-  return text;
+  if (total >= 3600) return format("%ld:%02ld:%02ld", total / 3600, total / 60 % 60, total % 60);
+  return format("%ld:%02ld", total / 60, total % 60);
 }
 
 std::string bar(double done, int width) {
@@ -98,11 +88,9 @@ void ProgressDisplay::on_progress(const TrainingMetrics& m, uint64_t total_steps
   const double steps_left = static_cast<double>(total_steps - m.step);
   const double per_step = m.seconds / static_cast<double>(m.step - first_step_);
   const int width = terminal_width();
-  char start[96];
-  std::snprintf(start, sizeof start, " %3.0f%%  epoch %llu  %s/s  ETA %s", 100.0 * done,
-                static_cast<unsigned long long>(m.epoch), short_count(rate_).c_str(),
-                short_time(steps_left * per_step).c_str());
-  std::string numbers = start;
+  std::string numbers = format(" %3.0f%%  epoch %llu  %s/s  ETA %s", 100.0 * done,
+                               static_cast<unsigned long long>(m.epoch), short_count(rate_).c_str(),
+                               short_time(steps_left * per_step).c_str());
   for (const Metric& metric : m.values) {
     const std::string name =
         metric.name == "reconstruction" && width < kNarrow ? "rec" : metric.name;
@@ -170,11 +158,9 @@ void WorkDisplay::add(int64_t done) {
   last_drawn_ = now;
   const double part = static_cast<double>(done_) / static_cast<double>(total_);
   const double passed = seconds(now - start_);
-  char numbers[128];
-  std::snprintf(numbers, sizeof numbers, " %3.0f%%  %s %s/s  ETA %s", 100.0 * part,
-                short_count(static_cast<double>(done_) / passed).c_str(), unit_.c_str(),
-                short_time(passed * (1.0 / part - 1.0)).c_str());
-  draw_line(part, numbers);
+  draw_line(part, format(" %3.0f%%  %s %s/s  ETA %s", 100.0 * part,
+                         short_count(static_cast<double>(done_) / passed).c_str(), unit_.c_str(),
+                         short_time(passed * (1.0 / part - 1.0)).c_str()));
   bar_drawn_ = true;
 }
 

@@ -1,9 +1,9 @@
 #include "host/cli/setting_flags.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <vector>
 
+#include "host/io/text.hpp"
 #include "host/model/recipe.hpp"
 #include "kernels/core/error.hpp"
 
@@ -12,11 +12,7 @@ namespace {
 
 std::string text_of(const std::string& value) { return value; }
 std::string text_of(int64_t value) { return std::to_string(value); }
-std::string text_of(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
+std::string text_of(double value) { return format_number(value); }
 template <class Number>
 std::string text_of(const std::vector<Number>& values) {
   std::string text;

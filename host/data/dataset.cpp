@@ -11,6 +11,7 @@
 
 #include "host/data/counter_hash.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/text.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -131,12 +132,6 @@ std::string label_summary(const Split& split) {
   if (split.labels.empty()) return "no labels";
   const auto [low, high] = std::ranges::minmax(split.labels);
   return "labels " + std::to_string(low) + " to " + std::to_string(high);
-}
-
-std::string short_number(double value) {
-  std::string text(32, '\0');
-  text.resize(static_cast<std::size_t>(std::snprintf(text.data(), text.size(), "%g", value)));
-  return text;
 }
 
 }  // namespace
@@ -275,8 +270,8 @@ const Split& Dataset::split(std::string_view name) const {
 
 std::string Dataset::describe() const {
   std::string text = "samples     " + to_string(sample_shape_) + " " + name_of(dtype_) +
-                     ", values from " + short_number(range_.minimum) + " to " +
-                     short_number(range_.maximum) + "\n";
+                     ", values from " + format_number(range_.minimum) + " to " +
+                     format_number(range_.maximum) + "\n";
   for (const Split& split : splits_) {
     std::string name = split.name;
     name.resize(12, ' ');

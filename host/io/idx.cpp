@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdio>
 #include <new>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "host/io/file_error.hpp"
 #include "host/io/gzip.hpp"
 #include "host/io/mapped_file.hpp"
+#include "host/io/text.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -28,11 +28,7 @@ struct Header {
   std::size_t file_size;  // what header and data take together
 };
 
-std::string hex(unsigned value) {
-  std::array<char, 8> text{};
-  std::snprintf(text.data(), text.size(), "0x%02x", value & 0xffU);
-  return text.data();
-}
+std::string hex(unsigned value) { return format("0x%02x", value & 0xffU); }
 
 /// `start`: the file's first bytes, kLongestHeader of them or all there are.
 Header parse_header(std::span<const std::byte> start, const fs::path& path) {

@@ -13,6 +13,7 @@
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/text.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -167,11 +168,7 @@ uLong checksum_on(uLong crc, std::string_view text) {
   return checksum_on(crc, std::as_bytes(std::span(text)));
 }
 
-std::string in_hexadecimal(uLong crc) {
-  char digits[kNoChecksum.size() + 1];
-  std::snprintf(digits, sizeof digits, "%08lx", crc);
-  return digits;
-}
+std::string in_hexadecimal(uLong crc) { return format("%08lx", crc); }
 
 /// Throws DataError where the header has a checksum and it is not that of the file.
 void verify_checksum(std::string header, std::span<const std::byte> data, const fs::path& path) {

@@ -1,5 +1,7 @@
 #include "host/model/architecture.hpp"
 
+#include "host/io/text.hpp"
+
 namespace elbo {
 namespace {
 
@@ -8,12 +10,6 @@ constexpr std::string_view kNone = "none";
 std::string joined(const std::vector<LayerSpec>& layers) {
   std::string text;
   for (const LayerSpec& layer : layers) text += describe(layer) + " ▸ ";
-  return text;
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
   return text;
 }
 
@@ -64,7 +60,7 @@ std::vector<std::string> describe_composition(const Config& c, const Shape& samp
   if (c.flip != kNone) main += c.flip + " flip ▸ ";
   if (c.crop > 0) main += "shift (" + std::to_string(c.crop) + ") ▸ ";
   if (c.corruption != kNone)
-    main += c.corruption + " corruption (" + number(c.corruption_level) + ") ▸ ";
+    main += c.corruption + " corruption (" + format_number(c.corruption_level) + ") ▸ ";
   main += joined(encoder_layers(c, data));
   if (c.bottleneck == kNone)
     main += "code";

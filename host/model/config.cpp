@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <numeric>
 
 #include "host/data/image_options.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/text.hpp"
 #include "host/model/encoder.hpp"
 #include "host/model/fitting_parts.hpp"
 #include "host/model/recipe.hpp"
@@ -76,16 +76,10 @@ void parse(std::string_view key, std::string_view text, std::vector<Number>& out
   }
 }
 
-std::string text_of(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
-
 void require_range(std::string_view key, double value, double low, double high,
                    std::string_view want) {
   if (value >= low && value <= high) return;
-  reject_value(key, text_of(value), want);
+  reject_value(key, format_number(value), want);
 }
 
 void require_widths(std::string_view key, const std::vector<int64_t>& widths, double most,
@@ -126,7 +120,7 @@ void require_milestones(const std::vector<double>& epochs) {
   if (ascending && epochs.size() <= math::Milestones::kMost && (epochs.empty() || epochs[0] >= 0))
     return;
   std::string got;
-  for (const double epoch : epochs) got += (got.empty() ? "" : ", ") + text_of(epoch);
+  for (const double epoch : epochs) got += (got.empty() ? "" : ", ") + format_number(epoch);
   reject_value("learning-rate-milestones", got,
                "at most " + std::to_string(math::Milestones::kMost) +
                    " numbers of epochs, each larger than the one before");

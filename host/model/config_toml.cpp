@@ -7,6 +7,7 @@
 
 #include "host/io/file_error.hpp"
 #include "host/io/mapped_file.hpp"
+#include "host/io/text.hpp"
 #include "host/model/config.hpp"
 #include "host/model/recipe.hpp"
 #include "host/model/setting_text.hpp"
@@ -68,9 +69,7 @@ void write(std::string& out, std::string_view value) {
 void write(std::string& out, int64_t value) { out += std::to_string(value); }
 void write(std::string& out, bool value) { out += value ? "true" : "false"; }
 void write(std::string& out, double value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  const std::string_view digits(text, static_cast<size_t>(end - text));
+  const std::string digits = exact_text(value);
   out += digits;
   if (digits.find_first_of(".en") == std::string_view::npos) out += ".0";
 }

@@ -3,17 +3,12 @@
 #include <algorithm>
 
 #include "host/data/sample_pictures.hpp"
+#include "host/io/text.hpp"
 #include "host/model/model.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
 namespace {
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
 
 void refuse_if(bool contradiction, const std::string& one, const std::string& other,
                const std::string& advice) {
@@ -69,8 +64,8 @@ void require_fitting_parts(const Config& c) {
             "there is no generator; give it a likelihood, or use discriminator none");
   refuse_if(!decodes && c.corruption != "none", "corruption " + c.corruption, likelihood,
             "there is nothing to denoise; give it a likelihood, or use corruption none");
-  refuse_if(c.code_l1 > 0.0 && c.bottleneck != "deterministic", "code-l1 " + number(c.code_l1),
-            bottleneck,
+  refuse_if(c.code_l1 > 0.0 && c.bottleneck != "deterministic",
+            "code-l1 " + format_number(c.code_l1), bottleneck,
             gaussian ? "a Gaussian code is never sparse; use bottleneck deterministic, or beta to "
                        "weigh its KL term"
                      : "there is no code; use bottleneck deterministic, or code-l1 0");
@@ -78,11 +73,11 @@ void require_fitting_parts(const Config& c) {
             "there is one code for each input; use samples 1, or bottleneck gaussian");
   refuse_if(c.posterior_variance == "shared" && !gaussian, "posterior-variance shared", bottleneck,
             "its code has no variance; use bottleneck gaussian");
-  refuse_if(c.kl_warmup_epochs > 0.0 && !gaussian, "kl-warmup-epochs " + number(c.kl_warmup_epochs),
-            bottleneck,
+  refuse_if(c.kl_warmup_epochs > 0.0 && !gaussian,
+            "kl-warmup-epochs " + format_number(c.kl_warmup_epochs), bottleneck,
             "there is no KL term to warm up; use bottleneck gaussian, or kl-warmup-epochs 0");
   const auto wants_kl = [&](double value, const std::string& name) {
-    const std::string setting = name + " " + number(value);
+    const std::string setting = name + " " + format_number(value);
     refuse_if(value > 0.0 && !gaussian, setting, bottleneck,
               "there is no KL term; use bottleneck gaussian, or " + name + " 0");
   };
@@ -92,26 +87,27 @@ void require_fitting_parts(const Config& c) {
   wants_kl(c.kl_capacity, "kl-capacity");
   const bool steps = c.kl_warmup_steps > 0;
   const std::string warmup = steps ? "kl-warmup-steps " + std::to_string(c.kl_warmup_steps)
-                                   : "kl-warmup-epochs " + number(c.kl_warmup_epochs);
+                                   : "kl-warmup-epochs " + format_number(c.kl_warmup_epochs);
   refuse_if(steps && c.kl_warmup_epochs > 0.0, warmup,
-            "kl-warmup-epochs " + number(c.kl_warmup_epochs), "use one of them");
+            "kl-warmup-epochs " + format_number(c.kl_warmup_epochs), "use one of them");
   refuse_if(c.kl_cycles > 0 && (steps || c.kl_warmup_epochs > 0.0),
             "kl-cycles " + std::to_string(c.kl_cycles), warmup,
             "each cycle is a warm-up of its own; use kl-cycle-rise for its length");
-  refuse_if(c.kl_capacity > 0.0 && c.free_bits > 0.0, "kl-capacity " + number(c.kl_capacity),
-            "free-bits " + number(c.free_bits), "both say what KL costs nothing; use one of them");
+  refuse_if(c.kl_capacity > 0.0 && c.free_bits > 0.0, "kl-capacity " + format_number(c.kl_capacity),
+            "free-bits " + format_number(c.free_bits),
+            "both say what KL costs nothing; use one of them");
   refuse_if(c.kl_capacity_epochs > 0.0 && c.kl_capacity == 0.0,
-            "kl-capacity-epochs " + number(c.kl_capacity_epochs), "kl-capacity 0",
+            "kl-capacity-epochs " + format_number(c.kl_capacity_epochs), "kl-capacity 0",
             "there is no capacity to grow; use kl-capacity for where it ends");
   if (c.objective == "iwae") {
     const std::string iwae = "objective iwae";
     refuse_if(!gaussian, iwae, bottleneck,
               "its weights want q(z|x); use bottleneck gaussian, or objective elbo");
     const char* advice = "its bound has no KL term of its own; use beta, or objective elbo";
-    refuse_if(c.free_bits > 0.0, iwae, "free-bits " + number(c.free_bits), advice);
-    refuse_if(c.kl_capacity > 0.0, iwae, "kl-capacity " + number(c.kl_capacity), advice);
+    refuse_if(c.free_bits > 0.0, iwae, "free-bits " + format_number(c.free_bits), advice);
+    refuse_if(c.kl_capacity > 0.0, iwae, "kl-capacity " + format_number(c.kl_capacity), advice);
     refuse_if(c.reconstruction_weight != 1.0, iwae,
-              "reconstruction-weight " + number(c.reconstruction_weight),
+              "reconstruction-weight " + format_number(c.reconstruction_weight),
               "a bound on log p(x) has the likelihood once; use reconstruction-weight 1");
   }
   const bool multistep = c.learning_rate_schedule == "multistep";
@@ -121,7 +117,8 @@ void require_fitting_parts(const Config& c) {
       multistep ? "no learning-rate-milestones" : "learning-rate-milestones",
       multistep ? "give it the epochs at which it falls" : "use learning-rate-schedule multistep");
   refuse_if(c.second_moment_start > 0.0 && !c.optimizer.starts_with("adam"),
-            "second-moment-start " + number(c.second_moment_start), "optimizer " + c.optimizer,
+            "second-moment-start " + format_number(c.second_moment_start),
+            "optimizer " + c.optimizer,
             "it has no second moment; use an adam, or second-moment-start 0");
   refuse_if(c.noise == "curand" && !gaussian, "noise curand", bottleneck,
             "no code is drawn; use noise philox, or bottleneck gaussian");
@@ -131,7 +128,7 @@ void require_fitting_parts(const Config& c) {
             "it is over 8-bit values as they are; use binarize auto, or likelihood bernoulli");
   const bool probability = c.corruption != "none" && c.corruption != "gaussian";
   refuse_if(probability && c.corruption_level > 1.0,
-            "corruption-level " + number(c.corruption_level), "corruption " + c.corruption,
+            "corruption-level " + format_number(c.corruption_level), "corruption " + c.corruption,
             "it is a probability; use one between 0 and 1");
   refuse_if(c.reconstruction_weight == 0.0 && !classifies && c.discriminator == "none",
             "reconstruction-weight 0", discriminator,

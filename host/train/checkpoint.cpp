@@ -5,6 +5,7 @@
 
 #include "host/io/file_error.hpp"
 #include "host/io/safetensors.hpp"
+#include "host/io/text.hpp"
 
 namespace elbo {
 namespace {
@@ -20,12 +21,6 @@ struct StatePart {
 constexpr StatePart kWeights = {"", &TrainingState::weights};
 constexpr StatePart kMoments[] = {{"optimizer.first_moment.", &TrainingState::first_moments},
                                   {"optimizer.second_moment.", &TrainingState::second_moments}};
-
-template <class T>
-std::string text_of(T value) {
-  char text[64];
-  return {text, std::to_chars(text, text + sizeof text, value).ptr};
-}
 
 std::string required(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
@@ -47,8 +42,8 @@ T number(const SafetensorsFile& file, const std::string& key) {
 /// "rows,sum,sum,..."; nothing where there are none.
 std::string text_of(const TermSums& sums) {
   if (sums.rows == 0.0) return "";
-  std::string text = text_of(sums.rows);
-  for (const double sum : sums.sums) text += ',' + text_of(sum);
+  std::string text = exact_text(sums.rows);
+  for (const double sum : sums.sums) text += ',' + exact_text(sum);
   return text;
 }
 
@@ -180,13 +175,13 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
                      {"config", to_toml(config)},
                      {"data_shape", shape},
                      {"data_dtype", dtype},
-                     {"classes", text_of(model.data.classes)},
-                     {"step", text_of(progress.step)},
-                     {"epoch", text_of(progress.epoch)},
-                     {"best_score", text_of(progress.best_score)},
-                     {"best_epoch", text_of(progress.best_epoch)},
-                     {"rollbacks", text_of(progress.rollbacks)},
-                     {"train_rows", text_of(progress.train_rows)},
+                     {"classes", exact_text(model.data.classes)},
+                     {"step", exact_text(progress.step)},
+                     {"epoch", exact_text(progress.epoch)},
+                     {"best_score", exact_text(progress.best_score)},
+                     {"best_epoch", exact_text(progress.best_epoch)},
+                     {"rollbacks", exact_text(progress.rollbacks)},
+                     {"train_rows", exact_text(progress.train_rows)},
                      {"since_metrics", text_of(progress.since_metrics)},
                      {"since_report", text_of(progress.since_report)}});
 }

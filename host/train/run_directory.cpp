@@ -1,7 +1,6 @@
 #include "host/train/run_directory.hpp"
 
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -11,6 +10,7 @@
 #include "host/io/file_error.hpp"
 #include "host/io/png.hpp"
 #include "host/io/staged_directory.hpp"
+#include "host/io/text.hpp"
 #include "host/train/generation.hpp"
 
 namespace elbo {
@@ -89,9 +89,7 @@ Split pictured_rows(const Dataset& data, int64_t count) {
 }
 
 fs::path epoch_file(const fs::path& directory, uint64_t epoch) {
-  char name[32];
-  std::snprintf(name, sizeof name, "epoch-%04llu.png", static_cast<unsigned long long>(epoch));
-  return directory / name;
+  return directory / format("epoch-%04llu.png", static_cast<unsigned long long>(epoch));
 }
 
 }  // namespace

@@ -1,0 +1,22 @@
+// Numbers as text.
+#pragma once
+
+#include <charconv>
+#include <string>
+
+namespace elbo {
+
+/// What printf would print.
+[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
+
+/// The number in up to six digits, as people write it: "0.5", "1e-06".
+std::string format_number(double value);
+
+/// The shortest text that is read back as the same number.
+template <class T>
+std::string exact_text(T value) {
+  char text[64];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
+}  // namespace elbo
