@@ -162,6 +162,15 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
 }
 
 // A path is any bytes, and what is written of it is read again.
+/// No double equals these whole numbers.
+TEST(CliSettings, RealSettingsTakeTheDoubleNearestToAnInteger) {
+  Config config;
+  apply_toml(config, "epsilon = 9007199254740993\n", "settings.toml");
+  EXPECT_EQ(config.epsilon, 9007199254740992.0);
+  apply_toml(config, "beta = -9223372036854775807\n", "settings.toml");
+  EXPECT_EQ(config.beta, -9223372036854775808.0);
+}
+
 TEST(CliSettings, TheDataSetHasAnyName) {
   const TemporaryDirectory directory;
   for (const std::string name :

@@ -119,8 +119,13 @@ void assign(std::string_view key, const toml::node& node, int64_t& out) {
   out = **node.as_integer();
 }
 void assign(std::string_view key, const toml::node& node, double& out) {
-  if (!node.is_number()) reject_value(key, written(node), "a number");
-  out = *node.value<double>();
+  // Not node.value<double>(), which returns nothing for integers that no double equals.
+  if (node.is_integer())
+    out = static_cast<double>(**node.as_integer());
+  else if (node.is_floating_point())
+    out = **node.as_floating_point();
+  else
+    reject_value(key, written(node), "a number");
   if (!std::isfinite(out)) reject_value(key, written(node), "a finite number");
 }
 void assign(std::string_view key, const toml::node& node, bool& out) {

@@ -32,7 +32,7 @@ std::vector<std::string> seeds() {
       // Once too much for the parser, outside of strings and in those of several lines.
       "releaarning\u024date-'milecs", "\u03aa", "a = 1y\"\u00e4\"\n",
       "dataset = \"\"\"\\\n\u00a7\"\"\"\n", "device = \"\\n'a'\"\n",
-      "hidden = [" + repeated("1,", 40) + "0.1]\n", "beta = inf\n",
+      "hidden = [" + repeated("1,", 40) + "0.1]\n", "beta = inf\n", "beta = 9007199254740993\n",
       "epochs = 1979-05-27T07:32:00Z\n", "[table]\na.b = {c = [{d = 1}]}\n",
       // Tables that lie in tables are taken apart by recursion.
       "a" + repeated(".a", 30000) + " = 1\n", "[a" + repeated(".a", 30000) + "]\n", "[[[[a]]",
