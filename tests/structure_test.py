@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks the shape of the sources: who includes whom, that every header compiles alone, that files
-stay readable, and that the paths the guides name exist.
+stay readable, that the paths the guides name exist, and that their links and quotations are right.
 
     structure_test.py ROOT COMPILER
 """
@@ -19,7 +19,10 @@ CUDA_HEADERS = re.compile(r"cuda|cublas|curand\.h$|curand_|cudnn|device_launch")
 EMULATED_LANGUAGE = ("kernels/cuda/port.cuh", "cuda_emulation/cuda_language.hpp")
 # What marks functions for the GPU, and a number type; they include nothing else.
 PORTABLE = ("kernels/math/portable.hpp", "kernels/math/bfloat16.hpp")
-YET_TO_BE_WRITTEN = {"kernels/math/likelihood/poisson.hpp"}  # by the reader of CONTRIBUTING.md
+YET_TO_BE_WRITTEN = {  # by the readers of CONTRIBUTING.md and docs/hostile-input.md
+    "kernels/math/likelihood/poisson.hpp", "tests/fuzz/regressions/TARGET"}  # fmt: skip
+QUOTED = "// from "  # the first line of a block of code in a guide that is copied from a file
+LINK = re.compile(r"\]\(([^()\s]+)\)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -108,6 +111,36 @@ def check_guide(root, guide):
                 yield f"{guide}:{number}: there is no {path}"
 
 
+def anchors(guide):
+    """The fragments that GitHub makes of a guide's headings."""
+    text = re.sub(r"^```.*?^```", "", guide.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def check_links(root, guide):
+    """Links of a guide that stay in the project lead somewhere, and to headings that exist."""
+    for number, line in enumerate((root / guide).read_text().splitlines(), 1):
+        for link in LINK.findall(line):
+            if re.match("https?:", link):
+                continue
+            path, _, anchor = link.partition("#")
+            target = ((root / guide).parent / path).resolve() if path else root / guide
+            if not target.exists():
+                yield f"{guide}:{number}: link to {path}, which does not exist"
+            elif anchor and anchor not in anchors(target):
+                yield f"{guide}:{number}: link to #{anchor}, which is no heading of {target.name}"
+
+
+def check_quotations(root, guide):
+    """Blocks of code that name a file are part of it, word for word."""
+    for block in re.findall(r"^```cpp\n(.*?)^```", (root / guide).read_text(), re.M | re.S):
+        first, _, code = block.partition("\n")
+        source = first.removeprefix(QUOTED)
+        if source != first and code not in (root / source).read_text():
+            yield f"{guide}: {source} does not contain: {code.splitlines()[0].strip()} ..."
+
+
 def main():
     root, compiler = Path(sys.argv[1]).resolve(), sys.argv[2]
     sources = sorted(
@@ -123,7 +156,12 @@ def main():
         and not source.startswith(("kernels/cuda/", "cuda_emulation/", "tests/"))
         and not proven_by_the_build(root, source)
     ]
-    guides = [str(p.relative_to(root)) for p in [*root.glob("*.md"), *root.glob("*/README.md")]]
+    guides = sorted(
+        str(path.relative_to(root))
+        for pattern in ("*.md", "*/*.md", "bench/papers/*.md")
+        for path in root.glob(pattern)
+        if not path.is_relative_to(root / "build")
+    )
 
     wrong = []
     for source in sources:
@@ -131,6 +169,8 @@ def main():
         wrong += check_length(root, source)
     for guide in guides:
         wrong += check_guide(root, guide)
+        wrong += check_links(root, guide)
+        wrong += check_quotations(root, guide)
     with ThreadPoolExecutor(2) as pool:
         for result in pool.map(lambda h: check_compiles_alone(root, compiler, h), headers):
             wrong += result
