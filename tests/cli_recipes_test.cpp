@@ -103,6 +103,13 @@ TEST(CliRecipesList, ShowsEveryRecipesComposition) {
   }
 }
 
+TEST(CliRecipesList, ReadmeShowsEveryRecipe) {
+  const std::string readme = read_bytes(std::string(kTestSourceDir) + "/../README.md");
+  for (const Recipe& recipe : recipes())
+    EXPECT_NE(readme.find("\n| `" + std::string(recipe.name) + "` |"), std::string::npos)
+        << recipe.name;
+}
+
 TEST(CliRecipesErrors, NameTwoSettingsInOneLineAndMakeNothing) {
   const TemporaryDirectory directory;
   const std::string data = make_dataset(directory, "data");
