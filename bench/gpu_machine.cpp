@@ -164,4 +164,10 @@ std::unique_ptr<Machine> make_gpu_machine(std::shared_ptr<Device> device) {
   return std::make_unique<GpuMachine>(std::move(device));
 }
 
+std::string gpu_product_library() {
+  std::string reason;
+  const auto library = cuda::make_cublaslt(reason);
+  return library ? library->version() : "";
+}
+
 }  // namespace elbo::bench

@@ -42,5 +42,7 @@ std::unique_ptr<Machine> make_machine(const std::string& device, int threads);
 std::unique_ptr<Machine> make_cpu_machine(int threads);
 /// `device` is a GPU.
 std::unique_ptr<Machine> make_gpu_machine(std::shared_ptr<Device> device);
+/// Name and version of the library that multiplies matrices on a GPU; empty if none is found.
+std::string gpu_product_library();
 
 }  // namespace elbo::bench

@@ -13,8 +13,8 @@
 #include "bench/plan_command.hpp"
 #include "bench/program_command.hpp"
 #include "bench/step_command.hpp"
-#include "host/measure/step_model.hpp"
 #include "bench/workbench.hpp"
+#include "host/measure/step_model.hpp"
 
 namespace elbo::bench {
 namespace {
@@ -105,7 +105,9 @@ void add_options(CLI::App& command, StepCommand& options) {
       ->capture_default_str();
   command.add_option("--data", options.data, "a data set of the model's size; else random bytes");
   command.add_option("--write-initial-weights", options.initial_weights,
-                     "write the weights training starts from to this file, and stop");
+                     "write the weights training starts from to this file; without --serve, stop");
+  command.add_flag("--serve", options.serve,
+                   "obey the standard input: 'prepare' and 'run SEED', a line of JSON for each");
 }
 
 void add_options(CLI::App& command, LikelihoodCommand& options) {

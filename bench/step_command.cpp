@@ -1,10 +1,12 @@
 #include "bench/step_command.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
 
+#include "bench/machine.hpp"
 #include "host/measure/median.hpp"
 #include "host/measure/step_model.hpp"
 #include "host/train/checkpoint.hpp"
@@ -32,59 +34,120 @@ Timing timing_on(DeviceKind device) {
   return {.block = 100, .least_steps = 100, .warm_up = true};
 }
 
+/// What `elbo_bench step` trains, and how it measures that.
+class StepBench {
+ public:
+  StepBench(const StepCommand& command, const std::string& device_name, int threads)
+      : command_(command),
+        device_(make_device(device_name, threads)),
+        timing_(timing_on(device_->kind())),
+        model_(step_model(command.model)),
+        seed_(command.seed) {
+    if (command.steps < timing_.least_steps)
+      throw ConfigError("steps: got " + std::to_string(command.steps) + ", want " +
+                        std::to_string(timing_.least_steps) + " or more");
+    training_.emplace(model_, open_data(model_, command.data),
+                      StepOptions{.batch = command.batch,
+                                  .seed = command.seed,
+                                  .precision = command.precision,
+                                  .iwae = command.iwae},
+                      device_);
+    if (!command.initial_weights.empty())
+      save_checkpoint(command.initial_weights, training_->model, TrainingProgress{});
+  }
+
+  void prepare() {
+    if (!timing_.warm_up) return;
+    training_->pass.run(block());
+    training_->restart();
+    device_->synchronize();
+  }
+
+  nlohmann::json run(int64_t seed) {
+    if (seed != seed_) {
+      training_->restart(seed);
+      seed_ = seed;
+      prepare();
+    } else {
+      training_->restart();
+    }
+    const int64_t blocks = command_.steps / timing_.block;
+    std::vector<double> milliseconds;
+    std::vector<double> losses;  // of the blocks that reach into the last quarter
+    for (int64_t i = 0; i < blocks; ++i) {
+      milliseconds.push_back(time_block());
+      if (4 * (i + 1) <= 3 * blocks) continue;
+      for (const StepRecord& record : training_->pass.records(block()))
+        losses.push_back(command_.iwae > 0 ? -record.terms[0]
+                                           : record.terms[0] + record.beta * record.terms[1]);
+    }
+    const int64_t steps = blocks * timing_.block;
+    losses.erase(losses.begin(), losses.end() - steps / 4);
+    return {{"side", "elbo"},
+            {"device", device_->describe()},
+            {"model", command_.model},
+            {"batch", command_.batch},
+            {"precision", name_of(training_->model.precision())},
+            {"iwae", command_.iwae},
+            {"steps", steps},
+            {"seed", seed},
+            {"step_ms", median(milliseconds)},
+            {"final_loss", median(losses)},
+            {"libraries", device_->kind() == DeviceKind::cuda ? gpu_product_library() : ""},
+            {"notes", training_->pass.notes()}};
+  }
+
+ private:
+  uint64_t block() const { return static_cast<uint64_t>(timing_.block); }
+
+  double time_block() {
+    device_->synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    training_->pass.run(block());
+    device_->synchronize();
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    return took.count() / static_cast<double>(timing_.block);
+  }
+
+  StepCommand command_;
+  std::shared_ptr<Device> device_;
+  Timing timing_;
+  const StepModel& model_;
+  int64_t seed_;
+  std::optional<TrainingStep> training_;
+};
+
+nlohmann::json timed_preparation(StepBench& bench) {
+  const auto start = std::chrono::steady_clock::now();
+  bench.prepare();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  return {{"prepared_s", took.count()}};
+}
+
+/// Answers "prepare" and "run SEED" until the input ends.
+void serve(StepBench& bench) {
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string command;
+    int64_t seed = 0;
+    words >> command;
+    if (command == "prepare")
+      std::cout << timed_preparation(bench) << std::endl;
+    else if (command == "run" && words >> seed)
+      std::cout << bench.run(seed) << std::endl;
+    else
+      throw ConfigError("command: got '" + line + "', want 'prepare' or 'run SEED'");
+  }
+}
+
 }  // namespace
 
 void run_step_command(const StepCommand& command, const std::string& device_name, int threads) {
-  const std::shared_ptr<Device> device = make_device(device_name, threads);
-  const Timing timing = timing_on(device->kind());
-  if (command.steps < timing.least_steps)
-    throw ConfigError("steps: got " + std::to_string(command.steps) + ", want " +
-                      std::to_string(timing.least_steps) + " or more");
-  const StepModel& model = step_model(command.model);
-  TrainingStep training(model, open_data(model, command.data),
-                        {.batch = command.batch,
-                         .seed = command.seed,
-                         .precision = command.precision,
-                         .iwae = command.iwae},
-                        device);
-  if (!command.initial_weights.empty()) {
-    save_checkpoint(command.initial_weights, training.model, TrainingProgress{});
-    return;
-  }
-  const auto block = static_cast<uint64_t>(timing.block);
-  if (timing.warm_up) {
-    training.pass.run(block);
-    training.restart();
-  }
-
-  const int64_t blocks = command.steps / timing.block;
-  std::vector<double> milliseconds;
-  std::vector<double> losses;  // of the blocks that reach into the last quarter
-  for (int64_t i = 0; i < blocks; ++i) {
-    device->synchronize();
-    const auto start = std::chrono::steady_clock::now();
-    training.pass.run(block);
-    device->synchronize();
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    milliseconds.push_back(took.count() / static_cast<double>(timing.block));
-    if (4 * (i + 1) <= 3 * blocks) continue;
-    for (const StepRecord& record : training.pass.records(block))
-      losses.push_back(command.iwae > 0 ? -record.terms[0]
-                                        : record.terms[0] + record.beta * record.terms[1]);
-  }
-  const int64_t steps = blocks * timing.block;
-  losses.erase(losses.begin(), losses.end() - steps / 4);
-  const nlohmann::json result = {{"side", "elbo"},
-                                 {"device", device->describe()},
-                                 {"model", command.model},
-                                 {"batch", command.batch},
-                                 {"precision", name_of(training.model.precision())},
-                                 {"iwae", command.iwae},
-                                 {"steps", steps},
-                                 {"seed", command.seed},
-                                 {"step_ms", median(milliseconds)},
-                                 {"final_loss", median(losses)}};
-  std::cout << result << '\n';
+  StepBench bench(command, device_name, threads);
+  if (command.serve) return serve(bench);
+  if (!command.initial_weights.empty()) return;
+  bench.prepare();
+  std::cout << bench.run(command.seed) << '\n';
 }
 
 }  // namespace elbo::bench

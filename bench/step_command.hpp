@@ -14,12 +14,14 @@ struct StepCommand {
   std::string precision = "auto";
   int64_t iwae = 0;             // samples of an importance-weighted bound; 0: the elbo
   std::string data;             // a data set; empty: random bytes
-  std::string initial_weights;  // where to write them, and nothing else is done
+  std::string initial_weights;  // where to write them, and nothing else is done unless serve is set
+  bool serve = false;
 };
 
 /// Trains for `steps` steps on a device ("cpu", "cuda" or "cuda:N") and prints one JSON object: the
-/// median time of a step, and the median loss of the last quarter of the steps. Throws what the
-/// engine throws.
+/// median time of a step, the median loss of the last quarter of the steps, and the choices made for
+/// the device. With `serve`, reads commands from the standard input instead and answers each with one
+/// line, as the peers do (bench/peers/common.py). Throws what the engine throws.
 void run_step_command(const StepCommand& command, const std::string& device, int threads);
 
 }  // namespace elbo::bench

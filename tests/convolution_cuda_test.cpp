@@ -16,7 +16,8 @@ class CudaConvolution : public CudaTest {
   /// Calls `visit(case, transposed)` for all, or for few where `activation` is not the usual one.
   template <class Visit>
   static void for_cases(std::string_view activation, Visit visit) {
-    for (const ConvolutionCase& c : activation == "relu" ? convolutions() : few_convolutions())
+    for (const ConvolutionCase& c :
+         activation == "relu" && !few_sizes() ? convolutions() : few_convolutions())
       for (const bool transposed : {false, true}) {
         SCOPED_TRACE(testing::Message()
                      << activation << ", " << (transposed ? "transposed, " : "") << c);

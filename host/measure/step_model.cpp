@@ -60,7 +60,10 @@ std::span<const StepModel> step_models() {
        {{"hidden", "4096,2048"}, {"latent-dim", "256"}, {"likelihood", "gaussian"}},
        16384},
       {"conv-32x32x3", {32, 32, 3}, convolutional("32,64,128"), 16384},
-      {"conv-64x64x3", {64, 64, 3}, convolutional("32,64,128,256"), 16384}};
+      {"conv-64x64x3", {64, 64, 3}, convolutional("32,64,128,256"), 16384},
+      // For trying programs, too small to time.
+      {"16-8-z2", {4, 4}, {{"hidden", "8"}, {"latent-dim", "2"}, {"likelihood", "bernoulli"}}, 512},
+      {"conv-8x8x3", {8, 8, 3}, convolutional("4,8"), 512}};
   return models;
 }
 
@@ -104,9 +107,20 @@ TrainingStep::TrainingStep(const StepModel& step_model, Dataset data, const Step
     : dataset(std::move(data)),
       model(config_of(step_model, options), signature_of(step_model, dataset), std::move(device),
             Model::Purpose::training),
-      pass(model, dataset.split("train"),
-           {.plan = step_plan(model.config, dataset.split("train").size())}) {
+      pass(make_pass()) {
   initial_weights_ = model.architecture.initial_weights(kWeightSeed, nullptr);
+  restart();
+}
+
+TrainingPass TrainingStep::make_pass() {
+  const Split& rows = dataset.split("train");
+  return {model, rows, {.plan = step_plan(model.config, rows.size())}};
+}
+
+void TrainingStep::restart(int64_t seed) {
+  model.device->synchronize();  // the old pass is about to go
+  model.config.seed = seed;
+  pass = make_pass();
   restart();
 }
 

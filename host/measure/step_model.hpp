@@ -47,10 +47,15 @@ struct TrainingStep {
   TrainingStep(const StepModel& step_model, Dataset data, const StepOptions& options,
                std::shared_ptr<Device> device);
 
-  /// Goes back to where training starts from.
+  /// Returns to the start of training.
   void restart();
+  /// The same with another seed of order and noise. The device, the data and the initial weights are
+  /// kept, the program is prepared anew.
+  void restart(int64_t seed);
 
  private:
+  TrainingPass make_pass();
+
   std::vector<float> initial_weights_;
 };
 
