@@ -29,12 +29,12 @@ class Deadline:
     def left(self) -> float:
         return max(0.0, min(self.row_ends, self.run_ends) - time.monotonic())
 
-    def half(self) -> "Deadline":
-        """For one of several things to do: what hangs leaves time for the others."""
-        return Deadline((self.row_ends - time.monotonic()) / 2, self.run_ends)
+    def within(self, seconds: float) -> "Deadline":
+        """For one of several things to do: if it hangs, the others still have their time."""
+        return Deadline(min(seconds, self.row_ends - time.monotonic()), self.run_ends)
 
     def missed(self, what: str) -> Exception:
-        """What to raise where `what` had not ended in time."""
+        """The exception for `what`, which had not ended in time."""
         if time.monotonic() >= self.run_ends:
             return OutOfTime()
         return Problem(f"{what} had not ended after {self.row_seconds:.3g} s")
@@ -76,10 +76,11 @@ def how_it_ended(what: str, code: int, stderr: str) -> str:
     return f"{what}: {how}" + (f": {said[-1].strip()[:300]}" if said else "")
 
 
-def run(command: list, deadline: Deadline) -> Output:
-    """Runs to the end, whatever the exit code is."""
+def run(command: list, deadline: Deadline, **environment: str) -> Output:
+    """Runs to the end, whatever the exit code is, with these variables added to the environment."""
     pipe = subprocess.PIPE
-    process = start(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+    variables = os.environ | environment
+    process = start(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=variables)
     try:
         stdout, stderr = process.communicate(timeout=deadline.left())
     except subprocess.TimeoutExpired:
@@ -89,9 +90,9 @@ def run(command: list, deadline: Deadline) -> Output:
     return Output(process.returncode, stdout, stderr)
 
 
-def run_well(command: list, deadline: Deadline) -> str:
+def run_well(command: list, deadline: Deadline, **environment: str) -> str:
     """Standard output of a command that has to succeed."""
-    output = run(command, deadline)
+    output = run(command, deadline, **environment)
     if output.code != 0:
         said = output.stderr if output.stderr.strip() else output.stdout
         raise Problem(how_it_ended(name_of(command), output.code, said))
@@ -109,7 +110,7 @@ def parse_json(text: str, who: str) -> dict:
 
 
 class Server:
-    """A peer with --serve: one line to it, one line of JSON from it."""
+    """A program run with --serve: one line to it, one line of JSON from it."""
 
     def __init__(self, name: str, command: list):
         self.name = name

@@ -1,5 +1,6 @@
-"""What a result is good for: the GPU, the driver, the versions and the commit it was made with."""
+"""Properties of the machine that a result depends on: the GPU, the driver, versions, the commit."""
 
+import functools
 import json
 import os
 import re
@@ -8,22 +9,35 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSIONS = """
+LIBRARIES = "ELBO_CUDA_LIBRARIES"  # folders in which elbo looks for cuBLASLt and cuDNN
+PYTHON_SECONDS = 180  # the first import of torch on a cold machine reads gigabytes
+
+# NVIDIA's wheels have their libraries in site-packages/nvidia/*/lib.
+FACTS = """
 import importlib, json, platform
-found = {"python": platform.python_version()}
+from pathlib import Path
+versions = {"python": platform.python_version()}
 for name in ("torch", "jax", "numpy"):
     try:
-        found[name] = importlib.import_module(name).__version__
+        versions[name] = importlib.import_module(name).__version__
     except Exception as error:
-        found[name] = None
-print(json.dumps(found))
+        versions[name] = None
+folders = []
+try:
+    for root in importlib.import_module("nvidia").__path__:
+        files = sorted(Path(root).glob("*/lib/lib*.so*"))
+        wanted = [f for f in files if f.name.startswith(("libcublasLt.so", "libcudnn.so"))]
+        folders += [str(f.parent) for f in wanted]
+except ImportError:
+    pass
+print(json.dumps({"versions": versions, "libraries": list(dict.fromkeys(folders))}))
 """
 
 
-def output_of(*command) -> str | None:
-    """What a command prints; nothing where it is not there, fails or takes more than a minute."""
+def output_of(*command, seconds: float = 60) -> str | None:
+    """Standard output of a command; None if it is not there, fails or takes longer."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
@@ -40,14 +54,40 @@ def gpu() -> dict | None:
     return {"gpu": name, "driver": driver, "cuda": cuda.group(1) if cuda else None}
 
 
-def versions(python: str) -> dict:
-    """Versions of the frameworks this Python has; None for one that cannot be imported."""
-    found = output_of(python, "-c", VERSIONS)
-    return json.loads(found) if found else {}
+@functools.cache
+def python_facts(python: str) -> dict:
+    """`versions` of the frameworks this Python has, None for one that cannot be imported, and
+    `libraries`, the folders of its cuBLASLt and cuDNN. Both are empty if it does not answer."""
+    found = output_of(python, "-c", FACTS, seconds=PYTHON_SECONDS)
+    return json.loads(found) if found else {"versions": {}, "libraries": []}
 
 
-def commit() -> str | None:
-    """Of the sources, with -dirty where files differ from it; results do not count."""
+def offer_libraries(python: str) -> str:
+    """Has elbo look for its libraries where this Python has them, unless the environment says where
+    to look. Returns what is set."""
+    folders = os.environ.setdefault(LIBRARIES, ":".join(python_facts(python)["libraries"]))
+    return folders
+
+
+def manifest(build: Path) -> dict | None:
+    """Of an unpacked archive; None for a build folder."""
+    path = build / "manifest.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def programs(build: Path) -> dict[str, Path]:
+    """Paths of the programs by name: CMake's list, or an unpacked archive's folder bin."""
+    if (listed := build / "programs.json").exists():
+        return {name: build / path for name, path in json.loads(listed.read_text()).items()}
+    if manifest(build) is not None:
+        return {path.name: path for path in (build / "bin").iterdir()}
+    return {}
+
+
+def commit(build: Path) -> str | None:
+    """The archive's, or the sources', with -dirty if files differ from it; results do not count."""
+    if (packed := manifest(build)) is not None:
+        return packed.get("commit")
     git = ("git", "-C", str(ROOT))
     head = output_of(*git, "rev-parse", "--short=10", "HEAD")
     if not head:

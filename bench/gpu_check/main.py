@@ -1,31 +1,37 @@
 """The command line, the time budget, and what is kept of each row."""
 
 import argparse
+import dataclasses
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from gpu_check import machine, parts, report, steps
+from gpu_check import machine, parts, protocol, report, steps
 from gpu_check.command import Deadline, OutOfTime, Problem
-from gpu_check.parts import Context, Part, Row
+from gpu_check.parts import Context, Part, Result, Row, Scope
+from gpu_check.protocol import Stage
 
 PARTS = (
+    steps.STEPS,
     parts.TESTS,
     parts.REPEATABILITY,
     parts.SANITIZER,
     parts.CALIBRATION,
-    steps.STEPS,
     parts.KERNELS_PART,
     steps.LARGE_PART,
 )
+BY_NAME = {part.name: part for part in PARTS}
 TARGETS = ("elbo_cli", "elbo_bench", "elbo_calibrate", "kernels_gpu_test")
-PATIENCE = 2  # a row may take so many times what is expected
+REHEARSED_S = 5  # expected of a rehearsal's row
+REHEARSED_LIMIT_S = 300
 FAILED, USAGE, UNFINISHED = 1, 2, 3  # exit codes
 
 
@@ -39,37 +45,57 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         f"{UNFINISHED} the time was too short: go on with --resume",
     )
     add = parser.add_argument
-    add("--build", type=Path, help="a build made elsewhere; by default build/cuda is made and used")
+    add("--build", type=Path, help="build folder or unpacked archive; by default the archive this "
+        "script is in, else build/cuda, which is made")  # fmt: skip
     add("--python", default=sys.executable, help="one that has torch, jax and numpy")
-    add("--out", type=Path, default=Path("gpu-check"), help="folder of the results [gpu-check]")
-    add("--parts", nargs="+", metavar="PART", choices=names, default=names, help="some parts alone")
-    add("--list", action="store_true", help="say what the parts are")
-    add("--resume", action="store_true", help="leave out what has succeeded in --out")
+    add("--out", type=Path, help="folder of the results [gpu-check; of a call, gpu-check-CALL]")
+    add("--call", type=int, choices=protocol.CALLS,
+        help="parts and modes of a call of bench/GPU_PROTOCOL.md")  # fmt: skip
+    add("--parts", nargs="+", metavar="PART", choices=names, help="some parts alone")
+    add("--modes", nargs="*", metavar="MODE", choices=steps.EVERY,
+        help="these of the peers' modes alone; none: elbo without peers")  # fmt: skip
+    add("--list", action="store_true", help="list the parts and the calls")
+    add("--resume", action="store_true", help="leave out rows that have succeeded in --out")
+    add("--rehearse", action="store_true",
+        help="the smallest sizes, on any device that claims to be a GPU: tries the command and "
+        "measures nothing; RESULTS.md is left alone")  # fmt: skip
+    add("--peer-device", choices=("cuda", "cpu"), help="in a rehearsal: the peers' device")
+    add("--commit", help="of the sources; by default the archive's, or git's")
     add("--device", choices=("cuda", "cpu"), default="cuda",
         help="cpu: try what needs no GPU; RESULTS.md is left alone")  # fmt: skip
     add("--minutes", type=float, default=9, help="start no row that would take longer [9]")
     add("--rounds", type=int, default=7, help="turns of every side of a comparison [7]")
     add("--row-limit", type=float, metavar="SECONDS",
-        help=f"stop a row after this; by default {PATIENCE} times what it should take")  # fmt: skip
+        help="stop a row after this; by default after twice its expected time or more")  # fmt: skip
     data = Path(os.environ.get("ELBO_DATA", "")) / "mnist"
     add("--data", default=str(data) if "ELBO_DATA" in os.environ else None,
         help="folder with MNIST; default $ELBO_DATA/mnist, else random bytes")  # fmt: skip
-    add("--results", type=Path, default=report.RESULTS, help="file to update [bench/RESULTS.md]")
+    add("--results", type=Path, default=report.RESULTS,
+        help="file to update, by default bench/RESULTS.md; a new one is a copy of it")  # fmt: skip
     add("--write-results", type=Path, metavar="OUT", help="update the file from OUT, nothing else")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.out = options.out or Path(f"gpu-check-{options.call}" if options.call else "gpu-check")
+    return options
 
 
 def list_parts() -> None:
     for part in PARTS:
-        minutes = sum(row.expected_s for row in part.rows) / 60
-        where = "; tried without a GPU too" if part.cpu_rows else ""
+        rows = part.rows(Scope())
+        minutes = sum(row.expected_s for row in rows) / 60
+        where = "; tried without a GPU too" if part.cpu_rows(Scope()) else ""
         print(f"{part.name:14} some {minutes:.1f} min: {part.summary}{where}")
-        for row in part.rows:
+        for row in rows:
             print(f"{'':14}   {row.name}")
+    for call, stages in protocol.CALLS.items():
+        times = (protocol.expected_s(stage, BY_NAME[stage.part]) / 60 for stage in stages)
+        shown = (f"{s.part} {t:.1f} min" for s, t in zip(stages, times, strict=True))
+        print(f"--call {call}{'':7}{', '.join(shown)}")
 
 
 def build() -> Path:
-    """build/cuda, made where it is not there."""
+    """The unpacked archive that this is a part of, else build/cuda, made if it is not there."""
+    if machine.manifest(machine.ROOT) is not None:
+        return machine.ROOT
     folder = machine.ROOT / "build" / "cuda"
     if folder.exists():
         return folder
@@ -89,19 +115,21 @@ def build() -> Path:
 
 
 class Check:
-    """One run: it knows where and with what it runs, and how much time is left."""
+    """One run: where and with which programs, and how much time is left."""
 
     def __init__(self, options: argparse.Namespace, arguments: list[str], gpu: dict | None):
         self.options = options
         self.ends = time.monotonic() + 60 * options.minutes
         self.command = shlex.join(["scripts/gpu-check", *arguments])
         self.date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        versions = machine.python_facts(options.python)["versions"]
         self.machine = {
             "device": options.device,
+            "rehearsal": options.rehearse,
             "gpu": gpu and gpu["gpu"],
             "driver": gpu and gpu["driver"],
-            "versions": {"CUDA": gpu and gpu["cuda"], **machine.versions(options.python)},
-            "commit": machine.commit(),
+            "versions": {"CUDA": gpu and gpu["cuda"], **versions},
+            "commit": options.commit,
             "data": Path(options.data).name if options.data else "random bytes",
         }
 
@@ -110,67 +138,89 @@ class Check:
         saved = report.load(self.options.out).get(part.name) if self.options.resume else None
         if saved is None:
             return {}
-        if any(saved[key] != value for key, value in self.machine.items()):
+        if any(saved.get(key) != value for key, value in self.machine.items()):
             print(f"{part.name}: its results are of another machine, version or commit: anew")
             return {}
         return saved["results"]
 
-    def run_row(self, row: Row) -> dict:
-        """What is kept of a row. Throws OutOfTime."""
+    def limit_s(self, row: Row) -> float:
+        usual = REHEARSED_LIMIT_S if self.options.rehearse else row.longest_s
+        return self.options.row_limit or usual
+
+    def run_row(self, row: Row, keep: Callable[[dict], None]) -> dict:
+        """The record of a row; `keep` gets each record that a later one replaces. Throws
+        OutOfTime."""
         options = self.options
         if time.monotonic() + row.expected_s > self.ends:
             raise OutOfTime
-        start, values, problems = time.monotonic(), {}, ()
-        deadline = Deadline(options.row_limit or PATIENCE * row.expected_s, self.ends)
+        start = time.monotonic()
+        deadline = Deadline(self.limit_s(row), self.ends)
+
+        def record(result: Result) -> dict:
+            return {
+                "date": self.date,
+                "command": self.command,
+                "wall_s": round(time.monotonic() - start, 1),
+                "problems": list(result.problems),
+                "unfinished": result.unfinished,
+                "values": result.values,
+            }
+
         with tempfile.TemporaryDirectory() as folder:
             context = Context(
                 build=options.build,
                 python=options.python,
                 device=options.device,
+                peer_device=options.peer_device or options.device,
                 data=options.data,
                 rounds=options.rounds,
+                commit=options.commit,
+                rehearse=options.rehearse,
                 folder=Path(folder),
+                keep=lambda result: keep(record(result)),
             )
             try:
-                result = row.measure(context, deadline)
-                values, problems = result.values, result.problems
+                return record(row.measure(context, deadline))
             except Problem as problem:
-                problems = (str(problem),)
+                return record(Result({}, (str(problem),)))
             except (LookupError, TypeError, ValueError) as error:  # an answer of another form
-                problems = (f"{type(error).__name__}: {error}",)
-        return {
-            "date": self.date,
-            "command": self.command,
-            "wall_s": round(time.monotonic() - start, 1),
-            "problems": list(problems),
-            "values": values,
-        }
+                return record(Result({}, (f"{type(error).__name__}: {error}",)))
 
-    def run_part(self, part: Part) -> dict:
+    def run_stage(self, stage: Stage) -> dict:
         """Runs a part's rows and writes its file after each. Returns what is in the file."""
-        rows = part.rows if self.options.device == "cuda" else part.cpu_rows
+        part, options = BY_NAME[stage.part], self.options
+        modes = stage.modes if options.modes is None else tuple(options.modes)
+        rows = protocol.rows_of(part, Scope(modes, options.rehearse), options.device)
+        if options.rehearse:
+            rows = tuple(dataclasses.replace(row, expected_s=REHEARSED_S) for row in rows)
         if not rows:
             return self.write(part, {}, [], "not run: it needs a GPU")
         done = self.saved_rows(part)
         for row in rows:
-            if row.name in done and not done[row.name]["problems"]:
-                print(f"{part.name}, {row.name}: passed before", flush=True)
+            name = row.name
+            if name in done and not done[name]["problems"] and not done[name].get("unfinished"):
+                print(f"{part.name}, {name}: passed before", flush=True)
                 continue
             try:
-                done[row.name] = self.run_row(row)
+                done[name] = self.run_row(
+                    row, lambda so_far, name=name: self.write(part, done | {name: so_far}, rows)
+                )
             except OutOfTime:
                 continue  # a shorter one may fit
-            verdict = "; ".join(done[row.name]["problems"]) or "passed"
-            print(f"{part.name}, {row.name}: {verdict} ({done[row.name]['wall_s']} s)", flush=True)
+            unfinished = done[name]["unfinished"]
+            verdict = "; ".join([*done[name]["problems"], *([unfinished] if unfinished else [])])
+            print(f"{part.name}, {name}: {verdict or 'passed'} ({done[name]['wall_s']} s)",
+                  flush=True)  # fmt: skip
             self.write(part, done, rows)
         return self.write(part, done, rows)
 
     def write(self, part: Part, done: dict, rows, status: str | None = None) -> dict:
         missing = [row.name for row in rows if row.name not in done]
+        missing += [name for name, row in done.items() if row.get("unfinished")]
         if not status and any(row["problems"] for row in done.values()):
             status = "failed"
         elif not status:
-            status = "not run: no time was left" if missing else "passed"
+            status = "not finished: no time was left" if missing else "passed"
         content = {
             "part": part.name,
             "date": self.date,
@@ -182,31 +232,60 @@ class Check:
             "results": done,
         }
         path = self.options.out / f"{part.name}.json"
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        written = path.with_suffix(".part")
+        written.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        written.replace(path)  # a run that is killed leaves the last whole one
         return content
 
 
-def check(options: argparse.Namespace, arguments: list[str]) -> int:
-    gpu = machine.gpu() if options.device == "cuda" else None
-    if options.device == "cuda" and not gpu:
-        raise Problem("nvidia-smi finds no GPU here; --device cpu tries what needs none")
+def find_gpu(options: argparse.Namespace) -> dict | None:
+    if options.device != "cuda":
+        return None
+    gpu = machine.gpu()
+    if gpu is None and options.rehearse:
+        return {"gpu": "none: a rehearsal", "driver": None, "cuda": None}
+    if gpu is None:
+        raise Problem("nvidia-smi finds no GPU here; --device cpu tries the parts that need none")
+    return gpu
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Completes the options, and checks them."""
     if options.data and not Path(options.data).is_dir():
         raise Problem(f"data: there is no folder {options.data}")
+    if options.peer_device and not options.rehearse:
+        raise Problem("--peer-device is for a rehearsal: peers are measured on elbo's device")
     options.build = (options.build or build()).resolve()
+    if not machine.programs(options.build):
+        raise Problem(f"{options.build} has neither programs.json, which CMake writes, nor an "
+                      "archive's manifest.json")  # fmt: skip
+    options.commit = options.commit or machine.commit(options.build)
     options.out.mkdir(parents=True, exist_ok=True)
-    report.demand_device(report.load(options.out), options.device, options.out)
+    report.demand_kind(report.load(options.out), options.device, options.rehearse, options.out)
+    if not options.results.exists():
+        shutil.copyfile(report.RESULTS, options.results)
+    if options.device == "cuda":
+        print(f"{machine.LIBRARIES}={machine.offer_libraries(options.python)}", flush=True)
 
+
+def check(options: argparse.Namespace, arguments: list[str]) -> int:
+    gpu = find_gpu(options)
+    prepare(options)
     this = Check(options, arguments, gpu)
-    written = [this.run_part(part) for part in PARTS if part.name in options.parts]
+    print(json.dumps(this.machine, ensure_ascii=False), flush=True)
+    stages = protocol.stages_of(options.call, options.parts, PARTS)
+    written = [this.run_stage(stage) for stage in stages]
     print()
     for part in written:
-        left = f"; not run: {', '.join(part['not_run'])}" if part["not_run"] else ""
+        left = f"; not run to the end: {', '.join(part['not_run'])}" if part["not_run"] else ""
         print(f"{part['part']:14} {part['status']}{left}")
+    if options.rehearse or options.device == "cpu":
+        kind = "A rehearsal" if options.rehearse else "Without a GPU"
+        print(f"\n{kind}: this tries the command and measures no goal. No number counts.")
     if options.device == "cuda":
-        print("\n" + report.table_of_run(report.load(options.out)))
-        report.write_results(options.out, options.results)
-    else:
-        print("\nWithout a GPU: this tries the command and measures no goal.")
+        print(report.tables_of_run(report.load(options.out)))
+        if not options.rehearse:
+            report.write_results(options.out, options.results)
     if any(part["status"] == "failed" for part in written):
         return FAILED
     if any(part["not_run"] for part in written):
@@ -222,6 +301,7 @@ def main(arguments: list[str]) -> int:
             list_parts()
         elif options.write_results:
             report.write_results(options.write_results, options.results)
+            print(report.tables_of_run(report.load(options.write_results)))
         else:
             return check(options, arguments)
         return 0

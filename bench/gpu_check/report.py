@@ -13,6 +13,7 @@ from gpu_check.machine import ROOT
 
 sys.path.insert(0, str(ROOT / "bench" / "peers"))
 from goals import GOALS, Goal, Measurement  # noqa: E402
+from predictions import PREDICTIONS  # noqa: E402
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
 NOT_MEASURED = "not yet measured on a GPU"
@@ -50,40 +51,88 @@ def load(folder: Path) -> dict[str, dict]:
     return parts
 
 
-def demand_device(parts: dict[str, dict], device: str, folder: Path) -> None:
+def demand_kind(parts: dict[str, dict], device: str, rehearsal: bool, folder: Path) -> None:
     for name, part in parts.items():
         if part["device"] != device:
             other = f"{folder / name}.json was measured with --device {part['device']}"
             raise ResultsError(f"{other}: results of both kinds are not mixed")
+        if part.get("rehearsal", False) != rehearsal:
+            kind = "no rehearsal" if rehearsal else "a rehearsal, no measurement"
+            raise ResultsError(f"{folder / name}.json is {kind}: results of both are not mixed")
+
+
+def values_of(parts: dict[str, dict], part: str, row: str) -> dict | None:
+    """Values of a row, or with an empty name those of all of a part's rows together; None if they
+    were not measured."""
+    results = parts.get(part, {}).get("results", {})
+    if row:
+        return results[row]["values"] if row in results else None
+    together = {}
+    for each in results.values():
+        for key, value in each["values"].items():
+            known = together.setdefault(key, {}) if isinstance(value, dict) else None
+            if known is not None:
+                merge(known, value)
+    return together or None
+
+
+def merge(into: dict, more: dict) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict):
+            merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
 
 
 def measured(parts: dict[str, dict]) -> dict[Goal, Measured]:
     found = {}
     for goal in GOALS:
-        part = parts.get(goal.part, {})
-        row = part.get("results", {}).get(goal.row)
-        measurement = goal.read(row["values"]) if row else None
+        values = values_of(parts, goal.part, goal.row)
+        measurement = goal.read(values) if values else None
         if measurement:
+            part = parts[goal.part]
+            row = part["results"][goal.row] if goal.row else list(part["results"].values())[-1]
             found[goal] = Measured(goal, measurement, part, row)
     return found
+
+
+def columns_of(*columns: tuple[str, ...]) -> str:
+    """Lines of aligned columns."""
+    widths = [max(map(len, column)) for column in columns]
+    lines = zip(*columns, strict=True)
+    return "\n".join(
+        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def table_of_run(parts: dict[str, dict]) -> str:
     """Every goal and what this run says of it, for the terminal."""
     found = measured(parts)
     results = [found[g].text() if g in found else "not measured" for g in GOALS]
-    columns = [
-        [g.metric for g in GOALS],
-        [g.peer for g in GOALS],
-        [g.target for g in GOALS],
-        results,
-    ]
-    headings = ("metric", "peer", "target", "measured")
-    lines = []
-    for cells in zip(*([h, *c] for h, c in zip(headings, columns, strict=True)), strict=True):
-        widths = (max(map(len, [h, *c])) for h, c in zip(headings, columns, strict=True))
-        lines.append("  ".join(f"{c:{w}}" for c, w in zip(cells, widths, strict=True)).rstrip())
-    return "\n".join(lines)
+    return columns_of(
+        ("metric", *(g.metric for g in GOALS)),
+        ("peer", *(g.peer for g in GOALS)),
+        ("target", *(g.target for g in GOALS)),
+        ("measured", *results),
+    )
+
+
+def predictions_of_run(parts: dict[str, dict]) -> str:
+    """Every prediction and this run's measurement beside it, for the terminal."""
+    measurements = []
+    for prediction in PREDICTIONS:
+        values = values_of(parts, prediction.part, prediction.row)
+        measurements.append(prediction.verdict(values) if values else "not measured")
+    return columns_of(
+        ("prediction of", *(p.what for p in PREDICTIONS)),
+        ("predicted", *(p.text() for p in PREDICTIONS)),
+        ("measured", *measurements),
+    )
+
+
+def tables_of_run(parts: dict[str, dict]) -> str:
+    return f"\n{table_of_run(parts)}\n\n{predictions_of_run(parts)}"
 
 
 def cut(text: str, name: str) -> tuple[str, str, str]:
@@ -130,7 +179,8 @@ def entries_of(parts: dict[str, dict], found: dict[Goal, Measured]) -> dict[str,
                 if one.row is row:
                     peer = f" against {goal.peer}" if goal.peer else ""
                     lines.append(f"  - {goal.metric}{peer}: {one.text()}")
-            lines += [f"  - {part['part']}, {row_name}: {p}" for p in row["problems"]]
+            troubles = [*row["problems"], *filter(None, [row.get("unfinished")])]
+            lines += [f"  - {part['part']}, {row_name}: {trouble}" for trouble in troubles]
     return entries
 
 
@@ -162,5 +212,5 @@ def write_results(folder: Path, file: Path) -> None:
     parts = load(folder)
     if not parts:
         raise ResultsError(f"{folder}: no results there")
-    demand_device(parts, "cuda", folder)
+    demand_kind(parts, "cuda", False, folder)
     file.write_text(render(file.read_text(), parts))

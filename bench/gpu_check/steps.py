@@ -2,13 +2,16 @@
 take turns: elbo, each peer, elbo, each peer, ...
 """
 
+import dataclasses
+import re
 import statistics
 import sys
+import time
 from dataclasses import dataclass
 
 from gpu_check import machine
-from gpu_check.command import Deadline, Problem, Server, parse_json, run_well
-from gpu_check.parts import PEERS, Context, Part, Result, Row
+from gpu_check.command import Deadline, OutOfTime, Problem, Server
+from gpu_check.parts import PEERS, Context, Part, Result, Row, Scope
 
 sys.path.insert(0, str(PEERS))
 from goals import COMPILED, JAX  # noqa: E402
@@ -16,13 +19,17 @@ from losses import agree, mean_and_error  # noqa: E402
 
 EVERY = ("example", "eager", *COMPILED, "graph", "compile-graph", *JAX)
 QUICK = ("eager", "graph", "compile-graph", "scan")  # start within seconds
-ON_A_CPU = ("example", "eager", "compile", *JAX)
-QUICK_TO_START = ("example", "eager", "graph")
+ON_A_CPU = ("example", "eager", "compile", "scan", "scan-unrolled")
+
+# Seconds that a side needs to get ready, without imports: shares of a row's time go by them.
+PREPARATION = {"elbo": 15, "example": 5, "eager": 5, "graph": 5, "compile-max-autotune": 90}
+USUAL_PREPARATION = 18
+PREPARING = 0.75  # of a row's time, if all sides need all of theirs
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One comparison: what is trained, how, and which modes of the peers take part."""
+    """One comparison: the model trained, how, and which modes of the peers take part."""
 
     model: str
     batch: int
@@ -30,11 +37,12 @@ class Setting:
     steps: int
     modes: tuple[str, ...]
     iwae: int = 0
+    stands_for: str = ""  # in a rehearsal: the row whose place this takes
 
     @property
     def name(self) -> str:
         samples = f"/iwae={self.iwae}" if self.iwae else ""
-        return f"{self.model}/B={self.batch}/{self.precision}{samples}"
+        return self.stands_for or f"{self.model}/B={self.batch}/{self.precision}{samples}"
 
     @property
     def takes_mnist(self) -> bool:
@@ -42,18 +50,33 @@ class Setting:
 
     @property
     def expected_s(self) -> float:
-        def start(mode: str) -> float:
-            if mode == "compile-max-autotune":
-                return 60
-            return 5 if mode in QUICK_TO_START else 15
-
-        rounds = 60 if "example" in self.modes else 30
-        return rounds + sum(map(start, self.modes))
+        slow = "example" in self.modes or self.model.startswith("12288-")
+        return (60 if slow else 15) + sum(map(preparation_s, ("elbo", *self.modes)))
 
     def arguments(self) -> list[str]:
         samples = ["--iwae", str(self.iwae)] if self.iwae else []
         sizes = ["--batch", str(self.batch), "--steps", str(self.steps)]
         return ["--model", self.model, *sizes, "--precision", self.precision, *samples]
+
+    def within(self, scope: Scope) -> "Setting":
+        """With the modes asked for; in a rehearsal, with the smallest model of its kind."""
+        wanted = self.modes if scope.modes is None else scope.modes
+        setting = dataclasses.replace(self, modes=tuple(m for m in self.modes if m in wanted))
+        if not scope.rehearse:
+            return setting
+        return dataclasses.replace(
+            setting,
+            model="conv-8x8x3" if self.model.startswith("conv-") else "16-8-z2",
+            batch=8,
+            steps=100,
+            modes=tuple(m for m in setting.modes if m != "example"),  # which has one model alone
+            iwae=min(self.iwae, 2),
+            stands_for=self.name,
+        )
+
+
+def preparation_s(side: str) -> float:
+    return PREPARATION.get(side, USUAL_PREPARATION)
 
 
 SMALL = (
@@ -74,8 +97,8 @@ TRIED_ON_A_CPU = Setting("784-400-z20", 128, "fp32", 400, ON_A_CPU)
 
 
 def check_answer(setting: Setting, device: str, answer: dict) -> None:
-    """A program may ignore an option it does not know, so what it says it did has to be what it was
-    asked for. One that says nothing of precision or importance weights has fp32 and none."""
+    """A program may ignore an option it does not know, so that its report has to agree with the
+    request. One that reports no precision or importance weights has fp32 and none."""
     if device == "cuda" and answer["device"].startswith("CPU"):
         raise Problem(f"{answer['side']} ran on {answer['device']}, not on the GPU")
     said = {"precision": "fp32", "iwae": 0} | answer
@@ -85,115 +108,202 @@ def check_answer(setting: Setting, device: str, answer: dict) -> None:
             raise Problem(f"{answer['side']}: {key} was {said[key]}, {asked} was asked for")
 
 
+def missing_library(setting: Setting, answer: dict) -> str | None:
+    """Why elbo's time on a GPU counts for little: it had to multiply without NVIDIA's libraries."""
+    notes = answer.get("notes", [])
+    if setting.precision == "bf16" and "cuBLASLt" not in answer.get("libraries", ""):
+        products, library = "matrix products by own kernels alone", "cuBLASLt"
+    elif setting.model.startswith("conv-"):
+        products, library = "convolutions by own kernels alone", "cuDNN"
+        if not any(note.startswith(products) for note in notes):
+            return None
+    else:
+        return None
+    why = next((note for note in notes if note.startswith(products)), products)
+    return f"elbo without {library} (folders to look in: {machine.LIBRARIES}): {why}"
+
+
+def fastest_graph(notes: list[str]) -> str | None:
+    """The kind of graph that elbo measured as its fastest."""
+    kinds = [re.fullmatch(r"graph, (.*): \d+ nodes, ([\d.]+) us a run", note) for note in notes]
+    times = {match[1]: float(match[2]) for match in kinds if match}
+    return min(times, key=times.get) if times else None
+
+
 class Comparison:
     def __init__(self, setting: Setting, context: Context, deadline: Deadline):
         self.setting, self.context, self.deadline = setting, context, deadline
-        self.answers: dict[str, list[dict]] = {"elbo": []}
+        self.answers: dict[str, list[dict]] = {}
         self.servers: dict[str, Server] = {}
+        self.slowest_s: dict[str, float] = {}
         self.problems: list[str] = []
-        data = ["--data", context.data] if context.data and setting.takes_mnist else []
-        self.arguments = [*setting.arguments(), "--device", context.device, *data]
+        self.weights = context.folder / "initial.safetensors"
 
-    def elbo(self, *more) -> str:
-        program = self.context.program("bench/elbo_bench")
-        return run_well([program, "step", *self.arguments, *more], self.deadline)
+    def start(self, side: str, command: list, device: str) -> None:
+        data = self.context.data if self.setting.takes_mnist else None
+        options = [*self.setting.arguments(), "--device", device, "--serve"]
+        self.servers[side] = Server(side, [*command, *options, *(["--data", data] if data else [])])
 
-    def start_peers(self, weights) -> None:
-        """Starts them all, since importing takes long, then lets one after the other compile: some
-        time kernels to choose among them, and want the GPU for themselves."""
-        versions = machine.versions(self.context.python)
+    def start_peers(self) -> None:
+        versions = machine.python_facts(self.context.python)["versions"]
         for mode in self.setting.modes:
             framework = "jax" if mode in JAX else "torch"
-            if not versions.get(framework):
+            if framework in versions and not versions[framework]:
                 self.problems.append(f"{mode}: {self.context.python} has no {framework}")
                 continue
             script = PEERS / ("jax_gpu.py" if mode in JAX else "pytorch_gpu.py")
-            options = ["--mode", mode, "--initial-weights", weights, "--serve"]
-            command = [self.context.python, script, *self.arguments, *options]
-            self.servers[mode] = Server(mode, command)
-        for mode in list(self.servers):
-            self.ask(mode, "prepare", self.deadline.half())
+            command = [self.context.python, script, "--mode", mode]
+            command += ["--initial-weights", self.weights]
+            self.start(mode, command, self.context.peer_device)
 
-    def ask(self, mode: str, line: str, deadline: Deadline) -> dict | None:
-        """A peer's answer; one that fails is out of the comparison."""
+    def prepare(self) -> None:
+        """Starts all peers, since importing takes long, then lets one side after the other compile:
+        some time kernels to choose among them, and want the GPU for themselves."""
+        begun = time.monotonic()
+        total = PREPARING * self.deadline.left()
+        waiting = ["elbo", *self.setting.modes]
+
+        def share(side: str) -> Deadline:
+            left = total - (time.monotonic() - begun)
+            weight = preparation_s(side) / sum(map(preparation_s, waiting))
+            waiting.remove(side)
+            return self.deadline.within(left * weight)
+
+        program = self.context.program("elbo_bench")
+        options = ["step", "--write-initial-weights", self.weights]
+        self.start("elbo", [program, *options], self.context.device)
+        self.servers["elbo"].ask("prepare", share("elbo"))
+        if not self.weights.exists():
+            raise Problem("elbo_bench step --write-initial-weights wrote no file")
+        self.start_peers()
+        for mode in self.setting.modes:
+            if mode in self.servers:
+                self.ask(mode, "prepare", share(mode))
+            else:
+                waiting.remove(mode)
+
+    def ask(self, side: str, line: str, deadline: Deadline) -> dict | None:
+        """A peer's answer; one that fails or misses its deadline is out of the comparison."""
         try:
-            answer = self.servers[mode].ask(line, deadline)
-            if line != "prepare":
-                check_answer(self.setting, self.context.device, answer)
-            return answer
+            return self.servers[side].ask(line, deadline)
         except Problem as problem:
-            self.problems.append(str(problem))
-            self.servers.pop(mode).close()
-            self.answers.pop(mode, None)
+            self.drop(side, problem)
             return None
 
-    def play_round(self, number: int) -> None:
-        own = parse_json(self.elbo("--seed", number), "elbo_bench")
-        check_answer(self.setting, self.context.device, own)
-        self.answers["elbo"].append(own)
-        for mode in list(self.servers):
-            answer = self.ask(mode, f"run {number}", self.deadline)
-            if answer:
-                self.answers.setdefault(mode, []).append(answer)
+    def drop(self, side: str, problem: Problem) -> None:
+        self.servers.pop(side).close()
+        if side == "elbo":
+            raise problem
+        self.problems.append(str(problem))
 
-    def summary(self) -> dict:
-        """Medians and mean losses by side."""
-        own_losses = [answer["final_loss"] for answer in self.answers["elbo"]]
-        sides = {}
-        for name, answers in self.answers.items():
-            losses = [answer["final_loss"] for answer in answers]
-            times = [answer["step_ms"] for answer in answers]
-            loss, error = mean_and_error(losses)
-            last = answers[-1]
-            sides[name] = {
-                "side": last["side"],
-                "device": last["device"],
-                "step_ms": statistics.median(times),
-                "rounds_ms": times,
-                "final_loss": loss,
-                "final_loss_error": error,
-                "losses_agree": agree(own_losses, losses),
-                "peak_memory_mib": last.get("peak_memory_mib"),
-                "versions": last.get("versions"),
-            }
-            if not sides[name]["losses_agree"]:
-                self.problems.append(
-                    f"{name}: final loss {loss:.2f} +- {error:.2f}, elbo's is "
-                    f"{sides['elbo']['final_loss']:.2f} +- {sides['elbo']['final_loss_error']:.2f}"
+    def take_turn(self, side: str, number: int, share_s: float) -> None:
+        """A peer's turn has a round's share of the time, or twice what it has taken before. elbo's
+        has half of all, since without elbo the row ends."""
+        begun = time.monotonic()
+        seconds = max(share_s, 2 * self.slowest_s.get(side, 0.0))
+        answer = self.ask(side, f"run {number}", self.deadline.within(seconds))
+        if answer is None:
+            return
+        device = self.context.device if side == "elbo" else self.context.peer_device
+        try:
+            check_answer(self.setting, device, answer)
+        except Problem as problem:
+            return self.drop(side, problem)
+        took = time.monotonic() - begun
+        self.slowest_s[side] = max(took, self.slowest_s.get(side, 0.0))
+        self.answers.setdefault(side, []).append(answer)
+
+    def play_rounds(self) -> str | None:
+        """Plays the rounds, or as many as there is time for. Returns why some are missing."""
+        rounds = self.context.rounds
+        for number in range(1, rounds + 1):
+            left = self.deadline.left()
+            if left <= 1.5 * sum(self.slowest_s.get(side, 0.0) for side in self.servers):
+                return f"{number - 1} of {rounds} rounds: the time was up"
+            try:
+                for side in list(self.servers):
+                    share = 2 if side == "elbo" else rounds - number + 1
+                    self.take_turn(side, number, left / share)
+            except OutOfTime:
+                return f"{number - 1} of {rounds} rounds: the time was up"
+            self.context.keep(self.result(f"{number} of {rounds} rounds: in progress"))
+        return None
+
+    def side_values(self, answers: list[dict], own_losses: list[float]) -> dict:
+        """Medians and the mean loss of a side."""
+        losses = [answer["final_loss"] for answer in answers]
+        times = [answer["step_ms"] for answer in answers]
+        loss, error = mean_and_error(losses)
+        last = answers[-1]
+        return {
+            "side": last["side"],
+            "device": last["device"],
+            "rounds": len(answers),
+            "step_ms": statistics.median(times),
+            "rounds_ms": times,
+            "final_loss": loss,
+            "final_loss_error": error,
+            "losses_agree": agree(own_losses, losses),
+            "peak_memory_mib": last.get("peak_memory_mib"),
+            "versions": last.get("versions"),
+        }
+
+    def result(self, unfinished: str | None = None) -> Result:
+        own = self.answers.get("elbo")
+        if not own:
+            return Result({}, tuple(self.problems), unfinished)
+        problems = list(self.problems)
+        own_losses = [answer["final_loss"] for answer in own]
+        sides = {side: self.side_values(a, own_losses) for side, a in self.answers.items()}
+        for name, side in sides.items():
+            if not side["losses_agree"]:
+                problems.append(
+                    f"{name}: final loss {side['final_loss']:.2f} +- {side['final_loss_error']:.2f}"
+                    f", elbo's is {sides['elbo']['final_loss']:.2f} +- "
+                    f"{sides['elbo']['final_loss_error']:.2f}"
                 )
-        return sides
+        if self.context.on_gpu and (missing := missing_library(self.setting, own[-1])):
+            problems.append(missing)
+        notes = own[-1].get("notes", [])
+        values = {
+            "rounds": len(own),
+            "sides": sides,
+            "libraries": own[-1].get("libraries"),
+            "graph": fastest_graph(notes),
+            "notes": notes,
+        }
+        return Result(values, tuple(problems), unfinished)
 
     def run(self) -> Result:
         try:
-            weights = self.context.folder / "initial.safetensors"
-            self.elbo("--write-initial-weights", weights)
-            if not weights.exists():
-                raise Problem("elbo_bench step --write-initial-weights wrote no file")
-            self.start_peers(weights)
-            for number in range(1, self.context.rounds + 1):
-                self.play_round(number)
-            sides = self.summary()
+            self.prepare()
+            return self.result(self.play_rounds())
+        except Problem as problem:
+            self.problems.append(str(problem))
+            return self.result()
         finally:
             for server in self.servers.values():
                 server.close()
-        return Result({"rounds": self.context.rounds, "sides": sides}, tuple(self.problems))
 
 
-def row_of(setting: Setting) -> Row:
-    def measure(context: Context, deadline: Deadline) -> Result:
-        return Comparison(setting, context, deadline).run()
+def rows_of(settings: tuple[Setting, ...], scope: Scope) -> tuple[Row, ...]:
+    def row_of(setting: Setting) -> Row:
+        def measure(context: Context, deadline: Deadline) -> Result:
+            return Comparison(setting, context, deadline).run()
 
-    return Row(setting.name, setting.expected_s, measure)
+        return Row(setting.name, setting.expected_s, measure)
+
+    return tuple(row_of(setting.within(scope)) for setting in settings)
 
 
 STEPS = Part(
     "steps",
     "training steps of the small models, elbo against every way of PyTorch and JAX",
-    tuple(map(row_of, SMALL)),
-    (row_of(TRIED_ON_A_CPU),),
+    lambda scope: rows_of(SMALL, scope),
+    lambda scope: rows_of((TRIED_ON_A_CPU,), scope),
 )
 LARGE_PART = Part(
     "large",
     "the same for large and convolutional models, large batches in bf16, and importance weights",
-    tuple(map(row_of, LARGE)),
+    lambda scope: rows_of(LARGE, scope),
 )

@@ -10,6 +10,7 @@ others: it reads one command a line and answers each with one line of JSON.
 """
 
 import argparse
+import dataclasses
 import gzip
 import json
 import math
@@ -58,6 +59,9 @@ MODELS = {
     "12288-4096-2048-z256": ModelSpec(12288, (4096, 2048), 256, "relu", "gaussian", 16384),
     "conv-32x32x3": convolutional(32, (32, 64, 128)),
     "conv-64x64x3": convolutional(64, (32, 64, 128, 256)),
+    # For trying programs, too small to time.
+    "16-8-z2": ModelSpec(16, (8,), 2, "relu", "bernoulli", 512),
+    "conv-8x8x3": dataclasses.replace(convolutional(8, (4, 8)), random_rows=512),
 }
 
 
@@ -140,13 +144,13 @@ class Peer(Protocol):
     def peak_memory_bytes(self) -> int | None: ...
 
 
-def block_steps(steps: int) -> int:
-    """Steps between two synchronisations: enough to hide those, few enough for 20 blocks."""
-    return max(10, min(100, steps // 20))
+# As in elbo's step_command.cpp: steps between two synchronisations, and of a round at least.
+BLOCK_STEPS = {"cuda": 100, "cpu": 10}
+LEAST_STEPS = {"cuda": 100, "cpu": 80}
 
 
 def measure(peer: Peer, options: argparse.Namespace, rows: int, seed: int) -> dict:
-    size = block_steps(options.steps)
+    size = BLOCK_STEPS[options.device]
     blocks = options.steps // size
     order = batch_order(rows, options.batch, blocks * size, seed)
     peer.start_round(seed, order.reshape(blocks, size, options.batch))
@@ -204,7 +208,7 @@ def parse_arguments(description: str, modes: dict[str, str]) -> argparse.Namespa
     parser.add_argument("--initial-weights", help="safetensors file; else the framework's own")
     parser.add_argument("--serve", action="store_true", help="obey commands of standard input")
     options = parser.parse_args()
-    least = 8 * block_steps(0)
+    least = LEAST_STEPS[options.device]
     if options.steps < least:
         give_up(f"steps: got {options.steps}, want {least} or more")
     return options

@@ -18,11 +18,11 @@ import numpy as np
 from jax import lax, random
 
 from common import (
+    BLOCK_STEPS,
     LEARNING_RATE,
     MODELS,
     NEEDS_A_GPU,
     ModelSpec,
-    block_steps,
     give_up,
     load_images,
     parse_arguments,
@@ -38,6 +38,7 @@ except ImportError:
 MODES = {
     "scan": "jit over lax.scan",
     "scan-unrolled": "the same, ten steps of the loop unrolled",
+    "scan-graph": "as scan, XLA asked to run the loop as a CUDA graph",
 }
 UNROLLED = 10
 
@@ -175,7 +176,7 @@ class JaxPeer:
         self.order = [jax.device_put(block.astype(np.int32)) for block in order]
 
     def prepare(self) -> None:
-        shape = (1, block_steps(self.options.steps), self.options.batch)
+        shape = (1, BLOCK_STEPS[self.options.device], self.options.batch)
         self.start_round(1, np.zeros(shape))
         self.run_block(0)
 
@@ -198,6 +199,9 @@ def main() -> None:
     options = parse_arguments(__doc__, MODES)
     # Beside other peers on one GPU: take the memory that is used, not three quarters of all.
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    if options.mode == "scan-graph":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_enable_command_buffer=+WHILE"
     jax.config.update("jax_platforms", options.device)
     try:
         device = jax.devices()[0]

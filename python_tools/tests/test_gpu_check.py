@@ -1,7 +1,10 @@
 """scripts/gpu-check on programs that only pretend: what it runs, records, leaves out and writes."""
 
+import dataclasses
+import fnmatch
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,17 +17,28 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench" / "peers")]
 import goals  # noqa: E402
-from gpu_check import report  # noqa: E402
+import predictions  # noqa: E402
+from gpu_check import machine as facts  # noqa: E402
+from gpu_check import parts, protocol, report  # noqa: E402
 from gpu_check.command import Deadline, OutOfTime, Problem, Server  # noqa: E402
-from gpu_check.parts import SANITIZERS, read_benchmark, read_test_log  # noqa: E402
-from gpu_check.steps import SMALL  # noqa: E402
+from gpu_check.main import BY_NAME, PARTS  # noqa: E402
+from gpu_check.parts import (  # noqa: E402
+    SANITIZERS,
+    Context,
+    Result,
+    Scope,
+    read_benchmark,
+    read_test_log,
+)
+from gpu_check.steps import EVERY, LARGE, SMALL, Comparison  # noqa: E402
 
 NOT_MEASURED = "not yet measured on a GPU"
 STEP_ROW = SMALL[0].name
+PICTURES = next(setting.name for setting in LARGE if setting.model.startswith("conv-"))
 
 # All programs in one: told apart by the name they are called by. `mood` is what the test wants.
 FAKE = r"""
-import json, os, sys, time
+import json, os, re, sys, time
 
 folder = os.environ["FAKE_FOLDER"]
 mood = json.load(open(folder + "/mood.json"))
@@ -50,8 +64,25 @@ def answer(side, milliseconds, seed):
         "side": side, "device": mood.get("device", "NVIDIA H200"), "model": value("--model"),
         "batch": int(value("--batch")), "steps": 100, "seed": seed, "step_ms": milliseconds,
         "final_loss": loss, "precision": mood.get("precision", value("--precision")),
-        "iwae": int(value("--iwae", 0)),
+        "iwae": int(value("--iwae", 0)), "libraries": mood.get("libraries", "cuBLASLt 130400"),
+        "notes": mood.get("notes", []),
     }), flush=True)
+
+
+def serve(side, milliseconds):
+    for line in sys.stdin:
+        command, *seed = line.split()
+        with open(folder + "/calls.log", "a") as log:
+            print("told", side, line.strip(), file=log)
+        if side in mood.get("crash", []) and command == "run":
+            sys.exit(f"{side} fell over")
+        time.sleep(mood.get("seconds", {}).get(f"{side} {command}", 0))
+        if seed:
+            time.sleep(mood.get("seconds", {}).get(f"{side} {line.strip()}", 0))
+        if command == "prepare":
+            print(json.dumps({"prepared_s": 1.0}), flush=True)
+        else:
+            answer(side, milliseconds, int(seed[0]))
 
 
 if name in mood.get("slow", []):
@@ -62,12 +93,14 @@ if name == "nvidia-smi":
     query = "NVIDIA H200, " + mood.get("driver", "580.1")
     print(query if any("query" in a for a in arguments) else "| CUDA Version: 13.0  |")
 elif name == "python":
-    frameworks = {"torch": "2.0", "jax": "0.4"} | mood.get("versions", {})
-    print(json.dumps({"python": "3.12"} | frameworks))
+    versions = {"python": "3.12", "torch": "2.0", "jax": "0.4"} | mood.get("versions", {})
+    print(json.dumps({"versions": versions, "libraries": mood.get("folders", [])}))
 elif name == "compute-sanitizer":
     program = next(i for i, a in enumerate(arguments) if a.endswith("kernels_gpu_test"))
     os.execv(arguments[program], arguments[program:])
 elif name == "kernels_gpu_test":
+    with open(folder + "/calls.log", "a") as log:
+        print("environment", os.environ.get("ELBO_CUDA_LIBRARIES"), file=log)
     if mood.get("no GPU"):
         print("skipped, all 3 tests: no GPU")
         sys.exit(77)
@@ -88,51 +121,46 @@ elif name == "elbo":
 elif name == "elbo_calibrate":
     print(mood.get("calibration", '{"edge_us": 1.0}'))
 elif name == "elbo_bench" and arguments[0] == "step":
-    weights = value("--write-initial-weights")
-    if weights:
-        write(weights, "weights")
-    else:
-        answer("elbo", 0.050, int(value("--seed")))
+    write(value("--write-initial-weights"), "weights")
+    serve("elbo", 0.050)
 elif name == "elbo_bench":
     out = next(a for a in arguments if a.startswith("--benchmark_out=")).partition("=")[2]
-    row = {"run_name": "likelihood_terms/bernoulli/85599x784/real_time", "real_time": 300.0}
-    row |= {"aggregate_name": "median", "%copy": 91.0}
-    small = {"run_name": "latent_forward/128x20/real_time", "real_time": 3.0}
-    small |= {"aggregate_name": "median", "%copy": 5.0}
-    write(out, json.dumps({"benchmarks": [row, small]}))
+    names = ["gather_batch/u8-raw/85599x784", "latent_forward/2097152x32",
+             "latent_backward/2097152x32", "likelihood_terms/bernoulli/85599x784",
+             "optimizer_update/adam/67108864", "kl_weights/2097152x32", "latent_forward/128x20",
+             "dense_forward/relu/784x400/B=128/tf32", "dense_forward/relu/784x400/B=128/bf16"]
+    rows = [{"run_name": n + "/real_time", "real_time": 300.0, "aggregate_name": "median",
+             "%copy": 91.0} for n in names if re.search(value("--rows", ""), n)]
+    if mood.get("no row of", "nothing") in value("--rows", ""):
+        sys.exit("killed")
+    write(out, json.dumps({"benchmarks": rows}))
 elif name == "pytorch_kernels.py":
     rows = arguments[arguments.index("--rows") + 1 :]
     print(json.dumps({"rows": {row: {"eager_us": 1800.0, "inductor_us": 270.0} for row in rows}}))
 elif name in ("pytorch_gpu.py", "jax_gpu.py"):
     mode = value("--mode")
     times = {"example": 6.0, "eager": 0.45, "graph": 0.15, "scan": 0.08} | mood.get("times", {})
-    for line in sys.stdin:
-        command, *seed = line.split()
-        if mode in mood.get("crash", []) and command == "run":
-            sys.exit(f"{mode} fell over")
-        if command == "prepare":
-            print(json.dumps({"prepared_s": 1.0}), flush=True)
-        else:
-            answer(mode, times.get(mode, 0.2), int(seed[0]))
+    serve(mode, times.get(mode, 0.2))
 """
 
 
 class Machine:
     """A GPU machine: its programs, a copy of RESULTS.md, and the command run on it."""
 
-    PROGRAMS = (
-        "bin/nvidia-smi",
-        "bin/compute-sanitizer",
-        "bin/python",
-        "build/elbo",
-        "build/tests/kernels_gpu_test",
-        "build/bench/elbo_bench",
-        "build/bench/elbo_calibrate",
-    )
+    MACHINES_OWN = ("bin/nvidia-smi", "bin/compute-sanitizer", "bin/python")
+    # Folders of no real build: CMake's list alone says where a program is.
+    BUILT = {
+        "elbo": "made/elbo",
+        "kernels_gpu_test": "made/of tests/kernels_gpu_test",
+        "elbo_bench": "made/elbo_bench",
+        "elbo_calibrate": "elsewhere/elbo_calibrate",
+    }
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for program in self.PROGRAMS:
+        (folder / "build").mkdir()
+        (folder / "build" / "programs.json").write_text(json.dumps(self.BUILT))
+        for program in (*self.MACHINES_OWN, *(f"build/{path}" for path in self.BUILT.values())):
             path = folder / program
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"#!{sys.executable} -IS\n{FAKE}")  # which starts sooner
@@ -145,19 +173,27 @@ class Machine:
     def be(self, **mood) -> None:
         (self.folder / "mood.json").write_text(json.dumps(mood))
 
-    def check(self, *arguments, expected: int = 0, **environment) -> str:
-        """Output of gpu-check, which has to end with the exit code."""
+    def start(self, *arguments, **environment) -> subprocess.Popen:
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
-        variables = {k: v for k, v in os.environ.items() if k != "ELBO_DATA"}
+        unset = ("ELBO_DATA", "ELBO_CUDA_LIBRARIES")
+        variables = {k: v for k, v in os.environ.items() if k not in unset}
         variables |= {"PATH": path, "FAKE_FOLDER": str(self.folder), **environment}
         folders = ("--build", self.folder / "build", "--out", self.out, "--results", self.results)
         command = [sys.executable, ROOT / "scripts" / "gpu-check", *folders]
         command += ["--python", self.folder / "bin" / "python", "--rounds", 2, *arguments]
-        done = subprocess.run(
-            [str(part) for part in command], env=variables, capture_output=True, text=True
+        return subprocess.Popen(
+            [str(part) for part in command],
+            env=variables,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
-        output = done.stdout + done.stderr
-        assert done.returncode == expected, output
+
+    def check(self, *arguments, expected: int = 0, **environment) -> str:
+        """Output of gpu-check, which has to end with the exit code."""
+        process = self.start(*arguments, **environment)
+        output, _ = process.communicate()
+        assert process.returncode == expected, output
         assert "Traceback" not in output
         return output
 
@@ -192,7 +228,9 @@ def test_everything_passes_and_is_recorded(machine):
         assert part["versions"] == {"CUDA": "13.0", "python": "3.12", "torch": "2.0", "jax": "0.4"}
         assert part["command"].startswith("scripts/gpu-check --build")
         assert {"date", "commit", "wall_s", "data"} <= part.keys()
-    assert machine.part("calibration")["results"]["elbo_calibrate"]["values"] == {"edge_us": 1.0}
+    calibration = machine.part("calibration")["results"]
+    assert calibration.keys() == parts.CALIBRATIONS.keys()
+    assert calibration["graph"]["values"] == {"edge_us": 1.0}
     assert machine.part("sanitizer")["results"].keys() == SANITIZERS.keys()
     assert "120.00 ×, 50 µs against 6 ms: reached" in output
 
@@ -202,11 +240,11 @@ def test_everything_passes_and_is_recorded(machine):
     eager = results[step, "PyTorch eager, data on the GPU, its fastest Adam"]
     assert eager.startswith("9.00 ×, 50 µs against 450 µs: not reached (NVIDIA H200, 20")
     assert results["time of that step on an H200", ""].startswith("50 µs: reached")
-    # 1800 and 270 µs against 300; only the row of 64 M elements counts.
+    # 1800 and 270 µs against 300; rows of 64 M elements alone count.
     assert results["fused kernels, 64 M elements", "PyTorch eager"].startswith("6.00 ×")
     assert "not reached" in results["fused kernels, 64 M elements", "Inductor"]
     assert results["fused kernels, 64 M elements", "the device's measured copy rate"].startswith(
-        "91 % (likelihood_terms/bernoulli/85599x784"
+        "91 % (gather_batch/u8-raw/85599x784"
     )
     assert "the same bits: reached" in results["noise and batch order", "the CPU's"]
     assert "the same bits: reached" in results["weights after 1000 steps, twice", "each other"]
@@ -219,7 +257,10 @@ def test_sides_take_turns(machine):
     machine.check("--parts", "steps")
     calls = machine.calls()
     first = [c for c in calls if "784-400-z20 --batch 128" in c]
-    assert [c.split()[0] for c in first].count("elbo_bench") == 1 + 2  # weights, two rounds
+    assert [c.split()[0] for c in first].count("elbo_bench") == 1  # serves all rounds
+    told = [c.split()[1:] for c in calls if c.startswith("told")]
+    turns = [(side, *line) for side, *line in told if line[0] == "run"][: 2 * (len(EVERY) + 1)]
+    assert turns == [(s, "run", n) for n in ("1", "2") for s in ("elbo", *SMALL[0].modes)]
     rounds = machine.part("steps")["results"][STEP_ROW]["values"]["sides"]
     assert list(rounds) == ["elbo", *SMALL[0].modes]
     assert all(len(side["rounds_ms"]) == 2 for side in rounds.values())
@@ -250,7 +291,7 @@ def test_tests_that_fail_or_are_skipped_fail_the_part_alone(machine, mood, probl
 
 
 def test_a_program_that_is_not_built_is_named(machine):
-    (machine.folder / "build" / "bench" / "elbo_calibrate").unlink()
+    (machine.folder / "build" / machine.BUILT["elbo_calibrate"]).unlink()
     output = machine.check("--parts", "calibration", expected=1)
     assert "elbo_calibrate: build it, or name another build with --build" in output
 
@@ -279,11 +320,315 @@ def test_a_peer_that_falls_over_leaves_the_others_measured(machine):
 def test_a_peer_that_hangs_is_given_up():
     server = Server("graph", [sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(Problem, match="graph, told to prepare, had not ended after 0.1 s"):
-        server.ask("prepare", Deadline(0.2, time.monotonic() + 60).half())
+        server.ask("prepare", Deadline(60, time.monotonic() + 60).within(0.1))
     with pytest.raises(OutOfTime):  # the row had time yet, the whole run had not
         server.ask("prepare", Deadline(60, time.monotonic() + 0.1))
     server.close()
     assert server.process.returncode == -signal.SIGKILL
+
+
+ONE_ROW = dataclasses.replace(SMALL[0], modes=("eager", "graph", "scan"))
+
+
+@pytest.fixture
+def comparison(machine, tmp_path, monkeypatch):
+    """A function that compares within limits, and keeps each result passed on before the end."""
+    monkeypatch.setenv("FAKE_FOLDER", str(machine.folder))
+    facts.python_facts.cache_clear()
+
+    def compare(row_s: float = 60, run_s: float = 60, setting=ONE_ROW, **changed) -> Result:
+        compare.kept = []
+        context = {
+            "build": machine.folder / "build",
+            "python": str(machine.folder / "bin" / "python"),
+            "device": "cuda",
+            "peer_device": "cuda",
+            "data": None,
+            "rounds": 3,
+            "commit": None,
+            "rehearse": False,
+            "folder": tmp_path,
+            "keep": compare.kept.append,
+        }
+        deadline = Deadline(row_s, time.monotonic() + run_s)
+        return Comparison(setting, Context(**context | changed), deadline).run()
+
+    return compare
+
+
+def rounds_of(result: Result) -> dict[str, int]:
+    return {name: side["rounds"] for name, side in result.values["sides"].items()}
+
+
+def test_a_result_is_kept_after_every_round(comparison):
+    result = comparison()
+    assert [kept.values["rounds"] for kept in comparison.kept] == [1, 2, 3]
+    assert comparison.kept[0].unfinished == "1 of 3 rounds: in progress"
+    assert (result.problems, result.unfinished) == ((), None)
+
+
+def test_a_side_that_does_not_get_ready_is_dropped_and_not_the_row(machine, comparison):
+    machine.be(seconds={"graph prepare": 60})
+    result = comparison(row_s=20)
+    assert rounds_of(result) == {"elbo": 3, "eager": 3, "scan": 3}
+    (problem,) = result.problems
+    assert problem.startswith("graph, told to prepare, had not ended after ")
+    assert result.unfinished is None
+
+
+def test_a_side_that_misses_its_turn_keeps_its_earlier_rounds(machine, comparison):
+    machine.be(seconds={"graph run 2": 60})
+    result = comparison(row_s=12)
+    assert rounds_of(result) == {"elbo": 3, "eager": 3, "graph": 1, "scan": 3}
+    (problem,) = result.problems
+    assert problem.startswith("graph, told to run 2, had not ended after ")
+
+
+@pytest.mark.parametrize("limits", [{"row_s": 10, "run_s": 60}, {"row_s": 60, "run_s": 10}])
+def test_a_row_out_of_time_keeps_what_it_has_measured(machine, comparison, limits):
+    machine.be(seconds={f"{mode} run": 1 for mode in ONE_ROW.modes})  # a turn has some 2 s
+    result = comparison(**limits, rounds=5)
+    rounds = result.values["rounds"]
+    assert 1 <= rounds < 5
+    assert result.unfinished == f"{rounds} of 5 rounds: the time was up"
+    assert result.problems == ()
+
+
+def test_an_elbo_that_falls_over_keeps_the_rounds_before(machine, comparison):
+    machine.be(seconds={"elbo run 2": 60})
+    result = comparison(row_s=12)
+    assert rounds_of(result) == {"elbo": 1, "eager": 1, "graph": 1, "scan": 1}
+    assert result.problems[0].startswith("elbo, told to run 2, had not ended after ")
+
+
+def test_a_row_cut_short_is_recorded_and_goes_on_with_resume(machine):
+    machine.be(seconds={"elbo run": 2})
+    some = ("--parts", "steps", "--modes", "--rounds", 7, "--row-limit", 8)
+    machine.check(*some, expected=3)
+    steps = machine.part("steps")
+    assert steps["status"] == "not finished: no time was left"
+    assert STEP_ROW in steps["not_run"]
+    rounds = steps["results"][STEP_ROW]["values"]["rounds"]
+    assert 1 <= rounds < 7
+    assert f"{rounds} of 7 rounds: the time was up" in machine.results.read_text()
+    machine.be()
+    machine.check("--parts", "steps", "--modes", "--rounds", 7, "--resume")
+    assert machine.part("steps")["results"][STEP_ROW]["values"]["rounds"] == 7
+
+
+def test_a_killed_run_leaves_the_rounds_before(machine):
+    machine.be(seconds={"elbo run 2": 60})
+    path = machine.out / "steps.json"
+    process = machine.start("--parts", "steps", "--modes")
+    try:
+        for _ in range(600):
+            if path.exists():
+                break
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+    row = machine.part("steps")["results"][STEP_ROW]
+    assert (row["values"]["rounds"], row["unfinished"]) == (1, "1 of 2 rounds: in progress")
+
+
+@pytest.mark.parametrize(
+    "row, mood, problem",
+    [
+        (LARGE[0], {"libraries": ""}, "elbo without cuBLASLt (folders to look in: ELBO_CUDA_"),
+        (
+            next(setting for setting in LARGE if setting.name == PICTURES),
+            {"notes": ["convolutions by own kernels alone: no libcudnn.so.9"]},
+            "elbo without cuDNN (folders to look in: ELBO_CUDA_LIBRARIES): convolutions by own "
+            "kernels alone: no libcudnn.so.9",
+        ),
+    ],
+)
+def test_a_large_row_without_its_library_has_not_passed(machine, comparison, row, mood, problem):
+    assert comparison(setting=row).problems == ()
+    machine.be(**mood)
+    (found,) = comparison(setting=row).problems
+    assert found.startswith(problem)
+
+
+def test_the_fastest_graph_and_the_notes_are_recorded(machine, comparison):
+    chain, branches = "graph, one chain: 16 nodes, 52.0 us a run", "graph, branches: 16 nodes, "
+    machine.be(notes=[chain, branches + "46.0 us a run"])
+    values = comparison().values
+    assert (values["graph"], values["libraries"]) == ("branches", "cuBLASLt 130400")
+    assert values["notes"][0] == chain
+
+
+def test_elbo_finds_the_libraries_of_the_python(machine):
+    machine.be(folders=["/site/nvidia/cu13/lib", "/site/nvidia/cudnn/lib"])
+    output = machine.check("--parts", "tests")
+    folders = "/site/nvidia/cu13/lib:/site/nvidia/cudnn/lib"
+    assert f"ELBO_CUDA_LIBRARIES={folders}" in output
+    environments = [c.split()[1] for c in machine.calls() if c.startswith("environment")]
+    assert environments == ["none", folders]  # own kernels alone, then with the libraries
+    machine.check("--parts", "tests", ELBO_CUDA_LIBRARIES="/mine")
+    assert "environment /mine" in machine.calls()
+
+
+def test_libraries_are_found_in_wheels(tmp_path):
+    for file in ("cu13/lib/libcublasLt.so.13", "cudnn/lib/libcudnn.so.9", "cufft/lib/libcufft.so"):
+        (tmp_path / "nvidia" / file).parent.mkdir(parents=True)
+        (tmp_path / "nvidia" / file).touch()
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", facts.FACTS],  # without the packages installed here
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)["libraries"]
+    assert found[:2] == [str(tmp_path / "nvidia" / f) for f in ("cu13/lib", "cudnn/lib")]
+
+
+def test_python_is_asked_once_and_patiently(machine, monkeypatch):
+    machine.check("--parts", "steps", "--modes", "eager", "scan")
+    asked = [c for c in machine.calls() if c.startswith("python -c")]
+    assert len(asked) == 1
+    limits = []
+    monkeypatch.setattr(
+        facts.subprocess, "run", lambda *_, timeout, **__: limits.append(timeout) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        facts.python_facts("a python that no test has asked")
+    assert limits == [180]
+
+
+def test_modes_are_chosen(machine):
+    machine.check("--parts", "steps", "--modes", "graph", "example")
+    results = machine.part("steps")["results"]
+    assert list(results[STEP_ROW]["values"]["sides"]) == ["elbo", "example", "graph"]
+    assert list(results[SMALL[1].name]["values"]["sides"]) == ["elbo", "graph"]
+
+
+def test_everything_lies_in_one_folder(machine):
+    machine.results = machine.out / "RESULTS.md"
+    machine.check("--commit", "abc1234567")
+    names = {path.name for path in machine.out.iterdir()}
+    assert names == {*(f"{part.name}.json" for part in PARTS), "RESULTS.md"} and len(names) == 8
+    assert machine.part("steps")["commit"] == "abc1234567"
+    assert any("--commit abc1234567" in c for c in machine.calls() if "elbo_calibrate" in c)
+    assert "commit abc1234567" in machine.results.read_text()
+
+
+def test_programs_of_an_unpacked_archive(machine):
+    build = machine.folder / "build"
+    (build / "programs.json").unlink()
+    machine.check("--parts", "tests", expected=2)
+    (build / "bin").mkdir()
+    for name, path in machine.BUILT.items():
+        (build / path).rename(build / "bin" / name)
+    (build / "manifest.json").write_text(json.dumps({"commit": "0123456789"}))
+    machine.check("--parts", "tests", "repeatability")
+    assert machine.part("tests")["commit"] == "0123456789"
+
+
+def test_kernels_that_fall_over_take_no_others_with_them(machine):
+    machine.be(**{"no row of": "^optimizer_update"})
+    machine.check("--parts", "kernels", expected=1)
+    results = machine.part("kernels")["results"]
+    assert results.keys() == parts.KERNEL_ROWS.keys()
+    assert [name for name, row in results.items() if row["problems"]] == ["optimizer_update"]
+    rows = [name for row in results.values() for name in row["values"].get("rows", ())]
+    assert len(rows) == len(set(rows)) == 6  # none twice
+    # The least of four ops out of five is not the goal's.
+    copy_rate = "fused kernels, 64 M elements", "the device's measured copy rate"
+    assert machine.goal_results()[copy_rate] == NOT_MEASURED
+
+
+TERMS = sorted({term for tests in SANITIZERS.values() for term in tests.split(":")})
+
+
+def test_names_of_tests():
+    """Suite.Test of every source of kernels_gpu_test."""
+    assert "CudaOptimizer.EndsAStep" in gpu_tests() and "Graph.HasSixteenNodesAStep" in gpu_tests()
+
+
+def gpu_tests() -> set[str]:
+    sources = [*(ROOT / "tests").glob("*_cuda_test.cpp"), ROOT / "tests" / "graph_gpu_test.cpp"]
+    found = [re.findall(r"^TEST(?:_[FP])?\((\w+), (\w+)\)", p.read_text(), re.M) for p in sources]
+    return {f"{suite}.{test}" for names in found for suite, test in names}
+
+
+@pytest.mark.parametrize("term", [*TERMS, *parts.REHEARSED_TESTS.split(":")])
+def test_every_term_of_a_filter_matches_tests(term):
+    # A test of a backend is called Cuda/Suite.Test/Gpu.
+    names = [f"Cuda/{name}/Gpu" for name in gpu_tests()]
+    assert any(fnmatch.fnmatchcase(name, term) for name in names)
+
+
+def test_the_sanitizer_covers_every_kind_of_kernel():
+    def covered(tool: str) -> set[str]:
+        terms = SANITIZERS[tool].split(":")
+        tests = {name: f"Cuda/{name}/Gpu" for name in gpu_tests()}
+        return {n for n, full in tests.items() if any(fnmatch.fnmatchcase(full, t) for t in terms)}
+
+    shared = {"CudaOptimizer.EndsAStep", "CudaDense.Forward", "CudaFeatureMap.GroupNormForward"}
+    shared |= {"CudaFeatureMap.GroupNormBackward", "CudaConvolution.BackwardWeights"}
+    for tool in SANITIZERS:
+        assert shared <= covered(tool), tool
+    assert {"CudaBatch.GatherBatch", "CudaKernels.LatentBackward"} <= covered("memcheck")
+
+
+def test_sanitized_tests_use_own_kernels_and_few_sizes(machine):
+    machine.check("--parts", "sanitizer")
+    calls = machine.calls()
+    assert [c for c in calls if c.startswith("environment")] == ["environment none"] * 4
+
+
+def test_a_rehearsal_is_no_measurement(machine):
+    before = machine.results.read_text()
+    (machine.folder / "bin" / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    for call in protocol.CALLS:
+        output = machine.check("--call", call, "--rehearse", "--peer-device", "cpu")
+        assert "A rehearsal: this tries the command and measures no goal." in output
+    assert {path.stem for path in machine.out.iterdir()} == BY_NAME.keys()
+    assert machine.results.read_text() == before
+    calls = machine.calls()
+    peers = [c for c in calls if c.startswith(("pytorch_gpu.py", "jax_gpu.py"))]
+    assert peers and all("--device cpu" in c and "784-" not in c for c in peers)
+    own = [c for c in calls if c.startswith("elbo_bench step")]
+    assert all("16-8-z2" in c or "conv-8x8x3" in c for c in own)
+    output = machine.check("--write-results", machine.out, expected=2)
+    assert "is a rehearsal, no measurement" in output
+    assert machine.results.read_text() == before
+
+
+def test_a_call_is_expected_to_end_within_its_time():
+    for call, stages in protocol.CALLS.items():
+        seconds = sum(protocol.expected_s(stage, BY_NAME[stage.part]) for stage in stages)
+        if call == 3:  # its last rows are for the time that is left
+            seconds -= protocol.expected_s(stages[-1], BY_NAME["steps"])
+        assert seconds <= 9 * 60, f"call {call}"
+    assert [stages[0].part for stages in protocol.CALLS.values()] == ["steps", "sanitizer", "large"]
+    everything = {stage.part for stages in protocol.CALLS.values() for stage in stages}
+    assert everything == BY_NAME.keys()
+
+
+def test_the_protocol_has_every_prediction():
+    text = (ROOT / "bench" / "GPU_PROTOCOL.md").read_text()
+    assert predictions.table() in text
+
+
+def test_predictions_are_read(machine):
+    for prediction in predictions.PREDICTIONS:
+        rows = BY_NAME[prediction.part].rows(Scope())
+        assert not prediction.row or prediction.row in [row.name for row in rows], prediction.what
+        assert prediction.low <= prediction.high
+    machine.be(calibration=json.dumps({"parts": {
+        "graph": {"rows": [{"name": "chain/counting", "us_per_added_node": 1.5}]},
+    }}))  # fmt: skip
+    output = machine.check()
+    lines = dict(re.findall(r"^(.*?)  +\S+(?: to \S+)? (?:µs|ms|%|×)  +(.*)$", output, re.M))
+    assert lines["step, 784-400-z20, B = 128, tf32"] == "50 µs: as predicted"
+    assert lines["edge of a chain of kernels"] == "1.5 µs: 1.25 times the prediction"
+    assert lines["latent_forward/2097152x32, of the copy rate"].startswith("91 %: 1.52 times")
+    assert lines["squared_norm/67108864, of the copy rate"] == "not measured"
+    assert lines["kl_weights/2097152x32"] == "0.3 ms: 0.02 times the prediction"
 
 
 def test_a_side_with_another_loss_does_not_count(machine):
@@ -308,6 +653,7 @@ def test_a_program_that_did_something_else_is_not_believed(machine, mood, proble
     machine.check("--parts", "steps", expected=1)
     row = machine.part("steps")["results"][STEP_ROW]
     assert row["problems"] == [problem] and row["values"] == {}
+    assert machine.part("steps")["results"].keys() == {setting.name for setting in SMALL}
 
 
 def test_resume_leaves_out_what_has_passed(machine):
@@ -329,7 +675,7 @@ def test_resume_leaves_out_what_has_passed(machine):
 def test_without_time_nothing_starts_and_resume_goes_on(machine):
     output = machine.check("--minutes", 0, expected=3)
     assert "go on with --resume" in output
-    assert "not run: no time was left; not run: kernels_gpu_test" in output
+    assert "not finished: no time was left; not run to the end: own kernels, kernels" in output
     assert machine.part("steps")["not_run"][0] == STEP_ROW
     assert not [c for c in machine.calls() if "kernels_gpu_test" in c]
     assert report.NO_RUN in machine.results.read_text()
@@ -338,9 +684,9 @@ def test_without_time_nothing_starts_and_resume_goes_on(machine):
 
 
 def test_rows_that_fit_the_time_run(machine):
-    machine.check("--parts", "tests", "steps", "--minutes", 0.9, expected=3)  # tests: 30 s
-    assert machine.part("tests")["status"] == "passed"
-    assert machine.part("steps")["status"] == "not run: no time was left"
+    machine.check("--parts", "steps", "repeatability", "--minutes", 0.9, expected=3)
+    assert machine.part("repeatability")["status"] == "passed"  # expected to take 40 s
+    assert machine.part("steps")["status"] == "not finished: no time was left"
 
 
 def test_history_is_kept_and_unmeasured_goals_stay(machine):
@@ -394,7 +740,7 @@ def test_without_a_gpu_it_says_so(machine):
     (machine.folder / "bin" / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
     output = machine.check(expected=2)
     assert output == (
-        "gpu-check: nvidia-smi finds no GPU here; --device cpu tries what needs none\n"
+        "gpu-check: nvidia-smi finds no GPU here; --device cpu tries the parts that need none\n"
     )
 
 
