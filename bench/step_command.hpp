@@ -19,9 +19,9 @@ struct StepCommand {
 };
 
 /// Trains for `steps` steps on a device ("cpu", "cuda" or "cuda:N") and prints one JSON object: the
-/// median time of a step, the median loss of the last quarter of the steps, and the choices made for
-/// the device. With `serve`, reads commands from the standard input instead and answers each with one
-/// line, as the peers do (bench/peers/common.py). Throws what the engine throws.
+/// median time of a step, the median loss of the last quarter of the steps, and the choices made
+/// for the device. With `serve`, reads commands from the standard input instead and answers each
+/// with one line, as the peers do (bench/peers/common.py). Throws what the engine throws.
 void run_step_command(const StepCommand& command, const std::string& device, int threads);
 
 }  // namespace elbo::bench

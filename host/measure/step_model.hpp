@@ -49,8 +49,8 @@ struct TrainingStep {
 
   /// Returns to the start of training.
   void restart();
-  /// The same with another seed of order and noise. The device, the data and the initial weights are
-  /// kept, the program is prepared anew.
+  /// The same with another seed of order and noise. The device, the data and the initial weights
+  /// are kept, the program is prepared anew.
   void restart(int64_t seed);
 
  private:
