@@ -240,7 +240,8 @@ def time_kernels(pattern: str) -> Callable[[Context, Deadline], Result]:
         # A simulated GPU would copy a gigabyte for hours: a rehearsal times a CPU's kernels.
         on_gpu = context.on_gpu and not context.rehearse
         rows = ("--device", "cuda", "--rows", pattern) if on_gpu else ON_CPU
-        output = run([program, *rows, f"--benchmark_out={file}"], deadline)
+        quick = ("--threads", 1, "--benchmark_repetitions=3") if context.rehearse else ()
+        output = run([program, *rows, *quick, f"--benchmark_out={file}"], deadline)
         if not file.exists():
             raise Problem(how_it_ended(program.name, output.code, output.stderr))
         rows, problems = read_benchmark(file.read_text())
