@@ -1,6 +1,8 @@
 // Instructions that move, combine and select bits; and the table of all opcodes.
+#include <algorithm>
 #include <bit>
 #include <unordered_map>
+#include <utility>
 
 #include "cuda_emulation/ptx_machine.hpp"
 #include "cuda_emulation/ptx_opcodes.hpp"
@@ -8,137 +10,140 @@
 namespace elbo::cuda::emulation::ptx {
 namespace {
 
-uint64_t bits(const Thread& thread, const Instruction& instruction, size_t index) {
-  return read_bits(thread, instruction.operands[index]);
+uint64_t bits(const Thread& thread, const Step& step, size_t index) {
+  return read<uint64_t>(thread, step, index);
 }
 
-unsigned width(const Instruction& instruction) {
-  return 8 * static_cast<unsigned>(size_of(instruction.type));
-}
-
-uint64_t low_bits(uint64_t value, unsigned count) {
+constexpr uint64_t low_bits(uint64_t value, unsigned count) {
   return count >= 64 ? value : value & ((uint64_t{1} << count) - 1);
 }
 
-void result(Thread& thread, const Instruction& instruction, uint64_t value) {
-  const bool predicate = instruction.type == Type::kPredicate;
-  write(thread, instruction.operands[0], low_bits(value, predicate ? 1 : width(instruction)));
+template <unsigned width>
+const Step* result(Thread& thread, const Step& step, uint64_t value) {
+  write(thread, step, low_bits(value, width));
+  return step.next();
+}
+
+const Step* reject_negation(Thread& thread, const Step& step) {
+  reject(thread, step, "negated operand not supported");
+}
+
+/// The handler that visit.operator()<width>() returns for the bits of the type, 1 of a predicate.
+template <class Visitor>
+Handler for_width(const Instruction& instruction, Visitor visit) {
+  for (const Operand& operand : instruction.operands) {
+    if (operand.negated) return &reject_negation;  // PTX has them where conditions are combined
+  }
+  if (instruction.type == Type::kPredicate) return visit.template operator()<1>();
+  switch (size_of(instruction.type)) {
+    case 1:
+      return visit.template operator()<8>();
+    case 2:
+      return visit.template operator()<16>();
+    case 4:
+      return visit.template operator()<32>();
+    case 8:
+      return visit.template operator()<64>();
+    default:
+      return &reject_type;
+  }
+}
+
+unsigned part_width(const Instruction& instruction, const Operand& vector) {
+  return 8 * static_cast<unsigned>(size_of(instruction.type) / vector.parts.size());
+}
+
+const Step* move_to_parts(Thread& thread, const Step& step) {
+  const Operand &target = step.instruction->operands[0], &source = step.instruction->operands[1];
+  const unsigned width = part_width(*step.instruction, target);
+  auto value = read<uint64_t>(thread, source);
+  for (const Operand& element : target.parts) {
+    write(thread, element, low_bits(value, width));
+    value >>= width;
+  }
+  return step.next();
+}
+
+const Step* move_from_parts(Thread& thread, const Step& step) {
+  const Operand& source = step.instruction->operands[1];
+  const unsigned width = part_width(*step.instruction, source);
+  uint64_t value = 0;
+  for (size_t i = source.parts.size(); i-- > 0;) {
+    value = value << width | low_bits(read<uint64_t>(thread, source.parts[i]), width);
+  }
+  write(thread, step, value);
+  return step.next();
 }
 
 /// Of values, addresses of symbols, and between a register and the parts that make it up.
-void move(Thread& thread, const Instruction& instruction) {
-  const Operand &target = instruction.operands[0], &source = instruction.operands[1];
-  if (target.kind == Operand::Kind::kVector) {
-    const unsigned part = width(instruction) / static_cast<unsigned>(target.parts.size());
-    uint64_t value = read_bits(thread, source);
-    for (const Operand& element : target.parts) {
-      write(thread, element, low_bits(value, part));
-      value >>= part;
-    }
-  } else if (source.kind == Operand::Kind::kVector) {
-    const unsigned part = width(instruction) / static_cast<unsigned>(source.parts.size());
-    uint64_t value = 0;
-    for (size_t i = source.parts.size(); i-- > 0;) {
-      value = value << part | low_bits(read_bits(thread, source.parts[i]), part);
-    }
-    result(thread, instruction, value);
-  } else {
-    result(thread, instruction, read_bits(thread, source));
-  }
+Handler move(const Instruction& instruction) {
+  if (instruction.operands[0].kind == Operand::Kind::kVector) return &move_to_parts;
+  if (instruction.operands[1].kind == Operand::Kind::kVector) return &move_from_parts;
+  return for_width(instruction, []<unsigned width>() -> Handler {
+    return [](Thread& thread, const Step& step) {
+      return result<width>(thread, step, bits(thread, step, 1));
+    };
+  });
 }
 
-void select(Thread& thread, const Instruction& instruction) {
-  const bool first = read<bool>(thread, instruction.operands[3]);
-  result(thread, instruction, bits(thread, instruction, first ? 1 : 2));
+/// The handler that stores Operation{}(second operand, third operand, ...).
+template <unsigned operands, class Operation>
+Handler logic(const Instruction& instruction) {
+  return for_width(instruction, []<unsigned width>() -> Handler {
+    return [](Thread& thread, const Step& step) {
+      return [&]<size_t... i>(std::index_sequence<i...>) {
+        return result<width>(thread, step, Operation{}(bits(thread, step, i + 1)...));
+      }
+      (std::make_index_sequence<operands>());
+    };
+  });
 }
 
-template <class Operation>
-void logic(Thread& thread, const Instruction& instruction) {
-  result(thread, instruction,
-         Operation{}(bits(thread, instruction, 1), bits(thread, instruction, 2)));
-}
 using And = decltype([](uint64_t a, uint64_t b) { return a & b; });
 using Or = decltype([](uint64_t a, uint64_t b) { return a | b; });
 using Xor = decltype([](uint64_t a, uint64_t b) { return a ^ b; });
-
-void complement(Thread& thread, const Instruction& instruction) {
-  result(thread, instruction, ~bits(thread, instruction, 1));
-}
-
-void logical_not(Thread& thread, const Instruction& instruction) {
-  result(thread, instruction, bits(thread, instruction, 1) == 0);
-}
+using Complement = decltype([](uint64_t a) { return ~a; });
+using LogicalNot = decltype([](uint64_t a) { return uint64_t{a == 0}; });
+using Select = decltype([](uint64_t a, uint64_t b, uint64_t first) {
+  return (first & 1) != 0 ? a : b;
+});
 
 /// Any function of three bits, bit by bit: the operand behind them is its truth table.
-void three_input_logic(Thread& thread, const Instruction& instruction) {
-  const uint64_t a = bits(thread, instruction, 1), b = bits(thread, instruction, 2),
-                 c = bits(thread, instruction, 3), table = bits(thread, instruction, 4);
+using ThreeInputLogic = decltype([](uint64_t a, uint64_t b, uint64_t c, uint64_t table) {
   uint64_t value = 0;
   for (unsigned row = 0; row < 8; ++row) {
-    if ((table >> row & 1) == 0) continue;
-    value |= (row & 4 ? a : ~a) & (row & 2 ? b : ~b) & (row & 1 ? c : ~c);
+    const uint64_t chosen = (row & 4 ? a : ~a) & (row & 2 ? b : ~b) & (row & 1 ? c : ~c);
+    value |= chosen & (0 - (table >> row & 1));
   }
-  result(thread, instruction, value);
-}
+  return value;
+});
 
-void shift_left(Thread& thread, const Instruction& instruction) {
-  const auto count = read<uint32_t>(thread, instruction.operands[2]);
-  const uint64_t value = bits(thread, instruction, 1);
-  result(thread, instruction, count >= width(instruction) ? 0 : value << count);
-}
-
-void shift_right(Thread& thread, const Instruction& instruction) {
-  const auto count = read<uint32_t>(thread, instruction.operands[2]);
-  with_integer(thread, instruction, instruction.type, [&]<class T>() {
-    const T value = read<T>(thread, instruction.operands[1]);
-    const T all_sign = std::is_signed_v<T> && value < 0 ? static_cast<T>(-1) : T(0);
-    const bool out = count >= 8 * sizeof(T);
-    write(thread, instruction.operands[0], out ? all_sign : static_cast<T>(value >> count));
-  });
-}
+/// Bits from `position` on are replaced by as many of the field as `length` says.
+using InsertField = decltype([](uint64_t field, uint64_t into, uint64_t position, uint64_t length) {
+  position &= 0xff;
+  const uint64_t kept = low_bits(~uint64_t{0}, length & 0xff);
+  const uint64_t mask = position >= 64 ? 0 : kept << position;
+  const uint64_t placed = position >= 64 ? 0 : field << position;
+  return (into & ~mask) | (placed & mask);
+});
 
 /// The 64-bit value {second operand, first operand} of two 32-bit ones.
-uint64_t pair(const Thread& thread, const Instruction& instruction) {
-  return bits(thread, instruction, 2) << 32 | low_bits(bits(thread, instruction, 1), 32);
-}
+uint64_t pair(uint64_t low, uint64_t high) { return high << 32 | low_bits(low, 32); }
 
 /// shf: 32 bits of the 64-bit value {high, low}; the count wraps at, or is clamped to, 32.
 template <bool left, bool wraps>
-void funnel_shift(Thread& thread, const Instruction& instruction) {
-  const uint64_t both = pair(thread, instruction);
-  const auto asked = read<uint32_t>(thread, instruction.operands[3]);
-  const unsigned count = wraps ? asked % 32 : std::min(asked, 32u);
-  result(thread, instruction, left ? both >> (32 - count) : both >> count);
-}
-
-/// Bits [position, position + length) of the value, extended by its sign bit for signed types.
-void extract_field(Thread& thread, const Instruction& instruction) {
-  const unsigned size = width(instruction);
-  const unsigned position = bits(thread, instruction, 2) & 0xff;
-  const unsigned length = bits(thread, instruction, 3) & 0xff;
-  with_integer(thread, instruction, instruction.type, [&]<class T>() {
-    const auto value = read<std::make_unsigned_t<T>>(thread, instruction.operands[1]);
-    const uint64_t field = position >= size ? 0 : low_bits(uint64_t{value} >> position, length);
-    const unsigned top = std::min(position + length, size) - 1;
-    const bool negative = std::is_signed_v<T> && length > 0 && (uint64_t{value} >> top & 1) != 0;
-    const unsigned known = position >= size ? 0 : std::min(length, size - position);
-    result(thread, instruction, negative && known < 64 ? field | ~uint64_t{0} << known : field);
-  });
-}
-
-void insert_field(Thread& thread, const Instruction& instruction) {
-  const uint64_t field = bits(thread, instruction, 1), into = bits(thread, instruction, 2);
-  const unsigned position = bits(thread, instruction, 3) & 0xff;
-  const unsigned length = bits(thread, instruction, 4) & 0xff;
-  const uint64_t mask = position >= 64 ? 0 : low_bits(~uint64_t{0}, length) << position;
-  const uint64_t placed = position >= 64 ? 0 : field << position;
-  result(thread, instruction, (into & ~mask) | (placed & mask));
-}
+struct FunnelShift {
+  uint64_t operator()(uint64_t low, uint64_t high, uint64_t asked) const {
+    const uint64_t both = pair(low, high);
+    const auto wanted = static_cast<uint32_t>(asked);
+    const unsigned count = wraps ? wanted % 32 : std::min(wanted, 32u);
+    return left ? both >> (32 - count) : both >> count;
+  }
+};
 
 /// prmt: each of the result's four bytes is one of the eight of {b, a}, or its sign spread out.
-void permute_bytes(Thread& thread, const Instruction& instruction) {
-  const uint64_t bytes = pair(thread, instruction);
-  const uint64_t selector = bits(thread, instruction, 3);
+using PermuteBytes = decltype([](uint64_t a, uint64_t b, uint64_t selector) {
+  const uint64_t bytes = pair(a, b);
   uint64_t value = 0;
   for (unsigned i = 0; i < 4; ++i) {
     const unsigned choice = selector >> (4 * i) & 0xf;
@@ -146,48 +151,95 @@ void permute_bytes(Thread& thread, const Instruction& instruction) {
     const uint8_t sign = byte & 0x80 ? 0xff : 0;
     value |= uint64_t{choice & 8 ? sign : byte} << (8 * i);
   }
-  result(thread, instruction, value);
+  return value;
+});
+
+Handler shift_left(const Instruction& instruction) {
+  return for_width(instruction, []<unsigned width>() -> Handler {
+    return [](Thread& thread, const Step& step) {
+      const auto count = read<uint32_t>(thread, step, 2);
+      return result<width>(thread, step, count >= width ? 0 : bits(thread, step, 1) << count);
+    };
+  });
 }
 
-void count_leading_zeros(Thread& thread, const Instruction& instruction) {
-  const uint64_t value = low_bits(bits(thread, instruction, 1), width(instruction));
-  const auto zeros = static_cast<uint32_t>(std::countl_zero(value));
-  write(thread, instruction.operands[0], zeros - (64 - width(instruction)));
+Handler shift_right(const Instruction& instruction) {
+  return for_integer(instruction.type, []<class T>() -> Handler {
+    return [](Thread& thread, const Step& step) {
+      const auto count = read<uint32_t>(thread, step, 2);
+      const T value = read<T>(thread, step, 1);
+      const T all_sign = std::is_signed_v<T> && value < 0 ? static_cast<T>(-1) : T(0);
+      const bool out = count >= 8 * sizeof(T);
+      write(thread, step, out ? all_sign : static_cast<T>(value >> count));
+      return step.next();
+    };
+  });
 }
 
-void count_ones(Thread& thread, const Instruction& instruction) {
-  const uint64_t value = low_bits(bits(thread, instruction, 1), width(instruction));
-  write(thread, instruction.operands[0], static_cast<uint32_t>(std::popcount(value)));
+/// Bits [position, position + length) of the value, extended by its sign bit for signed types.
+Handler extract_field(const Instruction& instruction) {
+  return for_integer(instruction.type, []<class T>() -> Handler {
+    return [](Thread& thread, const Step& step) {
+      constexpr unsigned kSize = 8 * sizeof(T);
+      const unsigned position = bits(thread, step, 2) & 0xff;
+      const unsigned length = bits(thread, step, 3) & 0xff;
+      const uint64_t value = read<std::make_unsigned_t<T>>(thread, step, 1);
+      const uint64_t field = position >= kSize ? 0 : low_bits(value >> position, length);
+      const unsigned top = std::min(position + length, kSize) - 1;
+      const bool negative = std::is_signed_v<T> && length > 0 && (value >> top & 1) != 0;
+      const unsigned known = position >= kSize ? 0 : std::min(length, kSize - position);
+      return result<kSize>(thread, step,
+                           negative && known < 64 ? field | ~uint64_t{0} << known : field);
+    };
+  });
 }
 
-void reverse_bits(Thread& thread, const Instruction& instruction) {
-  uint64_t value = bits(thread, instruction, 1), reversed = 0;
-  for (unsigned i = 0; i < width(instruction); ++i, value >>= 1) {
-    reversed = reversed << 1 | (value & 1);
-  }
-  result(thread, instruction, reversed);
+/// Counts: results of 32 bits whatever the type.
+template <class Operation>
+Handler count_bits(const Instruction& instruction) {
+  return for_width(instruction, []<unsigned width>() -> Handler {
+    return [](Thread& thread, const Step& step) {
+      return result<32>(thread, step, Operation{}(low_bits(bits(thread, step, 1), width), width));
+    };
+  });
+}
+using LeadingZeros = decltype([](uint64_t value, unsigned width) {
+  return static_cast<unsigned>(std::countl_zero(value)) - (64 - width);
+});
+using Ones = decltype([](uint64_t value, unsigned) {
+  return static_cast<unsigned>(std::popcount(value));
+});
+
+Handler reverse_bits(const Instruction& instruction) {
+  return for_width(instruction, []<unsigned width>() -> Handler {
+    return [](Thread& thread, const Step& step) {
+      uint64_t value = bits(thread, step, 1), reversed = 0;
+      for (unsigned i = 0; i < width; ++i, value >>= 1) reversed = reversed << 1 | (value & 1);
+      return result<width>(thread, step, reversed);
+    };
+  });
 }
 
 constexpr Opcode kOpcodes[] = {
     {"mov", &move},
-    {"selp", &select},
-    {"and", &logic<And>},
-    {"or", &logic<Or>},
-    {"xor", &logic<Xor>},
-    {"not", &complement},
-    {"cnot", &logical_not},
-    {"lop3", &three_input_logic},
+    {"selp", &logic<3, Select>},
+    {"and", &logic<2, And>},
+    {"or", &logic<2, Or>},
+    {"xor", &logic<2, Xor>},
+    {"not", &logic<1, Complement>},
+    {"cnot", &logic<1, LogicalNot>},
+    {"lop3", &logic<4, ThreeInputLogic>},
     {"shl", &shift_left},
     {"shr", &shift_right},
-    {"shf.l.wrap", &funnel_shift<true, true>},
-    {"shf.l.clamp", &funnel_shift<true, false>},
-    {"shf.r.wrap", &funnel_shift<false, true>},
-    {"shf.r.clamp", &funnel_shift<false, false>},
+    {"shf.l.wrap", &logic<3, FunnelShift<true, true>>},
+    {"shf.l.clamp", &logic<3, FunnelShift<true, false>>},
+    {"shf.r.wrap", &logic<3, FunnelShift<false, true>>},
+    {"shf.r.clamp", &logic<3, FunnelShift<false, false>>},
     {"bfe", &extract_field},
-    {"bfi", &insert_field},
-    {"prmt", &permute_bytes},
-    {"clz", &count_leading_zeros},
-    {"popc", &count_ones},
+    {"bfi", &logic<4, InsertField>},
+    {"prmt", &logic<3, PermuteBytes>},
+    {"clz", &count_bits<LeadingZeros>},
+    {"popc", &count_bits<Ones>},
     {"brev", &reverse_bits},
 };
 
@@ -195,21 +247,24 @@ constexpr Opcode kOpcodes[] = {
 
 std::span<const Opcode> bit_opcodes() { return kOpcodes; }
 
-Handler find_handler(const std::string& opcode) {
-  static const auto handlers = [] {
-    std::unordered_map<std::string_view, Handler> all;
-    for (const auto opcodes : {arithmetic_opcodes(), carry_opcodes(), bit_opcodes(),
-                               memory_opcodes(), control_opcodes(), meeting_opcodes()}) {
-      for (const auto& [name, handler] : opcodes) all.emplace(name, handler);
+Selector find_selector(const std::string& opcode) {
+  static const auto selectors = [] {
+    std::unordered_map<std::string_view, Selector> all;
+    for (const auto opcodes :
+         {arithmetic_opcodes(), conversion_opcodes(), carry_opcodes(), bit_opcodes(),
+          memory_opcodes(), control_opcodes(), meeting_opcodes()}) {
+      for (const auto& [name, select] : opcodes) all.emplace(name, select);
     }
     return all;
   }();
-  const auto found = handlers.find(opcode);
-  return found == handlers.end() ? nullptr : found->second;
+  const auto found = selectors.find(opcode);
+  return found == selectors.end() ? nullptr : found->second;
 }
 
-void reject_instruction(Thread& thread, const Instruction& instruction) {
-  reject(thread, instruction, "instruction not supported");
+Handler reject_instruction(const Instruction&) {
+  return [](Thread& thread, const Step& step) -> const Step* {
+    reject(thread, step, "instruction not supported");
+  };
 }
 
 }  // namespace elbo::cuda::emulation::ptx

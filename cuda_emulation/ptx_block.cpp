@@ -11,54 +11,65 @@ namespace {
 
 using State = Thread::State;
 
-void active_mask(Thread& thread, const Instruction& instruction) {
+const Step* active_mask(Thread& thread, const Step& step) {
   // The least that CUDA promises: the calling lane itself.
-  write(thread, instruction.operands[0], uint32_t{1} << thread.lane());
+  write(thread, step, uint32_t{1} << thread.lane());
+  return step.next();
 }
 
-template <Collective collective>
-void wait_for_block(Thread& thread, const Instruction& instruction) {
-  if (collective == Collective::kBarrier && instruction.operands.size() > 1) {
-    reject(thread, instruction, "barrier of a part of the block not supported");
-  }
+const Step* wait(Thread& thread, const Step& step, State state, Collective collective) {
   thread.collective = collective;
-  thread.state = State::kAtBarrier;
+  thread.state = state;
+  thread.frame.next = step.next();
+  return nullptr;
 }
 
 template <Collective collective>
-void wait_for_warp(Thread& thread, const Instruction& instruction) {
+const Step* wait_for_block(Thread& thread, const Step& step) {
+  if (collective == Collective::kBarrier && step.instruction->operands.size() > 1) {
+    reject(thread, step, "barrier of a part of the block not supported");
+  }
+  return wait(thread, step, State::kAtBarrier, collective);
+}
+
+template <Collective collective>
+const Step* wait_for_warp(Thread& thread, const Step& step) {
   const bool is_mma = collective == Collective::kMmaTf32 || collective == Collective::kMmaBf16;
-  thread.mask = is_mma ? 0xffffffffu : read<uint32_t>(thread, instruction.operands.back());
+  thread.mask = is_mma ? 0xffffffffu : read<uint32_t>(thread, step.instruction->operands.back());
   if ((thread.mask >> thread.lane() & 1) == 0) {
-    reject(thread, instruction, "the calling lane is not in its own mask");
+    reject(thread, step, "the calling lane is not in its own mask");
   }
-  thread.collective = collective;
-  thread.state = State::kAtWarpCollective;
+  return wait(thread, step, State::kAtWarpCollective, collective);
 }
+
+template <Collective collective>
+constexpr Selector block_meeting = &always<&wait_for_block<collective>>;
+template <Collective collective>
+constexpr Selector warp_meeting = &always<&wait_for_warp<collective>>;
 
 constexpr Opcode kOpcodes[] = {
-    {"activemask", &active_mask},
-    {"bar.sync", &wait_for_block<Collective::kBarrier>},
-    {"barrier.sync", &wait_for_block<Collective::kBarrier>},
-    {"bar.red.popc", &wait_for_block<Collective::kBarrierCount>},
-    {"bar.red.and", &wait_for_block<Collective::kBarrierAnd>},
-    {"bar.red.or", &wait_for_block<Collective::kBarrierOr>},
-    {"barrier.red.popc", &wait_for_block<Collective::kBarrierCount>},
-    {"barrier.red.and", &wait_for_block<Collective::kBarrierAnd>},
-    {"barrier.red.or", &wait_for_block<Collective::kBarrierOr>},
-    {"bar.warp.sync", &wait_for_warp<Collective::kWarpBarrier>},
-    {"shfl.sync.idx", &wait_for_warp<Collective::kShuffle>},
-    {"shfl.sync.up", &wait_for_warp<Collective::kShuffleUp>},
-    {"shfl.sync.down", &wait_for_warp<Collective::kShuffleDown>},
-    {"shfl.sync.bfly", &wait_for_warp<Collective::kShuffleXor>},
-    {"vote.sync.ballot", &wait_for_warp<Collective::kBallot>},
-    {"vote.sync.any", &wait_for_warp<Collective::kAny>},
-    {"vote.sync.all", &wait_for_warp<Collective::kAll>},
-    {"redux.sync.add", &wait_for_warp<Collective::kReduceAdd>},
-    {"redux.sync.min", &wait_for_warp<Collective::kReduceMinimum>},
-    {"redux.sync.max", &wait_for_warp<Collective::kReduceMaximum>},
-    {"mma.sync.m16n8k8.row.col.tf32.tf32", &wait_for_warp<Collective::kMmaTf32>},
-    {"mma.sync.m16n8k16.row.col.bf16.bf16", &wait_for_warp<Collective::kMmaBf16>},
+    {"activemask", &always<&active_mask>},
+    {"bar.sync", block_meeting<Collective::kBarrier>},
+    {"barrier.sync", block_meeting<Collective::kBarrier>},
+    {"bar.red.popc", block_meeting<Collective::kBarrierCount>},
+    {"bar.red.and", block_meeting<Collective::kBarrierAnd>},
+    {"bar.red.or", block_meeting<Collective::kBarrierOr>},
+    {"barrier.red.popc", block_meeting<Collective::kBarrierCount>},
+    {"barrier.red.and", block_meeting<Collective::kBarrierAnd>},
+    {"barrier.red.or", block_meeting<Collective::kBarrierOr>},
+    {"bar.warp.sync", warp_meeting<Collective::kWarpBarrier>},
+    {"shfl.sync.idx", warp_meeting<Collective::kShuffle>},
+    {"shfl.sync.up", warp_meeting<Collective::kShuffleUp>},
+    {"shfl.sync.down", warp_meeting<Collective::kShuffleDown>},
+    {"shfl.sync.bfly", warp_meeting<Collective::kShuffleXor>},
+    {"vote.sync.ballot", warp_meeting<Collective::kBallot>},
+    {"vote.sync.any", warp_meeting<Collective::kAny>},
+    {"vote.sync.all", warp_meeting<Collective::kAll>},
+    {"redux.sync.add", warp_meeting<Collective::kReduceAdd>},
+    {"redux.sync.min", warp_meeting<Collective::kReduceMinimum>},
+    {"redux.sync.max", warp_meeting<Collective::kReduceMaximum>},
+    {"mma.sync.m16n8k8.row.col.tf32.tf32", warp_meeting<Collective::kMmaTf32>},
+    {"mma.sync.m16n8k16.row.col.bf16.bf16", warp_meeting<Collective::kMmaBf16>},
 };
 
 struct ShuffleSource {
@@ -113,10 +124,23 @@ Block::Block(const Function& function, const Launch& launch, uint3 index, Global
     thread.block = this;
     thread.linear = i;
     thread.index = {i % width, i / width % height, i / (width * height)};
-    thread.frames.push_back(make_frame(function));
-    std::memcpy(thread.frame().parameters.data(), launch.args, launch.args_size);
-    thread.local.assign(function.local_bytes, std::byte{kUnwritten});
   }
+}
+
+/// Threads start when they first run, in memory that others which have exited left in the cache.
+void Block::start(Thread& thread) {
+  if (!spare_.empty()) {
+    thread.frame.storage = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  enter(thread, function_);
+  std::memcpy(thread.frame.parameters, launch_.args, launch_.args_size);
+  thread.local.assign(function_.local_bytes, std::byte{kUnwritten});
+}
+
+void Block::exit(Thread& thread) {
+  thread.state = State::kExited;
+  if (thread.callers.empty()) spare_.push_back(std::move(thread.frame.storage));
 }
 
 bool Block::run() {
@@ -160,16 +184,12 @@ void Block::trigger(const Thread& thread) {
 }
 
 void Block::run_until_waiting(Thread& thread) {
-  while (thread.state == State::kReady) {
-    Frame& frame = thread.frame();
-    const Instruction& instruction = frame.function->code[frame.next++];
-    ++instructions_;
-    if (instruction.guard >= 0) {
-      const bool holds = (thread.reg(instruction.guard) & 1) != 0;
-      if (holds == instruction.guard_negated) continue;
-    }
-    instruction.handler(thread, instruction);
+  if (thread.frame.next == nullptr) start(thread);
+  uint64_t executed = 0;
+  for (const Step* step = thread.frame.next; step != nullptr; ++executed) {
+    step = step->handler(thread, *step);
   }
+  instructions_ += executed;
 }
 
 /// Lets the block go on if all of it has come; false if nobody waits or somebody is missing.
@@ -210,10 +230,9 @@ bool Block::release_warp(unsigned warp) {
   bool released = false;
   const size_t end = std::min<size_t>(threads_.size(), (size_t{warp} + 1) * kLanes);
   for (size_t i = size_t{warp} * kLanes; i < end; ++i) {
+    if (threads_[i].state != State::kAtWarpCollective) continue;
     Lanes lanes{};
-    if (threads_[i].state != State::kAtWarpCollective || !complete_lanes(threads_[i], lanes)) {
-      continue;
-    }
+    if (!complete_lanes(threads_[i], lanes)) continue;
     switch (threads_[i].collective) {
       case Collective::kShuffle:
       case Collective::kShuffleUp:
@@ -279,7 +298,7 @@ void Block::shuffle(const Lanes& lanes) {
     const Operand& target = instruction.operands[0];
     write(*thread, target, values[source]);
     if (target.predicate >= 0) {
-      thread->reg(target.predicate) = in_segment;
+      thread->slot(static_cast<uint32_t>(target.predicate)) = in_segment;
     }
   }
 }
@@ -298,17 +317,17 @@ void Block::reduce(const Lanes& lanes) {
   }
   const Instruction& instruction = waiting_at(*first);
   const auto extremum = [&](bool greatest) {
-    uint32_t found = 0;
-    with_integer(*first, instruction, instruction.type, [&]<class T>() {
+    const auto find = [&]<class T>() {
       T best = read<T>(*first, instruction.operands[1]);
       for (const Thread* thread : lanes) {
         if (thread == nullptr) continue;
         const T value = read<T>(*thread, instruction.operands[1]);
         best = greatest ? std::max(best, value) : std::min(best, value);
       }
-      found = static_cast<uint32_t>(best);
-    });
-    return found;
+      return static_cast<uint32_t>(best);
+    };
+    return with_integer(instruction.type, find,
+                        [&]() -> uint32_t { reject(*first, instruction, "type not supported"); });
   };
   uint32_t result = 0;
   switch (first->collective) {

@@ -10,24 +10,28 @@ __extension__ using Wide = unsigned __int128;
 enum class Kind { kAdd, kSubtract, kMultiplyLow, kMultiplyHigh };
 
 template <Kind kind, bool takes, bool leaves>
-void carrying(Thread& thread, const Instruction& instruction) {
-  with_integer(thread, instruction, instruction.type, [&]<class T>() {
-    using Word = std::make_unsigned_t<T>;
-    const auto source = [&](size_t i) { return read<T>(thread, instruction.operands[i]); };
-    const Wide carry = takes && thread.carry ? 1 : 0;
-    constexpr unsigned kBits = 8 * sizeof(T);
-    Wide sum = 0;
-    if constexpr (kind == Kind::kAdd) {
-      sum = Wide{static_cast<Word>(source(1))} + static_cast<Word>(source(2)) + carry;
-    } else if constexpr (kind == Kind::kSubtract) {
-      sum = Wide{static_cast<Word>(source(1))} - static_cast<Word>(source(2)) - carry;
-    } else {
-      const Wide product = static_cast<Wide>(source(1)) * static_cast<Wide>(source(2));
-      const auto half = static_cast<Word>(kind == Kind::kMultiplyHigh ? product >> kBits : product);
-      sum = Wide{half} + static_cast<Word>(source(3)) + carry;
-    }
-    if (leaves) thread.carry = (sum >> kBits & 1) != 0;
-    write(thread, instruction.operands[0], static_cast<Word>(sum));
+Handler carrying(const Instruction& instruction) {
+  return for_integer(instruction.type, []<class T>() -> Handler {
+    return [](Thread& thread, const Step& step) {
+      using Word = std::make_unsigned_t<T>;
+      const auto source = [&](size_t i) { return read<T>(thread, step, i); };
+      const Wide carry = takes && thread.carry ? 1 : 0;
+      constexpr unsigned kBits = 8 * sizeof(T);
+      Wide sum = 0;
+      if constexpr (kind == Kind::kAdd) {
+        sum = Wide{static_cast<Word>(source(1))} + static_cast<Word>(source(2)) + carry;
+      } else if constexpr (kind == Kind::kSubtract) {
+        sum = Wide{static_cast<Word>(source(1))} - static_cast<Word>(source(2)) - carry;
+      } else {
+        const Wide product = static_cast<Wide>(source(1)) * static_cast<Wide>(source(2));
+        const auto half =
+            static_cast<Word>(kind == Kind::kMultiplyHigh ? product >> kBits : product);
+        sum = Wide{half} + static_cast<Word>(source(3)) + carry;
+      }
+      if (leaves) thread.carry = (sum >> kBits & 1) != 0;
+      write(thread, step, static_cast<Word>(sum));
+      return step.next();
+    };
   });
 }
 

@@ -1,105 +1,125 @@
 // The control flow of one thread, and how it sees its place in the grid.
+#include <algorithm>
+
 #include "cuda_emulation/ptx_machine.hpp"
 #include "cuda_emulation/ptx_opcodes.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 namespace {
 
-void branch(Thread& thread, const Instruction& instruction) {
-  thread.frame().next = instruction.targets.at(0);
+const Step* branch(Thread&, const Step& step) { return &step + step.jump; }
+
+Handler select_branch(const Instruction& instruction) {
+  return instruction.targets.empty() ? reject_instruction(instruction) : &branch;
 }
 
-void indexed_branch(Thread& thread, const Instruction& instruction) {
-  const auto index = read<uint32_t>(thread, instruction.operands[0]);
-  if (index >= instruction.targets.size()) reject(thread, instruction, "index out of range");
-  thread.frame().next = instruction.targets[index];
+const Step* indexed_branch(Thread& thread, const Step& step) {
+  const auto index = read<uint32_t>(thread, step, 0);
+  const std::vector<size_t>& targets = step.instruction->targets;
+  if (index >= targets.size()) reject(thread, step, "index out of range");
+  return &thread.frame.function->steps[targets[index]];
 }
 
 /// Operands: (results), function, (arguments).
-void call(Thread& thread, const Instruction& instruction) {
-  if (instruction.callee == nullptr) reject(thread, instruction, "indirect call not supported");
-  Frame frame = make_frame(*instruction.callee);
-  const std::vector<Operand>& arguments = instruction.operands.back().parts;
-  const std::vector<Variable>& parameters = instruction.callee->parameters;
+const Step* call(Thread& thread, const Step& step) {
+  const Function* callee = step.instruction->callee;
+  if (callee == nullptr) reject(thread, step, "indirect call not supported");
+  thread.frame.next = step.next();
+  thread.callers.push_back(std::move(thread.frame));
+  thread.frame = {};
+  thread.block->enter(thread, *callee);
+  const std::vector<Operand>& arguments = step.instruction->operands.back().parts;
+  const std::vector<Variable>& parameters = callee->parameters;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    std::memcpy(frame.parameters.data() + parameters[i].address,
-                thread.frame().parameters.data() + arguments.at(i).value, parameters[i].size);
+    std::memcpy(thread.frame.parameters + parameters[i].address,
+                thread.callers.back().parameters + arguments.at(i).value, parameters[i].size);
   }
-  thread.frames.push_back(std::move(frame));
+  return thread.frame.next;
 }
 
-void leave(Thread& thread, const Instruction& instruction) {
+const Step* leave(Thread& thread, const Step& step) {
   if (thread.copies.count() != 0) {
-    reject(thread, instruction,
+    reject(thread, step,
            std::to_string(thread.copies.count()) +
                " asynchronous copies never waited for by the thread that started them");
   }
-  thread.state = Thread::State::kExited;
+  thread.block->exit(thread);
+  return nullptr;
 }
 
-void come_back(Thread& thread, const Instruction& instruction) {
-  if (thread.frames.size() == 1) return leave(thread, instruction);
-  const Frame from = std::move(thread.frame());
-  thread.frames.pop_back();
-  Frame& to = thread.frame();
-  const std::vector<Operand>& targets = to.function->code[to.next - 1].operands[0].parts;
+const Step* come_back(Thread& thread, const Step& step) {
+  if (thread.callers.empty()) return leave(thread, step);
+  const Frame from = std::move(thread.frame);
+  thread.frame = std::move(thread.callers.back());
+  thread.callers.pop_back();
+  const Frame& to = thread.frame;
+  const std::vector<Operand>& targets = to.next[-1].instruction->operands[0].parts;
   const std::vector<Variable>& results = from.function->results;
   for (size_t i = 0; i < results.size(); ++i) {
-    std::memcpy(to.parameters.data() + targets.at(i).value,
-                from.parameters.data() + results[i].address, results[i].size);
+    std::memcpy(to.parameters + targets.at(i).value, from.parameters + results[i].address,
+                results[i].size);
   }
+  return to.next;
 }
 
 // Fences order what already runs in order, one thread at a time.
-void nothing(Thread&, const Instruction&) {}
+const Step* nothing(Thread&, const Step& step) { return step.next(); }
 
-void wait_for_grids(Thread& thread, const Instruction&) { thread.block->wait_for_grids(thread); }
-
-void launch_dependents(Thread& thread, const Instruction&) { thread.block->trigger(thread); }
-
-void trap(Thread& thread, const Instruction& instruction) {
-  reject(thread, instruction, "the kernel trapped");
+const Step* wait_for_grids(Thread& thread, const Step& step) {
+  thread.frame.next = step.next();
+  thread.block->wait_for_grids(thread);
+  return thread.state == Thread::State::kReady ? step.next() : nullptr;
 }
 
+const Step* launch_dependents(Thread& thread, const Step& step) {
+  thread.block->trigger(thread);
+  return step.next();
+}
+
+const Step* trap(Thread& thread, const Step& step) { reject(thread, step, "the kernel trapped"); }
+
 constexpr Opcode kOpcodes[] = {
-    {"bra", &branch},
-    {"brx.idx", &indexed_branch},
-    {"call", &call},
-    {"ret", &come_back},
-    {"exit", &leave},
-    {"trap", &trap},
-    {"membar", &nothing},
-    {"fence", &nothing},
-    {"griddepcontrol.wait", &wait_for_grids},
-    {"griddepcontrol.launch_dependents", &launch_dependents},
+    {"bra", &select_branch},
+    {"brx.idx", &always<&indexed_branch>},
+    {"call", &always<&call>},
+    {"ret", &always<&come_back>},
+    {"exit", &always<&leave>},
+    {"trap", &always<&trap>},
+    {"membar", &always<&nothing>},
+    {"fence", &always<&nothing>},
+    {"griddepcontrol.wait", &always<&wait_for_grids>},
+    {"griddepcontrol.launch_dependents", &always<&launch_dependents>},
 };
 
 }  // namespace
 
 std::span<const Opcode> control_opcodes() { return kOpcodes; }
 
-Frame make_frame(const Function& function) {
-  return {.function = &function,
-          .next = 0,
-          .registers = std::vector<uint64_t>(function.register_count, ~uint64_t{0}),
-          .parameters = std::vector<std::byte>(function.parameter_space)};
-}
-
-uint64_t read_bits(const Thread& thread, const Operand& operand) {
-  switch (operand.kind) {
-    case Operand::Kind::kRegister: {
-      const uint64_t bits = thread.reg(operand.reg);
-      return operand.negated ? static_cast<uint64_t>((bits & 1) == 0) : bits;
-    }
-    case Operand::Kind::kSpecial:
-      return thread.block->special(thread, operand.special, static_cast<unsigned>(operand.value));
-    default:
-      return operand.value;
+void Block::enter(Thread& thread, const Function& function) {
+  Frame& frame = thread.frame;
+  const size_t parameter_words = (function.parameter_space + 7) / 8;
+  if (frame.storage == nullptr) {
+    frame.storage =
+        std::make_unique_for_overwrite<uint64_t[]>(function.slot_count() + parameter_words);
   }
+  frame.function = &function;
+  frame.next = function.steps.data();
+  frame.slots = frame.storage.get();
+  std::fill_n(frame.slots, function.unshared_count, ~uint64_t{0});
+  uint64_t* next = frame.slots + function.register_count;
+  for (const auto& [which, axis] : function.special_slots) *next++ = special(thread, which, axis);
+  next = std::copy(function.constants.begin(), function.constants.end(), next);
+  *next++ = 0;
+  std::fill_n(next, parameter_words, 0);
+  frame.parameters = reinterpret_cast<std::byte*>(next);
 }
 
 void reject(const Thread& thread, const Instruction& instruction, const std::string& why) {
   thread.block->fail(thread, instruction, why);
+}
+
+const Step* reject_type(Thread& thread, const Step& step) {
+  reject(thread, step, "type not supported");
 }
 
 unsigned Block::special(const Thread& thread, Special special, unsigned axis) const {

@@ -95,7 +95,8 @@ bool is_ignored(std::string_view word) {
 }
 
 /// Takes apart "setp.lt.and.f32" and the like; what no table explains stays in the opcode's name.
-void decode_opcode(std::string_view opcode, Instruction& instruction) {
+Instruction decode_opcode(std::string_view opcode) {
+  Instruction instruction;
   std::string name;
   while (!opcode.empty()) {
     const size_t dot = opcode.find('.');
@@ -137,8 +138,17 @@ void decode_opcode(std::string_view opcode, Instruction& instruction) {
       name += word;
     }
   }
-  const Handler handler = find_handler(name);
-  instruction.handler = handler != nullptr ? handler : &reject_instruction;
+  const Selector select = find_selector(name);
+  instruction.select = select != nullptr ? select : &reject_instruction;
+  return instruction;
+}
+
+/// The same, taken apart once: a program has few different ones.
+const Instruction& known_opcode(std::string_view opcode) {
+  thread_local std::unordered_map<std::string, Instruction> known;
+  const auto [place, is_new] = known.try_emplace(std::string(opcode));
+  if (is_new) place->second = decode_opcode(opcode);
+  return place->second;
 }
 
 uint64_t parse_integer(std::string_view text) {
@@ -165,7 +175,7 @@ Operand decode_address(std::string_view inside, RegisterFile& registers) {
   if (plus != std::string_view::npos) operand.value = parse_integer(trim(inside.substr(plus + 1)));
   if (base.empty()) fail("empty address", inside);
   if (base[0] == '%' || registers.contains(base)) {
-    operand.reg = registers.number(base);
+    operand.slot = registers.number(base);
   } else if (std::isdigit(static_cast<unsigned char>(base[0]))) {
     operand.value += parse_integer(base);
   } else {
@@ -185,7 +195,7 @@ Operand decode_register(std::string_view text, RegisterFile& registers) {
   }
   operand.kind = Operand::Kind::kRegister;
   const size_t bar = text.find('|');
-  operand.reg = registers.number(trim(text.substr(0, bar)));
+  operand.slot = registers.number(trim(text.substr(0, bar)));
   if (bar != std::string_view::npos) {
     operand.predicate = registers.number(trim(text.substr(bar + 1)));
   }
@@ -234,7 +244,7 @@ int RegisterFile::number(std::string_view name) {
   for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
     if (const auto found = scope->find(name); found != scope->end()) return found->second;
   }
-  return scopes_.front().emplace(name, count_++).first->second;
+  return scopes_.front().emplace(std::string(name), count_++).first->second;
 }
 
 bool RegisterFile::contains(std::string_view name) const {
@@ -247,24 +257,23 @@ void RegisterFile::declare(std::string_view name) {
 }
 
 Instruction decode_instruction(std::string_view statement, RegisterFile& registers) {
-  Instruction instruction;
-  instruction.text = statement;
+  const std::string_view whole = statement;
   const auto next_word = [&statement] {
     const size_t end = statement.find_first_of(" \t\n\r");
     const std::string_view word = statement.substr(0, end);
     statement = end == std::string_view::npos ? std::string_view{} : trim(statement.substr(end));
     return word;
   };
-  if (statement.starts_with('@')) {
-    std::string_view guard = next_word().substr(1);
-    instruction.guard_negated = guard.starts_with('!');
-    if (instruction.guard_negated) guard.remove_prefix(1);
-    instruction.guard = registers.number(guard);
-  }
-  decode_opcode(next_word(), instruction);
-  if (instruction.handler == &reject_instruction)
-    return instruction;  // operands may be unknown too
-  for (const std::string_view operand : split_list(statement)) {
+  std::string_view guard = statement.starts_with('@') ? next_word().substr(1) : std::string_view{};
+  Instruction instruction = known_opcode(next_word());
+  instruction.text = whole;
+  instruction.guard_negated = guard.starts_with('!');
+  if (instruction.guard_negated) guard.remove_prefix(1);
+  if (!guard.empty()) instruction.guard = registers.number(guard);
+  if (instruction.select == &reject_instruction) return instruction;  // operands may be unknown too
+  const std::vector<std::string_view> operands = split_list(statement);
+  instruction.operands.reserve(operands.size());
+  for (const std::string_view operand : operands) {
     instruction.operands.push_back(decode_operand(operand, registers));
   }
   return instruction;

@@ -1,9 +1,10 @@
 // One PTX statement to one Instruction.
 #pragma once
 
-#include <map>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "cuda_emulation/ptx_program.hpp"
@@ -22,7 +23,10 @@ class RegisterFile {
   size_t size() const { return static_cast<size_t>(count_); }
 
  private:
-  using Scope = std::map<std::string, int, std::less<>>;
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  using Scope = std::unordered_map<std::string, int, Hash, std::equal_to<>>;
   std::vector<Scope> scopes_ = std::vector<Scope>(1);
   int count_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "cuda_emulation/launch.hpp"
 #include "cuda_emulation/pending_copies.hpp"
 #include "cuda_emulation/ptx_program.hpp"
+#include "cuda_emulation/sanitizers.hpp"
 
 namespace elbo::cuda::emulation::ptx {
 
@@ -64,13 +66,11 @@ enum class Collective : uint8_t {
 /// A function that a thread is in: the kernel itself, or one called from it.
 struct Frame {
   const Function* function = nullptr;
-  size_t next = 0;  // the instruction to run; while waiting or in a call, the one behind it
-  std::vector<uint64_t> registers;
-  std::vector<std::byte> parameters;
+  const Step* next = nullptr;  // to run first; while waiting or in a call, the one behind it
+  uint64_t* slots = nullptr;
+  std::byte* parameters = nullptr;
+  std::unique_ptr<uint64_t[]> storage;  // of both
 };
-
-/// Ready to run `function`; its registers hold NaN bits.
-Frame make_frame(const Function& function);
 
 // What shared and local memory hold before they are written: as a float, NaN.
 inline constexpr unsigned char kUnwritten = 0xff;
@@ -78,10 +78,8 @@ inline constexpr unsigned char kUnwritten = 0xff;
 struct Thread {
   enum class State : uint8_t { kReady, kAtBarrier, kAtWarpCollective, kAtGridWait, kExited };
 
-  Frame& frame() { return frames.back(); }
-  const Frame& frame() const { return frames.back(); }
-  uint64_t& reg(int number) { return frame().registers[static_cast<size_t>(number)]; }
-  uint64_t reg(int number) const { return frame().registers[static_cast<size_t>(number)]; }
+  uint64_t& slot(uint32_t number) { return frame.slots[number]; }
+  uint64_t slot(uint32_t number) const { return frame.slots[number]; }
 
   unsigned lane() const { return linear % kLanes; }
   unsigned warp() const { return linear / kLanes; }
@@ -90,11 +88,12 @@ struct Thread {
   unsigned linear = 0;
   uint3 index{};
   State state = State::kReady;
-  Collective collective{};    // while waiting
-  uint32_t mask = 0;          // while waiting at a warp function: the lanes that it waits for
-  bool carry = false;         // of the last .cc instruction
-  bool waited = false;        // for the grids before this one
-  std::vector<Frame> frames;  // the running one is the last
+  Collective collective{};     // while waiting
+  uint32_t mask = 0;           // while waiting at a warp function: the lanes that it waits for
+  bool carry = false;          // of the last .cc instruction
+  bool waited = false;         // for the grids before this one
+  Frame frame;                 // the running one
+  std::vector<Frame> callers;  // of the running function, the kernel first
   std::vector<std::byte> local;
   PendingCopies copies;
 };
@@ -103,8 +102,8 @@ class Block {
  public:
   /// `global`: null where device addresses are the host's. `held`: the grids before this one (by
   /// programmatic dependent launch) are not complete, and threads stop at griddepcontrol.wait.
-  Block(const Function& function, const Launch& launch, uint3 index,
-        GlobalMemory* global = nullptr, bool held = false);
+  Block(const Function& function, const Launch& launch, uint3 index, GlobalMemory* global = nullptr,
+        bool held = false);
 
   /// Runs every thread to its end, or while the block is held as far as they come. True when all
   /// have ended; throws KernelError.
@@ -120,6 +119,10 @@ class Block {
   bool waited() const { return waited_; }
   uint64_t instructions() const { return instructions_; }
 
+  /// Makes `function` the running one; its registers hold NaN bits.
+  void enter(Thread& thread, const Function& function);
+  void exit(Thread& thread);
+
   /// `bytes` bytes at an address of `space`; throws KernelError where they are misaligned or
   /// (shared, local, parameter; global under AddressSanitizer) out of bounds.
   std::byte* memory(Thread& thread, const Instruction& instruction, Space space, uint64_t address,
@@ -128,6 +131,10 @@ class Block {
                     Touch touch) {
     return memory(thread, instruction, instruction.space, address, bytes, touch);
   }
+
+  /// The same, without a call for most accesses.
+  template <Space space, size_t bytes>
+  std::byte* place(Thread& thread, const Step& step, uint64_t address, Touch touch);
 
   unsigned special(const Thread& thread, Special special, unsigned axis) const;
   [[noreturn]] void fail(const Thread& thread, const Instruction& at, const std::string& why) const;
@@ -142,27 +149,37 @@ class Block {
   void shuffle(const Lanes& lanes);
   void reduce(const Lanes& lanes);
   void multiply(const Lanes& lanes);
-  bool in_shared_variable(uint64_t address, size_t bytes) const;
-  const Instruction& waiting_at(const Thread& thread) const {
-    return thread.frame().function->code[thread.frame().next - 1];
+  void start(Thread& thread);
+  std::byte* global_place(Thread& thread, const Instruction& instruction, uint64_t address,
+                          size_t bytes, Touch touch);
+  bool in_shared_variable(uint64_t address, size_t bytes);
+  static const Instruction& waiting_at(const Thread& thread) {
+    return *thread.frame.next[-1].instruction;
   }
+
+  /// A shared variable's addresses.
+  struct Extent {
+    bool holds(uint64_t address, size_t bytes) const {
+      return address >= begin && address + bytes <= end;
+    }
+    uint64_t begin = 0, end = 0;
+  };
 
   const Function& function_;
   const Launch& launch_;
   uint3 index_;
   std::vector<Thread> threads_;
   std::vector<std::byte> shared_;
+  Extent shared_last_;                              // the shared variable touched last
+  std::vector<std::unique_ptr<uint64_t[]>> spare_;  // storage of threads that have exited
   GlobalMemory* global_;
   bool held_;
   bool triggered_ = false, triggered_after_wait_ = false, waited_ = false;
   uint64_t instructions_ = 0;
 };
 
-uint64_t read_bits(const Thread& thread, const Operand& operand);
-
 template <class T>
-T read(const Thread& thread, const Operand& operand) {
-  const uint64_t bits = read_bits(thread, operand);
+T from_bits(uint64_t bits) {
   if constexpr (std::is_same_v<T, bool>) {
     return (bits & 1) != 0;
   } else {
@@ -174,19 +191,46 @@ T read(const Thread& thread, const Operand& operand) {
 
 /// Registers hold a value's bits, zero-extended.
 template <class T>
-void write(Thread& thread, const Operand& operand, T value) {
-  if (operand.kind == Operand::Kind::kSink) return;
+uint64_t to_bits(T value) {
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
-  thread.reg(operand.reg) = bits;
+  return bits;
+}
+
+template <class T>
+T read(const Thread& thread, const Operand& operand) {
+  const uint64_t bits = thread.slot(static_cast<uint32_t>(operand.slot));
+  return from_bits<T>(operand.negated ? static_cast<uint64_t>((bits & 1) == 0) : bits);
+}
+
+template <class T>
+void write(Thread& thread, const Operand& operand, T value) {
+  thread.slot(static_cast<uint32_t>(operand.slot)) = to_bits(value);
+}
+
+/// The same of the operand in a step's slot, which is not negated.
+template <class T>
+T read(const Thread& thread, const Step& step, size_t index) {
+  return from_bits<T>(thread.slot(step.slots[index]));
+}
+
+template <class T>
+void write(Thread& thread, const Step& step, T value) {
+  thread.slot(step.slots[0]) = to_bits(value);
 }
 
 [[noreturn]] void reject(const Thread& thread, const Instruction& instruction,
                          const std::string& why);
+[[noreturn]] inline void reject(const Thread& thread, const Step& step, const std::string& why) {
+  reject(thread, *step.instruction, why);
+}
 
-/// Calls visit.operator()<T>() with the C++ type of `type`.
-template <class Visitor>
-void with_integer(const Thread& thread, const Instruction& instruction, Type type, Visitor visit) {
+/// The handler of types that an opcode does not have.
+const Step* reject_type(Thread& thread, const Step& step);
+
+/// Returns visit.operator()<T>() with the C++ type of `type`, or `otherwise()`.
+template <class Visitor, class Otherwise>
+auto with_integer(Type type, Visitor visit, Otherwise otherwise) {
   switch (type) {
     case Type::kU8:
     case Type::kB8:
@@ -209,23 +253,53 @@ void with_integer(const Thread& thread, const Instruction& instruction, Type typ
     case Type::kS64:
       return visit.template operator()<int64_t>();
     default:
-      reject(thread, instruction, "type not supported");
+      return otherwise();
   }
 }
 
+/// The handler that visit.operator()<T>() returns for the C++ type of `type`.
 template <class Visitor>
-void with_real(const Thread& thread, const Instruction& instruction, Type type, Visitor visit) {
+Handler for_integer(Type type, Visitor visit) {
+  return with_integer(type, visit, []() -> Handler { return &reject_type; });
+}
+
+template <class Visitor>
+Handler for_real(Type type, Visitor visit) {
   if (type == Type::kF32) return visit.template operator()<float>();
   if (type == Type::kF64) return visit.template operator()<double>();
-  reject(thread, instruction, "type not supported");
+  return &reject_type;
 }
 
 template <class Visitor>
-void with_number(const Thread& thread, const Instruction& instruction, Type type, Visitor visit) {
-  if (type == Type::kF32 || type == Type::kF64) {
-    return with_real(thread, instruction, type, visit);
+Handler for_number(Type type, Visitor visit) {
+  if (type == Type::kF32 || type == Type::kF64) return for_real(type, visit);
+  return for_integer(type, visit);
+}
+
+/// Selects `handler` for all types.
+template <Handler handler>
+Handler always(const Instruction&) {
+  return handler;
+}
+
+template <Space space, size_t bytes>
+std::byte* Block::place(Thread& thread, const Step& step, uint64_t address, Touch touch) {
+  if (address % bytes == 0) {
+    if constexpr (space == Space::kShared) {
+      const uint64_t offset = static_cast<uint32_t>(address);
+      if (shared_last_.holds(offset, bytes)) return shared_.data() + offset;
+    } else if constexpr (space == Space::kParameter) {
+      const size_t size = thread.frame.function->parameter_space;
+      if (address < size && bytes <= size - address) return thread.frame.parameters + address;
+    } else if constexpr (space == Space::kGlobal || space == Space::kGeneric) {
+      const bool is_host = global_ == nullptr && !address_sanitizer() && address != 0;
+      if (space == Space::kGlobal || address < kWindowSize) {
+        if (is_host) return reinterpret_cast<std::byte*>(address);
+        return global_place(thread, *step.instruction, address, bytes, touch);
+      }
+    }
   }
-  with_integer(thread, instruction, type, visit);
+  return memory(thread, *step.instruction, space, address, bytes, touch);
 }
 
 }  // namespace elbo::cuda::emulation::ptx

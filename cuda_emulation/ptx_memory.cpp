@@ -1,6 +1,5 @@
 // State spaces, loads, stores and atomics.
 #include <algorithm>
-#include <optional>
 
 #include "cuda_emulation/ptx_machine.hpp"
 #include "cuda_emulation/ptx_opcodes.hpp"
@@ -9,9 +8,12 @@
 namespace elbo::cuda::emulation::ptx {
 namespace {
 
+uint64_t address_of(const Thread& thread, const Step& step) {
+  return thread.slot(step.other) + step.offset;
+}
+
 uint64_t address_of(const Thread& thread, const Operand& operand) {
-  const uint64_t base = operand.reg >= 0 ? thread.reg(operand.reg) : 0;
-  return base + operand.value;
+  return thread.slot(static_cast<uint32_t>(operand.slot)) + operand.value;
 }
 
 uint64_t window_of(Space space) {
@@ -27,81 +29,104 @@ uint64_t window_of(Space space) {
   }
 }
 
-void to_generic(Thread& thread, const Instruction& instruction) {
-  write(thread, instruction.operands[0],
-        read_bits(thread, instruction.operands[1]) + window_of(instruction.space));
+const Step* to_generic(Thread& thread, const Step& step) {
+  write(thread, step, read<uint64_t>(thread, step, 1) + window_of(step.instruction->space));
+  return step.next();
 }
 
-void from_generic(Thread& thread, const Instruction& instruction) {
-  write(thread, instruction.operands[0],
-        read_bits(thread, instruction.operands[1]) - window_of(instruction.space));
+const Step* from_generic(Thread& thread, const Step& step) {
+  write(thread, step, read<uint64_t>(thread, step, 1) - window_of(step.instruction->space));
+  return step.next();
 }
 
-/// One element of a load; signed types narrower than the register are extended.
-void load_element(Thread& thread, const Instruction& instruction, const Operand& target,
-                  const std::byte* from) {
-  with_number(thread, instruction, instruction.type, [&]<class T>() {
-    T value;
-    std::memcpy(&value, from, sizeof value);
-    if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) {
-      write(thread, target, static_cast<int64_t>(value));
-    } else {
-      write(thread, target, value);
-    }
+/// The handler that visit.operator()<T, space, count>() returns for a load or store of `count`
+/// elements.
+template <class Visitor>
+Handler for_access(const Instruction& instruction, const Operand& elements, Visitor visit) {
+  const size_t count = elements.kind == Operand::Kind::kVector ? elements.parts.size() : 1;
+  return for_number(instruction.type, [&]<class T>() -> Handler {
+    const auto for_space = [&]<size_t counted>() -> Handler {
+      switch (instruction.space) {
+        case Space::kGeneric:
+          return visit.template operator()<T, Space::kGeneric, counted>();
+        case Space::kShared:
+          return visit.template operator()<T, Space::kShared, counted>();
+        case Space::kLocal:
+          return visit.template operator()<T, Space::kLocal, counted>();
+        case Space::kParameter:
+          return visit.template operator()<T, Space::kParameter, counted>();
+        case Space::kGlobal:
+        case Space::kConstant:
+          break;
+      }
+      return visit.template operator()<T, Space::kGlobal, counted>();
+    };
+    if (count == 1) return for_space.template operator()<1>();
+    if (count == 2) return for_space.template operator()<2>();
+    if (count == 4) return for_space.template operator()<4>();
+    return reject_instruction(instruction);
   });
 }
 
-void load(Thread& thread, const Instruction& instruction) {
-  const Operand& target = instruction.operands[0];
-  const uint64_t address = address_of(thread, instruction.operands[1]);
-  const size_t size = size_of(instruction.type);
-  if (target.kind != Operand::Kind::kVector) {
-    const std::byte* from = thread.block->memory(thread, instruction, address, size, Touch::kRead);
-    return load_element(thread, instruction, target, from);
-  }
-  const std::byte* from = thread.block->memory(thread, instruction, address,
-                                               size * target.parts.size(), Touch::kRead);
-  for (size_t i = 0; i < target.parts.size(); ++i) {
-    load_element(thread, instruction, target.parts[i], from + i * size);
-  }
+/// Signed types narrower than the register are extended.
+Handler load(const Instruction& instruction) {
+  return for_access(instruction, instruction.operands[0],
+                    []<class T, Space space, size_t count>() -> Handler {
+                      return [](Thread& thread, const Step& step) {
+                        const std::byte* from = thread.block->place<space, sizeof(T) * count>(
+                            thread, step, address_of(thread, step), Touch::kRead);
+                        T values[count];
+                        std::memcpy(values, from, sizeof values);
+                        for (size_t i = 0; i < count; ++i) {
+                          if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) {
+                            thread.slot(step.slots[i]) = to_bits(static_cast<int64_t>(values[i]));
+                          } else {
+                            thread.slot(step.slots[i]) = to_bits(values[i]);
+                          }
+                        }
+                        return step.next();
+                      };
+                    });
 }
 
-void store(Thread& thread, const Instruction& instruction) {
-  const Operand& source = instruction.operands[1];
-  const uint64_t address = address_of(thread, instruction.operands[0]);
-  const size_t size = size_of(instruction.type);
-  const size_t count = source.kind == Operand::Kind::kVector ? source.parts.size() : 1;
-  std::byte* to =
-      thread.block->memory(thread, instruction, address, size * count, Touch::kWrite);
-  for (size_t i = 0; i < count; ++i) {
-    const uint64_t value =
-        read_bits(thread, source.kind == Operand::Kind::kVector ? source.parts[i] : source);
-    std::memcpy(to + i * size, &value, size);
-  }
+Handler store(const Instruction& instruction) {
+  return for_access(instruction, instruction.operands[1],
+                    []<class T, Space space, size_t count>() -> Handler {
+                      return [](Thread& thread, const Step& step) {
+                        std::byte* to = thread.block->place<space, sizeof(T) * count>(
+                            thread, step, address_of(thread, step), Touch::kWrite);
+                        T values[count];
+                        for (size_t i = 0; i < count; ++i) values[i] = read<T>(thread, step, i);
+                        std::memcpy(to, values, sizeof values);
+                        return step.next();
+                      };
+                    });
 }
 
 /// `update(old, operand, second operand)` makes the new value; atom writes the old one to a
 /// register, red does not.
 template <class Update>
-void atomic(Thread& thread, const Instruction& instruction) {
-  const bool returns = instruction.operands[0].kind != Operand::Kind::kAddress;
-  const Operand* operands = &instruction.operands[returns ? 1 : 0];
-  const size_t count = instruction.operands.size() - (returns ? 1 : 0);
-  with_number(thread, instruction, instruction.type, [&]<class T>() {
-    std::byte* at =
-        thread.block->memory(thread, instruction, address_of(thread, operands[0]), sizeof(T),
-                             Touch::kUpdate);
-    const T first = read<T>(thread, operands[1]);
-    const T second = count > 2 ? read<T>(thread, operands[2]) : T{};
-    T before;
-    std::memcpy(&before, at, sizeof before);
-    std::optional<T> after;
-    if constexpr (requires { Update{}(before, first, second); }) {
-      after = static_cast<T>(Update{}(before, first, second));
+Handler atomic(const Instruction& instruction) {
+  return for_number(instruction.type, []<class T>() -> Handler {
+    if constexpr (!requires(T value) { Update{}(value, value, value); }) {
+      return &reject_type;
+    } else {
+      return [](Thread& thread, const Step& step) {
+        const std::vector<Operand>& operands = step.instruction->operands;
+        const size_t returns = operands[0].kind != Operand::Kind::kAddress ? 1 : 0;
+        const size_t values = operands.size() - 1 - returns;
+        std::byte* at = thread.block->memory(thread, *step.instruction, address_of(thread, step),
+                                             sizeof(T), Touch::kUpdate);
+        const T first = read<T>(thread, step, returns);
+        const T second = values > 1 ? read<T>(thread, step, returns + 1) : T{};
+        T before;
+        std::memcpy(&before, at, sizeof before);
+        const auto after = static_cast<T>(Update{}(before, first, second));
+        std::memcpy(at, &after, sizeof after);
+        if (returns != 0) write(thread, step, before);
+        return step.next();
+      };
     }
-    if (!after) reject(thread, instruction, "type not supported");
-    std::memcpy(at, &*after, sizeof *after);
-    if (returns) write(thread, instruction.operands[0], before);
   });
 }
 
@@ -138,36 +163,40 @@ struct Xor {
 };
 
 /// Operands: [target], [source], bytes, and optionally how many of them are read.
-void copy_async(Thread& thread, const Instruction& instruction) {
+const Step* copy_async(Thread& thread, const Step& step) {
+  const Instruction& instruction = *step.instruction;
   const std::vector<Operand>& operands = instruction.operands;
   const auto bytes = read<uint32_t>(thread, operands[2]);
   const auto present = operands.size() > 3 ? read<uint32_t>(thread, operands[3]) : bytes;
-  if (present > bytes) reject(thread, instruction, "source larger than the target");
+  if (present > bytes) reject(thread, step, "source larger than the target");
   std::byte* target = thread.block->memory(thread, instruction, instruction.space,
-                                           address_of(thread, operands[0]), bytes,
-                                           Touch::kWrite);
+                                           address_of(thread, operands[0]), bytes, Touch::kWrite);
   const uint64_t from = address_of(thread, operands[1]);
-  if (from % bytes != 0) reject(thread, instruction, "misaligned access");
+  if (from % bytes != 0) reject(thread, step, "misaligned access");
   const std::byte* source =
-      present == 0
-          ? nullptr
-          : thread.block->memory(thread, instruction, instruction.source_space, from, bytes,
-                                 Touch::kRead);
+      present == 0 ? nullptr
+                   : thread.block->memory(thread, instruction, instruction.source_space, from,
+                                          bytes, Touch::kRead);
   thread.copies.start(target, source, present, bytes);
+  return step.next();
 }
 
-void commit_copies(Thread& thread, const Instruction&) { thread.copies.commit(); }
+const Step* commit_copies(Thread& thread, const Step& step) {
+  thread.copies.commit();
+  return step.next();
+}
 
-void wait_for_copies(Thread& thread, const Instruction& instruction) {
-  thread.copies.wait(read_bits(thread, instruction.operands[0]));
+const Step* wait_for_copies(Thread& thread, const Step& step) {
+  thread.copies.wait(read<uint64_t>(thread, step, 0));
+  return step.next();
 }
 
 constexpr Opcode kOpcodes[] = {
     {"ld", &load},
     {"ldu", &load},
     {"st", &store},
-    {"cvta", &to_generic},
-    {"cvta.to", &from_generic},
+    {"cvta", &always<&to_generic>},
+    {"cvta.to", &always<&from_generic>},
     {"atom.add", &atomic<Add>},
     {"atom.exch", &atomic<Exchange>},
     {"atom.cas", &atomic<CompareExchange>},
@@ -177,9 +206,9 @@ constexpr Opcode kOpcodes[] = {
     {"atom.and", &atomic<And>},
     {"atom.or", &atomic<Or>},
     {"atom.xor", &atomic<Xor>},
-    {"cp.async", &copy_async},
-    {"cp.async.commit_group", &commit_copies},
-    {"cp.async.wait_group", &wait_for_copies},
+    {"cp.async", &always<&copy_async>},
+    {"cp.async.commit_group", &always<&commit_copies>},
+    {"cp.async.wait_group", &always<&wait_for_copies>},
     {"red.add", &atomic<Add>},
     {"red.min", &atomic<Minimum>},
     {"red.max", &atomic<Maximum>},
@@ -204,25 +233,30 @@ std::byte* Block::memory(Thread& thread, const Instruction& instruction, Space s
   } else if (space == Space::kShared) {
     address = static_cast<uint32_t>(address);  // its addresses wrap at 32 bits
   }
-  const auto within = [&](std::vector<std::byte>& storage) {
-    if (address > storage.size() || bytes > storage.size() - address) {
+  const auto within = [&](std::byte* storage, size_t size) {
+    if (address > size || bytes > size - address) {
       fail(thread, instruction, "access out of bounds");
     }
-    return storage.data() + address;
+    return storage + address;
   };
   switch (space) {
     case Space::kLocal:
-      return within(thread.local);
+      return within(thread.local.data(), thread.local.size());
     case Space::kParameter:
-      return within(thread.frame().parameters);
+      return within(thread.frame.parameters, thread.frame.function->parameter_space);
     case Space::kShared:
       if (!in_shared_variable(address, bytes)) {
         fail(thread, instruction, "access out of bounds of the shared variables");
       }
-      return within(shared_);
+      return within(shared_.data(), shared_.size());
     default:
       break;
   }
+  return global_place(thread, instruction, address, bytes, touch);
+}
+
+std::byte* Block::global_place(Thread& thread, const Instruction& instruction, uint64_t address,
+                               size_t bytes, Touch touch) {
   if (global_ != nullptr) {
     std::byte* place = global_->access(address, bytes, touch, thread.waited);
     if (place == nullptr) fail(thread, instruction, "global access out of bounds");
@@ -235,11 +269,14 @@ std::byte* Block::memory(Thread& thread, const Instruction& instruction, Space s
   return host;
 }
 
-bool Block::in_shared_variable(uint64_t address, size_t bytes) const {
+bool Block::in_shared_variable(uint64_t address, size_t bytes) {
   return std::any_of(
       function_.shared.begin(), function_.shared.end(), [&](const Variable& variable) {
         const size_t size = variable.size != 0 ? variable.size : launch_.shared_bytes;
-        return address >= variable.address && address - variable.address + bytes <= size;
+        const Extent extent{variable.address, variable.address + size};
+        if (!extent.holds(address, bytes)) return false;
+        shared_last_ = extent;
+        return true;
       });
 }
 

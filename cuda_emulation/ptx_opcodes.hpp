@@ -10,10 +10,11 @@ namespace elbo::cuda::emulation::ptx {
 
 struct Opcode {
   std::string_view name;  // without types, state spaces, roundings and hints
-  Handler handler;
+  Selector select;
 };
 
 std::span<const Opcode> arithmetic_opcodes();  // numbers: ptx_arithmetic.cpp
+std::span<const Opcode> conversion_opcodes();  // comparisons and conversions: ptx_conversion.cpp
 std::span<const Opcode> carry_opcodes();       // numbers of several words: ptx_carry.cpp
 std::span<const Opcode> bit_opcodes();         // moves, logic, shifts: ptx_bits.cpp
 std::span<const Opcode> memory_opcodes();      // loads, stores, atomics: ptx_memory.cpp

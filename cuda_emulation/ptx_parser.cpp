@@ -22,14 +22,16 @@ constexpr size_t kSharedGap = 64;
 
 std::string without_comments(std::string_view text) {
   std::string result;
+  result.reserve(text.size());
   while (!text.empty()) {
     if (text.starts_with("//")) {
       text.remove_prefix(std::min(text.find('\n'), text.size()));
     } else if (text.starts_with("/*")) {
       text.remove_prefix(std::min(text.find("*/"), text.size() - 2) + 2);
     } else {
-      result += text.front();
-      text.remove_prefix(1);
+      const size_t plain = std::min(text.find('/', 1), text.size());
+      result += text.substr(0, plain);
+      text.remove_prefix(plain);
     }
   }
   return result;
@@ -98,6 +100,7 @@ class Parser {
     place_locals();
     for (auto& [name, function] : module_.functions) place_shared(function);
     for (auto& [name, function] : module_.functions) resolve_symbols(function);
+    for (auto& [name, function] : module_.functions) lay_out(function);
     return std::move(module_);
   }
 
@@ -314,7 +317,7 @@ class Parser {
                    callee != module_.functions.end()) {
           instruction.callee = &callee->second;
         } else {
-          instruction.handler = &reject_instruction;  // such as a call of printf
+          instruction.select = &reject_instruction;  // such as a call of printf
         }
       });
     }

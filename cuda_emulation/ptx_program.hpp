@@ -50,7 +50,7 @@ struct Operand {
 
   Kind kind = Kind::kImmediate;
   bool negated = false;        // !%p
-  int reg = -1;                // kRegister; kAddress: the base, or -1
+  int slot = -1;               // of the value; kAddress: of the base; symbols and vectors: none
   int predicate = -1;          // the p of d|p
   uint64_t value = 0;          // immediate bits; kAddress: what is added to the base
   Special special{};           // kSpecial, with axis 0, 1, 2 in value
@@ -61,10 +61,16 @@ struct Operand {
 struct Function;
 struct Thread;
 struct Instruction;
-using Handler = void (*)(Thread& thread, const Instruction& instruction);
+struct Step;
 
+/// Executes a step and returns the thread's next one, or null when the thread stops or waits.
+using Handler = const Step* (*)(Thread& thread, const Step& step);
+/// The handler made for the types and modes of an instruction.
+using Selector = Handler (*)(const Instruction& instruction);
+
+/// An instruction as its text says.
 struct Instruction {
-  Handler handler = nullptr;
+  Selector select = nullptr;
   Type type = Type::kNone;         // of the result
   Type source_type = Type::kNone;  // cvt, set: of the operand
   Space space = Space::kGeneric;
@@ -84,6 +90,24 @@ struct Instruction {
   std::string text;
 };
 
+/// An instruction in the form that runs, one cache line. Every value it reads lies in a slot of the
+/// frame: registers, and behind them special registers and constants.
+struct alignas(64) Step {
+  static constexpr size_t kSlots = 5;
+
+  const Step* next() const { return this + 1; }
+
+  Handler handler = nullptr;
+  Handler guarded = nullptr;  // when there is a guard: the handler to run if it holds
+  const Instruction* instruction = nullptr;
+  uint64_t offset = 0;       // of the address operand
+  uint32_t slots[kSlots]{};  // of the operands in order, parts of vectors one by one, no addresses
+  uint32_t other = 0;        // the base of the address operand; the p of d|p
+  uint32_t guard = 0;
+  int32_t jump = 0;  // bra: to the step so far from here
+};
+static_assert(sizeof(Step) == 64);
+
 struct Variable {
   std::string name;
   Space space = Space::kGeneric;
@@ -91,6 +115,12 @@ struct Variable {
   size_t alignment = 1;
   uint64_t address = 0;  // in its space; global and constant: on the host
   std::vector<std::byte> initial;
+};
+
+/// A slot that holds a special register of one axis.
+struct SpecialSlot {
+  Special special{};
+  unsigned axis = 0;
 };
 
 struct Function {
@@ -105,8 +135,15 @@ struct Function {
   size_t local_bytes = 0;          // local memory of a thread that starts here
   size_t static_shared_bytes = 0;  // where dynamic shared memory begins
   size_t register_count = 0;
-  size_t max_threads = 0;  // .maxntid, or 0
+  size_t unshared_count = 0;  // of registers; the slots of the others may hold leftovers
+  size_t max_threads = 0;     // .maxntid, or 0
   std::vector<Instruction> code;
+
+  // Made by lay_out:
+  std::vector<Step> steps;                 // of the instructions in `code`, one by one
+  std::vector<SpecialSlot> special_slots;  // behind the registers
+  std::vector<uint64_t> constants;         // behind those; then comes the slot of what nobody reads
+  size_t slot_count() const { return register_count + special_slots.size() + constants.size() + 1; }
 };
 
 struct Module {
@@ -120,11 +157,19 @@ struct Module {
 Module parse_module(const std::filesystem::path& path);
 Module parse_module(const std::string& text);
 
-/// The handler of an opcode such as "mul.wide" (types, spaces, roundings and hints removed), or
-/// null.
-Handler find_handler(const std::string& opcode);
+/// Gives fewer slots to the function's registers than they are.
+void share_registers(Function& function);
 
-/// The handler of every unknown opcode: throws KernelError with the instruction's text.
-void reject_instruction(Thread& thread, const Instruction& instruction);
+/// Gives every operand of the function's code its slot, and makes the steps. The function must stay
+/// where it is, because steps point to its instructions.
+void lay_out(Function& function);
+
+/// Selects the handler of an opcode such as "mul.wide" (types, spaces, roundings and hints
+/// removed); null for an unknown one.
+Selector find_selector(const std::string& opcode);
+
+/// The selector of every unknown opcode: its handler throws KernelError with the instruction's
+/// text.
+Handler reject_instruction(const Instruction& instruction);
 
 }  // namespace elbo::cuda::emulation::ptx

@@ -297,6 +297,57 @@ TEST(Ptx, BranchesByTable) {
   EXPECT_EQ(target, (std::vector<float>{2, -1, 2, -1}));
 }
 
+// What shares a slot too early changes the sum: %r3 lives around the loop, %r5 behind it, %p1 ends
+// where %p2 and %p3 begin, and %r9 is written under a guard.
+TEST(Ptx, KeepsRegistersThatAreStillRead) {
+  std::vector<float> target(4, NAN);
+  run_copy_kernel_as(R"(
+    ld.param.u64 %rd1, [args+8];
+    mov.u32 %r1, %tid.x;
+    mul.wide.u32 %rd2, %r1, 4;
+    add.s64 %rd3, %rd1, %rd2;
+    mov.u32 %r2, 0;
+    mov.u32 %r3, 0;
+    mov.u32 %r9, 100;
+    again: add.s32 %r4, %r2, %r1;
+    setp.ne.s32 %p1, %r4, 2;
+    setp.lt.and.s32 %p2|%p3, %r4, 5, %p1;
+    selp.b32 %r5, 1, 0, %p2;
+    selp.b32 %r6, 10, 0, %p3;
+    add.s32 %r7, %r5, %r6;
+    add.s32 %r3, %r3, %r7;
+    add.s32 %r2, %r2, 1;
+    setp.lt.u32 %p4, %r2, 4;
+    @%p4 bra again;
+    setp.eq.s32 %p5, %r1, 3;
+    @%p5 mov.u32 %r9, 1000;
+    @!%p5 add.s32 %r3, %r3, %r5;
+    add.s32 %r8, %r3, %r9;
+    cvt.rn.f32.s32 %f1, %r8;
+    st.global.f32 [%rd3], %f1;
+    ret;)",
+                     {nullptr, target.data(), 4});
+  // Thread t adds, for s = t .. t + 3, 10 where s >= 5, otherwise 1 except for s == 2; and, unless t
+  // is 3, once more the 1 of the last s.
+  EXPECT_EQ(target, (std::vector<float>{104, 104, 112, 1022}));
+}
+
+TEST(Ptx, PoisonsUnwrittenRegisters) {
+  std::vector<float> target(4, 0);
+  run_copy_kernel_as(R"(
+    ld.param.u64 %rd1, [args+8];
+    mov.u32 %r1, %tid.x;
+    mul.wide.u32 %rd2, %r1, 4;
+    add.s64 %rd3, %rd1, %rd2;
+    setp.eq.u32 %p1, %r1, 2;
+    @%p1 mov.f32 %f1, 0f40000000;
+    st.global.f32 [%rd3], %f1;
+    ret;)",
+                     {nullptr, target.data(), 4});
+  EXPECT_TRUE(std::isnan(target[0]) && std::isnan(target[1]) && std::isnan(target[3]));
+  EXPECT_EQ(target[2], 2);
+}
+
 TEST(Ptx, NamesAnUnknownInstruction) {
   const std::string error =
       error_of([] { run_copy_kernel_as("  frobnicate.b32 %r1, %r2;\n ret;", {}); });
