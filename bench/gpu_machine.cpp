@@ -6,13 +6,11 @@
 
 #include "bench/machine.hpp"
 #include "bench/row.hpp"
-#include "kernels/cuda/check.hpp"
 #include "kernels/cuda/cublaslt.hpp"
+#include "kernels/cuda/handles.hpp"
 
 namespace elbo::bench {
 namespace {
-
-using cuda::check;
 
 /// "13.0" of 13000.
 std::string version_text(int version) {
@@ -27,56 +25,37 @@ std::string driver_version() {
   std::smatch release;
   const bool found = std::regex_search(line, release, std::regex("[0-9]+\\.[0-9]+(\\.[0-9]+)?"));
   int version = 0;
-  check(cudaDriverGetVersion(&version), "tell its driver's version");
+  ELBO_CUDA(cudaDriverGetVersion(&version));
   return (found ? release.str() : "unknown release") + ", CUDA " + version_text(version);
 }
 
 std::string runtime_version() {
   int version = 0;
-  check(cudaRuntimeGetVersion(&version), "tell the runtime's version");
+  ELBO_CUDA(cudaRuntimeGetVersion(&version));
   return version_text(version);
 }
 
-/// Time of what is queued between two marks.
-class Stopwatch {
- public:
-  Stopwatch() {
-    check(cudaEventCreate(&start_), "create an event");
-    check(cudaEventCreate(&stop_), "create an event");
+/// The shortest of some runs, in seconds, of what `enqueue` puts on the default stream.
+template <class Enqueue>
+double best_seconds(int runs, Enqueue enqueue) {
+  const cuda::Event start, stop;
+  double best = 1e300;
+  for (int i = 0; i <= runs; ++i) {
+    start.record(nullptr);
+    enqueue();
+    stop.record(nullptr);
+    const double seconds = 1e-6 * stop.microseconds_since(start);
+    if (i > 0) best = std::min(best, seconds);  // the first warms up
   }
-  ~Stopwatch() {
-    cudaEventDestroy(start_);
-    cudaEventDestroy(stop_);
-  }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
-  /// The shortest of some runs, in seconds, of what `enqueue` puts on the default stream.
-  template <class Enqueue>
-  double best_seconds(int runs, Enqueue enqueue) const {
-    double best = 1e300;
-    for (int i = 0; i <= runs; ++i) {
-      check(cudaEventRecord(start_, nullptr), "record an event");
-      enqueue();
-      check(cudaEventRecord(stop_, nullptr), "record an event");
-      check(cudaEventSynchronize(stop_), "finish its work");
-      float milliseconds = 0.0f;
-      check(cudaEventElapsedTime(&milliseconds, start_, stop_), "measure time");
-      if (i > 0) best = std::min(best, 1e-3 * milliseconds);  // the first warms up
-    }
-    return best;
-  }
-
- private:
-  cudaEvent_t start_ = nullptr, stop_ = nullptr;
-};
+  return best;
+}
 
 class GpuMachine : public Machine {
  public:
   explicit GpuMachine(std::shared_ptr<Device> device) : device_(std::move(device)) {
     int ordinal = 0;  // making the device has made it the current one
-    check(cudaGetDevice(&ordinal), "tell its number");
-    check(cudaGetDeviceProperties(&properties_, ordinal), "describe itself");
+    ELBO_CUDA(cudaGetDevice(&ordinal));
+    ELBO_CUDA(cudaGetDeviceProperties(&properties_, ordinal));
     library_ = cuda::make_cublaslt(library_defect_);
   }
 
@@ -123,9 +102,8 @@ class GpuMachine : public Machine {
     constexpr size_t kBytes = size_t{1} << 30;
     const Buffer<std::byte> from(device_, kBytes, "measuring the copy rate"),
         to(device_, kBytes, "measuring the copy rate");
-    const double seconds = Stopwatch().best_seconds(12, [&] {
-      check(cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice, nullptr),
-            "copy memory");
+    const double seconds = best_seconds(12, [&] {
+      ELBO_CUDA(cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice, nullptr));
     });
     return 2e-9 * kBytes / seconds;
   }
@@ -146,7 +124,7 @@ class GpuMachine : public Machine {
     op.precision = precision;
     double best = 1e300;
     for (const auto& product : library_->candidates(op).products)
-      best = std::min(best, Stopwatch().best_seconds(3, [&] { product->enqueue(cuda::Stream()); }));
+      best = std::min(best, best_seconds(3, [&] { product->enqueue(cuda::Stream()); }));
     return 1e-9 * op.flops() / best;
   }
 

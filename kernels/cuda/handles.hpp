@@ -72,12 +72,6 @@ class Event {
   void hold(cudaStream_t stream) const { ELBO_CUDA(cudaStreamWaitEvent(stream, event_.get(), 0)); }
   /// Blocks the calling thread until the position recorded last is reached.
   void wait() const { ELBO_CUDA(cudaEventSynchronize(event_.get())); }
-  bool reached() const {
-    const cudaError_t status = cudaEventQuery(event_.get());
-    if (status == cudaErrorNotReady) return false;
-    check(status, "cudaEventQuery");
-    return true;
-  }
   /// Waits for this event; both must have been recorded on one stream.
   double microseconds_since(const Event& start) const {
     float milliseconds = 0.0f;
