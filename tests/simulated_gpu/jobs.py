@@ -1,0 +1,348 @@
+"""What is run on the simulated GPU: trainings against the CPU, uses of a trained model, libraries
+that misbehave, calls that fail, and the engine's own GPU tests."""
+
+import json
+import random
+import re
+import shutil
+import subprocess
+
+from program import DEFECTS, difference, npy_floats, tensors
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+ORDERS = ("late", "random", "latest", "eager")
+GRAPHS = ("chain", "branches", "overlap", "both")
+STEPS = 48  # three graphs of 16
+
+# Relative difference of the metrics after 48 steps from the CPU's in fp32, or for bf16 in bf16. An
+# fp32 sum of up to 200 terms differs by some 1e-6 of its rounding at most; TF32 rounds operands by
+# 2^-11, bfloat16 by 2^-8, and metrics are means over a few hundred of them.
+BOUNDS = {"fp32": 1e-5, "tf32": 1e-3, "bf16": 1e-2}
+
+
+def recipes(elbo):
+    """Name and settings (to make it small) of every recipe."""
+    text = subprocess.run([elbo, "list", "recipes"], capture_output=True, text=True).stdout
+    found = {}
+    for block in re.split(r"\n(?=  [a-z])", text.split("\n", 1)[1]):
+        name = block.split(":")[0].strip()
+        settings = ["--recipe", name]
+        if "--hidden ''" not in block:
+            settings += ["--hidden", "12,8,6" if name == "deep-autoencoder" else "8"]
+        if "gaussian z" in block or "deterministic z" in block:
+            settings += ["--latent-dim", "20" if "corruption" in block else "2"]
+        if "conv " in block:
+            settings += ["--channels", "4,8"]
+        if "▸ D" in block:
+            settings += ["--discriminator-hidden", "8"]
+        found[name] = settings
+    return found
+
+
+def clean(outcome, code=0):
+    """What is wrong with a program that should have ended well."""
+    if outcome.code != code or outcome.defects or outcome.doubts:
+        found = "; ".join(outcome.defects[:3] + outcome.doubts[:3])
+        return [f"{outcome.command}: exit code {outcome.code}; {found or outcome.text[-400:]}"]
+    return []
+
+
+class Job:
+    """`cost`: seconds of one core, about. `run` returns a list of what is wrong."""
+
+    def __init__(self, kind, name, cost, run):
+        self.kind, self.name, self.cost, self.run = kind, name, cost, run
+
+
+def training_job(recipe, settings, precision, rng, variants):
+    """A recipe on the CPU, and on the GPU in variants that must leave the same bits."""
+    library = rng.random() < 0.5
+    seeds = [rng.randrange(1000) for _ in range(variants)]
+    first = rng.randrange(4)
+
+    def run(place):
+        wrong = []
+        steps = ["--steps", STEPS, *settings]
+        cpu = place.train("cpu", "cpu", [*steps, "--precision", "fp32" if precision == "tf32"
+                                         else precision])  # fmt: skip
+        wrong += clean(cpu)
+        weights = set()
+        for i, seed in enumerate(seeds):
+            options = (
+                f"seed={seed} order={ORDERS[(first + i) % 4]} fastest={GRAPHS[(first + i) % 4]} "
+                f"edges={'all' if seed % 2 else 'one'} {'' if library else 'refuse=ALL'}"
+            )
+            place.totals.seeds.add(seed)
+            outcome = place.train("gpu", "cuda", [*steps, "--precision", precision], options)
+            problems = clean(outcome)
+            wrong += [f"{options}: {problem}" for problem in problems]
+            if problems:
+                continue
+            weights.add(place.weights("gpu"))
+            if sum(line.startswith("graph, ") for line in outcome.plan()) < 4:
+                wrong.append(f"{options}: fewer than four forms of the graph were tried")
+            relative, name = difference(place.metrics("cpu"), place.metrics("gpu"))
+            if not relative <= BOUNDS[precision]:
+                wrong.append(f"{options}: {name} differs by {relative:.1e} from the CPU")
+        if len(weights) > 1:
+            wrong.append(f"{len(weights)} different weights")
+        return wrong
+
+    conv = "--channels" in settings
+    return Job("training", f"{recipe} {precision}", (12 if conv else 4) * variants, run)
+
+
+def streaming_job(rng, orders):
+    """Rows streamed in windows leave the bits of rows that are all on the GPU's memory."""
+    seeds = [rng.randrange(1000) for _ in orders]
+
+    def run(place):
+        wrong, weights = [], {}
+        settings = ["--likelihood", "bernoulli", "--hidden", 8, "--latent-dim", 2, "--steps", 120]
+        for window in (32, 160):
+            for order, seed in zip(orders, seeds):
+                for pageable in ("late", "call"):
+                    place.totals.seeds.add(seed)
+                    outcome = place.train(
+                        "window", "cuda", [*settings, "--data-window", window],
+                        f"seed={seed} order={order} pageable={pageable} refuse=ALL")  # fmt: skip
+                    problems = clean(outcome)
+                    wrong += problems
+                    if not problems:
+                        weights.setdefault(window, set()).add(place.weights("window"))
+            wrong += clean(place.train("cpu", "cpu", [*settings, "--data-window", window]))
+            relative, name = difference(place.metrics("cpu"), place.metrics("window"))
+            if not relative <= BOUNDS["fp32"]:
+                wrong.append(f"window {window}: {name} differs by {relative:.1e} from the CPU")
+        wrong += [f"window {w}: {len(h)} different weights" for w, h in weights.items() if len(h) > 1]
+        return wrong
+
+    return Job("streaming", "windows", 8 * len(orders), run)
+
+
+def resume_job(rng):
+    """A training cut off and resumed has the weights of one that was not."""
+    seed = rng.randrange(1000)
+
+    def run(place):
+        settings = ["--likelihood", "bernoulli", "--hidden", 8, "--latent-dim", 2]
+        options = f"seed={seed} refuse=ALL"
+        place.totals.seeds.add(seed)
+        wrong = clean(place.train("whole", "cuda", [*settings, "--steps", 90], options))
+        wrong += clean(place.train("cut", "cuda", [*settings, "--steps", 37], options))
+        wrong += clean(place.run(["resume", place.path("cut"), "--steps", 90, "--device", "cuda",
+                                  "--verbose"], options + " order=random"))  # fmt: skip
+        if not wrong and tensors(place.checkpoint("whole")) != tensors(place.checkpoint("cut")):
+            wrong.append("the resumed training has other weights")
+        return wrong
+
+    return Job("resume", "37 of 90 steps", 8, run)
+
+
+def use_job(recipe, settings, rng):
+    """evaluate, encode, sample and reconstruct agree with the CPU."""
+    seed = rng.randrange(1000)
+
+    def run(place):
+        options = f"seed={seed} order={ORDERS[seed % 4]} refuse=ALL"
+        place.totals.seeds.add(seed)
+        wrong = clean(place.train("run", "cpu", ["--steps", STEPS, *settings]))
+        model = [place.path("run"), place.data, "--checkpoint", "last"]
+        values, codes = {}, {}
+        for device in ("cpu", "cuda"):
+            for extra in ([], ["--importance-samples", 20], ["--samples", 3]):
+                outcome = place.run(["evaluate", *model, "--json", "--device", device, *extra],
+                                    options)  # fmt: skip
+                wrong += clean(outcome)
+                line = next((s for s in outcome.text.splitlines() if s.startswith("{")), "{}")
+                values.setdefault(device, []).append(json.loads(line))
+            codes[device] = place.path(f"{device}.npy")
+            wrong += clean(place.run(["encode", *model, "--out", codes[device], "--device", device],
+                                     options))  # fmt: skip
+        if wrong:
+            return wrong
+        for ours, theirs in zip(values["cuda"], values["cpu"]):
+            relative, name = difference(ours, theirs)
+            if not relative <= BOUNDS["fp32"]:
+                wrong.append(f"evaluate: {name} differs by {relative:.1e} from the CPU")
+        ours, theirs = npy_floats(codes["cuda"]), npy_floats(codes["cpu"])
+        if len(ours) != len(theirs) or max(abs(a - b) for a, b in zip(ours, theirs)) > 1e-5:
+            wrong.append("encode: codes differ from the CPU's")
+        return wrong
+
+    return Job("use", recipe, 6, run)
+
+
+def library_job(name, options, expect, settings, rng):
+    """A library that refuses, is slow, is off, or is wrong. `expect(plan)` says what is wrong."""
+    seed = rng.randrange(1000)
+
+    def run(place):
+        place.totals.seeds.add(seed)
+        settings_of = ["--steps", STEPS, "--likelihood", "bernoulli", *settings]
+        wrong = clean(place.train("cpu", "cpu", settings_of))
+        outcome = place.train("gpu", "cuda", settings_of, f"seed={seed} {options}")
+        wrong += clean(outcome)
+        if wrong:
+            return wrong
+        relative, metric = difference(place.metrics("cpu"), place.metrics("gpu"))
+        if not relative <= 1e-4:
+            wrong.append(f"{metric} differs by {relative:.1e} from the CPU")
+        chosen = [line for line in outcome.plan() if re.match(r"(dense|convolution)_\w+ .*: ", line)]
+        return wrong + expect(chosen, outcome)
+
+    return Job("library", name, 12 if "--channels" in settings else 6, run)
+
+
+def used(word, wanted):
+    def expect(chosen, _outcome):
+        uses = [line for line in chosen if f": {word}" in line]
+        if bool(uses) == wanted:
+            return []
+        return [f"{word} {'was never' if wanted else 'was'} chosen: {'; '.join(chosen)[:300]}"]
+
+    return expect
+
+
+def library_jobs(rng):
+    dense = ["--hidden", 8, "--latent-dim", 2]
+    conv = ["--network", "conv", "--channels", "4,8", *dense]
+    never = used("cuBLASLt", False)
+
+    def no_epilogue(*names):
+        return lambda chosen, _: [
+            f"{name} was chosen" for name in names for line in chosen if f" {name} " in line
+        ]
+
+    return [
+        library_job(name, options, expect, settings, rng)
+        for name, options, expect, settings in (
+            ("cuBLASLt that is fast", "library=100", used("cuBLASLt", True), dense),
+            ("cuBLASLt that does not start", "refuse=cuBLASLt", never, dense),
+            ("cuBLASLt without fused gradients", "refuse=DRELU,BGRADB",
+             no_epilogue("DRELU", "BGRADB"), dense),
+            ("cuBLASLt without masks", "refuse=RELU_AUX_BIAS", no_epilogue("RELU_AUX_BIAS"), dense),
+            ("cuBLASLt that is slow", "library=0.01", never, dense),
+            ("cuBLASLt that is off by 1e-6", "noise=1e-6", used("cuBLASLt", True), dense),
+            ("cuBLASLt that is wrong", "noise=0.1", never, dense),
+            ("cuDNN that is fast", "library=100", used("cuDNN", True), conv),
+            ("cuDNN that does not start", "refuse=cuDNN", used("cuDNN", False), conv),
+            ("cuDNN that is wrong", "noise=0.1", used("cuDNN", False), conv),
+        )
+    ]  # fmt: skip
+
+
+def failure_job(part, parts, settings, name, rng):
+    """Every call of the runtime and the libraries fails once: first, middle and last of each
+    function, split into `parts` jobs. A clear error, or the same bits; no hang, crash or leak."""
+    seed = rng.randrange(1000)
+
+    def run(place):
+        place.totals.seeds.add(seed)
+        options = f"seed={seed}"
+        settings_of = ["--steps", 40, "--likelihood", "bernoulli", *settings]
+        place.train("calm", "cuda", settings_of, options)  # measures
+        calm = place.train("calm", "cuda", settings_of, options)
+        wrong = clean(calm)
+        if wrong:
+            return wrong
+        weights = place.weights("calm")
+        faults = []
+        for function, count in sorted(calm.calls.items()):
+            if function != "enqueue_library_work":
+                faults += [(function, n, "") for n in sorted({1, (count + 1) // 2, count})]
+                faults.append((function, (count + 1) // 2, "!"))
+        for function, call, lasting in faults[part::parts]:
+            fault = f"fail={function}:{call}{lasting}"
+            place.totals.failed_calls += 1
+            shutil.rmtree(place.path("tried"), ignore_errors=True)
+            shutil.copytree(place.path("cache"), place.path("tried"))
+            outcome = place.train("run", "cuda", settings_of, f"{options} {fault}", cache="tried",
+                                  timeout=120)  # fmt: skip
+            wrong += [f"{fault}: {why}" for why in judge(outcome, place, weights)]
+        return wrong
+
+    return Job("failures", f"{name}, part {part + 1} of {parts}", 60, run)
+
+
+def judge(outcome, place, weights):
+    """What is wrong with a program in which one call failed."""
+    if outcome.code is None:
+        return ["it hangs"]
+    if outcome.code < 0 or outcome.code > 128:
+        return [f"it crashes: {outcome.text[-200:]}"]
+    if outcome.code == DEFECTS or outcome.defects:
+        return outcome.defects[:3]
+    if outcome.code != 0:
+        lines = [s for s in outcome.text.splitlines() if s.startswith("elbo: ")]
+        return [] if len(lines) == 1 else [f"no clear error: {outcome.text[-200:]}"]
+    announced = any("another run may" in line for line in outcome.plan())
+    if place.weights("run") != weights and not announced:
+        return ["it succeeds with other weights and does not say so"]
+    return []
+
+
+def planted_job(name, option, settings, rng):
+    """A defect that is put in must be found."""
+    seed = rng.randrange(1000)
+
+    def run(place):
+        outcome = place.train("run", "cuda", ["--steps", STEPS, "--likelihood", "bernoulli",
+                                              *settings],
+                              f"seed={seed} refuse=ALL {option}")  # fmt: skip
+        if any("race: " in line for line in outcome.defects) and outcome.code == DEFECTS:
+            return []
+        return [f"{option} was not found: exit code {outcome.code}"]
+
+    return Job("planted", name, 3, run)
+
+
+def gpu_tests_job(program, shard, shards):
+    """A part of the engine's GPU tests."""
+
+    def run(place):
+        outcome = place.run(
+            ["--gtest_brief=1", "--gtest_filter=-Graph.*"],  # whose models are large
+            f"seed={shard} refuse=ALL", program=program, timeout=900,
+            GTEST_TOTAL_SHARDS=str(shards), GTEST_SHARD_INDEX=str(shard))  # fmt: skip
+        return clean(outcome)
+
+    return Job("GPU tests", f"shard {shard + 1} of {shards}", 60, run)
+
+
+def all_jobs(elbo, gpu_tests, rng):
+    known = recipes(elbo)
+    dense = ["--hidden", 8, "--latent-dim", 2]
+    jobs = [
+        training_job(recipe, settings, precision, rng, variants=4)
+        for recipe, settings in known.items()
+        for precision in PRECISIONS
+    ]
+    jobs += [streaming_job(rng, [order]) for order in ORDERS]
+    jobs += [resume_job(rng)]
+    jobs += [use_job(recipe, known[recipe], rng)
+             for recipe in ("vae", "iwae", "conv-vae", "mlp-classifier")]  # fmt: skip
+    jobs += library_jobs(rng)
+    jobs += [failure_job(part, 8, dense, "dense", rng) for part in range(8)]
+    jobs += [planted_job("a missing dependency", f"without_edge={rng.randrange(2, 12)}", dense, rng),
+             planted_job("a kernel that does not wait", "without_wait=dense", dense, rng),
+             planted_job("a missing event wait", "without_event=1",
+                         [*dense, "--data-window", 32], rng)]  # fmt: skip
+    jobs += [gpu_tests_job(gpu_tests, shard, 10) for shard in range(10)]
+    return jobs
+
+
+def selection(jobs, seconds, rng):
+    """One job of each kind, then others at random while their cost fits; in random order."""
+    shuffled = random.Random(rng.random()).sample(jobs, len(jobs))
+    kinds, chosen, cost = set(), [], 0.0
+    for job in shuffled:
+        if job.kind not in kinds:
+            kinds.add(job.kind)
+            chosen.append(job)
+            cost += job.cost
+    for job in shuffled:
+        if job not in chosen and cost + job.cost <= seconds:
+            chosen.append(job)
+            cost += job.cost
+    return chosen

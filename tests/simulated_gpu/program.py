@@ -1,0 +1,163 @@
+"""Runs the elbo command on the simulated GPU, and reads what it left."""
+
+import ast
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+BATCH = 8
+ROWS = 205  # the last batch of an epoch is smaller
+OPTIONS = "clock=0.0005 trials=quick"
+DEFECTS = 86  # exit code of a program with defects
+UNTIMED = ("seconds", "samples_per_second")
+
+
+class Outcome:
+    """A program that has ended: what it said, what was found, what it called."""
+
+    def __init__(self, command, environment, counts, timeout):
+        begin = time.time()
+        process = subprocess.Popen(
+            [str(word) for word in command], env=environment, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+        try:
+            self.text = process.communicate(timeout=timeout)[0]
+            self.code = process.returncode
+        except subprocess.TimeoutExpired:
+            process.kill()
+            self.text, self.code = process.communicate()[0], None
+        self.seconds = time.time() - begin
+        self.command = " ".join(str(word) for word in command)
+        found = re.findall(r"^simulated GPU: ((?:defect|doubt): .*)$", self.text, re.M)
+        self.defects = [line for line in found if line.startswith("defect")]
+        self.doubts = [line for line in found if line.startswith("doubt")]
+        self.calls, self.instructions = {}, 0
+        if counts.exists():
+            for line in counts.read_text().splitlines():
+                word, *rest = line.split()
+                if word == "call":
+                    self.calls[rest[0]] = self.calls.get(rest[0], 0) + int(rest[1])
+                else:
+                    self.instructions += int(rest[0])
+            counts.unlink()
+
+    def plan(self):
+        return [line[6:] for line in self.text.splitlines() if line.startswith("plan: ")]
+
+
+class Workplace:
+    """Programs, data and runs of one job, in a folder of its own."""
+
+    def __init__(self, elbo, folder, totals):
+        self.elbo, self.folder, self.totals = Path(elbo), Path(folder), totals
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.data = self.folder / "data"
+        self.run(["generate", "shapes", self.data, "--size", "8", "--train-count", ROWS,
+                  "--test-count", "20"])  # fmt: skip
+
+    def run(self, arguments, options="", cache="cache", timeout=600, program=None, **variables):
+        """Runs `elbo` with arguments, or another program; `variables` of the environment."""
+        counts = self.folder / "counts"
+        environment = dict(
+            os.environ, XDG_CACHE_HOME=str(self.folder / cache), OMP_NUM_THREADS="1",
+            SIMULATED_GPU=f"{OPTIONS} exit={DEFECTS} counts={counts} {options}", **variables,
+        )  # fmt: skip
+        command = [program or self.elbo, *arguments]
+        outcome = Outcome(command, environment, counts, timeout)
+        self.totals.add(outcome)
+        return outcome
+
+    def path(self, name):
+        return self.folder / name
+
+    def train(self, name, device, settings, options="", **more):
+        """Trains into the folder `name`, anew."""
+        shutil.rmtree(self.path(name), ignore_errors=True)
+        return self.run(
+            ["train", self.data, "--out", self.path(name), "--device", device, "--threads", "1",
+             "--batch-size", BATCH, "--report-epochs", "10", "--metrics-interval", "1000",
+             "--picture-count", "0", "--validation-fraction", "0", "--verbose", *settings],
+            options, **more)  # fmt: skip
+
+    def weights(self, name):
+        """A hash of the last checkpoint's arrays."""
+        return hashlib.sha256(b"".join(
+            array for _, array in sorted(tensors(self.checkpoint(name)).items())
+        )).hexdigest()[:12]  # fmt: skip
+
+    def checkpoint(self, name):
+        return self.path(name) / "checkpoints" / "last.safetensors"
+
+    def metrics(self, name):
+        lines = (self.path(name) / "metrics.jsonl").read_text().splitlines()
+        return numbers(json.loads(lines[-1]))
+
+
+class Totals:
+    """Figures of all programs, and calls that were failed."""
+
+    def __init__(self):
+        self.programs = self.instructions = self.failed_calls = self.calls = 0
+        self.seconds = 0.0
+        self.functions, self.seeds = set(), set()
+
+    def add(self, outcome):
+        self.programs += 1
+        self.instructions += outcome.instructions
+        if outcome.instructions > 0:
+            self.seconds += outcome.seconds
+        self.calls += sum(outcome.calls.values())
+        self.functions |= outcome.calls.keys()
+
+    def text(self, wall):
+        speed = self.instructions / max(self.seconds, 1e-9) / 1e6
+        return (
+            f"{self.programs} programs, {len(self.seeds)} seeds of the scheduler, "
+            f"{self.calls} runtime and library calls of {len(self.functions)} functions, "
+            f"{self.failed_calls} calls failed; {self.instructions / 1e9:.2f} G PTX instructions, "
+            f"{speed:.1f} M a second of the programs' time; {wall:.0f} s"
+        )
+
+
+def numbers(values):
+    return {k: v for k, v in values.items() if isinstance(v, float) and k not in UNTIMED}
+
+
+def tensors(path):
+    """The arrays of a safetensors file, as bytes by their names."""
+    content = path.read_bytes()
+    (size,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + size])
+    return {
+        name: content[8 + size + entry["data_offsets"][0] : 8 + size + entry["data_offsets"][1]]
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def npy_floats(path):
+    content = path.read_bytes()
+    (size,) = struct.unpack_from("<H", content, 8)
+    header = ast.literal_eval(content[10 : 10 + size].decode())
+    count = 1
+    for extent in header["shape"]:
+        count *= extent
+    return struct.unpack_from(f"<{count}f", content, 10 + size)
+
+
+def difference(left, right):
+    """The largest relative difference of two dictionaries of numbers, and its name."""
+    if left.keys() != right.keys():
+        return float("inf"), f"names {sorted(left.keys() ^ right.keys())}"
+    worst = (0.0, "")
+    for name, a in left.items():
+        worst = max(worst, (abs(a - right[name]) / max(abs(a), abs(right[name]), 1e-2), name))
+    return worst

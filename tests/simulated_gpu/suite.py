@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Runs the elbo command and the engine's GPU tests on the simulated GPU.
+
+    suite.py ELBO GPU_TESTS FOLDER [--seed N] [--seconds 500 | --all] [--only TEXT] [--jobs 2]
+
+ELBO and GPU_TESTS are the programs linked to the simulated GPU; FOLDER is for data and runs. Without
+--all it runs a selection that costs about so many seconds of one core, chosen by the seed, whose
+default changes every day. A job named in the output runs again with the same --seed and --only.
+"""
+
+import argparse
+import datetime
+import random
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from jobs import all_jobs, selection  # noqa: E402
+from program import Totals, Workplace  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("elbo", type=Path)
+    parser.add_argument("gpu_tests", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=datetime.date.today().toordinal())
+    parser.add_argument("--seconds", type=float, default=500.0)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", default="", help="jobs whose kind and name contain this")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+
+    rng = random.Random(options.seed)
+    jobs = all_jobs(options.elbo, options.gpu_tests, rng)
+    count = len(jobs)
+    if options.only:
+        jobs = [job for job in jobs if options.only in f"{job.kind}: {job.name}"]
+    elif not options.all:
+        jobs = selection(jobs, options.seconds, rng)
+    print(f"seed {options.seed}: {len(jobs)} of {count} jobs", flush=True)
+
+    totals, begin, wrong = Totals(), time.time(), 0
+
+    def perform(numbered):
+        number, job = numbered
+        start = time.time()
+        folder = options.folder / f"job-{number}"
+        problems = job.run(Workplace(options.elbo, folder, totals))
+        shutil.rmtree(folder, ignore_errors=True)
+        return job, problems, time.time() - start
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        costly_first = sorted(enumerate(jobs), key=lambda numbered: -numbered[1].cost)
+        for job, problems, seconds in pool.map(perform, costly_first):
+            print(f"{job.kind}: {job.name}: {'WRONG' if problems else 'right'}, {seconds:.0f} s",
+                  flush=True)  # fmt: skip
+            for problem in problems:
+                print(f"    {problem}", flush=True)
+            wrong += bool(problems)
+    print(totals.text(time.time() - begin))
+    print(f"{len(jobs)} jobs, {wrong} wrong; again with --seed {options.seed}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
