@@ -64,8 +64,6 @@ TrialArrays::TrialArrays(const Op& op, cudaStream_t stream)
   scratch_ = DeviceMemory(bytes, kPurpose);
 }
 
-TrialArrays::~TrialArrays() { check_nothrow(cudaStreamSynchronize(stream_)); }
-
 DenseForward TrialArrays::layer_before(const DenseBackwardInput& op) {
   constexpr int32_t kInputs = 64;
   DenseForward layer;
@@ -115,11 +113,9 @@ float* TrialArrays::gradient(int64_t count, bool accumulate) {
 
 /// All rows active, whatever the program's state is by now.
 int64_t TrialArrays::full_batch(Rows& rows) {
-  StepState state;
-  state.rows = rows.inputs;
-  auto* place = static_cast<StepState*>(allocate(sizeof state));
-  ELBO_CUDA(cudaMemcpyAsync(place, &state, sizeof state, cudaMemcpyHostToDevice, stream_));
-  ELBO_CUDA(cudaStreamSynchronize(stream_));
+  state_.rows = rows.inputs;
+  auto* place = static_cast<StepState*>(allocate(sizeof state_));
+  ELBO_CUDA(cudaMemcpyAsync(place, &state_, sizeof state_, cudaMemcpyHostToDevice, stream_));
   rows.state = place;
   return rows.capacity();
 }
@@ -188,14 +184,14 @@ bool TrialArrays::agrees() const {
     auto* sums = static_cast<double*>(sums_.get());
     cuda::launch(trial_difference_kernel, kBlocks, kItemThreads, 0, Stream{stream_},
                  {out.data, Reals(out.wanted, out.data.format), out.count, sums});
-    std::vector<double> host(2 * kBlocks);
-    ELBO_CUDA(cudaMemcpyAsync(host.data(), sums, host.size() * sizeof(double),
+    host_sums_.resize(2 * kBlocks);
+    ELBO_CUDA(cudaMemcpyAsync(host_sums_.data(), sums, host_sums_.size() * sizeof(double),
                               cudaMemcpyDeviceToHost, stream_));
     ELBO_CUDA(cudaStreamSynchronize(stream_));
     double difference = 0.0, size = 0.0;
     for (unsigned b = 0; b < kBlocks; ++b) {
-      difference += host[b];
-      size += host[kBlocks + b];
+      difference += host_sums_[b];
+      size += host_sums_[kBlocks + b];
     }
     const double tolerance = relative_tolerance();
     if (!(difference <= tolerance * tolerance * size)) return false;

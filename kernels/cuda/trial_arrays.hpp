@@ -16,7 +16,6 @@ namespace elbo::cuda {
 class TrialArrays {
  public:
   TrialArrays(const Op& op, cudaStream_t stream);
-  ~TrialArrays();
   TrialArrays(const TrialArrays&) = delete;
   TrialArrays& operator=(const TrialArrays&) = delete;
 
@@ -61,6 +60,15 @@ class TrialArrays {
   void take_over(O&) {}
   double relative_tolerance() const;
 
+  /// Waits for what is queued, before the memory that this works on goes.
+  struct Drain {
+    cudaStream_t stream;
+    explicit Drain(cudaStream_t queue) : stream(queue) {}
+    ~Drain() { check_nothrow(cudaStreamSynchronize(stream)); }
+    Drain(const Drain&) = delete;
+    Drain& operator=(const Drain&) = delete;
+  };
+
   Op op_;
   cudaStream_t stream_;
   size_t alignment_;
@@ -68,6 +76,9 @@ class TrialArrays {
   std::vector<DeviceMemory> memory_;
   std::vector<Output> outputs_;
   uint64_t seed_ = 0;
+  StepState state_;  // copied from and to, which may happen late
+  mutable std::vector<double> host_sums_;
+  Drain drain_{stream_};
 };
 
 }  // namespace elbo::cuda
