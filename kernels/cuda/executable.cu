@@ -23,7 +23,6 @@ CudaExecutable::CudaExecutable(std::shared_ptr<const StreamContext> context, Pro
   options_.overlapping = context_->properties().major >= kHopper;
   allocate_scratch();
   choose_products();
-  libraries_loaded_ = !has_library_products();
 }
 
 CudaExecutable::~CudaExecutable() {
@@ -79,36 +78,6 @@ bool CudaExecutable::has_library_products() const {
   return std::ranges::any_of(products_, [](const auto& product) { return product != nullptr; });
 }
 
-void CudaExecutable::drop_product(size_t op, const std::string& reason) {
-  notes_.push_back(tuning_key(program_[op]) + ": kernel, since " + products_[op]->name() +
-                   " failed (" + reason + "): another run may differ in its last bits");
-  const bool wrote_mask = products_[op]->writes_mask();
-  products_[op].reset();
-  for (size_t i = op + 1; wrote_mask && i < program_.size(); ++i)
-    if (products_[i] != nullptr && products_[i]->reads_mask())
-      drop_product(i, "the mask that it reads is not written");
-}
-
-/// A library's first call may load modules and allocate, which need not work in a capture.
-void CudaExecutable::run_once_without_graph() {
-  for (size_t op = 0; op < program_.size(); ++op) {
-    const Queue queue = {context_->stream(), scratch_[op].get()};
-    try {
-      launch(op, queue);
-      continue;
-    } catch (const GpuLost&) {
-      throw;
-    } catch (const DeviceError& error) {
-      if (products_[op] == nullptr) throw;
-      recover();
-      drop_product(op, error.what());
-    }
-    launch(op, queue);
-  }
-  context_->synchronize();
-  libraries_loaded_ = true;
-}
-
 void CudaExecutable::choose_graph() {
   const auto describe = [&](const StepGraph& graph) {
     size_t own = 0, library = 0, products = 0;
@@ -161,10 +130,6 @@ void CudaExecutable::make_graphs_or_drop_libraries(uint64_t repeats) {
 
 void CudaExecutable::run(uint64_t repeats) {
   context_->make_current();
-  if (repeats > 0 && !libraries_loaded_) {
-    run_once_without_graph();
-    --repeats;
-  }
   make_graphs_or_drop_libraries(repeats);
   for (; many_ != nullptr && repeats >= kUnrolled; repeats -= kUnrolled)
     many_->launch(context_->stream());

@@ -23,7 +23,6 @@ class CudaExecutable : public Executable {
   /// Every op gets its own: ops may run side by side.
   void allocate_scratch();
   void choose_products();
-  void run_once_without_graph();
   void choose_graph();
   void make_graphs(uint64_t repeats);
   void make_graphs_or_drop_libraries(uint64_t repeats);
@@ -31,8 +30,6 @@ class CudaExecutable : public Executable {
   std::unique_ptr<StepGraph> make_graph(const GraphOptions& options) const;
 
   bool has_library_products() const;
-  /// Runs the op by its own kernel from now on, and those that read the mask it wrote.
-  void drop_product(size_t op, const std::string& reason);
 
   std::shared_ptr<const StreamContext> context_;
   Program program_;
@@ -40,7 +37,7 @@ class CudaExecutable : public Executable {
   std::vector<DeviceMemory> scratch_;                      // by op
   std::vector<std::unique_ptr<LibraryProduct>> products_;  // by op; null: the kernel
   GraphOptions options_;
-  bool libraries_loaded_ = false, graph_chosen_ = false;
+  bool graph_chosen_ = false;
   std::unique_ptr<StepGraph> one_, many_;
   std::vector<std::string> notes_;
 };

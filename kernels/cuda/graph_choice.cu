@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "kernels/cuda/snapshot.hpp"
+#include "kernels/cuda/trial.hpp"
 
 namespace elbo::cuda {
 namespace {
@@ -46,19 +47,6 @@ double launch_time(const Form& form, const Snapshot& before, cudaStream_t stream
   return stop.microseconds_since(start);
 }
 
-/// The GPU's clocks rise within some milliseconds of work: launches until times no longer fall.
-void warm_up(const Form& form, const Snapshot& before, cudaStream_t stream) {
-  constexpr int kSteady = 8;  // launches
-  constexpr double kLess = 0.99, kMostTime = 50.0 * kMillisecond;
-  double spent = 0.0, lowest = std::numeric_limits<double>::infinity();
-  for (int since_lower = 0; since_lower < kSteady && spent < kMostTime; ++since_lower) {
-    const double time = launch_time(form, before, stream);
-    if (time < kLess * lowest) since_lower = 0;
-    lowest = std::min(lowest, time);
-    spent += time;
-  }
-}
-
 }  // namespace
 
 GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const MakeGraph& make,
@@ -70,6 +58,7 @@ GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const 
   try {
     before.emplace(carried, stream);
     first.emplace(carried, stream);
+    warm_up(stream);
   } catch (const GpuLost&) {
     throw;
   } catch (const DeviceError& error) {
@@ -85,7 +74,6 @@ GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const 
   for (Form& form : all_forms(repeats)) {
     try {
       form.graph = make(form.options);
-      if (forms.empty()) warm_up(form, *before, stream);
       form.time = launch_time(form, *before, stream);
       if (forms.empty()) first->take();
       const uint64_t differing = forms.empty() ? 0 : first->differing_words();
