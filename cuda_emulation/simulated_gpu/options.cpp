@@ -92,16 +92,16 @@ const std::map<std::string, Set>& setters() {
 }
 
 Options& current() {
-  static Options options = [] {
+  static auto* options = [] {  // read at exit, when statics may be gone
     const char* text = std::getenv("SIMULATED_GPU");
     try {
-      return Options::parse(text == nullptr ? "" : text);
+      return new Options(Options::parse(text == nullptr ? "" : text));
     } catch (const std::invalid_argument& error) {
       std::fprintf(stderr, "SIMULATED_GPU: %s\n", error.what());
       std::exit(2);
     }
   }();
-  return options;
+  return *options;
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // Captures that are not made right, planted one by one; what the runtime reports of a graph; and
 // calls that fail because the options say so.
+#include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "tests/simulated_gpu/fixture.hpp"
@@ -198,6 +201,23 @@ TEST_F(InjectedFailure, OfTheEndOfACaptureEndsIt) {
   begin_capture(stream);
   cudaGraphDestroy(end_capture(stream));
   expect_nothing_found();
+}
+
+TEST_F(InjectedFailure, CallsAreCountedInAFile) {
+  const std::string file = testing::TempDir() + "simulated_gpu_counts";
+  std::remove(file.c_str());
+  const auto work = [&] {
+    reset("counts=" + file);
+    launch_set(allocate(), kCount, 1.0f, nullptr);
+    cudaDeviceReset();
+    std::exit(0);
+  };
+  EXPECT_EXIT(work(), testing::ExitedWithCode(0), "");
+  std::ifstream in(file);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  EXPECT_THAT(text, testing::HasSubstr("call cudaMalloc "));
+  EXPECT_THAT(text, testing::HasSubstr("call cudaLaunchKernelExC "));
+  EXPECT_THAT(text, testing::HasSubstr("instructions "));
 }
 
 TEST(SimulatedGpuOptions, RejectWhatTheyDoNotKnow) {

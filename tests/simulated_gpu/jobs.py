@@ -48,10 +48,15 @@ def clean(outcome, code=0):
 
 
 class Job:
-    """`cost`: seconds of one core, about. `run` returns a list of what is wrong."""
+    """`run` returns a list of what is wrong; `cost`: seconds of one core, about; `size` of pictures."""
 
-    def __init__(self, kind, name, cost, run):
-        self.kind, self.name, self.cost, self.run = kind, name, cost, run
+    def __init__(self, kind, name, cost, run, size=4):
+        self.kind, self.name, self.cost, self.run, self.size = kind, name, cost, run, size
+
+
+def size_for(settings):
+    """Convolutions halve pictures twice."""
+    return 8 if "--channels" in settings else 4
 
 
 def training_job(recipe, settings, precision, rng, variants):
@@ -88,8 +93,8 @@ def training_job(recipe, settings, precision, rng, variants):
             wrong.append(f"{len(weights)} different weights")
         return wrong
 
-    conv = "--channels" in settings
-    return Job("training", f"{recipe} {precision}", (12 if conv else 4) * variants, run)
+    size = size_for(settings)
+    return Job("training", f"{recipe} {precision}", (12 if size == 8 else 4) * variants, run, size)
 
 
 def streaming_job(rng, orders):
@@ -170,7 +175,7 @@ def use_job(recipe, settings, rng):
             wrong.append("encode: codes differ from the CPU's")
         return wrong
 
-    return Job("use", recipe, 6, run)
+    return Job("use", recipe, 6, run, size_for(settings))
 
 
 def library_job(name, options, expect, settings, rng):
@@ -191,7 +196,8 @@ def library_job(name, options, expect, settings, rng):
         chosen = [line for line in outcome.plan() if re.match(r"(dense|convolution)_\w+ .*: ", line)]
         return wrong + expect(chosen, outcome)
 
-    return Job("library", name, 12 if "--channels" in settings else 6, run)
+    size = size_for(settings)
+    return Job("library", name, 12 if size == 8 else 6, run, size)
 
 
 def used(word, wanted):
@@ -325,7 +331,7 @@ def all_jobs(elbo, gpu_tests, rng):
     jobs += library_jobs(rng)
     jobs += [failure_job(part, 8, dense, "dense", rng) for part in range(8)]
     jobs += [planted_job("a missing dependency", f"without_edge={rng.randrange(2, 12)}", dense, rng),
-             planted_job("a kernel that does not wait", "without_wait=dense", dense, rng),
+             planted_job("a kernel that does not wait", "without_wait=product", dense, rng),
              planted_job("a missing event wait", "without_event=1",
                          [*dense, "--data-window", 32], rng)]  # fmt: skip
     jobs += [gpu_tests_job(gpu_tests, shard, 10) for shard in range(10)]

@@ -49,7 +49,7 @@ def main():
         number, job = numbered
         start = time.time()
         folder = options.folder / f"job-{number}"
-        problems = job.run(Workplace(options.elbo, folder, totals))
+        problems = job.run(Workplace(options.elbo, folder, totals, job.size))
         shutil.rmtree(folder, ignore_errors=True)
         return job, problems, time.time() - start
 
