@@ -16,7 +16,8 @@ void print(const Program& program) {
   for (size_t i = 0; i < program.size(); ++i) {
     const Op& op = program[i];
     std::printf("%zu %s gflop %g", i, std::string(name_of(op)).c_str(), 1e-9 * flops_of(op));
-    for (const Access& access : accesses_of(op).items())
+    const AccessList accesses = accesses_of(op);
+    for (const Access& access : accesses.items())
       std::printf(" %s #%zu+%zu/%g", access.writes ? "writes" : "reads",
                   numbers.try_emplace(access.begin, numbers.size()).first->second,
                   access.end - access.begin, access.bytes);
