@@ -164,8 +164,8 @@ int run(int argc, char** argv) {
       "plan", "print the graph of a training step on a GPU, with predictions; needs no GPU");
   add_options(*plan_command, plan);
   ProgramCommand program;
-  CLI::App* program_command = app.add_subcommand(
-      "program", "print the ops of a training step as recorded; needs no GPU");
+  CLI::App* program_command =
+      app.add_subcommand("program", "print the ops of a training step as recorded; needs no GPU");
   program_command->add_option("--config", program.config, "TOML file of settings, as a run's")
       ->required();
   program_command->add_option("--for", program.device, "device it is recorded for")
