@@ -43,10 +43,10 @@ struct ConvolutionShape {
 /// "128x28x28x3-14x14x32/4/2/1/1": both sides, then kernel, stride, padding and groups.
 template <class Op>
 std::string convolution_sizes(const Op& op) {
-  std::string text = sizes_text(op.rows.capacity(), op.in(), op.out());
-  for (const int32_t number : {op.shape.kernel, op.shape.stride, op.shape.padding, op.shape.groups})
-    text += "/" + std::to_string(number);
-  return text + (op.transposed ? " transposed" : "");
+  const auto part = [](int32_t number) { return '/' + std::to_string(number); };
+  return sizes_text(op.rows.capacity(), op.in(), op.out()) + part(op.shape.kernel) +
+         part(op.shape.stride) + part(op.shape.padding) + part(op.shape.groups) +
+         (op.transposed ? " transposed" : "");
 }
 
 /// y = φ(convolution of x + b)

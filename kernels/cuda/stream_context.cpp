@@ -2,8 +2,7 @@
 
 #include <kernel_revision.hpp>  // made by the build
 
-#include <cstdlib>
-
+#include "kernels/core/user_cache.hpp"
 #include "kernels/cuda/cublaslt.hpp"
 #include "kernels/cuda/cudnn.hpp"
 #include "kernels/cuda/handles.hpp"
@@ -11,20 +10,9 @@
 namespace elbo::cuda {
 namespace {
 
-/// The user's cache; empty where there is none.
-std::filesystem::path cache_folder() {
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::filesystem::path(value == nullptr ? "" : value);
-  };
-  if (const auto cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache / "elbo";
-  if (const auto home = variable("HOME"); !home.empty()) return home / ".cache" / "elbo";
-  return {};
-}
-
 /// Where the measurements with a library are kept; empty if there is no cache.
 std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::string& library) {
-  const std::filesystem::path folder = cache_folder();
+  const std::filesystem::path folder = user_cache_folder();
   if (folder.empty()) return {};
   int driver = 0;
   ELBO_CUDA(cudaDriverGetVersion(&driver));

@@ -16,31 +16,10 @@ namespace {
 const char* name_of(Format format) { return format == Format::f32 ? "f32" : "bf16"; }
 
 template <class Op>
-std::string shape_of(const Op& op) {
-  return std::to_string(op.rows.capacity()) + 'x' + std::to_string(op.in) + 'x' +
-         std::to_string(op.out);
-}
-std::string text_of(const FeatureMap& map) {
-  return std::to_string(map.height) + 'x' + std::to_string(map.width) + 'x' +
-         std::to_string(map.channels);
-}
-/// "128x28x28x3-14x14x32/4/2/1/1": rows, both sides, kernel, stride, padding and groups.
-template <class Op>
-requires requires(const Op& op) { op.transposed; }
-std::string shape_of(const Op& op) {
-  const ConvolutionShape& s = op.shape;
-  std::string text =
-      std::to_string(op.rows.capacity()) + 'x' + text_of(op.in()) + '-' + text_of(op.out());
-  for (const int32_t number : {s.kernel, s.stride, s.padding, s.groups})
-    text += '/' + std::to_string(number);
-  return text + (op.transposed ? " transposed" : "");
-}
-
-template <class Op>
 std::string key(const Op& op, const std::string& kind, const ConstReals& factor,
                 const Reals& result) {
   std::ostringstream text;
-  text << op.name << ' ' << shape_of(op) << ' ' << kind << ' '
+  text << op.name << ' ' << op.sizes() << ' ' << kind << ' '
        << (op.precision == Precision::tf32 ? "tf32" : name_of(factor.format)) << ' '
        << name_of(result.format) << " aligned " << alignment_of(op);
   return text.str();
