@@ -327,8 +327,8 @@ TEST(Ptx, KeepsRegistersThatAreStillRead) {
     st.global.f32 [%rd3], %f1;
     ret;)",
                      {nullptr, target.data(), 4});
-  // Thread t adds, for s = t .. t + 3, 10 where s >= 5, otherwise 1 except for s == 2; and, unless t
-  // is 3, once more the 1 of the last s.
+  // Thread t adds, for s = t .. t + 3, 10 where s >= 5, otherwise 1 except for s == 2; and, unless
+  // t is 3, once more the 1 of the last s.
   EXPECT_EQ(target, (std::vector<float>{104, 104, 112, 1022}));
 }
 
