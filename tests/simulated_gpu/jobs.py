@@ -308,8 +308,7 @@ def gpu_tests_job(program, shard, shards):
 
     def run(place):
         outcome = place.run(
-            ["--gtest_brief=1", "--gtest_filter=-Graph.*"],  # whose models are large
-            f"seed={shard} refuse=ALL", program=program, timeout=900,
+            ["--gtest_brief=1"], f"seed={shard} refuse=ALL", program=program, timeout=900,
             GTEST_TOTAL_SHARDS=str(shards), GTEST_SHARD_INDEX=str(shard))  # fmt: skip
         return clean(outcome)
 
