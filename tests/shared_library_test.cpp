@@ -107,6 +107,18 @@ TEST_F(SharedLibraries, ThatAreMissingNameAllPlaces) {
   }
 }
 
+TEST_F(SharedLibraries, AreNotLookedForIfNoneIsAsked) {
+  const Environment folders("ELBO_CUDA_LIBRARIES", "none");
+  EXPECT_TRUE(find_library("libc.so.6").files.empty());
+  try {
+    SharedLibrary("cuDNN", find_library("libc.so.6"));
+    FAIL();
+  } catch (const DeviceError& error) {
+    EXPECT_STREQ(error.what(),
+                 "cannot load cuDNN: looked for in no folder (ELBO_CUDA_LIBRARIES is none)");
+  }
+}
+
 // A file that is there and cannot be loaded is the one to hear of.
 TEST_F(SharedLibraries, ThatCannotBeLoadedAreNamed) {
   const path broken = file("here");

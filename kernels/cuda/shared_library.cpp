@@ -66,9 +66,10 @@ std::vector<std::string> package_files(const path& prefix, const std::string& fi
 }  // namespace
 
 LibrarySearch find_library(const std::string& file) {
+  const std::string given = variable("ELBO_CUDA_LIBRARIES");
+  if (given == "none") return {.files = {}, .places = "no folder (ELBO_CUDA_LIBRARIES is none)"};
   LibrarySearch search;
-  for (const path& folder : folders_of(variable("ELBO_CUDA_LIBRARIES")))
-    search.files.push_back(folder / file);
+  for (const path& folder : folders_of(given)) search.files.push_back(folder / file);
   const path toolkit = "/usr/local/cuda/lib64";
   search.files.push_back(file);
   search.files.push_back(toolkit / file);
@@ -81,9 +82,7 @@ LibrarySearch find_library(const std::string& file) {
   for (const path& prefix : python_prefixes()) add(prefix);
   if (const std::string home = variable("HOME"); !home.empty()) add(path(home) / ".local");
   for (const char* prefix : {"/usr/local", "/usr"}) add(prefix);
-  search.places = "the folders of ELBO_CUDA_LIBRARIES (" +
-                  (variable("ELBO_CUDA_LIBRARIES").empty() ? std::string("not set")
-                                                           : variable("ELBO_CUDA_LIBRARIES")) +
+  search.places = "the folders of ELBO_CUDA_LIBRARIES (" + (given.empty() ? "not set" : given) +
                   "), the loader's path, " + toolkit.string() + ", the Python packages under";
   for (const path& prefix : prefixes) {
     search.places += ' ' + prefix.string();
@@ -104,9 +103,11 @@ SharedLibrary::SharedLibrary(std::string product, const LibrarySearch& search)
     if (reason.empty() || std::filesystem::exists(file, ignored))
       reason = error == nullptr ? "unknown error" : error;
   }
-  if (handle_ == nullptr)
+  if (handle_ == nullptr) {
+    const std::string places = search.places.empty() ? "" : "looked for in " + search.places;
     throw DeviceError("cannot load " + product_ + ": " + reason +
-                      (search.places.empty() ? "" : "; looked for in " + search.places));
+                      (reason.empty() || places.empty() ? "" : "; ") + places);
+  }
   link_map* loaded = nullptr;
   if (dlinfo(handle_, RTLD_DI_LINKMAP, &loaded) == 0) path_ = loaded->l_name;
 }

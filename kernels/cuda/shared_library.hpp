@@ -13,7 +13,7 @@ namespace elbo::cuda {
 ///   4. in the packages (nvidia/*/lib) of the Python environment $VIRTUAL_ENV
 ///   5. in those of the python3 on PATH
 ///   6. in those that the user (~/.local) and the system have for any Python
-/// Of 4 to 6 only files that exist.
+/// Of 4 to 6 only files that exist. ELBO_CUDA_LIBRARIES=none: no file at all.
 struct LibrarySearch {
   std::vector<std::string> files;
   std::string places;  // for people: where they were looked for
