@@ -264,7 +264,7 @@ def prepare(options: argparse.Namespace) -> None:
     report.demand_kind(report.load(options.out), options.device, options.rehearse, options.out)
     if not options.results.exists():
         shutil.copyfile(report.RESULTS, options.results)
-    if options.device == "cuda":
+    if options.device == "cuda" and not options.rehearse:
         print(f"{machine.LIBRARIES}={machine.offer_libraries(options.python)}", flush=True)
 
 
