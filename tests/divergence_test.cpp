@@ -240,8 +240,8 @@ TEST(Divergence, SaysWhenItDoesNotHappenAgain) {
   class Saboteur : public Witness {
    public:
     explicit Saboteur(Trainer& trainer) : trainer_(trainer) {}
-    void on_metrics(const TrainingMetrics& m) override {
-      if (m.step != 3) return;
+    void on_report(const TrainingReport& report, const Trainer&) override {
+      if (report.training.step != 5) return;
       std::vector<float> weights = trainer_.model().arena.weights.download();
       weights[0] = std::numeric_limits<float>::quiet_NaN();
       trainer_.model().set_weights(weights);
@@ -251,11 +251,10 @@ TEST(Divergence, SaysWhenItDoesNotHappenAgain) {
     Trainer& trainer_;
   };
   Config config = small_config();
-  config.metrics_interval = 3;
   Trainer trainer(config, small_data(37), make_cpu_device(1));
   Saboteur saboteur(trainer);
   expect_error<DivergenceError>([&] { trainer.train(&saboteur); },
-                                {"diverged at step 4:", "repeated from step 0", "sound machine"});
+                                {"diverged at step 6:", "repeated from step 5", "sound machine"});
   ASSERT_EQ(saboteur.seen.size(), 1u);
   EXPECT_FALSE(saboteur.seen[0].repeated);
   EXPECT_TRUE(saboteur.seen[0].tensors.empty());

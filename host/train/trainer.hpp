@@ -28,7 +28,7 @@ class TrainingObserver {
   virtual void on_progress(const TrainingMetrics& running, uint64_t total_steps) {
     (void)running, (void)total_steps;
   }
-  /// Every metrics_interval steps.
+  /// For every metrics_interval steps; the training may be some steps further by then.
   virtual void on_metrics(const TrainingMetrics& metrics) { (void)metrics; }
   /// After every report_epochs epochs, and at the end.
   virtual void on_report(const TrainingReport& report, const Trainer& trainer) {
