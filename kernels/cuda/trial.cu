@@ -226,7 +226,7 @@ class GpuTrials : public ProductTrials {
       run_once(op, product);
       const StepGraph graph(stream_, [&](size_t, Stream stream) { product.enqueue(stream); },
                             Dependencies(1), {});
-      return graph.nodes();
+      return graph.nodes_by_op().front();
     });
   }
 
