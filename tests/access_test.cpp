@@ -49,16 +49,19 @@ TEST(Accesses, GatherBatchDeclaresEveryRowItReads) {
   const std::vector<uint8_t> rows(300);
   std::vector<uint32_t> index;
   for (uint32_t i = 0; i < 24; ++i) index.push_back(99 - 4 * i);
-  expect_declared({.rows = rows.data(), .count = 100}, "all rows");
-  expect_declared({.rows = rows.data(), .index = index.data(), .stored = 100, .count = 24},
-                  "selected rows");
-  expect_declared({.rows = rows.data(), .index = index.data(), .count = 100, .window = 12},
-                  "windows");
+  expect_declared({.rows = rows.data(), .count = 100, .batch = {}}, "all rows");
+  expect_declared(
+      {.rows = rows.data(), .index = index.data(), .stored = 100, .count = 24, .batch = {}},
+      "selected rows");
+  expect_declared(
+      {.rows = rows.data(), .index = index.data(), .count = 100, .window = 12, .batch = {}},
+      "windows");
 }
 
 TEST(Accesses, CategoricalTermsDeclareEveryLabel) {
   const std::vector<int32_t> labels(50);
-  const CategoricalTerms op = {.rows = {nullptr, 4, 1},
+  const CategoricalTerms op = {.loss_kind = {},
+                               .rows = {nullptr, 4, 1},
                                .classes = 3,
                                .labels = labels.data(),
                                .label_count = static_cast<int64_t>(labels.size())};
