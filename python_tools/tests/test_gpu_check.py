@@ -545,19 +545,19 @@ TERMS = sorted({term for tests in SANITIZERS.values() for term in tests.split(":
 
 def test_names_of_tests():
     """Suite.Test of every source of kernels_gpu_test."""
-    assert "CudaOptimizer.EndsAStep" in gpu_tests() and "Graph.HasSixteenNodesAStep" in gpu_tests()
+    assert "CudaOptimizer.EndsAStep" in gpu_tests() and "GraphOf.HasSixteenNodesAStep" in gpu_tests()
 
 
 def gpu_tests() -> set[str]:
-    sources = [*(ROOT / "tests").glob("*_cuda_test.cpp"), ROOT / "tests" / "graph_gpu_test.cpp"]
+    sources = [*(ROOT / "tests").glob("*_cuda_test.cpp"), *(ROOT / "tests").glob("*_gpu_test.cpp")]
     found = [re.findall(r"^TEST(?:_[FP])?\((\w+), (\w+)\)", p.read_text(), re.M) for p in sources]
     return {f"{suite}.{test}" for names in found for suite, test in names}
 
 
-@pytest.mark.parametrize("term", [*TERMS, *parts.REHEARSED_TESTS.split(":")])
+@pytest.mark.parametrize("term", [*TERMS, *parts.REHEARSED_TESTS.split(":"), parts.OF_A_LIBRARY])
 def test_every_term_of_a_filter_matches_tests(term):
     # A test of a backend is called Cuda/Suite.Test/Gpu.
-    names = [f"Cuda/{name}/Gpu" for name in gpu_tests()]
+    names = [*gpu_tests(), *(f"Cuda/{name}/Gpu" for name in gpu_tests())]
     assert any(fnmatch.fnmatchcase(name, term) for name in names)
 
 
