@@ -104,7 +104,7 @@ TEST(CliRecipesList, ShowsEveryRecipesComposition) {
 }
 
 TEST(CliRecipesList, ReadmeShowsEveryRecipe) {
-  const std::string readme = read_bytes(std::string(kTestSourceDir) + "/../README.md");
+  const std::string readme = read_bytes(test_folder() / "../README.md");
   for (const Recipe& recipe : recipes())
     EXPECT_NE(readme.find("\n| `" + std::string(recipe.name) + "` |"), std::string::npos)
         << recipe.name;
