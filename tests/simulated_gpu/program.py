@@ -109,6 +109,10 @@ class Totals:
         self.programs = self.instructions = self.failed_calls = self.calls = 0
         self.seconds = 0.0
         self.functions, self.seeds = set(), set()
+        self.differences = {}  # the largest, by precision
+
+    def note_difference(self, precision, relative):
+        self.differences[precision] = max(relative, self.differences.get(precision, 0.0))
 
     def add(self, outcome):
         self.programs += 1
@@ -119,12 +123,14 @@ class Totals:
         self.functions |= outcome.calls.keys()
 
     def text(self, wall):
+        differences = ", ".join(f"{p} {d:.0e}" for p, d in sorted(self.differences.items()))
         speed = self.instructions / max(self.seconds, 1e-9) / 1e6
         return (
             f"{self.programs} programs, {len(self.seeds)} seeds of the scheduler, "
             f"{self.calls} runtime and library calls of {len(self.functions)} functions, "
             f"{self.failed_calls} calls failed; {self.instructions / 1e9:.2f} G PTX instructions, "
-            f"{speed:.1f} M a second of the programs' time; {wall:.0f} s"
+            f"{speed:.1f} M a second of the programs' time; {wall:.0f} s; "
+            f"largest relative differences from the CPU: {differences or 'none looked at'}"
         )
 
 

@@ -3,9 +3,10 @@
 
     suite.py ELBO GPU_TESTS FOLDER [--seed N] [--seconds 500 | --all] [--only TEXT] [--jobs 2]
 
-ELBO and GPU_TESTS are the programs linked to the simulated GPU; FOLDER is for data and runs. Without
---all it runs a selection that costs about so many seconds of one core, chosen by the seed, whose
-default changes every day. A job named in the output runs again with the same --seed and --only.
+ELBO and GPU_TESTS are the programs linked to the simulated GPU; FOLDER is for data and runs.
+Without --all it runs a selection that costs about N seconds of one core (--seconds), chosen by the
+seed, whose default changes every day. A job of the output runs again with the same --seed and
+--only.
 """
 
 import argparse
@@ -23,7 +24,9 @@ from program import Totals, Workplace  # noqa: E402
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("elbo", type=Path)
     parser.add_argument("gpu_tests", type=Path)
     parser.add_argument("folder", type=Path)
