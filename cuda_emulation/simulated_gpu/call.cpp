@@ -21,6 +21,7 @@ cudaError_t injected_error(const std::string& function) {
       return cudaSuccess;
     case Injected::kLastingError:
       Gpu::get().lasting_error = cudaErrorLaunchFailure;
+      Gpu::get().drop_work();
       return cudaErrorLaunchFailure;
     case Injected::kError:
       break;

@@ -110,6 +110,9 @@ class Gpu {
   /// Microseconds of work done. Needs no lock.
   double now() const { return now_; }
 
+  /// All queued work is gone, as after a lasting error.
+  void drop_work();
+
  private:
   struct Step {
     EntryPointer entry;
@@ -120,7 +123,6 @@ class Gpu {
   void perform(const Step& step);
   void finish(Entry& entry);
   void fail(const std::string& why);
-  void drop_work();
 
   std::vector<EntryPointer> pending_;
   Clock host_;  // what the host knows to be complete
