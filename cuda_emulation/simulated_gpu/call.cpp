@@ -168,9 +168,30 @@ void Call::wait_for_all() {
   lock_.lock();
 }
 
+namespace {
+
+/// A library loads its kernels in its first product, which CUDA may forbid during a capture.
+cudaError_t load_kernels(const std::string& library) {
+  Gpu& gpu = Gpu::get();
+  const std::lock_guard lock(gpu.mutex);
+  if (gpu.loaded_libraries.contains(library)) return cudaSuccess;
+  return call("load_library_kernels", kUnsafeInCapture, [&](Call&) {
+    if (!gpu.captures.empty())
+      report_doubt(library + " loads its kernels while a stream is captured");
+    gpu.loaded_libraries.insert(library);
+  });
+}
+
+}  // namespace
+
 cudaError_t enqueue_library_work(cudaStream_t stream, std::string name, double cost,
                                  std::function<void(Access&)> body) {
+  const cudaError_t loaded = load_kernels(name.substr(0, name.find(' ')));
+  if (loaded != cudaSuccess) return loaded;
   return call("enqueue_library_work", kOrdinary, [&](Call& call) {
+    const bool captured = call.stream(stream).capture != nullptr;
+    if (is_refused("products") || (captured && is_refused("products-in-capture")))
+      call.refuse(cudaErrorNotSupported);
     call.submit(call.stream(stream),
                 {.name = std::move(name), .cost = cost, .work = LibraryWork{std::move(body)}});
   });

@@ -48,6 +48,7 @@ void Gpu::reset() {
   drop_work();
   lasting_error = cudaSuccess;
   captures.clear();
+  loaded_libraries.clear();
   for (const auto& stream : streams) {
     stream->alive = stream->number == 0;
     stream->capture = nullptr;

@@ -93,6 +93,7 @@ class Gpu {
   std::vector<std::unique_ptr<CUstream_st>> streams;  // the default stream first
   std::vector<std::unique_ptr<CUevent_st>> events;
   std::vector<std::shared_ptr<Capture>> captures;  // under way
+  std::set<std::string> loaded_libraries;
 
   /// Forgets all work, errors, streams and events.
   void reset();

@@ -186,8 +186,9 @@ def use_job(recipe, settings, ways, rng):
     return Job("use", recipe, 6, run, size_for(settings))
 
 
-def library_job(name, options, expect, settings, rng):
-    """A library that refuses, is slow, is off, or is wrong. `expect(plan)` says what is wrong."""
+def library_job(name, options, expect, settings, rng, earlier=None):
+    """A library that refuses, is slow, is off, or is wrong. `expect(plan)` says what is wrong.
+    The options `earlier` are those of a training that has written the measurements."""
     seed = rng.randrange(1000)
 
     def run(place):
@@ -195,6 +196,8 @@ def library_job(name, options, expect, settings, rng):
         settings_of = ["--steps", STEPS, "--likelihood", "bernoulli", "--precision", "fp32",
                        *settings]  # fmt: skip
         wrong = clean(place.train("cpu", "cpu", settings_of))
+        if earlier is not None:
+            wrong += clean(place.train("earlier", "cuda", settings_of, f"seed={seed} {earlier}"))
         outcome = place.train("gpu", "cuda", settings_of, f"seed={seed} {options}")
         wrong += clean(outcome)
         if wrong:
@@ -223,6 +226,13 @@ def library_jobs(rng):
     conv = ["--network", "conv", "--channels", "4,8", *dense]
     never = used("cuBLASLt", False)
 
+    def replaced(expect, words):
+        def expect_notes(chosen, outcome):
+            said = any(words in line for line in outcome.plan())
+            return expect(chosen, outcome) + ([] if said else [f"no note says '{words}'"])
+
+        return expect_notes
+
     def no_epilogue(*names):
         return lambda chosen, _: [
             f"{name} was chosen" for name in names for line in chosen if f" {name} " in line
@@ -243,6 +253,22 @@ def library_jobs(rng):
             ("cuDNN that is fast", "library=100", used("cuDNN", True), conv),
             ("cuDNN that does not start", "refuse=cuDNN", used("cuDNN", False), conv),
             ("cuDNN that is wrong", "library=100 noise=0.1", used("cuDNN", False), conv),
+            ("cuBLASLt that queues nothing", "library=100 refuse=products", never, dense),
+            ("cuBLASLt that cannot be captured", "library=100 refuse=products-in-capture", never,
+             dense),
+        )
+    ] + [
+        library_job(f"{library}, chosen before", "library=100", used(library, True), settings, rng,
+                    earlier="library=100")
+        for library, settings in (("cuBLASLt", dense), ("cuDNN", conv))
+    ] + [
+        library_job(f"cuBLASLt that was chosen and refuses {what}", f"library=100 refuse={what}",
+                    replaced(expect, words), dense, rng, earlier="library=100")
+        for what, expect, words in (
+            ("products", never, "another run may"),
+            ("products-in-capture", never, "another run may"),
+            ("cuBLASLt", never, "by own kernels alone"),
+            ("RELU_AUX_BIAS", no_epilogue("RELU_AUX_BIAS"), "another run may"),
         )
     ]  # fmt: skip
 
@@ -264,7 +290,7 @@ def failure_job(part, parts, settings, name, rng):
         weights = place.weights("calm")
         faults = []
         for function, count in sorted(calm.calls.items()):
-            if function != "enqueue_library_work":
+            if function not in ("enqueue_library_work", "load_library_kernels"):
                 faults += [(function, n, "") for n in sorted({1, (count + 1) // 2, count})]
                 faults.append((function, (count + 1) // 2, "!"))
         for function, call, lasting in faults[part::parts]:

@@ -58,10 +58,10 @@ class CublasLt : public SimulatedGpu {
     proposals_count_ = count;
     return status;
   }
-  cublasStatus_t multiply(int index, const float* a) {
+  cublasStatus_t multiply(int index, const float* a, cudaStream_t stream = nullptr) {
     const float one = 1.0f, zero = 0.0f;
     return cublasLtMatmul(handle_, description_, &one, a, layout_a_, b_, layout_b_, &zero, c_,
-                          layout_c_, c_, layout_c_, &proposals_[index].algo, nullptr, 0, nullptr);
+                          layout_c_, c_, layout_c_, &proposals_[index].algo, nullptr, 0, stream);
   }
   void prefer_alignment(uint32_t bytes) {
     for (const auto attribute :
@@ -93,6 +93,37 @@ TEST_F(CublasLt, MultipliesInEveryWay) {
     EXPECT_EQ(multiply(i, a_), CUBLAS_STATUS_SUCCESS);
     EXPECT_EQ(result(), wanted_);
   }
+  expect_nothing_found();
+}
+
+TEST_F(CublasLt, LoadsItsKernelsOutsideOfCapturesUnlessRelaxed) {
+  launch_set(c_, kCount, 0.0f, nullptr);
+  propose();
+  const cudaStream_t stream = make_stream();
+  begin_capture(stream);
+  EXPECT_EQ(multiply(0, a_, stream), CUBLAS_STATUS_EXECUTION_FAILED);
+  expect_finding("load_library_kernels while a stream is captured");
+  cudaGraph_t graph = nullptr;
+  EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+  begin_capture(stream, cudaStreamCaptureModeRelaxed);
+  EXPECT_EQ(multiply(0, a_, stream), CUBLAS_STATUS_SUCCESS);
+  expect_finding("cuBLASLt loads its kernels while a stream is captured");
+  EXPECT_EQ(multiply(0, a_, stream), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(cudaGraphDestroy(end_capture(stream)), cudaSuccess);
+  cudaStreamDestroy(stream);
+  expect_nothing_found();
+}
+
+TEST_F(CublasLt, RefusesProductsInCapturesAlone) {
+  Options::set(Options::parse("refuse=products-in-capture"));
+  launch_set(c_, kCount, 0.0f, nullptr);
+  propose();
+  EXPECT_EQ(multiply(0, a_), CUBLAS_STATUS_SUCCESS);
+  const cudaStream_t stream = make_stream();
+  begin_capture(stream);
+  EXPECT_EQ(multiply(0, a_, stream), CUBLAS_STATUS_EXECUTION_FAILED);
+  EXPECT_EQ(cudaGraphDestroy(end_capture(stream)), cudaSuccess);
+  cudaStreamDestroy(stream);
   expect_nothing_found();
 }
 
