@@ -146,7 +146,9 @@ void Call::submit(CUstream_st& stream, Operation operation) const {
                         (Options::get().all_programmatic || stream.dependencies.size() == 1);
   Node node;
   for (const cudaGraphNode_t before : stream.dependencies)
-    if (++stream.capture->edges != Options::get().without_edge)
+    if (++stream.capture->edges == Options::get().without_edge)
+      ++Options::get().planted;
+    else
       node.before.push_back({before->number, overlaps && is_kernel(before)});
   node.operation = std::move(operation);
   const auto number = static_cast<uint32_t>(graph.nodes.size());

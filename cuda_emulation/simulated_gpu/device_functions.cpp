@@ -132,6 +132,25 @@ const char* cudaGetErrorName(cudaError_t error) {
   }
 }
 
-const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorUnknown:
+      return "unknown error";
+    case cudaErrorLaunchFailure:
+      return "unspecified launch failure";
+    case cudaErrorIllegalAddress:
+      return "an illegal memory access was encountered";
+    case cudaErrorStreamCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
+    case cudaErrorNotSupported:
+      return "operation not supported";
+    default:
+      return "error without a text in the simulation";
+  }
+}
 
 }  // extern "C"

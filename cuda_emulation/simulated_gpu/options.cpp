@@ -1,10 +1,14 @@
 #include "cuda_emulation/simulated_gpu/options.hpp"
 
+#include <unistd.h>
+
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <limits>
 #include <map>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -29,6 +33,40 @@ T choice(const std::string& value, const std::map<std::string, T>& choices) {
   throw std::invalid_argument("'" + value + "' is none of " + names);
 }
 
+template <class T>
+T number_in_range(const std::string& value, T least, T most) {
+  const T result = number<T>(value);
+  if (result >= least && result <= most) return result;  // also refuses NaN
+  std::ostringstream range;
+  range << "got " << value << ", expected " << least << " to " << most;
+  throw std::invalid_argument(range.str());
+}
+
+/// A file that can be appended to.
+std::string file(const std::string& path) {
+  std::FILE* opened = std::fopen(path.c_str(), "a");
+  if (opened == nullptr) throw std::invalid_argument("cannot write to '" + path + "'");
+  std::fclose(opened);
+  return path;
+}
+
+std::string refusals(const std::string& list) {
+  std::istringstream names(list);
+  for (std::string name; std::getline(names, name, ',');)
+    choice<bool>(name, {{"ALL", true},
+                        {"BGRADB", true},
+                        {"BIAS", true},
+                        {"DEFAULT", true},
+                        {"DRELU", true},
+                        {"RELU_AUX_BIAS", true},
+                        {"RELU_BIAS", true},
+                        {"cuBLASLt", true},
+                        {"cuDNN", true},
+                        {"products", true},
+                        {"products-in-capture", true}});
+  return list;
+}
+
 Failure failure(std::string value) {
   Failure result;
   for (; value.ends_with('+') || value.ends_with('!'); value.pop_back())
@@ -36,15 +74,22 @@ Failure failure(std::string value) {
   const size_t colon = value.find(':');
   if (colon == std::string::npos) throw std::invalid_argument("expected NAME:N");
   result.function = value.substr(0, colon);
-  result.call = number<uint64_t>(value.substr(colon + 1));
+  result.call =
+      number_in_range<uint64_t>(value.substr(colon + 1), 1, std::numeric_limits<uint64_t>::max());
+  if (result.function.empty()) throw std::invalid_argument("expected NAME:N");
   return result;
 }
 
 using Set = std::function<void(Options&, const std::string&)>;
 
 template <class T>
-Set as_number(T Options::*member) {
-  return [member](Options& o, const std::string& value) { o.*member = number<T>(value); };
+Set as_number(T Options::*member, T least = 0, T most = std::numeric_limits<T>::max()) {
+  return [=](Options& o, const std::string& value) {
+    o.*member = number_in_range<T>(value, least, most);
+  };
+}
+Set as_file(std::string Options::*member) {
+  return [member](Options& o, const std::string& value) { o.*member = file(value); };
 }
 Set as_text(std::string Options::*member) {
   return [member](Options& o, const std::string& value) { o.*member = value; };
@@ -61,26 +106,26 @@ const std::map<std::string, Set>& setters() {
   static const std::map<std::string, bool> kSwitch = {{"0", false}, {"1", true}};
   static const std::map<std::string, Set> all = {
       {"backtrace", as_choice(&Options::backtrace, kSwitch)},
-      {"clock", as_number(&Options::clock)},
-      {"counts", as_text(&Options::counts)},
+      {"clock", as_number(&Options::clock, 1e-9, 1e9)},
+      {"counts", as_file(&Options::counts)},
       {"edges", as_choice(&Options::all_programmatic, {{"all", true}, {"one", false}})},
-      {"exit", as_number(&Options::exit_code)},
+      {"exit", as_number(&Options::exit_code, 0, 255)},
       {"fail", [](Options& o, const std::string& v) { o.failures.push_back(failure(v)); }},
       {"fastest", as_choice(&Options::fastest, {{"chain", std::string("chain")},
                                                 {"branches", std::string("branches")},
                                                 {"overlap", std::string("overlap")},
                                                 {"both", std::string("both")}})},
-      {"library", as_number(&Options::library_speed)},
+      {"library", as_number(&Options::library_speed, 1e-9, 1e9)},
       {"memory", as_number(&Options::memory)},
-      {"noise", as_number(&Options::noise)},
+      {"noise", as_number(&Options::noise, 0.0, 1e9)},
       {"order", as_choice(&Options::order, {{"latest", Order::kLatest},
                                             {"late", Order::kLate},
                                             {"random", Order::kRandom},
                                             {"eager", Order::kEager}})},
       {"pageable", as_choice(&Options::late_pageable, {{"late", true}, {"call", false}})},
       {"races", as_choice(&Options::races, kSwitch)},
-      {"refuse", as_text(&Options::refuse)},
-      {"report", as_text(&Options::report)},
+      {"refuse", [](Options& o, const std::string& v) { o.refuse = refusals(v); }},
+      {"report", as_file(&Options::report)},
       {"seed", as_number(&Options::seed)},
       {"trace", as_choice(&Options::trace, kSwitch)},
       {"trials", as_choice(&Options::quick_trials, {{"quick", true}, {"all", false}})},
@@ -98,11 +143,14 @@ Options& current() {
       return new Options(Options::parse(text == nullptr ? "" : text));
     } catch (const std::invalid_argument& error) {
       std::fprintf(stderr, "SIMULATED_GPU: %s\n", error.what());
-      std::exit(2);
+      _exit(2);  // exit handlers would read the options
     }
   }();
   return *options;
 }
+
+// Wrong options end the process when it starts.
+[[maybe_unused]] const Options& at_start = current();
 
 }  // namespace
 
@@ -111,6 +159,7 @@ void Options::set(const Options& options) { current() = options; }
 
 Options Options::parse(const std::string& text) {
   Options options;
+  std::set<std::string> given;
   std::istringstream words(text);
   for (std::string word; words >> word;) {
     const size_t equals = word.find('=');
@@ -121,6 +170,8 @@ Options Options::parse(const std::string& text) {
       for (const auto& [known, unused] : setters()) names += " " + known + "=";
       throw std::invalid_argument("unknown option '" + word + "'; choose from" + names);
     }
+    if (!given.insert(name).second && name != "fail")
+      throw std::invalid_argument(name + " is given twice");
     try {
       setter->second(options, word.substr(equals + 1));
     } catch (const std::invalid_argument& error) {

@@ -39,8 +39,22 @@ void print(const std::string& path, const std::string& text) {
   }
 }
 
+/// A fault that was asked for and did not occur leaves a run that looks sound.
+void report_idle_faults(const Options& options) {
+  for (const Failure& failure : options.failures)
+    if (failure.calls < failure.call)
+      report_doubt("fail=" + failure.function + ":" + std::to_string(failure.call) +
+                   " did not occur: the function was called " + std::to_string(failure.calls) +
+                   " times");
+  const bool plants =
+      options.without_edge != 0 || options.without_event != 0 || !options.without_wait.empty();
+  if (plants && options.planted == 0)
+    report_doubt("the planted defect did not occur: no such dependency, wait or kernel");
+}
+
 void summarize() {
   const Options& options = Options::get();
+  report_idle_faults(options);
   Findings& all = findings();
   for (const auto& [text, count] : all.texts)
     if (count > 1)

@@ -55,8 +55,10 @@ std::string defect(int ordinal) {
   return "";
 }
 
-std::string mebibytes(size_t bytes) {
-  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
+std::string size_text(size_t bytes) {
+  constexpr size_t kMebibyte = size_t{1} << 20;
+  return bytes < kMebibyte ? std::to_string(bytes) + " bytes"
+                           : std::to_string(bytes / kMebibyte) + " MiB";
 }
 
 /// Pinned blocks for downloads, kept for the next ones: pinning and unpinning wait for the GPU.
@@ -135,7 +137,7 @@ class CudaDevice : public Device {
   std::string describe() const override {
     const cudaDeviceProp& properties = context_->properties();
     return std::string(properties.name) + " (cuda:" + std::to_string(context_->ordinal()) + "), " +
-           mebibytes(properties.totalGlobalMem);
+           size_text(properties.totalGlobalMem);
   }
   bool shares_host_memory() const noexcept override { return false; }
 
@@ -146,9 +148,9 @@ class CudaDevice : public Device {
     if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();  // not sticky: the device stays usable
       const MemoryInfo info = memory_info();
-      throw DeviceError("out of GPU memory: " + std::string(purpose) + " needs " +
-                        mebibytes(bytes) + ", " + mebibytes(info.free) + " of " +
-                        mebibytes(info.total) +
+      throw DeviceError("out of GPU memory: cannot allocate " + size_text(bytes) + " for " +
+                        std::string(purpose) + "; " + size_text(info.free) + " of " +
+                        size_text(info.total) +
                         " are free; a smaller batch size, data window or model needs less");
     }
     check(status, "cudaMalloc");

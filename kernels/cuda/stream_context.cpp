@@ -45,7 +45,10 @@ void StreamContext::make_current() const { ELBO_CUDA(cudaSetDevice(ordinal_)); }
 
 void StreamContext::synchronize() const {
   make_current();
-  ELBO_CUDA(cudaStreamSynchronize(stream()));
+  const cudaError_t status = cudaStreamSynchronize(stream());
+  // Unwinding frees host memory that queued copies may still use.
+  if (status != cudaSuccess) check_nothrow(cudaStreamSynchronize(stream()));
+  check(status, "cudaStreamSynchronize");
 }
 
 }  // namespace elbo::cuda

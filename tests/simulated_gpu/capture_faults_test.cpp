@@ -235,6 +235,13 @@ TEST(SimulatedGpuOptions, RejectWhatTheyDoNotKnow) {
   EXPECT_EQ(error("seed=4x"), "seed: '4x' is not a number");
   EXPECT_EQ(error("order=soon"), "order: 'soon' is none of eager, late, latest, random");
   EXPECT_EQ(error("fail=cudaMalloc"), "fail: expected NAME:N");
+  EXPECT_EQ(error("fail=:1"), "fail: expected NAME:N");
+  EXPECT_THAT(error("fail=cudaMalloc:0"), testing::StartsWith("fail: got 0, expected 1 to "));
+  EXPECT_EQ(error("seed=1 seed=2"), "seed is given twice");
+  EXPECT_EQ(error("exit=300"), "exit: got 300, expected 0 to 255");
+  EXPECT_THAT(error("clock=nan"), testing::StartsWith("clock: got nan, expected 1e-09 to "));
+  EXPECT_EQ(error("counts=/nowhere/x"), "counts: cannot write to '/nowhere/x'");
+  EXPECT_THAT(error("refuse=DRELU,FOO"), testing::StartsWith("refuse: 'FOO' is none of ALL, "));
 }
 
 }  // namespace
