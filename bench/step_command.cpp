@@ -49,12 +49,11 @@ class StepBench {
     training_.emplace(model_, open_data(model_, command.data),
                       StepOptions{.batch = command.batch,
                                   .seed = command.seed,
-                                  .precision = precision_named(command.precision),
+                                  .precision = command.precision,
                                   .iwae = command.iwae},
                       device_);
     if (!command.initial_weights.empty())
-      save_checkpoint(command.initial_weights, training_->config, training_->model,
-                      TrainingProgress{});
+      save_checkpoint(command.initial_weights, training_->model, TrainingProgress{});
   }
 
   void prepare() {

@@ -125,11 +125,11 @@ Config picture_config(const std::string& precision) {
   Config config;
   config.hidden = {64};
   config.latent_dim = 8;
-  config.likelihood = math::Likelihood::of<math::Bernoulli>();
+  config.likelihood = "bernoulli";
   config.validation_fraction = 0.0;
   config.batch_size = 64;
   config.picture_count = 0;
-  apply_setting(config, "precision", precision);
+  config.precision = precision;
   return config;
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "host/cli/setting_flags.hpp"
-#include "host/train/config.hpp"
+#include "host/model/config.hpp"
 #include "host/train/evaluator.hpp"
 
 namespace elbo::cli {
@@ -40,10 +40,8 @@ struct ModelFlags {
   std::string run;
   std::string which = "best";
   DeviceFlags device;
-  /// Of the model's training, once it is loaded.
-  Config config = {};
   void add(CLI::App& command);
-  Model load(std::optional<int64_t> samples = std::nullopt);
+  Model load(std::optional<int64_t> samples = std::nullopt) const;
 };
 
 /// Opens a data set, showing how its pictures are decoded where they are, and saying which were

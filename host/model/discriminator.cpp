@@ -1,5 +1,6 @@
 #include "host/model/discriminator.hpp"
 
+#include "host/model/choices.hpp"
 #include "host/nn/resample.hpp"
 
 namespace elbo {
@@ -9,18 +10,9 @@ constexpr math::Likelihood kBernoulli = math::Likelihood::of<math::Bernoulli>();
 
 }  // namespace
 
-std::vector<LayerSpec> discriminator_layers(const DiscriminatorSettings& settings,
-                                            const NetworkSettings& network,
-                                            const FeatureMap& data) {
-  return critic_layers(network, data, !settings.on_codes(), settings.discriminator_hidden,
-                       settings.discriminator_activation);
-}
-
-Discriminator::Discriminator(ParameterLayout& layout, const DiscriminatorSettings& settings,
-                             const NetworkSettings& network, const DataMap& data)
+Discriminator::Discriminator(ParameterLayout& layout, const Config& config, const DataMap& data)
     : data_(data),
-      network_(layout, "discriminator", data.map,
-               discriminator_layers(settings, network, data.map)),
+      network_(layout, "discriminator", data.map, discriminator_layers(config, data.map)),
       output_(layout, "discriminator.output", network_.out().size(), 1, kIdentityActivation) {}
 
 void Discriminator::initialize(std::span<float> weights, uint64_t seed) const {

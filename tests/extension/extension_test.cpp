@@ -3,7 +3,7 @@
 // tests that go over the list, which this program contains too.
 #include <gtest/gtest.h>
 
-#include "host/train/config.hpp"
+#include "host/model/config.hpp"
 #include "host/train/generation.hpp"
 #include "host/train/trainer.hpp"
 #include "tests/file_fixture.hpp"
@@ -17,11 +17,11 @@ Config poisson_config() {
   apply_setting(config, "likelihood", "poisson");
   config.hidden = {8};
   config.latent_dim = 2;
-  config.activation = math::Activation::of<math::Tanh>();
+  config.activation = "tanh";
   config.epochs = 100;
   config.batch_size = 32;
   config.learning_rate = 0.01;
-  config.output_init = OutputInit::zero;
+  config.output_init = "zero";
   return config;
 }
 
@@ -33,9 +33,10 @@ Dataset counts() {
 }
 
 TEST(Likelihood, IsASetting) {
-  EXPECT_NO_THROW(poisson_config().check());
+  EXPECT_NO_THROW(validate(poisson_config()));
   Config config;
-  expect_error<ConfigError>([&] { apply_setting(config, "likelihood", "poison"); },
+  config.likelihood = "poison";
+  expect_error<ConfigError>([&] { validate(config); },
                             {"likelihood", "discretized-logistic, poisson"});
 }
 

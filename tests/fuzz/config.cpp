@@ -1,8 +1,8 @@
-#include "host/train/config.hpp"
+#include "host/model/config.hpp"
 
 #include <stdexcept>
 
-#include "host/train/recipe.hpp"
+#include "host/model/recipe.hpp"
 #include "tests/fuzz/inputs.hpp"
 
 namespace elbo::fuzz {
@@ -12,7 +12,7 @@ namespace {
 void parse(Bytes input) {
   Config config;
   apply_toml(config, text_of(input), "settings.toml");
-  config.check();
+  validate(config);
   Config again;
   apply_toml(again, to_toml(config), "written");
   if (again != config) throw std::logic_error("settings change when written and read");

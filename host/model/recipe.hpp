@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "host/train/config.hpp"
+#include "host/model/config.hpp"
 
 namespace elbo {
 
