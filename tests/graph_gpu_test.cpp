@@ -36,7 +36,7 @@ struct Case {
   Config config;
   int64_t rows;
   Shape shape;
-  int steps;  // a multiple of 48
+  int steps;  // divisible by the numbers of steps that its tests run at once
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 

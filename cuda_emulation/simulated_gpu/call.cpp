@@ -59,6 +59,18 @@ cudaError_t make(Call& call, unsigned kind, const std::function<void(Call&)>& bo
   return gpu.lasting_error != cudaSuccess ? gpu.lasting_error : before;
 }
 
+/// A library loads its kernels in its first product, which CUDA may forbid during a capture.
+cudaError_t load_kernels(const std::string& library) {
+  Gpu& gpu = Gpu::get();
+  const std::lock_guard lock(gpu.mutex);
+  if (gpu.loaded_libraries.contains(library)) return cudaSuccess;
+  return call("load_library_kernels", kUnsafeInCapture, [&](Call&) {
+    if (!gpu.captures.empty())
+      report_doubt(library + " loads its kernels while a stream is captured");
+    gpu.loaded_libraries.insert(library);
+  });
+}
+
 void report_leaks() {
   const auto leak = [](size_t count, const char* things) {
     if (count > 0) report_defect("never released: " + std::to_string(count) + " " + things);
@@ -170,31 +182,15 @@ void Call::wait_for_all() {
   lock_.lock();
 }
 
-namespace {
-
-/// A library loads its kernels in its first product, which CUDA may forbid during a capture.
-cudaError_t load_kernels(const std::string& library) {
-  Gpu& gpu = Gpu::get();
-  const std::lock_guard lock(gpu.mutex);
-  if (gpu.loaded_libraries.contains(library)) return cudaSuccess;
-  return call("load_library_kernels", kUnsafeInCapture, [&](Call&) {
-    if (!gpu.captures.empty())
-      report_doubt(library + " loads its kernels while a stream is captured");
-    gpu.loaded_libraries.insert(library);
-  });
-}
-
-}  // namespace
-
 cudaError_t enqueue_library_work(cudaStream_t stream, std::string name, double cost,
                                  std::function<void(Access&)> body) {
   const cudaError_t loaded = load_kernels(name.substr(0, name.find(' ')));
   if (loaded != cudaSuccess) return loaded;
   return call("enqueue_library_work", kOrdinary, [&](Call& call) {
-    const bool captured = call.stream(stream).capture != nullptr;
-    if (is_refused("products") || (captured && is_refused("products-in-capture")))
+    CUstream_st& queue = call.stream(stream);
+    if (is_refused("products") || (queue.capture && is_refused("products-in-capture")))
       call.refuse(cudaErrorNotSupported);
-    call.submit(call.stream(stream),
+    call.submit(queue,
                 {.name = std::move(name), .cost = cost, .work = LibraryWork{std::move(body)}});
   });
 }

@@ -111,7 +111,7 @@ class Gpu {
   /// Microseconds of work done. Needs no lock.
   double now() const { return now_; }
 
-  /// All queued work is gone, as after a lasting error.
+  /// Discards all queued work, as a lasting error does.
   void drop_work();
 
  private:

@@ -24,13 +24,11 @@ T number(const std::string& value) {
   return result;
 }
 
-/// The entry of `choices` called `value`.
-template <class T>
-T choice(const std::string& value, const std::map<std::string, T>& choices) {
-  if (const auto found = choices.find(value); found != choices.end()) return found->second;
-  std::string names;
-  for (const auto& [name, unused] : choices) names += (names.empty() ? "" : ", ") + name;
-  throw std::invalid_argument("'" + value + "' is none of " + names);
+void require_one_of(const std::string& value, const std::set<std::string>& names) {
+  if (names.contains(value)) return;
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  throw std::invalid_argument("'" + value + "' is none of " + list);
 }
 
 template <class T>
@@ -53,17 +51,8 @@ std::string file(const std::string& path) {
 std::string refusals(const std::string& list) {
   std::istringstream names(list);
   for (std::string name; std::getline(names, name, ',');)
-    choice<bool>(name, {{"ALL", true},
-                        {"BGRADB", true},
-                        {"BIAS", true},
-                        {"DEFAULT", true},
-                        {"DRELU", true},
-                        {"RELU_AUX_BIAS", true},
-                        {"RELU_BIAS", true},
-                        {"cuBLASLt", true},
-                        {"cuDNN", true},
-                        {"products", true},
-                        {"products-in-capture", true}});
+    require_one_of(name, {"ALL", "BGRADB", "BIAS", "DEFAULT", "DRELU", "RELU_AUX_BIAS", "RELU_BIAS",
+                          "cuBLASLt", "cuDNN", "products", "products-in-capture"});
   return list;
 }
 
@@ -97,7 +86,10 @@ Set as_text(std::string Options::*member) {
 template <class T>
 Set as_choice(T Options::*member, std::map<std::string, T> choices) {
   return [member, choices](Options& o, const std::string& value) {
-    o.*member = choice(value, choices);
+    std::set<std::string> names;
+    for (const auto& [name, unused] : choices) names.insert(name);
+    require_one_of(value, names);
+    o.*member = choices.at(value);
   };
 }
 
@@ -149,7 +141,8 @@ Options& current() {
   return *options;
 }
 
-// Wrong options end the process when it starts.
+// Reads the options when the library is loaded, so that a wrong one ends the process before any
+// work.
 [[maybe_unused]] const Options& at_start = current();
 
 }  // namespace

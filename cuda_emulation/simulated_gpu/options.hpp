@@ -35,11 +35,11 @@ struct Options {
 
   std::vector<Failure> failures;
   // Planted defects, which must be found:
-  uint64_t without_edge = 0;   // 0: none; the N-th dependency of each captured graph is left out
+  uint64_t without_edge = 0;   // leaves out the N-th dependency of each captured graph; 0: none
   uint64_t without_event = 0;  // every N-th cudaStreamWaitEvent does nothing
   std::string without_wait;    // kernels with this in their name do not wait for earlier ones
 
-  mutable uint64_t planted = 0;  // of these, how often
+  mutable uint64_t planted = 0;  // number of times that one of these defects took effect
 
   std::string report;  // file for findings; empty: standard error
   std::string counts;  // file for counts of calls and instructions

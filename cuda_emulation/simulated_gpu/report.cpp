@@ -39,7 +39,8 @@ void print(const std::string& path, const std::string& text) {
   }
 }
 
-/// A fault that was asked for and did not occur leaves a run that looks sound.
+/// Reports requested failures and planted defects that never took effect. Without this, the run
+/// would look as if the program had survived them.
 void report_idle_faults(const Options& options) {
   for (const Failure& failure : options.failures)
     if (failure.calls < failure.call)

@@ -28,7 +28,8 @@ class TrainingObserver {
   virtual void on_progress(const TrainingMetrics& running, uint64_t total_steps) {
     (void)running, (void)total_steps;
   }
-  /// For every metrics_interval steps; the training may be some steps further by then.
+  /// Once per metrics_interval steps. The device may already have run up to one chunk of later
+  /// steps, so the model's weights can be newer than `metrics`.
   virtual void on_metrics(const TrainingMetrics& metrics) { (void)metrics; }
   /// After every report_epochs epochs, and at the end.
   virtual void on_report(const TrainingReport& report, const Trainer& trainer) {

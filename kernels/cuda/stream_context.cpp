@@ -46,7 +46,7 @@ void StreamContext::make_current() const { ELBO_CUDA(cudaSetDevice(ordinal_)); }
 void StreamContext::synchronize() const {
   make_current();
   const cudaError_t status = cudaStreamSynchronize(stream());
-  // Unwinding frees host memory that queued copies may still use.
+  // Queued copies may still use host memory that unwinding frees: wait for them once more.
   if (status != cudaSuccess) check_nothrow(cudaStreamSynchronize(stream()));
   check(status, "cudaStreamSynchronize");
 }

@@ -384,11 +384,15 @@ def all_jobs(elbo, gpu_tests, rng):
     return jobs
 
 
+def is_dear(job, seconds):
+    """True for a job that would take more than a third of a selection's time."""
+    return job.cost > seconds / 3
+
+
 def selection(jobs, seconds, rng):
-    """One job of each kind, then others at random while their cost fits; in random order. Jobs
-    that would take a third of the time are for --all."""
+    """One job of each kind, then others at random while their cost fits; in random order."""
     shuffled = random.Random(rng.random()).sample(jobs, len(jobs))
-    shuffled = [job for job in shuffled if job.cost <= seconds / 3]
+    shuffled = [job for job in shuffled if not is_dear(job, seconds)]
     kinds, chosen, cost = set(), [], 0.0
     for job in shuffled:
         if job.kind not in kinds:

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from jobs import all_jobs, selection  # noqa: E402
+from jobs import all_jobs, is_dear, selection  # noqa: E402
 from program import Totals, Workplace  # noqa: E402
 
 
@@ -43,6 +43,9 @@ def main():
     if options.only:
         jobs = [job for job in jobs if options.only in f"{job.kind}: {job.name}"]
     elif not options.all:
+        dear = [f"{job.kind}: {job.name}" for job in jobs if is_dear(job, options.seconds)]
+        if dear:
+            print(f"only with --all: {', '.join(dear)}")
         jobs = selection(jobs, options.seconds, rng)
     print(f"seed {options.seed}: {len(jobs)} of {count} jobs", flush=True)
 
