@@ -44,11 +44,12 @@ StreamContext::~StreamContext() { check_nothrow(cudaSetDevice(ordinal_)); }
 void StreamContext::make_current() const { ELBO_CUDA(cudaSetDevice(ordinal_)); }
 
 void StreamContext::synchronize() const {
-  make_current();
-  const cudaError_t status = cudaStreamSynchronize(stream());
-  // Queued copies may still use host memory that unwinding frees: wait for them once more.
-  if (status != cudaSuccess) check_nothrow(cudaStreamSynchronize(stream()));
-  check(status, "cudaStreamSynchronize");
+  // Waits before it throws: queued copies may still use host memory that unwinding frees.
+  const cudaError_t selected = cudaSetDevice(ordinal_);
+  const cudaError_t waited = cudaStreamSynchronize(stream());
+  if (waited != cudaSuccess) check_nothrow(cudaStreamSynchronize(stream()));
+  check(selected, "cudaSetDevice");
+  check(waited, "cudaStreamSynchronize");
 }
 
 }  // namespace elbo::cuda
