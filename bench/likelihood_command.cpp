@@ -28,13 +28,14 @@ double seconds_of(Work&& work) {
 class Products {
  public:
   explicit Products(const StepModel& model) {
-    const Config config = step_config(model, 1, "fp32");
-    if (config.network != "dense")
+    const Config config = step_config(model, 1, ChosenPrecision::fp32);
+    if (config.network != NetworkType::dense)
       throw ConfigError("model: got '" + std::string(model.name) +
                         "', want one of dense layers: its decoder is compared with their products");
     std::vector<int64_t> widths = {config.latent_dim};
     widths.insert(widths.end(), config.hidden.rbegin(), config.hidden.rend());
-    widths.push_back(element_count(model.sample_shape) * (config.likelihood == "gaussian" ? 2 : 1));
+    widths.push_back(element_count(model.sample_shape) *
+                     (config.likelihood == math::Likelihood::of<math::Gaussian>() ? 2 : 1));
     for (size_t i = 0; i + 1 < widths.size(); ++i)
       layers_.push_back(
           {widths[i], widths[i + 1],

@@ -57,8 +57,8 @@ void predict(Node& node, const GpuModel& gpu, Precision precision) {
 
 Plan make_plan(const PlanCommand& command, const GpuModel& gpu) {
   const StepModel& step = step_model(command.model);
-  const Config config = step_config(step, command.batch, command.precision);
-  validate(config);
+  const Config config = step_config(step, command.batch, precision_named(command.precision));
+  config.check();
   // One batch of rows: their number and content leave the program as it is.
   const int64_t values = element_count(step.sample_shape);
   const Dataset data =
@@ -66,8 +66,9 @@ Plan make_plan(const PlanCommand& command, const GpuModel& gpu) {
                          step.sample_shape, {.validation_fraction = 0.0, .check_values = false});
   Model model(config, {data.sample_shape(), data.dtype()}, make_planning_device(DeviceKind::cuda),
               Model::Purpose::training);
-  const TrainingPass pass(model, data.split("train"),
-                          {.plan = step_plan(config, data.split("train").size())});
+  const TrainingPass pass(
+      model, data.split("train"),
+      {.plan = step_plan(config, data.split("train").size()), .optimizer = config});
 
   Plan plan = {model.precision(), {}};
   const Dependencies waits_for = dependencies(pass.program());

@@ -32,7 +32,7 @@ void print(const Program& program) {
 void run_program_command(const ProgramCommand& command) {
   Config config;
   apply_toml_file(config, command.config);
-  validate(config);
+  config.check();
   const DeviceKind kind = command.device == "cpu" ? DeviceKind::cpu : DeviceKind::cuda;
   const Trainer trainer(config, Dataset::open(config.dataset, dataset_options(config)),
                         make_planning_device(kind));

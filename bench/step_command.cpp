@@ -49,11 +49,12 @@ class StepBench {
     training_.emplace(model_, open_data(model_, command.data),
                       StepOptions{.batch = command.batch,
                                   .seed = command.seed,
-                                  .precision = command.precision,
+                                  .precision = precision_named(command.precision),
                                   .iwae = command.iwae},
                       device_);
     if (!command.initial_weights.empty())
-      save_checkpoint(command.initial_weights, training_->model, TrainingProgress{});
+      save_checkpoint(command.initial_weights, training_->config, training_->model,
+                      TrainingProgress{});
   }
 
   void prepare() {

@@ -16,9 +16,9 @@ struct Variant {
 Row step_row(const StepModel& model, int64_t batch, const Variant& variant, bool products_only) {
   const std::string name = std::string(products_only ? "step_products_only/" : "step/") +
                            std::string(model.name) + "/" +
-                           step_config(model, batch, "fp32").likelihood +
+                           text_of(step_config(model, batch, ChosenPrecision::fp32).likelihood) +
                            "/B=" + std::to_string(batch) + "/" + std::string(variant.name);
-  const StepOptions options = {.batch = batch, .precision = name_of(variant.precision)};
+  const StepOptions options = {.batch = batch, .precision = chosen(variant.precision)};
   return {.name = name,
           .ceiling = Ceiling::matrix_product,
           .precision = variant.precision,

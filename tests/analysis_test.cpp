@@ -110,8 +110,8 @@ TEST(Analysis, CodesThatAreNoNumbersAreRefused) {
 
 TEST(Analysis, CodesThatAreZeroHaveNoDensity) {
   Config config = small_config();
-  config.bottleneck = "deterministic";
-  config.likelihood = "mse";
+  config.bottleneck = Bottleneck::deterministic;
+  config.likelihood = math::Likelihood::of<math::Mse>();
   config.samples = 1;
   const Dataset data = small_data(20);
   const Analysis got = analyze(constant_model(config), data.split("train"));
@@ -181,7 +181,7 @@ Model biased_decoder(const std::vector<float>& log_variances) {
   Config config = small_config();
   config.hidden = {};
   config.latent_dim = 1;
-  config.likelihood = "gaussian";
+  config.likelihood = math::Likelihood::of<math::Gaussian>();
   Model model(config, {{kSmallDim}, DType::f32, 0}, make_cpu_device(1), Model::Purpose::inference);
   const ParameterLayout& layout = model.architecture.layout();
   std::vector<float> weights(static_cast<size_t>(layout.size()));
@@ -244,7 +244,7 @@ TEST(Analysis, ASharedVarianceIsOneNumber) {
                                data.split("train"));
   EXPECT_EQ(low.decoder.value().total_floor_part, 1.0);
   Config bernoulli = small_config();
-  bernoulli.likelihood = "bernoulli";
+  bernoulli.likelihood = math::Likelihood::of<math::Bernoulli>();
   EXPECT_FALSE(analyze(constant_model(bernoulli), data.split("train")).decoder.has_value());
   const float nan = std::numeric_limits<float>::quiet_NaN();
   expect_data_error(
@@ -260,7 +260,7 @@ TEST(Analysis, ChannelsHaveVariancesOfTheirOwn) {
   const Dataset data = Dataset::from_rows(uniform_floats(8 * 12, 0.0f, 1.0f, 1), shape,
                                           {.validation_fraction = 0.0});
   Config config = small_config();
-  config.likelihood = "gaussian-channel";
+  config.likelihood = math::Likelihood::of<math::GaussianChannel>();
   Model model(config, {shape, DType::f32, 0}, make_cpu_device(1), Model::Purpose::inference);
   std::vector<float> weights(static_cast<size_t>(model.architecture.layout().size()));
   const Parameter* log_variance = model.architecture.layout().find("likelihood.log_variance");
@@ -294,17 +294,17 @@ TEST(Analysis, FactorsNeedAPosterior) {
   expect_data_error([&] { analyze(constant_posterior(0.0f, 0.0f), data.split("train"), options); },
                     "got 7 rows, want 8");
   Config config = small_config();
-  config.bottleneck = "deterministic";
-  config.likelihood = "mse";
+  config.bottleneck = Bottleneck::deterministic;
+  config.likelihood = math::Likelihood::of<math::Mse>();
   config.samples = 1;
   EXPECT_THROW(analyze(constant_model(config), data.split("train"), options), ConfigError);
 }
 
 Config classifier_config() {
   Config config = small_config();
-  config.bottleneck = "none";
-  config.likelihood = "none";
-  config.classifier = "cross-entropy";
+  config.bottleneck = Bottleneck::none;
+  config.likelihood = std::nullopt;
+  config.classifier = math::ClassLoss::of<math::CrossEntropy>();
   config.samples = 1;
   return config;
 }

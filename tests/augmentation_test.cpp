@@ -255,8 +255,8 @@ TEST(Augmentation, LeavesFloatsTheirBits) {
 
 Config picture_config() {
   Config config = small_config();
-  config.dequantize = "uniform";
-  config.flip = "horizontal";
+  config.dequantize = Dequantization::uniform;
+  config.flip = Flip::horizontal;
   config.crop = 2;
   return config;
 }
@@ -269,7 +269,7 @@ Dataset pictures() {
 TEST(Augmentation, IsForTrainingAlone) {
   const Dataset data = pictures();
   Config plain_config = picture_config();
-  plain_config.flip = "none", plain_config.crop = 0;
+  plain_config.flip = Flip::none, plain_config.crop = 0;
   SmallTraining augmented(picture_config(), data), plain(plain_config, data);
   const GatherBatch& op = augmented.op<GatherBatch>();
   EXPECT_TRUE(op.augmentation.flip);

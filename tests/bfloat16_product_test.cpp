@@ -125,11 +125,11 @@ Config picture_config(const std::string& precision) {
   Config config;
   config.hidden = {64};
   config.latent_dim = 8;
-  config.likelihood = "bernoulli";
+  config.likelihood = math::Likelihood::of<math::Bernoulli>();
   config.validation_fraction = 0.0;
   config.batch_size = 64;
   config.picture_count = 0;
-  config.precision = precision;
+  apply_setting(config, "precision", precision);
   return config;
 }
 

@@ -305,7 +305,7 @@ TEST_F(CliErrors, LikelihoodsOfModelsWithoutOne) {
   for (const char* recipe : {"autoencoder", "mlp-classifier"}) {
     const std::string run = trained(recipe);
     expect_complaint({"evaluate", run, data_, "--importance-samples", "5"}, kUsage,
-                     {"importance-samples", recipe, "want bottleneck gaussian"});
+                     {"importance-samples", "expected bottleneck gaussian"});
     expect_complaint({"evaluate", run, data_, "--importance-samples", "0"}, kUsage,
                      {"importance-samples: got '0'", "at least 1"});
   }

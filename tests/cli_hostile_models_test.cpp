@@ -171,7 +171,7 @@ TEST_F(CliHostile, Settings) {
        file("a" + repeated(".a", 200000) + " = 1\n"),
        kConfigured,
        kUsage,
-       {"400006 bytes of settings, want at most 16384"}},
+       {"400006 bytes of settings, expected at most 16384"}},
       {"tables in tables that fit",
        file("a" + repeated(".a", 8000) + " = 1\n"),
        kConfigured,
@@ -203,7 +203,7 @@ TEST_F(CliHostile, Settings) {
        file("hidden = [" + repeated("1,", 5000) + "]\n"),
        kConfigured,
        kUsage,
-       {"hidden: got '5000 layers', want at most 256"}},
+       {"hidden: got '5000 numbers', expected at most 256"}},
       {"key with a line feed",
        file("\"a\\nb\" = 1\n"),
        kConfigured,
@@ -233,7 +233,7 @@ TEST_F(CliHostile, Settings) {
        file("epochs = \"\xff\xfe\"\n"),
        kConfigured,
        kUsage,
-       {"epochs: got", "want a whole number"}},
+       {"epochs: got", "expected a whole number"}},
   });
 }
 

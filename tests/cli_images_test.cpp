@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "host/model/config.hpp"
+#include "host/train/config.hpp"
 #include "tests/pictures.hpp"
 #include "tests/program.hpp"
 

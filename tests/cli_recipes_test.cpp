@@ -6,8 +6,8 @@
 
 #include "host/io/npy.hpp"
 #include "host/model/phases.hpp"
-#include "host/model/recipe.hpp"
 #include "host/train/generation.hpp"
+#include "host/train/recipe.hpp"
 #include "tests/program.hpp"
 
 namespace elbo {
@@ -28,7 +28,8 @@ class CliRecipes : public testing::TestWithParam<std::string> {
 
   TemporaryDirectory directory_;
   std::string data_ =
-      make_dataset(directory_, "data", 3, config().likelihood == "discretized-logistic");
+      make_dataset(directory_, "data", 3,
+                   config().likelihood == math::Likelihood::of<math::DiscretizedLogistic>());
   std::string run_ = (directory_ / "run").string();
 };
 
@@ -47,13 +48,15 @@ TEST_P(CliRecipes, TrainsAndIsEvaluated) {
   train();
   const auto result =
       nlohmann::json::parse(run_elbo({"evaluate", run_, data_, "--json", "--threads", "1"}).out);
-  const bool decodes = config().likelihood != "none";
-  EXPECT_EQ(result.contains("elbo"), config().bottleneck == "gaussian");
+  const bool decodes = config().likelihood != std::nullopt;
+  EXPECT_EQ(result.contains("elbo"), config().bottleneck == Bottleneck::gaussian);
   EXPECT_EQ(result.contains("reconstruction"), decodes);
-  EXPECT_EQ(result.contains("squared_error"), decodes && config().bottleneck != "gaussian");
-  EXPECT_EQ(result.contains("input_psnr"), config().corruption != "none");
-  EXPECT_EQ(result.contains("accuracy"), config().classifier != "none");
-  EXPECT_EQ(result.contains("gan_value"), config().discriminator != "none");
+  EXPECT_EQ(result.contains("squared_error"),
+            decodes && config().bottleneck != Bottleneck::gaussian);
+  EXPECT_EQ(result.contains("input_psnr"),
+            config().corruption != math::Corruption::of<math::NoCorruption>());
+  EXPECT_EQ(result.contains("accuracy"), config().classifier != std::nullopt);
+  EXPECT_EQ(result.contains("gan_value"), config().discriminator != DiscriminatorKind::none);
   for (const auto& [name, value] : result.items()) EXPECT_TRUE(value.is_number()) << name;
 
   const Outcome shown = run_elbo({"inspect", run_});
@@ -73,20 +76,21 @@ TEST_P(CliRecipes, IsUsedAsFarAsItGoes) {
       expect_complaint(command, 2, {complaint});
     EXPECT_EQ(fs::exists(directory_ / file), works) << command[0];
   };
-  const bool decodes = config().likelihood != "none";
+  const bool decodes = config().likelihood != std::nullopt;
   expect(true, {"encode", run_, data_}, "z.npy", "");
-  expect(config().bottleneck == "gaussian", {"encode", run_, data_, "--with-logvar"}, "both.npy",
-         "want bottleneck gaussian");
+  expect(config().bottleneck == Bottleneck::gaussian, {"encode", run_, data_, "--with-logvar"},
+         "both.npy", "expected bottleneck gaussian");
   expect(decodes, {"reconstruct", run_, data_}, "pairs.png", "no decoder");
   expect(decodes, {"decode", run_, (directory_ / "z.npy").string()}, "x.npy", "no decoder");
   expect(has_prior(config()), {"sample", run_, "--count", "3"}, "samples.npy",
-         decodes ? "want bottleneck gaussian" : "no decoder");
-  expect(config().classifier != "none", {"classify", run_, data_}, "classes.npy", "no classifier");
+         decodes ? "expected bottleneck gaussian" : "no decoder");
+  expect(config().classifier != std::nullopt, {"classify", run_, data_}, "classes.npy",
+         "no classifier");
   const std::vector<std::string> weighed = {"evaluate", run_, data_, "--importance-samples", "3"};
-  if (config().bottleneck == "gaussian" && decodes)
+  if (config().bottleneck == Bottleneck::gaussian && decodes)
     expect_done(weighed);
   else
-    expect_complaint(weighed, 2, {"recipe " + GetParam(), "want bottleneck gaussian"});
+    expect_complaint(weighed, 2, {"importance-samples: got '3'", "expected bottleneck gaussian"});
   for (const char* pictures : {"reconstructions", "interpolations"})
     EXPECT_EQ(fs::exists(fs::path(run_) / pictures / "epoch-0001.png"), decodes) << pictures;
   EXPECT_EQ(fs::exists(fs::path(run_) / "samples" / "epoch-0001.png"), has_prior(config()));

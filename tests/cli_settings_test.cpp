@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "host/model/config.hpp"
+#include "host/train/config.hpp"
 #include "tests/program.hpp"
 
 namespace elbo {
@@ -111,10 +111,11 @@ Config small_config(const std::string& data, const std::string& key, const std::
   // What these go with alone.
   for (const char* of_convolutions : {"channels", "kernel-size", "downsampling", "upsampling",
                                       "normalization", "residual-blocks"})
-    if (key == of_convolutions) config.network = "conv";
-  if (key == "code-l1") config.bottleneck = "deterministic";
+    if (key == of_convolutions) config.network = NetworkType::conv;
+  if (key == "code-l1") config.bottleneck = Bottleneck::deterministic;
   if (key == "kl-capacity-epochs") config.kl_capacity = 1.0;
-  if (key == "learning-rate-milestones") config.learning_rate_schedule = "multistep";
+  if (key == "learning-rate-milestones")
+    config.learning_rate_schedule = math::Decay::of<math::MultistepDecay>();
   if (!value.empty()) apply_setting(config, key, value);
   return config;
 }
@@ -124,7 +125,7 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
   const std::string data = make_dataset(directory, "data", 4);
   const Config defaults;
   std::set<std::string> seen;
-  for_each_setting(defaults, [&](const char* name, const auto& unused, const char*) {
+  for_each_setting(defaults, [&](const char* name, const auto& unused, const auto&, const char*) {
     const std::string key = name;
     SCOPED_TRACE(key);
     if (key == "dataset") return;  // below

@@ -8,8 +8,8 @@
 #include <limits>
 #include <numeric>
 
-#include "host/model/fitting_parts.hpp"
-#include "host/model/recipe.hpp"
+#include "host/model/model_settings.hpp"
+#include "host/train/recipe.hpp"
 #include "kernels/math/posterior.hpp"
 #include "tests/compositions.hpp"
 #include "tests/slope.hpp"
@@ -30,7 +30,7 @@ class Composition {
       for (int64_t i = p.offset; i < p.offset + p.count(); ++i)
         weights_[static_cast<size_t>(i)] += shift[static_cast<size_t>(i)];
     // |silu(x)| has a kink at 0; differences keep clear of it.
-    if (config_.code_activation == "silu") {
+    if (config_.code_activation == math::Activation::of<math::Silu>()) {
       const Parameter* bias = architecture().layout().find("code.bias");
       for (int64_t i = 0; i < bias->count(); ++i)
         weights_[static_cast<size_t>(bias->offset + i)] += 4.0f;
@@ -71,7 +71,7 @@ class Composition {
     size_t phase = 0;
     for (const Op& op : training_.pass.program()) {
       if (const auto* terms = std::get_if<LikelihoodTerms>(&op);
-          terms && terms->gradients && phase == index && config_.objective == "elbo")
+          terms && terms->gradients && phase == index && config_.objective == Objective::elbo)
         sum += terms->weight * mean(terms->nll, terms->inputs.inputs * terms->samples);
       if (const auto* bound = std::get_if<ImportanceWeights>(&op); bound && phase == index)
         sum -= tempered_bound(*bound);
@@ -81,7 +81,7 @@ class Composition {
         sum += terms->weight * mean(terms->norm, terms->rows.capacity());
       // Drawn once for all phases; its divergence belongs to the one that trains the encoder.
       if (const auto* latent = std::get_if<LatentForward>(&op);
-          latent && latent->kl && config_.objective == "elbo")
+          latent && latent->kl && config_.objective == Objective::elbo)
         if (std::ranges::count(phases_[index].parts, Part::encoder) > 0)
           sum += config_.beta * divergence(*latent);
       if (std::holds_alternative<OptimizerUpdate>(op)) ++phase;
@@ -256,7 +256,7 @@ TEST(Composition, DiscriminatorRateMultipliesItsSteps) {
 /// Two phases with clipping: each phase's gradient is clipped by its own norm.
 TEST(Composition, ClipsPhaseByPhase) {
   Config config = composed_config({"gan", {{"discriminator", "data"}, {"clip-norm", "0.1"}}});
-  config.optimizer = "sgd";
+  config.optimizer = math::Optimizer::of<math::Sgd>();
   config.momentum = 0.0;
   config.learning_rate = 1.0;
   SmallTraining training(config, labelled_data(), false);
@@ -275,7 +275,7 @@ TEST(Composition, ClipsPhaseByPhase) {
 TEST(Recipes, AreValidAndHaveAComposition) {
   for (const Recipe& recipe : recipes()) {
     const Config config = config_for_recipe(recipe.name);
-    EXPECT_NO_THROW(validate(config)) << recipe.name;
+    EXPECT_NO_THROW(config.check()) << recipe.name;
     EXPECT_FALSE(describe_composition(config, kExampleShape).empty());
     for (const Phase& phase : phases_of(config)) EXPECT_FALSE(phase.losses.empty()) << recipe.name;
   }
@@ -287,7 +287,7 @@ TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
     std::vector<const char*> words;
   } cases[] = {
       {{{"code-l1", "0.01"}}, {"code-l1 0.01", "bottleneck gaussian", "use bottleneck determ"}},
-      {{{"likelihood", "none"}}, {"likelihood none", "classifier none", "give it a likelihood"}},
+      {{{"likelihood", "none"}}, {"likelihood none", "classifier none", "use a likelihood"}},
       {{{"bottleneck", "none"}}, {"bottleneck none", "likelihood mse", "likelihood none"}},
       {{{"likelihood", "none"}, {"classifier", "cross-entropy"}},
        {"bottleneck gaussian", "likelihood none", "use bottleneck none"}},
@@ -310,7 +310,7 @@ TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
        {"kl-warmup-steps 3", "kl-warmup-epochs 1", "one of them"}},
       {{{"kl-cycles", "4"}, {"kl-warmup-epochs", "1"}},
        {"kl-cycles 4", "kl-warmup-epochs 1", "kl-cycle-rise"}},
-      {{{"kl-capacity", "4"}, {"free-bits", "1"}}, {"kl-capacity 4", "free-bits 1", "one of them"}},
+      {{{"kl-capacity", "4"}, {"free-bits", "1"}}, {"kl-capacity 4", "free-bits 1", "only one"}},
       {{{"kl-capacity-epochs", "4"}}, {"kl-capacity-epochs 4", "kl-capacity 0"}},
       {{{"objective", "iwae"}, {"bottleneck", "deterministic"}},
        {"objective iwae", "bottleneck deterministic", "bottleneck gaussian"}},
@@ -337,11 +337,11 @@ TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
   };
   for (const auto& [settings, words] : cases) {
     Config config = small_config();
-    config.likelihood = "mse";
+    config.likelihood = math::Likelihood::of<math::Mse>();
     config.samples = 1;
     for (const auto& [key, value] : settings) apply_setting(config, key, value);
     try {
-      validate(config);
+      config.check();
       ADD_FAILURE() << words.front() << " was accepted";
     } catch (const ConfigError& error) {
       const std::string text = error.what();
@@ -354,17 +354,17 @@ TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
 TEST(FittingParts, WantLabelsAndValuesInRange) {
   Config config = small_config();
   config.samples = 1;
-  config.classifier = "cross-entropy";
+  config.classifier = math::ClassLoss::of<math::CrossEntropy>();
   EXPECT_THROW(signature_of(config, small_data(8)), DataError);
   EXPECT_EQ(signature_of(config, labelled_data()).classes, kClasses);
-  config.classifier = "none";
-  config.corruption = "salt-and-pepper";
-  EXPECT_NO_THROW(require_fitting_data(config, small_data(8)));
+  config.classifier = std::nullopt;
+  config.corruption = math::Corruption::of<math::SaltAndPepper>();
+  EXPECT_NO_THROW(config.ModelSettings::check(small_data(8)));
   const Dataset wide = Dataset::from_rows(uniform_floats(8 * kSmallDim, -2.0f, 2.0f, 1),
                                           {kSmallDim}, {.validation_fraction = 0.0});
-  EXPECT_THROW(require_fitting_data(config, wide), DataError);
-  config.corruption = "gaussian";
-  EXPECT_NO_THROW(require_fitting_data(config, wide));
+  EXPECT_THROW(config.ModelSettings::check(wide), DataError);
+  config.corruption = math::Corruption::of<math::GaussianCorruption>();
+  EXPECT_NO_THROW(config.ModelSettings::check(wide));
 }
 
 template <class T>
@@ -376,7 +376,7 @@ Dataset rows_of_shape(const Shape& shape) {
 /// The message of the DataError that this data set is refused with.
 std::string refusal(const Config& config, const Dataset& data) {
   try {
-    require_fitting_data(config, data);
+    config.ModelSettings::check(data);
   } catch (const DataError& error) {
     return error.what();
   }
@@ -385,7 +385,7 @@ std::string refusal(const Config& config, const Dataset& data) {
 
 TEST(FittingParts, WantBytesWhereTheLikelihoodIsOverBytes) {
   Config config = small_config();
-  config.likelihood = "discretized-logistic";
+  config.likelihood = math::Likelihood::of<math::DiscretizedLogistic>();
   EXPECT_EQ(refusal(config, rows_of_shape<uint8_t>({5})), "none");
   const std::string text = refusal(config, rows_of_shape<float>({5}));
   for (const char* word : {"f32", "discretized-logistic", "u8"})
@@ -395,9 +395,9 @@ TEST(FittingParts, WantBytesWhereTheLikelihoodIsOverBytes) {
 TEST(FittingParts, WantPicturesToFlipAndShift) {
   Config config = small_config();
   for (const Shape& shape : {Shape{784}, Shape{2, 4, 5}, Shape{1, 3, 4, 4}}) {
-    config.flip = "none", config.crop = 0;
+    config.flip = Flip::none, config.crop = 0;
     EXPECT_EQ(refusal(config, rows_of_shape<float>(shape)), "none");
-    config.flip = "horizontal";
+    config.flip = Flip::horizontal;
     const std::string text = refusal(config, rows_of_shape<float>(shape));
     for (const std::string& word : {to_string(shape), std::string("flip horizontal")})
       EXPECT_NE(text.find(word), std::string::npos) << text;

@@ -25,16 +25,17 @@ inline void PrintTo(const Composed& parts, std::ostream* out) { *out << parts.na
 inline Config composed_config(const Composed& parts) {
   Config config = small_config();
   config.hidden = {6};
-  config.likelihood = "mse";
+  config.likelihood = math::Likelihood::of<math::Mse>();
   config.mse_variance = 0.5;
   config.samples = 1;
   config.classifier_hidden = {4};
   config.discriminator_hidden = {5};
-  config.discriminator_activation = "tanh";  // without a kink, for difference quotients
-  config.learning_rate = 1e-30;              // weights stay where they are
+  config.discriminator_activation =
+      math::Activation::of<math::Tanh>();  // without a kink, for difference quotients
+  config.learning_rate = 1e-30;            // weights stay where they are
   config.beta = 0.7;
   for (const auto& [key, value] : parts.settings) apply_setting(config, key, value);
-  validate(config);
+  config.check();
   return config;
 }
 

@@ -40,8 +40,9 @@ class CompositionCuda : public testing::TestWithParam<Composed> {
  protected:
   Config config(const char* precision) const {
     Config config = composed_config(GetParam());
-    config.precision = precision;
-    config.optimizer = "sgd";  // Adam turns the rounding of a tiny gradient into a whole step
+    apply_setting(config, "precision", precision);
+    config.optimizer = math::Optimizer::of<math::Sgd>();  // Adam turns the rounding of a tiny
+                                                          // gradient into a whole step
     config.learning_rate = 0.01;
     return config;
   }

@@ -20,10 +20,10 @@ using Json = nlohmann::json;
 /// its square is beyond float.
 Config exploding_config() {
   Config config = small_config();
-  config.optimizer = "sgd";
+  config.optimizer = math::Optimizer::of<math::Sgd>();
   config.learning_rate = 1e6;
-  config.likelihood = "mse";
-  config.activation = "identity";
+  config.likelihood = math::Likelihood::of<math::Mse>();
+  config.activation = math::Activation::of<math::Identity>();
   return config;
 }
 
@@ -161,7 +161,7 @@ TEST(Divergence, TheNormTellsAtOnce) {
 /// Far too fast, also after all rollbacks.
 Config rolling_config() {
   Config config = exploding_config();
-  config.on_divergence = "rollback";
+  config.on_divergence = OnDivergence::rollback;
   return config;
 }
 
@@ -212,7 +212,7 @@ TEST(Divergence, GoesOnWithASmallerLearningRate) {
   Trainer half(config, data, make_cpu_device(1));
   Stopper stopper;
   EXPECT_EQ(half.train(&stopper), TrainingEnd::interrupted);
-  save_checkpoint(directory / "half", half.model(), half.state());
+  save_checkpoint(directory / "half", half.config(), half.model(), half.state());
   Trainer resumed(config, data, make_cpu_device(1));
   resumed.restore(directory / "half");
   EXPECT_EQ(resumed.train(), TrainingEnd::completed);

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "host/model/recipe.hpp"
 #include "host/train/generation.hpp"
+#include "host/train/recipe.hpp"
 #include "host/train/trainer.hpp"
 #include "tests/compositions.hpp"
 #include "tests/file_fixture.hpp"
@@ -169,7 +169,7 @@ TEST(TrainerParts, ResumesToTheBit) {
     config.steps = 10;
     const TemporaryDirectory directory;
     const auto data = [&] {
-      const bool bytes = config.likelihood == "discretized-logistic";
+      const bool bytes = config.likelihood == math::Likelihood::of<math::DiscretizedLogistic>();
       return bytes ? labelled_bytes(21, parts.sample_shape) : labelled_data(21, parts.sample_shape);
     };
     Trainer whole(config, data(), make_cpu_device(1));

@@ -87,7 +87,7 @@ TEST(Evaluation, IsTheSameEveryTimeAndOtherwiseForAnotherSeed) {
   Evaluator evaluator(model, data.split("train"));
   const double first = evaluator.evaluate().elbo.value;
   EXPECT_EQ(evaluator.evaluate().elbo.value, first);
-  model.config.seed = 2;
+  model.settings.seed = 2;
   EXPECT_NE(Evaluator(model, data.split("train")).evaluate().elbo.value, first);
 }
 
@@ -133,7 +133,7 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   for (int i = 0; i < 4 * kSmallDim; ++i) bytes.push_back(static_cast<uint8_t>(13 * i % 256));
   const Dataset data = Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.0});
   Config config = small_config();
-  config.likelihood = "mse";
+  config.likelihood = math::Likelihood::of<math::Mse>();
   config.mse_variance = 0.25;
 
   // N(0, 1/4) over v/255, its density over v being 255 times smaller.
@@ -147,7 +147,7 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   EXPECT_EQ(raw.kl.bits_per_dim, 0.0) << "the unit of the values enters no divergence";
 
   // Dequantised: x = (v + u)/256, whose square is on average that of v + 1/2 and 1/12 more.
-  config.dequantize = "uniform";
+  config.dequantize = Dequantization::uniform;
   const Evaluation noisy =
       Evaluator(blank_model(config, DType::u8), data.split("train")).evaluate();
   EXPECT_NEAR(noisy.elbo.bits_per_dim, -noisy.elbo.value / kSmallDim / std::log(2.0) + 8.0, 1e-9);
@@ -176,9 +176,9 @@ TEST(Evaluation, BytesHaveProbabilities) {
   const Dataset data = Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.0});
   for (const char* dequantize : {"uniform", "none"}) {
     Config config = small_config();
-    config.likelihood = "discretized-logistic";
-    config.dequantize = dequantize;
-    config.binarize = "auto";
+    config.likelihood = math::Likelihood::of<math::DiscretizedLogistic>();
+    apply_setting(config, "dequantize", dequantize);
+    config.binarize = Binarization::automatic;
     const Model model = blank_model(config, DType::u8);
     EXPECT_EQ(model.view(), DataView::raw);
     const Evaluation e = Evaluator(model, data.split("train")).evaluate({.samples = 3});
@@ -218,7 +218,7 @@ TEST(Evaluation, BitsOfReconstructionAndDivergenceAreTheBounds) {
 // model's probabilities are the values.
 TEST(Evaluation, GreyTargetsHaveAFloor) {
   Config config = small_config();
-  config.likelihood = "bernoulli";
+  config.likelihood = math::Likelihood::of<math::Bernoulli>();
   const auto floor_of = [&](const Dataset& data, const Config& how) {
     return Evaluator(blank_model(how, data.dtype()), data.split("train"))
         .evaluate()
@@ -240,7 +240,7 @@ TEST(Evaluation, GreyTargetsHaveAFloor) {
               16.0 * kEpsilon * want);
   for (const char* binarize : {"dynamic", "fixed"}) {
     Config drawn = config;
-    drawn.binarize = binarize;
+    apply_setting(drawn, "binarize", binarize);
     EXPECT_TRUE(std::isnan(floor_of(grey, drawn))) << binarize;
   }
   EXPECT_TRUE(std::isnan(floor_of(grey, small_config())));
@@ -264,8 +264,8 @@ TEST(Evaluation, GreyTargetsHaveAFloor) {
 
 TEST(Evaluation, BernoulliOfABlankModelIsOneBitAnElement) {
   Config config = small_config();
-  config.likelihood = "bernoulli";
-  config.binarize = "dynamic";
+  config.likelihood = math::Likelihood::of<math::Bernoulli>();
+  config.binarize = Binarization::dynamic;
   const Dataset data = small_data(9);
   const Evaluation got = Evaluator(blank_model(config, DType::f32), data.split("train")).evaluate();
   EXPECT_NEAR(got.elbo.value, -kSmallDim * std::log(2.0), 16.0 * kEpsilon * kSmallDim);

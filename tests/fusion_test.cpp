@@ -17,9 +17,10 @@ Trained train(const Composed& parts, const Config& config, bool keep_gradients, 
   Model model(config, signature_of(config, data), make_cpu_device(threads),
               Model::Purpose::training);
   model.set_weights(model.architecture.initial_weights(1, nullptr));
-  TrainingPass pass(
-      model, data.split("train"),
-      {.plan = step_plan(config, data.split("train").size()), .keep_gradients = keep_gradients});
+  TrainingPass pass(model, data.split("train"),
+                    {.plan = step_plan(config, data.split("train").size()),
+                     .optimizer = config,
+                     .keep_gradients = keep_gradients});
   const auto updates = cpu::updates_with_gradients(pass.program());
   const bool fused = std::ranges::any_of(updates, [](int update) { return update >= 0; });
   const bool dense = std::ranges::any_of(pass.program(), [](const Op& op) {
@@ -50,7 +51,7 @@ TEST(Fusion, ChangesNoBitForAnyOptimizer) {
   const Composed& parts = kCompositions[3];
   Config config = composed_config(parts);
   for (const std::string_view optimizer : math::Optimizers::names) {
-    config.optimizer = optimizer;
+    apply_setting(config, "optimizer", optimizer);
     config.learning_rate = 0.01;
     EXPECT_EQ(train(parts, config, false, 2), train(parts, config, true, 1)) << optimizer;
   }

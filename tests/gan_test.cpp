@@ -50,17 +50,17 @@ constexpr Mixture kData = {{-1.5, 1.0}, {0.5, 0.7}, {0.4, 0.6}};
 
 Config adversarial_config() {
   Config config;
-  config.bottleneck = "gaussian";
-  config.likelihood = "mse";
+  config.bottleneck = Bottleneck::gaussian;
+  config.likelihood = math::Likelihood::of<math::Mse>();
   config.reconstruction_weight = 0.0;
-  config.discriminator = "data";
-  config.judged = "samples";
+  config.discriminator = DiscriminatorKind::data;
+  config.judged = DiscriminatorInputs::samples;
   config.discriminator_hidden = {32, 32};
-  config.discriminator_activation = "tanh";
+  config.discriminator_activation = math::Activation::of<math::Tanh>();
   config.beta1 = 0.5;
   config.batch_size = 512;
   config.learning_rate = 3e-3;
-  config.learning_rate_schedule = "cosine";
+  config.learning_rate_schedule = math::Decay::of<math::CosineDecay>();
   config.validation_fraction = 0.0;
   config.picture_count = 0;
   return config;
@@ -72,7 +72,7 @@ Dataset data() {
 
 TEST(Gan, DiscriminatorOfAFixedGeneratorIsTheDensitiesRatio) {
   Config config = adversarial_config();
-  config.generator_loss = "none";
+  config.generator_loss = GeneratorLoss::none;
   config.hidden = {};
   config.latent_dim = 1;
   config.steps = 3000;
@@ -105,15 +105,15 @@ TEST(Gan, DiscriminatorOfAFixedGeneratorIsTheDensitiesRatio) {
   EXPECT_LE(error / mass, 0.03);
 }
 
-class GanTraining : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Losses, GanTraining, testing::Values("non_saturating", "saturating"));
+class GanTraining : public testing::TestWithParam<GeneratorLoss> {};
+INSTANTIATE_TEST_SUITE_P(Losses, GanTraining,
+                         testing::Values(GeneratorLoss::non_saturating, GeneratorLoss::saturating));
 
 TEST_P(GanTraining, ReachesTheOptimum) {
   Config config = adversarial_config();
   config.generator_loss = GetParam();
-  std::ranges::replace(config.generator_loss, '_', '-');
   config.hidden = {32, 32};
-  config.activation = "tanh";
+  config.activation = math::Activation::of<math::Tanh>();
   config.latent_dim = 2;
   config.learning_rate = 1e-3;
   config.discriminator_rate = 2.0;

@@ -26,8 +26,9 @@ Config config_of(const GoldenFile& golden) {
     std::replace(key.begin(), key.end(), '_', '-');
     apply_setting(config, key, value);
   }
-  config.binarize = config.dequantize = "none";
-  config.precision = "fp32";
+  config.binarize = Binarization::none;
+  config.dequantize = Dequantization::none;
+  config.precision = ChosenPrecision::fp32;
   return config;
 }
 
@@ -63,6 +64,7 @@ class Golden : public testing::TestWithParam<std::filesystem::path> {
     pass_ = std::make_unique<TrainingPass>(
         model_, data_.split("train"),
         TrainingPass::Options{.plan = step_plan(config_, config_.batch_size),
+                              .optimizer = config_,
                               .shuffle = false,
                               .external_epsilon = true,
                               .keep_gradients = keep_gradients});
@@ -76,7 +78,7 @@ class Golden : public testing::TestWithParam<std::filesystem::path> {
   }
   double loss() const {
     const StepRecord record = pass_->records(1).front();
-    if (config_.objective == "iwae") return -record.terms[0];
+    if (config_.objective == Objective::iwae) return -record.terms[0];
     return record.terms[0] + record.beta * static_cast<double>(record.terms[1]);
   }
 
@@ -100,8 +102,9 @@ class Golden : public testing::TestWithParam<std::filesystem::path> {
     const auto gradient = golden_.values("gradient." + p.name);
     const auto final = golden_.values("final." + p.name);
     const int steps = std::stoi(golden_.setting("steps"));
-    const double reduction =
-        config_.loss_reduction == "sum" ? static_cast<double>(config_.batch_size) : 1.0;
+    const double reduction = config_.loss_reduction == LossReduction::sum
+                                 ? static_cast<double>(config_.batch_size)
+                                 : 1.0;
     const double gradient_error = reduction * rounding_ * largest(gradient);
     std::vector<double> bounds;
     for (size_t i = 0; i < gradient.size(); ++i) {
@@ -120,7 +123,8 @@ class Golden : public testing::TestWithParam<std::filesystem::path> {
   /// 1e-3. A second moment that starts at 1 stays above 0.98, where the corrections, uncorrected
   /// epsilon's sqrt(1 - 0.999^t) / (1 - 0.9^t), are below 0.32.
   double gain(double g, int step) const {
-    if (config_.optimizer == "sgd") return 1.0 / (1.0 - config_.momentum);
+    if (config_.optimizer == math::Optimizer::of<math::Sgd>())
+      return 1.0 / (1.0 - config_.momentum);
     if (config_.second_moment_start == 1.0) return 0.33;
     return 2.0 / std::max(1e-3, std::abs(g) / std::sqrt(step));
   }

@@ -43,8 +43,8 @@ class Slope {
  private:
   static Config config(const std::string& likelihood, const std::string& posterior_variance) {
     Config config = small_config();
-    config.likelihood = likelihood;
-    config.posterior_variance = posterior_variance;
+    apply_setting(config, "likelihood", likelihood);
+    apply_setting(config, "posterior-variance", posterior_variance);
     config.mse_variance = 0.5;
     config.beta = 0.7;
     return config;

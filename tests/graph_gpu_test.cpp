@@ -17,7 +17,7 @@ Config config_of(int64_t width, int64_t latent, int64_t batch) {
   Config config;
   config.hidden = {width};
   config.latent_dim = latent;
-  config.likelihood = "bernoulli";
+  config.likelihood = math::Likelihood::of<math::Bernoulli>();
   config.batch_size = batch;
   return config;
 }
@@ -97,7 +97,7 @@ TEST_P(GraphOf, ManyStepsRepeatToTheBit) {
   const Case& of = GetParam();
   for (const char* precision : {"fp32", "tf32", "bf16"}) {
     Config config = of.config;
-    config.precision = precision;
+    apply_setting(config, "precision", precision);
     EXPECT_TRUE(same_bits(trained(of, config, of.steps, 96), trained(of, config, of.steps, 32)))
         << precision;
   }
@@ -106,7 +106,7 @@ TEST_P(GraphOf, ManyStepsRepeatToTheBit) {
 class GraphOfConvolutions : public GraphOf {};
 Config convolutions(std::vector<int64_t> channels, int64_t width, int64_t batch) {
   Config config = config_of(width, 2, batch);
-  config.network = "conv";
+  config.network = NetworkType::conv;
   config.channels = std::move(channels);
   config.residual_blocks = 1;
   return config;
@@ -122,7 +122,7 @@ TEST_P(GraphOfConvolutions, RepeatToTheBit) {
   const Case& of = GetParam();
   for (const char* precision : {"fp32", "tf32", "bf16"}) {
     Config config = of.config;
-    config.precision = precision;
+    apply_setting(config, "precision", precision);
     const std::vector<float> one_by_one = trained(of, config, of.steps, 1);
     EXPECT_TRUE(same_bits(trained(of, config, of.steps, 24), one_by_one)) << precision;
     EXPECT_TRUE(same_bits(trained(of, config, of.steps, 48), one_by_one)) << precision;

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "host/data/statistics.hpp"
-#include "host/model/recipe.hpp"
+#include "host/train/recipe.hpp"
 #include "host/train/trainer.hpp"
 #include "tests/linear_gaussian.hpp"
 
@@ -34,8 +34,8 @@ class OnMnist : public testing::Test {
 // 206.03 and 205.80, for the 227 of 784 pixels that are darker than 0.001.
 TEST_F(OnMnist, PixelMeansAlone) {
   Config config = config_for_recipe("vae");
-  config.likelihood = "bernoulli";
-  config.binarize = "dynamic";
+  config.likelihood = math::Likelihood::of<math::Bernoulli>();
+  config.binarize = Binarization::dynamic;
   config.hidden = {8};
   config.latent_dim = 2;
   Model model(config, signature_of(config, data()), make_cpu_device(), Model::Purpose::inference);
@@ -101,7 +101,7 @@ void expect_closed_form(const Model& model, const Split& test, bool tight) {
     split.index = {r};
     const double bound = Evaluator(model, split).evaluate().elbo.value;
     const double noise = 5.0 * std::sqrt(truth.reconstruction_variance(x, x) /
-                                         static_cast<double>(model.config.samples));
+                                         static_cast<double>(model.settings.samples));
     EXPECT_NEAR(bound, truth.elbo(x, x), noise + rounded);
     EXPECT_LE(bound, exact + (tight ? noise + rounded : 0.0));
     gap += (exact - bound) / kRows;

@@ -8,9 +8,9 @@
 #include <cmath>
 #include <limits>
 
-#include "host/model/recipe.hpp"
 #include "host/train/evaluator.hpp"
 #include "host/train/generation.hpp"
+#include "host/train/recipe.hpp"
 #include "kernels/latent.hpp"
 #include "tests/compare.hpp"
 #include "tests/file_fixture.hpp"
@@ -143,7 +143,7 @@ TEST(ImportanceSampling, ReachesTheLikelihoodThroughAPoorPosterior) {
 // An encoder that reads corrupted rows has yet another q(z), and log p is of the clean ones.
 TEST(ImportanceSampling, ReachesTheLikelihoodThroughCorruptedInputs) {
   Config config = LinearGaussian::config();
-  config.corruption = "gaussian";
+  config.corruption = math::Corruption::of<math::GaussianCorruption>();
   config.corruption_level = 0.1;
   expect_reaches(with_poor_posterior(0.0), config);
 
@@ -200,7 +200,7 @@ std::vector<double> log_weights(const Model& model, const std::vector<float>& ro
   std::vector<double> log_weight;
   for (uint32_t r = 0; r < kRows; ++r) {
     const math::Float4 noise = math::normal4(
-        static_cast<uint64_t>(model.config.seed),
+        static_cast<uint64_t>(model.settings.seed),
         math::noise_subsequence(math::NoiseStream::epsilon, uint64_t{1} << 55),
         math::noise_group(r, sample));  // one group of four holds a sample's three elements
     double log_ratio = 0.0;
@@ -304,7 +304,7 @@ TEST(ImportanceSampling, OfABiasAloneIsItsCrossEntropyWhateverTheSamples) {
   for (float& value : rows) value = value < 0.4f ? 1.0f : 0.0f;
   const Dataset data = Dataset::from_rows(rows, {kSmallDim}, {.validation_fraction = 0.0});
   Config config = small_config();
-  config.likelihood = "bernoulli";
+  config.likelihood = math::Likelihood::of<math::Bernoulli>();
   Model model(config, {{kSmallDim}, DType::f32}, make_cpu_device(1), Model::Purpose::inference);
   const ParameterLayout& layout = model.architecture.layout();
   std::vector<float> weights(static_cast<size_t>(layout.size()));
@@ -361,7 +361,7 @@ TEST(ImportanceSampling, BitsAreOfTheStoredValues) {
   for (const auto& [dequantize, offset] :
        {std::pair{"none", std::log2(255.0)}, std::pair{"uniform", 8.0}}) {
     Config config = small_config();
-    config.dequantize = dequantize;
+    apply_setting(config, "dequantize", dequantize);
     const Model model(config, {{kSmallDim}, DType::u8}, make_cpu_device(1),
                       Model::Purpose::inference);
     const Evaluation e = Evaluator(model, data.split("train")).evaluate({.samples = 3});
@@ -396,12 +396,13 @@ TEST(ImportanceSampling, RefusesWhatHasNoLikelihood) {
 
   Config config = small_config();
   config.samples = 1;
-  config.bottleneck = "deterministic";
-  config.likelihood = "mse";
-  expect(config, 5, {"recipe", "bottleneck deterministic", "want bottleneck gaussian"});
-  config.bottleneck = config.likelihood = "none";
-  config.classifier = "cross-entropy";
-  expect(config, 5, {"bottleneck none", "likelihood none", "want bottleneck gaussian"});
+  config.bottleneck = Bottleneck::deterministic;
+  config.likelihood = math::Likelihood::of<math::Mse>();
+  expect(config, 5, {"bottleneck deterministic", "likelihood mse", "expected bottleneck gaussian"});
+  config.bottleneck = Bottleneck::none;
+  config.likelihood = std::nullopt;
+  config.classifier = math::ClassLoss::of<math::CrossEntropy>();
+  expect(config, 5, {"bottleneck none", "likelihood none", "expected bottleneck gaussian"});
 }
 
 }  // namespace

@@ -34,8 +34,8 @@ void count_step() {
   config.batch_size = 64;
   std::vector<uint8_t> bytes(size_t{128} * 784);
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>((7 * i + i / 5) % 251);
-  config.likelihood = "gaussian";
-  config.dequantize = "uniform";
+  config.likelihood = math::Likelihood::of<math::Gaussian>();
+  config.dequantize = Dequantization::uniform;
   SmallTraining training(config,
                          Dataset::from_rows(std::move(bytes), {784}, {.validation_fraction = 0.0}));
   Device& device = *training.model.device;

@@ -65,7 +65,7 @@ TEST(CodesBetween, OfNoAngleLieOnTheLine) {
 
 Model colour_model(const char* bottleneck) {
   Config config = small_config();
-  config.bottleneck = bottleneck;
+  apply_setting(config, "bottleneck", bottleneck);
   config.samples = 1;
   Model model(config, {{2, 4, 3}, DType::f32, 0}, make_cpu_device(1), Model::Purpose::inference);
   model.set_weights(model.architecture.initial_weights(1, nullptr));

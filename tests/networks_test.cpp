@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "host/model/recipe.hpp"
 #include "host/nn/network.hpp"
+#include "host/train/recipe.hpp"
 #include "tests/small_training.hpp"
 
 namespace elbo {
@@ -96,12 +96,13 @@ TEST(Networks, ReadPlanarPicturesAsSuch) {
 TEST(Networks, SayWhatDoesNotFit) {
   const auto refusal = [](const Config& config, const Shape& shape) {
     return message_of<ConfigError>([&] {
-      validate(config);
+      config.check();
       decoder_layers(config, data_map(config, shape).map, 1);
     });
   };
-  EXPECT_EQ(refusal(conv_config({{"channels", "4,4,4,4"}}), {8, 8}),
-            "channels: got 4 stages, but 3 bring 8 x 8 down to 1 x 1; want as many or fewer");
+  EXPECT_EQ(
+      refusal(conv_config({{"channels", "4,4,4,4"}}), {8, 8}),
+      "channels: got 4 stages, but 3 bring 8 x 8 down to 1 x 1; expected at most that number");
   EXPECT_NE(refusal(conv_config({{"upsampling", "nearest"}}), {28, 28})
                 .find("upsampling nearest: from 3 x 3 to 7 x 7 is not twice as high and wide"),
             std::string::npos);
@@ -111,21 +112,21 @@ TEST(Networks, SayWhatDoesNotFit) {
   EXPECT_NE(refusal(conv_config(), {2, 8, 8, 3}).find("are no pictures"), std::string::npos);
   Config dense;
   dense.kernel_size = 3;
-  EXPECT_NE(refusal(dense, {8, 8}).find("kernel-size 3 does not go with network dense"),
+  EXPECT_NE(refusal(dense, {8, 8}).find("kernel-size 3 cannot be combined with network dense"),
             std::string::npos);
 }
 
 /// A small conv model of everything that has ops of its own.
 Config everything() {
   Config config = small_config();
-  config.network = "conv";
+  config.network = NetworkType::conv;
   config.channels = {4, 8};
   config.hidden = {6};
   config.residual_blocks = 1;
-  config.activation = "silu";
-  config.downsampling = "average";
-  config.upsampling = "bilinear";
-  config.likelihood = "gaussian";
+  config.activation = math::Activation::of<math::Silu>();
+  config.downsampling = Downsampling::average;
+  config.upsampling = Upsampling::bilinear;
+  config.likelihood = math::Likelihood::of<math::Gaussian>();
   return config;
 }
 
@@ -143,8 +144,8 @@ std::vector<float> trained(const Config& config, const Shape& shape, int threads
 
 TEST(ConvolutionalTraining, HasTheSameBitsOnAnyNumberOfThreads) {
   Config strided = everything();
-  strided.downsampling = "strided";
-  strided.upsampling = "transposed";
+  strided.downsampling = Downsampling::strided;
+  strided.upsampling = Upsampling::transposed;
   strided.residual_blocks = 0;
   for (const Config& config : {everything(), strided}) {
     const std::vector<float> one = trained(config, {8, 8, 3}, 1);
@@ -156,7 +157,7 @@ TEST(ConvolutionalTraining, HasTheSameBitsOnAnyNumberOfThreads) {
 TEST(ConvolutionalTraining, SeesTheSamePicturesPlanarOrNot) {
   // The same pictures, stored otherwise. Noise is drawn by place, so none is wanted.
   Config config = everything();
-  config.bottleneck = "deterministic";
+  config.bottleneck = Bottleneck::deterministic;
   config.samples = 1;
   constexpr int64_t kRows = 8, kPixels = 64, kColours = 3;
   const std::vector<float> interleaved =

@@ -25,7 +25,7 @@ LinearGaussian poor_posterior() {
 
 Config weighted(int64_t samples, int64_t seed = 1) {
   Config config = LinearGaussian::config();
-  config.objective = "iwae";
+  config.objective = Objective::iwae;
   config.samples = samples;
   config.seed = seed;
   return config;
@@ -99,7 +99,7 @@ TEST(ImportanceWeighted, OneSamplesBoundHasTheElbosReconstruction) {
   const LinearGaussian truth = poor_posterior();
   const Dataset data = small_data(kRows);
   Config plain = weighted(1);
-  plain.objective = "elbo";
+  plain.objective = Objective::elbo;
   const Model by_kl = truth.model(plain), by_sample = truth.model(weighted(1));
   const Evaluation want = Evaluator(by_kl, data.split("train")).evaluate();
   const Evaluation got = Evaluator(by_sample, data.split("train")).evaluate();
@@ -120,7 +120,7 @@ struct Listener : TrainingObserver {
 // a chosen checkpoint from the last.
 TEST(ImportanceWeighted, TheBoundIsReportedAndChooses) {
   Config config = small_config();
-  config.objective = "iwae";
+  config.objective = Objective::iwae;
   config.samples = 7;
   config.learning_rate = 0.3;
   config.epochs = 12;
@@ -146,7 +146,7 @@ double divergence_after(const std::function<void(Config&)>& change) {
   Config config = small_config();
   config.samples = 1;
   config.learning_rate = 1e-2;
-  config.learning_rate_schedule = "linear";
+  config.learning_rate_schedule = math::Decay::of<math::LinearDecay>();
   config.batch_size = 64;  // all rows: the means over the batch are those over the data
   config.epochs = config.report_epochs = 600;
   change(config);
@@ -178,7 +178,7 @@ TEST(SecondMoments, StartWhereTheyAreTold) {
   Config config = small_config();
   config.second_moment_start = 1.0;
   config.epochs = 1;
-  config.optimizer = "adam-epsilon-hat";
+  config.optimizer = math::Optimizer::of<math::AdamEpsilonHat>();
   Trainer started(config, small_data(8), make_cpu_device(1));
   for (const float moment : started.model().arena.second_moments.download())
     EXPECT_EQ(moment, 1.0f);

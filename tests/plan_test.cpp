@@ -7,9 +7,9 @@
 #include <map>
 #include <numeric>
 
+#include "cuda_emulation/fibers.hpp"
 #include "host/train/training_pass.hpp"
 #include "kernels/dataflow.hpp"
-#include "cuda_emulation/fibers.hpp"
 #include "tests/emulated_device.hpp"
 
 namespace elbo {
@@ -123,10 +123,10 @@ Config step_config(std::string_view precision) {
   Config config;
   config.hidden = {400};
   config.latent_dim = 20;
-  config.likelihood = "bernoulli";
-  config.binarize = "none";
+  config.likelihood = math::Likelihood::of<math::Bernoulli>();
+  config.binarize = Binarization::none;
   config.batch_size = kBatch;
-  config.precision = precision;
+  apply_setting(config, "precision", precision);
   return config;
 }
 
@@ -145,7 +145,8 @@ struct Step {
       : data(std::move(rows)),
         model(config, {data.sample_shape(), data.dtype()}, std::move(device),
               Model::Purpose::training),
-        pass(model, data.split("train"), {.plan = step_plan(config, data.split("train").size())}) {
+        pass(model, data.split("train"),
+             {.plan = step_plan(config, data.split("train").size()), .optimizer = config}) {
     model.set_weights(model.architecture.initial_weights(1, nullptr));
   }
 };
@@ -153,13 +154,13 @@ struct Step {
 /// Pictures of 6 x 8 through everything that networks of convolutions have.
 Config picture_config(std::string_view precision) {
   Config config = step_config(precision);
-  config.network = "conv";
+  config.network = NetworkType::conv;
   config.channels = {4, 8};
   config.hidden = {6};
   config.latent_dim = 3;
-  config.normalization = "group";
+  config.normalization = Normalization::group;
   config.residual_blocks = 1;
-  config.activation = "silu";
+  config.activation = math::Activation::of<math::Silu>();
   config.batch_size = 8;
   return config;
 }

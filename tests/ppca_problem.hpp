@@ -9,7 +9,7 @@
 #include <memory>
 #include <utility>
 
-#include "host/model/recipe.hpp"
+#include "host/train/recipe.hpp"
 #include "host/train/trainer.hpp"
 #include "tests/file_fixture.hpp"
 

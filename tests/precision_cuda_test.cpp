@@ -200,8 +200,8 @@ Outcome train(const std::shared_ptr<Device>& device, std::string_view likelihood
               const char* precision) {
   Config config = small_config();
   config.hidden = {24, 16};
-  config.likelihood = likelihood;
-  config.precision = precision;
+  apply_setting(config, "likelihood", likelihood);
+  apply_setting(config, "precision", precision);
   config.learning_rate = 0.01;
   SmallTraining training(config, small_data(32), device);
   training.step();

@@ -2,7 +2,7 @@
 // bit, and the same reports on the way.
 #include <gtest/gtest.h>
 
-#include "host/model/recipe.hpp"
+#include "host/train/recipe.hpp"
 #include "host/train/trainer.hpp"
 #include "kernels/math/optimizer.hpp"
 #include "kernels/math/schedule.hpp"
@@ -70,7 +70,7 @@ class Resume : public testing::Test {
       }
       ++stops;
       between_reports += trainer.progress().since_report.rows > 0.0;
-      save_checkpoint(file, trainer.model(), trainer.state());
+      save_checkpoint(file, trainer.config(), trainer.model(), trainer.state());
     }
   }
 
@@ -115,8 +115,8 @@ TEST_F(Resume, EveryRecipe) {
     Config config = config_for_recipe(recipe.name);
     if (!config.hidden.empty()) config.hidden = {6};
     config.latent_dim = 2;
-    if (config.network == "conv") config.channels = {4};
-    if (config.discriminator != "none") config.discriminator_hidden = {5};
+    if (config.network == NetworkType::conv) config.channels = {4};
+    if (config.discriminator != DiscriminatorKind::none) config.discriminator_hidden = {5};
     config.batch_size = 8;
     config.epochs = 3;
     config.report_epochs = 1;
@@ -130,7 +130,7 @@ TEST_F(Resume, EveryComposition) {
     SCOPED_TRACE(parts.name);
     Config config = composed_config(parts);
     config.learning_rate = 0.01;
-    const bool bytes = config.likelihood == "discretized-logistic";
+    const bool bytes = config.likelihood == math::Likelihood::of<math::DiscretizedLogistic>();
     expect_equal(config, bytes ? labelled_bytes(37, parts.sample_shape)
                                : labelled_data(37, parts.sample_shape));
   }
@@ -140,7 +140,7 @@ TEST_F(Resume, EveryOptimizerAndSchedule) {
   for (const std::string_view name : math::Optimizers::names) {
     SCOPED_TRACE(name);
     Config config = small_config();
-    config.optimizer = name;
+    apply_setting(config, "optimizer", name);
     config.weight_decay = 0.01;
     config.clip_norm = 0.5;
     expect_equal(config, small_data(37));
@@ -148,7 +148,7 @@ TEST_F(Resume, EveryOptimizerAndSchedule) {
   for (const std::string_view name : math::Decays::names) {
     SCOPED_TRACE(name);
     Config config = small_config();
-    config.learning_rate_schedule = name;
+    apply_setting(config, "learning-rate-schedule", name);
     if (name == "multistep") config.learning_rate_milestones = {0.5, 1.25};
     config.learning_rate_warmup_epochs = 0.5;
     config.kl_warmup_epochs = 2.0;
@@ -159,7 +159,7 @@ TEST_F(Resume, EveryOptimizerAndSchedule) {
 TEST_F(Resume, InBfloat16) {
   for (const double clip_norm : {0.0, 0.5}) {
     Config config = small_config();
-    config.precision = "bf16";
+    config.precision = ChosenPrecision::bf16;
     config.clip_norm = clip_norm;
     expect_equal(config, small_data(37));
   }

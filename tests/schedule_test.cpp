@@ -129,7 +129,7 @@ TEST(StepPlan, FollowsTheSettings) {
   config.kl_warmup_epochs = 2.0;
   config.learning_rate = 0.5;
   config.learning_rate_warmup_epochs = 0.5;
-  config.learning_rate_schedule = "linear";
+  config.learning_rate_schedule = math::Decay::of<math::LinearDecay>();
   config.learning_rate_floor = 0.2;
   const StepPlan p = step_plan(config, 100);  // four steps an epoch, the last of four rows
   EXPECT_EQ(total_steps(config, 100), 20u);
@@ -157,7 +157,7 @@ TEST(StepPlan, FollowsTheSettings) {
   config.kl_capacity_epochs = 2.5;
   EXPECT_FLOAT_EQ(step_plan(config, 100).at(0).capacity, 2.5f);
   EXPECT_FLOAT_EQ(step_plan(config, 100).at(9).capacity, 25.0f);
-  config.learning_rate_schedule = "multistep";
+  config.learning_rate_schedule = math::Decay::of<math::MultistepDecay>();
   config.learning_rate_milestones = {0.75, 2.0};
   config.learning_rate_gamma = 0.1;
   const StepPlan falling = step_plan(config, 100);

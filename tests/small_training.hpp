@@ -16,10 +16,11 @@ inline Config small_config() {
   Config config;
   config.hidden = {6, 4};
   config.latent_dim = 3;
-  config.activation = "tanh";
-  config.likelihood = "gaussian-shared";
+  config.activation = math::Activation::of<math::Tanh>();
+  config.likelihood = math::Likelihood::of<math::GaussianShared>();
   config.samples = 2;
-  config.binarize = config.dequantize = "none";
+  config.binarize = Binarization::none;
+  config.dequantize = Dequantization::none;
   config.validation_fraction = 0.0;
   config.batch_size = 8;
   config.epochs = 3;
@@ -46,6 +47,7 @@ class SmallTraining {
         model(config, signature_of(config, data_), std::move(device), Model::Purpose::training),
         pass(model, data_.split("train"),
              {.plan = step_plan(config, data_.split("train").size()),
+              .optimizer = config,
               .shuffle = shuffle,
               .external_epsilon = external_epsilon,
               .keep_gradients = true}) {

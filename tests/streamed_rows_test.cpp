@@ -216,7 +216,9 @@ struct Streamed {
            const Config& config = small_config())
       : model(config, {data.sample_shape(), data.dtype()}, device, Model::Purpose::training),
         pass(model, data.split("train"),
-             {.plan = step_plan(config, data.split("train").size()), .window = window}) {
+             {.plan = step_plan(config, data.split("train").size()),
+              .optimizer = config,
+              .window = window}) {
     model.set_weights(model.architecture.initial_weights(1, nullptr));
   }
   std::vector<float> weights() const { return model.arena.weights.download(); }
@@ -337,15 +339,15 @@ TEST(DataWindow, IsAllThatHalfOfTheFreeMemoryHolds) {
 // 600 rows to train on in windows of 256, because no more fit, nor in evaluations.
 TEST(DataWindow, IsRememberedByTheSettingsOfATraining) {
   Config config = small_config();
-  config.output_init = "zero";
+  config.output_init = OutputInit::zero;
   constexpr size_t kFree = 2 * 2 * 256 * (kSmallDim * sizeof(float) + sizeof(uint32_t));
   const Dataset data = small_data(800, 0.25);
   Trainer streamed(config, data, std::make_shared<WatchedDevice>(kFree));
-  EXPECT_EQ(streamed.model().config.data_window, 256);
+  EXPECT_EQ(streamed.config().data_window, 256);
   ASSERT_FALSE(streamed.pass().notes().empty());
   EXPECT_NE(streamed.pass().notes().back().find("256 rows"), std::string::npos);
   streamed.train();
-  Trainer asked(streamed.model().config, data, make_cpu_device(1));
+  Trainer asked(streamed.config(), data, make_cpu_device(1));
   asked.train();
   EXPECT_TRUE(
       same_bits(streamed.model().arena.weights.download(), asked.model().arena.weights.download()));
@@ -354,7 +356,7 @@ TEST(DataWindow, IsRememberedByTheSettingsOfATraining) {
 
   // Where all rows fit, nothing needs to be remembered.
   Trainer resident(config, data, std::make_shared<WatchedDevice>());
-  EXPECT_EQ(resident.model().config.data_window, 0);
+  EXPECT_EQ(resident.config().data_window, 0);
   resident.train();
   EXPECT_FALSE(
       same_bits(resident.model().arena.weights.download(), asked.model().arena.weights.download()));

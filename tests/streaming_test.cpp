@@ -19,8 +19,8 @@ constexpr uint32_t kRows = 50;  // of which 37 are trained on
 
 Config streaming_config() {
   Config config = small_config();
-  config.precision = "fp32";
-  config.dequantize = "uniform";
+  config.precision = ChosenPrecision::fp32;
+  config.dequantize = Dequantization::uniform;
   return config;
 }
 
@@ -42,6 +42,7 @@ struct Training {
       : model(config, {data.sample_shape(), data.dtype()}, device, Model::Purpose::training),
         pass(model, data.split("train"),
              {.plan = step_plan(config, data.split("train").size()),
+              .optimizer = config,
               .shuffle = shuffle,
               .window = window}) {
     model.set_weights(model.architecture.initial_weights(1, nullptr));
@@ -140,8 +141,8 @@ TEST(Streaming, FlipsAndShiftsEveryRowAsWithoutWindows) {
   const Dataset data = byte_data({4, 5, 3});
   const auto* stored = static_cast<const uint8_t*>(data.split("train").rows);
   Config config = streaming_config();
-  config.dequantize = "none";
-  config.flip = "horizontal";
+  config.dequantize = Dequantization::none;
+  config.flip = Flip::horizontal;
   config.crop = 2;
   for (const uint32_t window : {0u, 16u}) {
     Training training(device_under_test(), data, window, true, config);

@@ -14,7 +14,7 @@ from pathlib import Path
 MOST_LINES = 450
 MOST_COLUMNS = 100
 CODE = {".hpp", ".cpp", ".cu", ".cuh"}
-HOST_ORDER = ["io", "data", "nn", "model", "train", "analysis", "measure", "cli"]
+HOST_ORDER = ["io", "settings", "data", "nn", "model", "train", "analysis", "measure", "cli"]
 CUDA_HEADERS = re.compile(r"cuda|cublas|curand\.h$|curand_|cudnn|device_launch")
 EMULATED_LANGUAGE = ("kernels/cuda/port.cuh", "cuda_emulation/cuda_language.hpp")
 # What marks functions for the GPU, and a number type; they include nothing else.

@@ -40,8 +40,9 @@ std::string checkpoint_bytes(const Config& config, int threads) {
 TEST(Trainer, SameSeedSameBytesWhateverTheThreads) {
   for (const char* likelihood : {"gaussian", "bernoulli"}) {
     Config config = wide_config();
-    config.likelihood = likelihood;
-    if (config.likelihood == "bernoulli") config.binarize = "dynamic";
+    apply_setting(config, "likelihood", likelihood);
+    if (config.likelihood == math::Likelihood::of<math::Bernoulli>())
+      config.binarize = Binarization::dynamic;
     const std::string first = checkpoint_bytes(config, 1);
     EXPECT_EQ(first, checkpoint_bytes(config, 1));
     EXPECT_EQ(first, checkpoint_bytes(config, 2));
@@ -64,11 +65,11 @@ TEST(Trainer, AnotherSeedAnotherModel) {
 TEST(Trainer, ResumedEqualsUninterrupted) {
   for (const char* optimizer : {"sgd", "adam", "adamw"}) {
     Config config = small_config();
-    config.optimizer = optimizer;
+    apply_setting(config, "optimizer", optimizer);
     config.weight_decay = 0.01;
-    config.learning_rate_schedule = "cosine";
+    config.learning_rate_schedule = math::Decay::of<math::CosineDecay>();
     config.kl_warmup_epochs = 2.0;
-    config.output_init = "zero";
+    config.output_init = OutputInit::zero;
     const Dataset data = small_data(37);
     Trainer whole(config, data, make_cpu_device(1));
     whole.train();
@@ -77,7 +78,7 @@ TEST(Trainer, ResumedEqualsUninterrupted) {
     // Stops without ending: the settings say 15 steps, and the schedules know it.
     SmallTraining half(config, data);
     half.pass.run(7);
-    save_checkpoint(directory / "half.safetensors", half.model, {.step = 7, .epoch = 1});
+    save_checkpoint(directory / "half.safetensors", config, half.model, {.step = 7, .epoch = 1});
     Trainer resumed(config, data, make_cpu_device(1));
     resumed.restore(directory / "half.safetensors");
     EXPECT_EQ(resumed.progress().step, 7u);
@@ -189,10 +190,10 @@ TEST(Trainer, ReportsTheElboWithoutBeta) {
 // its square is beyond float.
 TEST(Trainer, DivergenceNamesTheStep) {
   Config config = small_config();
-  config.optimizer = "sgd";
+  config.optimizer = math::Optimizer::of<math::Sgd>();
   config.learning_rate = 1e6;
-  config.likelihood = "mse";
-  config.activation = "identity";
+  config.likelihood = math::Likelihood::of<math::Mse>();
+  config.activation = math::Activation::of<math::Identity>();
   Trainer trainer(config, small_data(37), make_cpu_device(1));
   expect_error<DivergenceError>([&] { trainer.train(); }, {"diverged at step 2:", "learning-rate"});
 }

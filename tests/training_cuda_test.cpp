@@ -13,8 +13,8 @@ constexpr int kSteps = 100;
 
 Config config_of(std::string_view optimizer) {
   Config config = small_config();
-  config.precision = "fp32";
-  config.optimizer = optimizer;
+  config.precision = ChosenPrecision::fp32;
+  apply_setting(config, "optimizer", optimizer);
   config.learning_rate = 2e-3;
   return config;
 }
@@ -72,7 +72,7 @@ TEST(TrainingCuda, RepeatsToTheBit) {
   const std::shared_ptr<Device> cuda = device_under_test();
   for (const char* precision : {"fp32", "tf32", "bf16"}) {
     Config config = config_of("adam");
-    config.precision = precision;
+    apply_setting(config, "precision", precision);
     const History one = train(cuda, config, 0.0, 1), other = train(cuda, config, 0.0, 1);
     EXPECT_TRUE(same_bits(one.weights, other.weights)) << precision;
     EXPECT_EQ(one.losses, other.losses) << precision;

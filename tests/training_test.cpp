@@ -107,7 +107,7 @@ TEST(Training, OutputsStartAtTheDatasMeanAndVariance) {
   math::Likelihoods::for_each([&](auto member) {
     using L = decltype(member);
     Config config = small_config();
-    config.likelihood = L::name;
+    config.likelihood = math::Likelihood::of<L>();
     const std::vector<float> bias = started(config, pixels, statistics, "likelihood.bias");
     ASSERT_EQ(bias.size(), 12u * L::parameters);
     for (size_t e = 0; e < 12; ++e) {
@@ -123,7 +123,7 @@ TEST(Training, OutputsStartAtTheDatasMeanAndVariance) {
   const std::vector<float> shared = started(config, pixels, statistics, "likelihood.log_variance");
   ASSERT_EQ(shared.size(), 1u);
   EXPECT_FLOAT_EQ(shared[0], log_of(0.065));
-  config.likelihood = "gaussian-channel";
+  config.likelihood = math::Likelihood::of<math::GaussianChannel>();
   const auto by_pixel = started(config, pixels, statistics, "likelihood.log_variance"),
              by_plane = started(config, planes, statistics, "likelihood.log_variance");
   ASSERT_EQ(by_pixel.size(), 3u);
@@ -209,7 +209,7 @@ TEST(Training, SamplesAreAMean) {
 
 TEST(Training, DrawsNewNoiseEveryStepAndEpoch) {
   Config config = small_config();
-  config.optimizer = "sgd";
+  config.optimizer = math::Optimizer::of<math::Sgd>();
   config.learning_rate = 1e-30;  // weights stay, noise does not
   SmallTraining training(config, small_data(8));
   std::set<float> losses;
@@ -219,7 +219,7 @@ TEST(Training, DrawsNewNoiseEveryStepAndEpoch) {
 
 TEST(Training, ClipsTheNormOfTheWholeGradient) {
   Config config = small_config();
-  config.optimizer = "sgd";
+  config.optimizer = math::Optimizer::of<math::Sgd>();
   config.momentum = 0.0;
   config.learning_rate = 1.0;
   config.clip_norm = 0.125;

@@ -152,7 +152,7 @@ Analysis analyze(const Model& model, const Split& split, const AnalysisOptions& 
     throw ConfigError(
         "factors: what z tells of them is known where it is drawn from q(z|x); "
         "bottleneck is " +
-        model.config.bottleneck + ", want gaussian");
+        text_of(model.settings.bottleneck) + ", expected gaussian");
   Evaluator evaluator(model, split);
   Analysis result;
   result.count = split.size();
@@ -178,7 +178,7 @@ Analysis analyze(const Model& model, const Split& split, const AnalysisOptions& 
   result.decoder = decoder_variance(model, evaluator);
   if (model.architecture.has(Part::classifier))
     result.classes = analyze_classes(evaluator, split, model.data.classes);
-  result.findings = findings_of(result, model.config);
+  result.findings = findings_of(result, model.settings);
   return result;
 }
 

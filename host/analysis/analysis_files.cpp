@@ -42,7 +42,7 @@ LatentSpace write_codes(const fs::path& directory, const Model& model, const Spl
   Evaluator evaluator(model, split);
   LatentSpace space;
   space.latent = static_cast<size_t>(model.architecture.latent());
-  space.prior = has_prior(model.config);
+  space.prior = has_prior(model.settings);
   const Shape shape = shape_of({static_cast<size_t>(split.size()), space.latent}, {});
   if (analysis.posterior) {
     PosteriorRows q = posterior_rows(model, evaluator);

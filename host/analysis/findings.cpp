@@ -28,20 +28,20 @@ std::string name_dimensions(const std::vector<size_t>& dimensions) {
 }
 
 /// What brings units to use: first what the settings have against it.
-std::vector<std::string> remedies_for_unused_units(const Config& config) {
+std::vector<std::string> remedies_for_unused_units(const ModelSettings& settings) {
   std::vector<std::string> remedies;
-  if (config.beta > 1.0) remedies.push_back(format("a smaller --beta than %g", config.beta));
-  if (config.kl_warmup_epochs == 0.0)
+  if (settings.beta > 1.0) remedies.push_back(format("a smaller --beta than %g", settings.beta));
+  if (settings.kl_warmup_epochs == 0.0)
     remedies.push_back("--kl-warmup-epochs (z is used before it costs)");
   remedies.push_back("--free-bits (some of it costs nothing)");
   remedies.push_back("--objective iwae --samples 5 (a tighter bound)");
-  if (config.output_init != "data")
+  if (settings.output_init != OutputInit::data)
     remedies.push_back("--output-init data (only differences are left to learn)");
   remedies.push_back("more --epochs");
   return remedies;
 }
 
-Finding collapse(const Analysis& analysis, const Config& config) {
+Finding collapse(const Analysis& analysis, const ModelSettings& settings) {
   const size_t latent = analysis.posterior->kl.size();
   std::string text = format(
       "the posterior has collapsed: of %zu units none is active (variance over rows of mu above "
@@ -49,10 +49,10 @@ Finding collapse(const Analysis& analysis, const Config& config) {
       latent, kActiveVariance, analysis.posterior->total_kl,
       std::max(0.0, analysis.aggregate->mutual_information.value));
   return {Finding::Severity::warning,
-          text + "Likely remedies: " + join(remedies_for_unused_units(config), ", or ") + "."};
+          text + "Likely remedies: " + join(remedies_for_unused_units(settings), ", or ") + "."};
 }
 
-Finding unused_units(const Analysis& analysis, const Config& config) {
+Finding unused_units(const Analysis& analysis, const ModelSettings& settings) {
   const PosteriorAnalysis& posterior = *analysis.posterior;
   double carried = 0.0;
   for (const size_t j : posterior.inactive) carried += posterior.kl[j];
@@ -62,7 +62,7 @@ Finding unused_units(const Analysis& analysis, const Config& config) {
       "if it is not, these can bring them to use: ",
       posterior.inactive.size(), posterior.kl.size(), name_dimensions(posterior.inactive).c_str(),
       carried, posterior.total_kl);
-  return {Finding::Severity::note, text + join(remedies_for_unused_units(config), ", or ") + "."};
+  return {Finding::Severity::note, text + join(remedies_for_unused_units(settings), ", or ") + "."};
 }
 
 Finding saturation(const AggregatePosterior& aggregate) {
@@ -72,9 +72,10 @@ Finding saturation(const AggregatePosterior& aggregate) {
                  std::exp(aggregate.log_rows), aggregate.log_rows)};
 }
 
-Finding variance_at_floor(const DecoderVariance& decoder, const Config& config) {
+Finding variance_at_floor(const DecoderVariance& decoder, const ModelSettings& settings) {
   const double deviation = smallest_deviation();
-  const char* noise = config.dequantize == "none" ? ", or --dequantize uniform for 8-bit data" : "";
+  const char* noise =
+      settings.dequantize == Dequantization::none ? ", or --dequantize uniform for 8-bit data" : "";
   const size_t always = decoder.always_at_floor.size();
   if (decoder.scope != DecoderVariance::Scope::element) {
     const std::string where = decoder.scope == DecoderVariance::Scope::all
@@ -101,15 +102,15 @@ std::string_view name_of(Finding::Severity severity) {
   return severity == Finding::Severity::warning ? "warning" : "note";
 }
 
-std::vector<Finding> findings_of(const Analysis& analysis, const Config& config) {
+std::vector<Finding> findings_of(const Analysis& analysis, const ModelSettings& settings) {
   std::vector<Finding> findings;
   const bool collapsed =
       analysis.posterior && analysis.posterior->inactive.size() == analysis.posterior->kl.size();
-  if (collapsed) findings.push_back(collapse(analysis, config));
+  if (collapsed) findings.push_back(collapse(analysis, settings));
   if (analysis.decoder && analysis.decoder->total_floor_part > 0.0)
-    findings.push_back(variance_at_floor(*analysis.decoder, config));
+    findings.push_back(variance_at_floor(*analysis.decoder, settings));
   if (analysis.posterior && !collapsed && !analysis.posterior->inactive.empty())
-    findings.push_back(unused_units(analysis, config));
+    findings.push_back(unused_units(analysis, settings));
   if (analysis.aggregate && is_saturated(*analysis.aggregate))
     findings.push_back(saturation(*analysis.aggregate));
   return findings;

@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "host/analysis/analysis.hpp"
+#include "host/model/model_settings.hpp"
 
 namespace elbo {
 
 /// In the order of their weight: a collapsed posterior, a variance at its floor, unused units, a
 /// split too small. Remedies are named by the settings' flags, those first that stand against it.
-std::vector<Finding> findings_of(const Analysis& analysis, const Config& config);
+std::vector<Finding> findings_of(const Analysis& analysis, const ModelSettings& settings);
 
 }  // namespace elbo

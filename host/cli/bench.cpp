@@ -114,10 +114,8 @@ void run_bench(BenchFlags flags) {
     flags.batches = flags.profile ? std::vector<int64_t>{128} : std::vector<int64_t>{20, 128, 1024};
   for (const std::string& model : flags.models) step_model(model);  // all names before any work
   const std::shared_ptr<Device> device = flags.device.make();
-  Config config;
-  config.precision = flags.precision;
-  validate(config);
-  const Precision precision = precision_on(config, device->kind());
+  const ComputationSettings computation = {.precision = precision_named(flags.precision)};
+  const Precision precision = computation.precision_on(device->kind());
   Ceilings most;
   if (device->kind() == DeviceKind::cpu) {
     const auto threads = static_cast<int>(flags.device.threads);
@@ -143,7 +141,8 @@ void run_bench(BenchFlags flags) {
     const Dataset data = random_rows(model, model.random_rows);
     for (const int64_t batch : flags.batches) {
       TrainingStep training(
-          model, data, {.batch = batch, .precision = flags.precision, .iwae = flags.iwae}, device);
+          model, data, {.batch = batch, .precision = computation.precision, .iwae = flags.iwae},
+          device);
       Json row = {{"model", name}, {"batch", batch}, {"iwae", flags.iwae}};
       if (flags.profile) {
         const std::vector<OpTimes> ops = profile_step(training, flags.seconds);

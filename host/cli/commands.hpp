@@ -8,7 +8,7 @@
 #include <string>
 
 #include "host/cli/setting_flags.hpp"
-#include "host/model/config.hpp"
+#include "host/train/config.hpp"
 #include "host/train/evaluator.hpp"
 
 namespace elbo::cli {
@@ -40,8 +40,10 @@ struct ModelFlags {
   std::string run;
   std::string which = "best";
   DeviceFlags device;
+  /// Of the model's training, once it is loaded.
+  Config config = {};
   void add(CLI::App& command);
-  Model load(std::optional<int64_t> samples = std::nullopt) const;
+  Model load(std::optional<int64_t> samples = std::nullopt);
 };
 
 /// Opens a data set, showing how its pictures are decoded where they are, and saying which were

@@ -1,7 +1,6 @@
 // Data sets as commands open them.
 #include "host/cli/commands.hpp"
 #include "host/cli/progress.hpp"
-#include "host/model/fitting_parts.hpp"
 #include "host/train/run_directory.hpp"
 #include "kernels/core/error.hpp"
 
@@ -50,11 +49,11 @@ void DataFlags::add(CLI::App& command) {
 }
 
 Dataset DataFlags::open(const ModelFlags& from, const Model& model, bool quiet) {
-  Config config = model.config;
+  Config config = from.config;
   config.threads = from.device.threads;
   config.cache = cache_of_trained(from.run).string();
   pictures.apply(*command_, config);
-  validate(config);
+  config.check();
   Dataset data = open_dataset(dataset, dataset_options(config), quiet);
   if (data.sample_shape() != model.data.sample_shape)
     throw DataError(dataset + ": samples have shape " + to_string(data.sample_shape()) +
@@ -64,7 +63,7 @@ Dataset DataFlags::open(const ModelFlags& from, const Model& model, bool quiet) 
     throw DataError(dataset + ": the model was trained on " +
                     (model.data.dtype == DType::u8 ? "8-bit" : "floating-point") +
                     " values, these are not");
-  require_fitting_data(model.config, data);
+  model.settings.check(data);
   if (split.empty()) split = data.has("test") ? "test" : "all";
   return data;
 }

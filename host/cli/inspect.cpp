@@ -38,7 +38,7 @@ void inspect_dataset(const std::string& path, const SettingFlags& pictures,
                      const CLI::App& command) {
   Config config;
   pictures.apply(command, config);
-  validate(config);
+  config.check();
   DatasetOptions options = dataset_options(config);
   options.validation_fraction = 0.0;
   std::printf("%s", open_dataset(path, options, false).describe().c_str());

@@ -3,7 +3,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/output.hpp"
-#include "host/model/recipe.hpp"
+#include "host/train/recipe.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo::cli {

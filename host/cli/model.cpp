@@ -27,8 +27,8 @@ void ModelFlags::add(CLI::App& command) {
   device.add(command);
 }
 
-Model ModelFlags::load(std::optional<int64_t> samples) const {
-  return load_model(find_checkpoint(run, which), device.make(), samples);
+Model ModelFlags::load(std::optional<int64_t> samples) {
+  return load_model(find_checkpoint(run, which), device.make(), samples, &config);
 }
 
 }  // namespace elbo::cli

@@ -47,10 +47,11 @@ std::string describe(std::string_view split, const Evaluation& e) {
   return text;
 }
 
-void print_composition(const Config& config, const Shape& sample_shape, const char* indent) {
-  for (const std::string& line : describe_composition(config, sample_shape))
+void print_composition(const ModelSettings& settings, const Shape& sample_shape,
+                       const char* indent) {
+  for (const std::string& line : describe_composition(settings, sample_shape))
     std::printf("%s%s\n", indent, line.c_str());
-  for (const Phase& phase : phases_of(config))
+  for (const Phase& phase : phases_of(settings))
     std::printf("%s%s\n", indent, describe(phase).c_str());
 }
 

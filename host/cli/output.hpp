@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "host/io/shape.hpp"
-#include "host/model/config.hpp"
+#include "host/model/model_settings.hpp"
 #include "host/train/evaluation.hpp"
 
 namespace elbo::cli {
@@ -17,7 +17,8 @@ namespace elbo::cli {
 std::string describe(std::string_view split, const Evaluation& evaluation);
 
 /// Prints the parts of a model and the phases of a training step.
-void print_composition(const Config& config, const Shape& sample_shape, const char* indent);
+void print_composition(const ModelSettings& settings, const Shape& sample_shape,
+                       const char* indent);
 
 /// Throws ConfigError if the file to be written ends in none of `allowed`.
 void require_extension(const std::string& path, std::initializer_list<const char*> allowed);

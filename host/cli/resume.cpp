@@ -45,7 +45,7 @@ void add_resume(CLI::App& app) {
     for (const auto& [key, text] : overrides)
       if (!text.empty()) apply_setting(config, key, text);
     flags->others.apply(*command, config);
-    validate(config);
+    config.check();
     RunDirectory run = RunDirectory::reopen(flags->run);
     Trainer trainer(config, open_dataset(config, flags->run, flags->talk.quiet),
                     make_device(config.device, static_cast<int>(config.threads)));

@@ -1,4 +1,4 @@
-// The settings as flags of a command: one for each line of the list in host/model/config.hpp.
+// The settings as flags of a command: one for each line of the list in host/train/config.hpp.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "host/model/config.hpp"
+#include "host/train/config.hpp"
 
 namespace elbo::cli {
 

@@ -24,13 +24,13 @@ void add_train(CLI::App& app) {
     if (!flags->dataset.empty()) config.dataset = flags->dataset;
     if (config.dataset.empty())
       throw ConfigError("no data set given: elbo train DATASET --out RUN");
-    validate(config);
+    config.check();
     if (std::filesystem::exists(config.dataset))
       config.dataset = std::filesystem::canonical(config.dataset).string();
     if (!config.cache.empty()) config.cache = std::filesystem::absolute(config.cache).string();
     std::shared_ptr<Device> device = make_device(config.device, static_cast<int>(config.threads));
     Trainer trainer(config, open_dataset(config, flags->out, flags->talk.quiet), std::move(device));
-    RunDirectory run = RunDirectory::create(flags->out, trainer.model().config);
+    RunDirectory run = RunDirectory::create(flags->out, trainer.config());
     train_into(trainer, run, flags->talk);
   });
 }

@@ -21,18 +21,18 @@ void announce(const Trainer& trainer, const std::string& dataset) {
   for (const char* split : {"validation", "test"})
     if (data.has(split))
       std::printf(", %lld %s", static_cast<long long>(data.split(split).size()), split);
-  std::printf("\nrecipe %s, %lld parameters, on %s\n", model.config.recipe.c_str(),
+  std::printf("\nrecipe %s, %lld parameters, on %s\n", trainer.config().recipe.c_str(),
               static_cast<long long>(model.architecture.layout().parameter_count()),
               model.device->describe().c_str());
-  for (const std::string& line : describe_composition(model.config, data.sample_shape()))
+  for (const std::string& line : describe_composition(model.settings, data.sample_shape()))
     std::printf("  %s\n", line.c_str());
   if (const double floor =
           model.takes_grey_targets() ? mean_entropy(data.split("train"), data.dim()) : 0.0;
       floor > 0.0)
     std::printf(
-        "note: grey targets under likelihood %s: a cross-entropy, not a likelihood; floor %.2f "
+        "note: grey targets under %s: a cross-entropy, not a likelihood; floor %.2f "
         "nats; --binarize dynamic gives a likelihood\n",
-        model.config.likelihood.c_str(), floor);
+        said(model.settings, model.settings.likelihood).c_str(), floor);
   std::fflush(stdout);
 }
 
@@ -84,11 +84,10 @@ void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
     for (const std::string& note : trainer.pass().notes()) std::printf("plan: %s\n", note.c_str());
   if (end == TrainingEnd::out_of_time) {
     if (!quiet)
-      std::printf("stopped after %g minutes and step %llu of %llu; %s\n",
-                  trainer.model().config.max_minutes,
-                  static_cast<unsigned long long>(trainer.progress().step),
-                  static_cast<unsigned long long>(trainer.total_steps()),
-                  run.how_to_go_on().c_str());
+      std::printf(
+          "stopped after %g minutes and step %llu of %llu; %s\n", trainer.config().max_minutes,
+          static_cast<unsigned long long>(trainer.progress().step),
+          static_cast<unsigned long long>(trainer.total_steps()), run.how_to_go_on().c_str());
     return;
   }
   std::optional<Evaluation> test;

@@ -13,7 +13,9 @@
 namespace elbo {
 
 enum class ImageChannels : std::uint8_t { as_they_are, grey, rgb };
-inline constexpr std::array<std::string_view, 3> kImageChannelNames = {"auto", "grey", "rgb"};
+constexpr auto names_of(ImageChannels) {
+  return std::array<std::string_view, 3>{"auto", "grey", "rgb"};
+}
 
 /// A file, or another entry of a folder, that is no picture although it should be one.
 struct BadPicture {

@@ -15,7 +15,7 @@ Config config_of(const StepModel& step_model, const StepOptions& options) {
   Config config = step_config(step_model, options.batch, options.precision);
   config.seed = options.seed;
   if (options.iwae > 0) {
-    config.objective = "iwae";
+    config.objective = Objective::iwae;
     config.samples = options.iwae;
   }
   return config;
@@ -80,12 +80,12 @@ const StepModel& step_model(std::string_view name) {
   throw ConfigError("model: got '" + std::string(name) + "', want one of " + step_model_names());
 }
 
-Config step_config(const StepModel& step_model, int64_t batch, std::string_view precision) {
+Config step_config(const StepModel& step_model, int64_t batch, ChosenPrecision precision) {
   Config config;
   for (const auto& [key, value] : step_model.settings) apply_setting(config, key, value);
-  config.binarize = "none";
+  config.binarize = Binarization::none;
   config.batch_size = batch;
-  config.output_init = "zero";
+  config.output_init = OutputInit::zero;
   config.learning_rate = kLearningRate;
   config.precision = precision;
   return config;
@@ -105,8 +105,8 @@ Dataset random_rows(const StepModel& step_model, int64_t rows) {
 TrainingStep::TrainingStep(const StepModel& step_model, Dataset data, const StepOptions& options,
                            std::shared_ptr<Device> device)
     : dataset(std::move(data)),
-      model(config_of(step_model, options), signature_of(step_model, dataset), std::move(device),
-            Model::Purpose::training),
+      config(config_of(step_model, options)),
+      model(config, signature_of(step_model, dataset), std::move(device), Model::Purpose::training),
       pass(make_pass()) {
   initial_weights_ = model.architecture.initial_weights(kWeightSeed, nullptr);
   restart();
@@ -114,12 +114,12 @@ TrainingStep::TrainingStep(const StepModel& step_model, Dataset data, const Step
 
 TrainingPass TrainingStep::make_pass() {
   const Split& rows = dataset.split("train");
-  return {model, rows, {.plan = step_plan(model.config, rows.size())}};
+  return {model, rows, {.plan = step_plan(config, rows.size()), .optimizer = config}};
 }
 
 void TrainingStep::restart(int64_t seed) {
   model.device->synchronize();  // the old pass is about to go
-  model.config.seed = seed;
+  config.seed = model.settings.seed = seed;
   pass = make_pass();
   restart();
 }

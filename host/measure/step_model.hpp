@@ -25,22 +25,23 @@ const StepModel& step_model(std::string_view name);
 
 /// Adam with its defaults, learning rate 1e-4. Grey values as they are for Bernoulli, dequantised
 /// for Gaussian.
-Config step_config(const StepModel& step_model, int64_t batch, std::string_view precision);
+Config step_config(const StepModel& step_model, int64_t batch, ChosenPrecision precision);
 
 /// `rows` rows of random bytes, the same every time.
 Dataset random_rows(const StepModel& step_model, int64_t rows);
 
 struct StepOptions {
   int64_t batch = 128;
-  int64_t seed = 1;                     // of order and noise
-  std::string_view precision = "auto";  // as in Config
-  int64_t iwae = 0;                     // samples of an importance-weighted bound; 0: the elbo
+  int64_t seed = 1;  // of order and noise
+  ChosenPrecision precision = ChosenPrecision::automatic;
+  int64_t iwae = 0;  // samples of an importance-weighted bound; 0: the elbo
 };
 
 /// A model about to be trained, whatever shape the data have their values in. Throws ConfigError
 /// where a row has not as many as the model's.
 struct TrainingStep {
   Dataset dataset;
+  Config config;
   Model model;
   TrainingPass pass;
 

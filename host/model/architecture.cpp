@@ -5,8 +5,6 @@
 namespace elbo {
 namespace {
 
-constexpr std::string_view kNone = "none";
-
 std::string joined(const std::vector<LayerSpec>& layers) {
   std::string text;
   for (const LayerSpec& layer : layers) text += describe(layer) + " ▸ ";
@@ -24,25 +22,23 @@ std::optional<T> Architecture::add_part(Part part, bool wanted, Make&& make) {
   return added;
 }
 
-Architecture::Architecture(const Config& config, const DataSignature& data)
-    : data_(data_map(config, data.sample_shape)),
+Architecture::Architecture(const ModelSettings& s, const DataSignature& data)
+    : data_(data_map(s, data.sample_shape)),
       dim_(static_cast<int32_t>(data.dim())),
-      samples_(static_cast<int32_t>(config.samples)),
-      judged_(config.discriminator == "code" ? Judged::code : Judged::data),
-      encoder_(
-          *add_part<Encoder>(Part::encoder, true, [&] { return Encoder(layout_, config, data_); })),
+      samples_(static_cast<int32_t>(s.samples)),
+      judges_codes_(s.on_codes()),
+      encoder_(*add_part<Encoder>(Part::encoder, true,
+                                  [&] { return Encoder(layout_, s, s, s, data_); })),
       decoder_(
-          add_part<Decoder>(Part::decoder, config.likelihood != kNone,
-                            [&] { return Decoder(layout_, config, latent(), data.sample_shape); })),
-      classifier_(add_part<Classifier>(
-          Part::classifier, config.classifier != kNone,
-          [&] { return Classifier(layout_, config, latent(), data.classes); })),
-      discriminator_(
-          add_part<Discriminator>(Part::discriminator, config.discriminator != kNone, [&] {
-            return Discriminator(
-                layout_, config,
-                judged_ == Judged::code ? DataMap{{1, 1, latent()}, false} : data_);
-          })) {}
+          add_part<Decoder>(Part::decoder, s.decodes(),
+                            [&] { return Decoder(layout_, s, s, latent(), data.sample_shape); })),
+      classifier_(
+          add_part<Classifier>(Part::classifier, s.classifies(),
+                               [&] { return Classifier(layout_, s, s, latent(), data.classes); })),
+      discriminator_(add_part<Discriminator>(Part::discriminator, s.adversarial(), [&] {
+        return Discriminator(layout_, s, s,
+                             judges_codes_ ? DataMap{{1, 1, latent()}, false} : data_);
+      })) {}
 
 std::vector<float> Architecture::initial_weights(uint64_t seed,
                                                  const ColumnStatistics* statistics) const {
@@ -54,39 +50,40 @@ std::vector<float> Architecture::initial_weights(uint64_t seed,
   return weights;
 }
 
-std::vector<std::string> describe_composition(const Config& c, const Shape& sample_shape) {
-  const FeatureMap data = data_map(c, sample_shape).map;
+std::vector<std::string> describe_composition(const ModelSettings& s, const Shape& sample_shape) {
+  const FeatureMap data = data_map(s, sample_shape).map;
   std::string main = "x ▸ ";
-  if (c.flip != kNone) main += c.flip + " flip ▸ ";
-  if (c.crop > 0) main += "shift (" + std::to_string(c.crop) + ") ▸ ";
-  if (c.corruption != kNone)
-    main += c.corruption + " corruption (" + format_number(c.corruption_level) + ") ▸ ";
-  main += joined(encoder_layers(c, data));
-  if (c.bottleneck == kNone)
+  if (s.flip != Flip::none) main += text_of(s.flip) + " flip ▸ ";
+  if (s.crop > 0) main += "shift (" + std::to_string(s.crop) + ") ▸ ";
+  if (s.corrupts())
+    main += text_of(s.corruption) + " corruption (" + format_number(s.corruption_level) + ") ▸ ";
+  main += joined(encoder_layers(s, data));
+  if (s.bottleneck == Bottleneck::none)
     main += "code";
   else
-    main += c.bottleneck + " z (" + std::to_string(c.latent_dim) + ")";
-  if (c.likelihood != kNone) {
+    main += text_of(s.bottleneck) + " z (" + std::to_string(s.latent_dim) + ")";
+  if (s.likelihood) {
     int32_t outputs = 0;
-    math::Likelihood{math::Likelihoods::find(c.likelihood)}.visit(
-        [&](auto l) { outputs = decltype(l)::parameters; });
-    const DecoderLayers layers = decoder_layers(c, data, outputs);
+    s.likelihood->visit([&](auto l) { outputs = decltype(l)::parameters; });
+    const DecoderLayers layers = decoder_layers(s, data, outputs);
     const bool dense = std::holds_alternative<DenseSpec>(layers.output);
     main += " ▸ " + joined(layers.hidden) + (dense ? "" : describe(layers.output) + " ▸ ") +
-            c.likelihood;
+            text_of(s.likelihood);
   }
   std::vector<std::string> lines = {main};
-  if (c.classifier != kNone)
-    lines.push_back("z ▸ " + joined(dense_layers(c.classifier_hidden, kIdentityActivation)) +
-                    "classes, " + c.classifier);
-  if (c.discriminator == "code")
-    lines.push_back("z, or a draw from N(0, I) ▸ " + joined(discriminator_layers(c, data)) + "D");
-  if (c.discriminator == "data")
-    lines.push_back("x, or what the decoder makes of " +
-                    std::string(c.judged == "both"      ? "z and of draws from N(0, I)"
-                                : c.judged == "samples" ? "draws from N(0, I)"
-                                                        : "z") +
-                    " ▸ " + joined(discriminator_layers(c, data)) + "D");
+  if (s.classifies())
+    lines.push_back("z ▸ " + joined(dense_layers(s.classifier_hidden, kIdentityActivation)) +
+                    "classes, " + text_of(s.classifier));
+  if (!s.adversarial()) return lines;
+  const std::string judge = " ▸ " + joined(discriminator_layers(s, s, data)) + "D";
+  if (s.on_codes()) {
+    lines.push_back("z, or a draw from N(0, I)" + judge);
+    return lines;
+  }
+  const char* decoded = s.judged == DiscriminatorInputs::both      ? "z and of draws from N(0, I)"
+                        : s.judged == DiscriminatorInputs::samples ? "draws from N(0, I)"
+                                                                   : "z";
+  lines.push_back(std::string("x, or what the decoder makes of ") + decoded + judge);
   return lines;
 }
 

@@ -14,6 +14,7 @@
 #include "host/model/decoder.hpp"
 #include "host/model/discriminator.hpp"
 #include "host/model/encoder.hpp"
+#include "host/model/model_settings.hpp"
 #include "kernels/core/dtype.hpp"
 
 namespace elbo {
@@ -36,13 +37,10 @@ enum class Part { encoder, decoder, classifier, discriminator };
 inline constexpr std::array<std::string_view, 4> kPartNames = {"encoder", "decoder", "classifier",
                                                                "discriminator"};
 
-/// What a discriminator judges.
-enum class Judged { data, code };
-
 class Architecture {
  public:
-  /// `config` must have been validated.
-  Architecture(const Config& config, const DataSignature& data);
+  /// The settings must have been checked.
+  Architecture(const ModelSettings& settings, const DataSignature& data);
 
   const ParameterLayout& layout() const { return layout_; }
   ParameterRange range(Part part) const { return ranges_[static_cast<size_t>(part)]; }
@@ -52,7 +50,8 @@ class Architecture {
   int32_t latent() const { return encoder_.latent(); }
   /// Monte Carlo samples of z per input.
   int32_t samples() const { return samples_; }
-  Judged judged() const { return judged_; }
+  /// Whether the discriminator judges codes, not data.
+  bool judges_codes() const { return judges_codes_; }
 
   const Encoder& encoder() const { return encoder_; }
   /// The other parts; they must be there.
@@ -72,7 +71,7 @@ class Architecture {
   std::array<ParameterRange, 4> ranges_;
   DataMap data_;
   int32_t dim_, samples_;
-  Judged judged_;
+  bool judges_codes_;
   Encoder encoder_;
   std::optional<Decoder> decoder_;
   std::optional<Classifier> classifier_;
@@ -80,7 +79,8 @@ class Architecture {
 };
 
 /// "x ▸ 512 ▸ 256 ▸ gaussian z (32) ▸ 256 ▸ 512 ▸ bernoulli", and a line for each head.
-std::vector<std::string> describe_composition(const Config& config, const Shape& sample_shape);
+std::vector<std::string> describe_composition(const ModelSettings& settings,
+                                              const Shape& sample_shape);
 /// What a recipe is described on where there are no data.
 inline const Shape kExampleShape = {32, 32, 3};
 

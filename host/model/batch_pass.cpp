@@ -4,10 +4,10 @@
 
 namespace elbo {
 
-BatchPass::BatchPass(const Architecture& architecture, const Config& config, Recorder& recorder,
-                     Inputs inputs)
+BatchPass::BatchPass(const Architecture& architecture, const ModelSettings& settings,
+                     Recorder& recorder, Inputs inputs)
     : architecture_(architecture),
-      config_(config),
+      settings_(settings),
       recorder_(recorder),
       inputs_(std::move(inputs)) {}
 
@@ -47,16 +47,17 @@ const Value& BatchPass::mean(Generated& from) {
 const Value& BatchPass::mean() { return mean(reconstruction()); }
 
 std::vector<Value> BatchPass::generated() {
-  if (architecture_.judged() == Judged::code) return {code().z};
+  if (architecture_.judges_codes()) return {code().z};
   std::vector<Value> values;
-  if (config_.judged != "samples") values.push_back(mean());
-  if (config_.judged != "reconstructions") values.push_back(mean(prior_sample()));
+  if (settings_.judged != DiscriminatorInputs::samples) values.push_back(mean());
+  if (settings_.judged != DiscriminatorInputs::reconstructions)
+    values.push_back(mean(prior_sample()));
   return values;
 }
 
 void BatchPass::discriminate() {
   const Discriminator& discriminator = architecture_.discriminator();
-  const Value real = architecture_.judged() == Judged::code ? prior_sample().z : inputs_.x;
+  const Value real = architecture_.judges_codes() ? prior_sample().z : inputs_.x;
   const Discriminator::Terms terms = discriminator.judge(recorder_, real, Verdict::real, 1.0f);
   report("nll_real", terms.nll, real.rows);
   report("d_real", terms.probability, real.rows);
@@ -72,10 +73,10 @@ void BatchPass::discriminate() {
 
 void BatchPass::deceive() {
   // Non-saturating: minimise -log D(G); saturating: log(1 - D(G)) (Goodfellow et al. 2014, sec. 3).
-  const bool saturating = config_.generator_loss == "saturating";
+  const bool saturating = settings_.generator_loss == GeneratorLoss::saturating;
   const std::vector<Value> values = generated();
   const auto weight =
-      static_cast<float>(config_.adversarial_weight / static_cast<double>(values.size()));
+      static_cast<float>(settings_.adversarial_weight / static_cast<double>(values.size()));
   for (const Value& value : values)
     architecture_.discriminator().judge(recorder_, value,
                                         saturating ? Verdict::generated : Verdict::real,
@@ -112,7 +113,7 @@ void BatchPass::add(Loss loss) {
       const Value logits = classifier.logits(recorder_, code().z);
       const Classifier::Terms terms =
           classifier.loss(recorder_, logits, inputs_.labels, inputs_.epsilon.row_ids,
-                          static_cast<float>(config_.classifier_weight));
+                          static_cast<float>(settings_.classifier_weight));
       report("class_loss", terms.loss, logits.rows);
       report("correct", terms.correct, logits.rows);
       break;
@@ -130,7 +131,7 @@ void BatchPass::add(Loss loss) {
       float* norm = recorder_.tensor(z.rows, 1).f32();
       recorder_.add(L1Terms{.rows = z.rows,
                             .columns = z.columns,
-                            .weight = static_cast<float>(config_.code_l1),
+                            .weight = static_cast<float>(settings_.code_l1),
                             .activation = z.activation,
                             .x = z.data,
                             .saved = z.saved,
@@ -150,7 +151,7 @@ void BatchPass::add(Loss loss) {
     case Loss::reconstruction: {
       const Value& parameters = output(reconstruction());
       const float* nll = architecture_.decoder().loss(
-          recorder_, inputs_.x, parameters, static_cast<float>(config_.reconstruction_weight));
+          recorder_, inputs_.x, parameters, static_cast<float>(settings_.reconstruction_weight));
       report("nll", nll, parameters.rows);
       break;
     }
@@ -162,7 +163,7 @@ void BatchPass::add_all(bool has_labels) {
   if (a.has(Part::classifier) && has_labels) add(Loss::classification);
   if (a.has(Part::discriminator)) add(Loss::discrimination);
   if (a.encoder().bottleneck() == Bottleneck::deterministic) add(Loss::sparsity);
-  if (config_.objective == "iwae") return add(Loss::importance);
+  if (settings_.objective == Objective::iwae) return add(Loss::importance);
   if (a.has(Part::decoder)) add(Loss::reconstruction);
   if (a.encoder().gaussian()) add(Loss::divergence);
 }

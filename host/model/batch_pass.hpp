@@ -28,7 +28,7 @@ class BatchPass {
     int32_t samples = 1;              // of a Gaussian code per input
   };
   /// All must outlive the pass, and the recorder's tape.
-  BatchPass(const Architecture& architecture, const Config& config, Recorder& recorder,
+  BatchPass(const Architecture& architecture, const ModelSettings& settings, Recorder& recorder,
             Inputs inputs);
 
   const Encoder::Encoding& encoding();
@@ -66,7 +66,7 @@ class BatchPass {
   void report(std::string_view name, const float* values, const Rows& rows);
 
   const Architecture& architecture_;
-  const Config& config_;
+  const ModelSettings& settings_;
   Recorder& recorder_;
   Inputs inputs_;
   std::optional<Encoder::Encoding> encoding_;

@@ -1,13 +1,12 @@
 #include "host/model/classifier.hpp"
 
-#include "host/model/choices.hpp"
-
 namespace elbo {
 
-Classifier::Classifier(ParameterLayout& layout, const Config& config, int32_t in, int32_t classes)
-    : loss_{math::ClassLosses::find(config.classifier)},
+Classifier::Classifier(ParameterLayout& layout, const ClassifierSettings& settings,
+                       const NetworkSettings& network, int32_t in, int32_t classes)
+    : loss_(settings.classifier.value()),
       network_(layout, "classifier", {1, 1, in},
-               dense_layers(config.classifier_hidden, activation_of(config.activation))),
+               dense_layers(settings.classifier_hidden, network.activation)),
       output_(layout, "classifier.output", network_.out().size(), classes, kIdentityActivation) {}
 
 void Classifier::initialize(std::span<float> weights, uint64_t seed) const {

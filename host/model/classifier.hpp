@@ -5,15 +5,42 @@
 
 #include <span>
 
-#include "host/model/config.hpp"
+#include "host/model/likelihood.hpp"
+#include "host/model/networks.hpp"
 #include "host/nn/dense.hpp"
 #include "host/nn/network.hpp"
 
 namespace elbo {
 
+struct ClassifierSettings {
+  static constexpr std::string_view title = "classifier";
+  std::optional<math::ClassLoss> classifier = std::nullopt;
+  std::vector<int64_t> classifier_hidden = {};
+  double classifier_weight = 1.0;
+
+  template <class S, class V>
+  static void visit(S& s, V&& v) {
+    v("classifier", s.classifier, Any{},
+      "loss of a classifier of z by the data set's labels (`elbo list class-losses`), or none");
+    v("classifier-hidden", s.classifier_hidden, Each{AtLeast{1, 1e6}},
+      "widths of the classifier's hidden layers");
+    v("classifier-weight", s.classifier_weight, AtLeast{0, 1e6}, "weight of the classifier's loss");
+  }
+  bool operator==(const ClassifierSettings&) const = default;
+
+  bool classifies() const { return classifier.has_value(); }
+  void check(const LikelihoodSettings& likelihood) const {
+    refuse_if(!likelihood.decodes() && !classifies(), said(likelihood, likelihood.likelihood),
+              said(*this, classifier),
+              "there is nothing to learn; use a likelihood or a classifier");
+  }
+};
+
 class Classifier {
  public:
-  Classifier(ParameterLayout& layout, const Config& config, int32_t in, int32_t classes);
+  /// The settings must name a loss.
+  Classifier(ParameterLayout& layout, const ClassifierSettings& settings,
+             const NetworkSettings& network, int32_t in, int32_t classes);
 
   int32_t classes() const { return output_.width(); }
   void initialize(std::span<float> weights, uint64_t seed) const;

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "host/data/sample_pictures.hpp"
-#include "host/model/choices.hpp"
 #include "host/nn/resample.hpp"
 
 namespace elbo {
@@ -38,16 +37,16 @@ ColumnStatistics of_channels(const ColumnStatistics& elements, const DataMap& da
 
 }  // namespace
 
-Decoder::Decoder(ParameterLayout& layout, const Config& config, int32_t latent,
-                 const Shape& sample_shape)
-    : data_(data_map(config, sample_shape)),
+Decoder::Decoder(ParameterLayout& layout, const LikelihoodSettings& settings,
+                 const NetworkSettings& network, int32_t latent, const Shape& sample_shape)
+    : data_(data_map(network, sample_shape)),
       dim_(data_.map.size()),
-      likelihood_{math::Likelihoods::find(config.likelihood)},
-      mse_log_variance_(static_cast<float>(std::log(config.mse_variance))),
+      likelihood_(settings.likelihood.value()),
+      mse_log_variance_(static_cast<float>(std::log(settings.mse_variance))),
       network_(layout, "decoder", {1, 1, latent},
-               decoder_layers(config, data_.map, parameters_of(likelihood_)).hidden),
+               decoder_layers(network, data_.map, parameters_of(likelihood_)).hidden),
       output_(make_layer(layout, "likelihood", network_.out(),
-                         decoder_layers(config, data_.map, parameters_of(likelihood_)).output)),
+                         decoder_layers(network, data_.map, parameters_of(likelihood_)).output)),
       bias_(layout.find("likelihood.bias")->offset) {
   if (variance_role() == math::VarianceRole::learned_by_channel) {
     const PictureLayout picture = picture_layout(sample_shape);

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "host/data/statistics.hpp"
+#include "host/model/likelihood.hpp"
 #include "host/model/networks.hpp"
 #include "host/nn/network.hpp"
 
@@ -16,8 +17,9 @@ namespace elbo {
 
 class Decoder {
  public:
-  /// From `latent`-dimensional codes to x of this shape.
-  Decoder(ParameterLayout& layout, const Config& config, int32_t latent, const Shape& sample_shape);
+  /// From `latent`-dimensional codes to x of this shape. The settings must name a likelihood.
+  Decoder(ParameterLayout& layout, const LikelihoodSettings& settings,
+          const NetworkSettings& network, int32_t latent, const Shape& sample_shape);
 
   math::Likelihood likelihood() const { return likelihood_; }
   /// With `statistics` (of the data as the model sees it), the output starts at the data's mean and

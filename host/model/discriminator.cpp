@@ -1,6 +1,5 @@
 #include "host/model/discriminator.hpp"
 
-#include "host/model/choices.hpp"
 #include "host/nn/resample.hpp"
 
 namespace elbo {
@@ -10,9 +9,18 @@ constexpr math::Likelihood kBernoulli = math::Likelihood::of<math::Bernoulli>();
 
 }  // namespace
 
-Discriminator::Discriminator(ParameterLayout& layout, const Config& config, const DataMap& data)
+std::vector<LayerSpec> discriminator_layers(const DiscriminatorSettings& settings,
+                                            const NetworkSettings& network,
+                                            const FeatureMap& data) {
+  return critic_layers(network, data, !settings.on_codes(), settings.discriminator_hidden,
+                       settings.discriminator_activation);
+}
+
+Discriminator::Discriminator(ParameterLayout& layout, const DiscriminatorSettings& settings,
+                             const NetworkSettings& network, const DataMap& data)
     : data_(data),
-      network_(layout, "discriminator", data.map, discriminator_layers(config, data.map)),
+      network_(layout, "discriminator", data.map,
+               discriminator_layers(settings, network, data.map)),
       output_(layout, "discriminator.output", network_.out().size(), 1, kIdentityActivation) {}
 
 void Discriminator::initialize(std::span<float> weights, uint64_t seed) const {

@@ -6,11 +6,70 @@
 
 #include <span>
 
+#include "host/model/likelihood.hpp"
 #include "host/model/networks.hpp"
 #include "host/nn/dense.hpp"
 #include "host/nn/network.hpp"
 
 namespace elbo {
+
+enum class DiscriminatorKind { none, data, code };
+constexpr auto names_of(DiscriminatorKind) {
+  return std::array<std::string_view, 3>{"none", "data", "code"};
+}
+enum class GeneratorLoss { non_saturating, saturating, none };
+constexpr auto names_of(GeneratorLoss) {
+  return std::array<std::string_view, 3>{"non-saturating", "saturating", "none"};
+}
+enum class DiscriminatorInputs { both, samples, reconstructions };
+constexpr auto names_of(DiscriminatorInputs) {
+  return std::array<std::string_view, 3>{"both", "samples", "reconstructions"};
+}
+
+struct DiscriminatorSettings {
+  static constexpr std::string_view title = "discriminator";
+  DiscriminatorKind discriminator = DiscriminatorKind::none;
+  std::vector<int64_t> discriminator_hidden = {512, 256};
+  math::Activation discriminator_activation = math::Activation::of<math::LeakyRelu>();
+  double adversarial_weight = 1.0;
+  GeneratorLoss generator_loss = GeneratorLoss::non_saturating;
+  DiscriminatorInputs judged = DiscriminatorInputs::both;
+  double discriminator_rate = 1.0;
+
+  template <class S, class V>
+  static void visit(S& s, V&& v) {
+    v("discriminator", s.discriminator, Any{},
+      "adversarial discriminator: none; data (real x vs. decoded x); code (prior samples vs. "
+      "encoded z)");
+    v("discriminator-hidden", s.discriminator_hidden, Each{AtLeast{1, 1e6}},
+      "widths of the discriminator's hidden layers");
+    v("discriminator-activation", s.discriminator_activation, Any{},
+      "activation of the discriminator's hidden layers");
+    v("adversarial-weight", s.adversarial_weight, AtLeast{0, 1e6},
+      "weight of the generator's loss");
+    v("generator-loss", s.generator_loss, Any{},
+      "loss of the generator: non-saturating (-log D), saturating (log(1 - D)), or none (the "
+      "discriminator changes nothing else)");
+    v("judged", s.judged, Any{},
+      "decoded x that discriminator data reads: samples of the prior, reconstructions, or both");
+    v("discriminator-rate", s.discriminator_rate, Between{1e-6, 1e6},
+      "learning rate of the discriminator, as a multiple of learning-rate");
+  }
+  bool operator==(const DiscriminatorSettings&) const = default;
+
+  bool adversarial() const { return discriminator != DiscriminatorKind::none; }
+  bool on_codes() const { return discriminator == DiscriminatorKind::code; }
+  void check(const LikelihoodSettings& likelihood) const {
+    refuse_if(!likelihood.decodes() && adversarial(), said(*this, discriminator),
+              said(likelihood, likelihood.likelihood),
+              "there is no generator; use a likelihood, or discriminator none");
+  }
+};
+
+/// Up to the input of the logit's layer. `data` is what is judged; codes are judged by dense
+/// layers.
+std::vector<LayerSpec> discriminator_layers(const DiscriminatorSettings& settings,
+                                            const NetworkSettings& network, const FeatureMap& data);
 
 /// What a row is taken for in a loss.
 enum class Verdict { real, generated };
@@ -18,7 +77,8 @@ enum class Verdict { real, generated };
 class Discriminator {
  public:
   /// Of rows of `data`, or of codes as vectors.
-  Discriminator(ParameterLayout& layout, const Config& config, const DataMap& data);
+  Discriminator(ParameterLayout& layout, const DiscriminatorSettings& settings,
+                const NetworkSettings& network, const DataMap& data);
 
   void initialize(std::span<float> weights, uint64_t seed) const;
 

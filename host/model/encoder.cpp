@@ -2,28 +2,22 @@
 
 #include <algorithm>
 
-#include "host/model/choices.hpp"
 #include "host/nn/resample.hpp"
 
 namespace elbo {
-namespace {
 
-Bottleneck bottleneck_of(const Config& config) {
-  return static_cast<Bottleneck>(index_in(kBottleneckNames, config.bottleneck));
-}
-
-}  // namespace
-
-Encoder::Encoder(ParameterLayout& layout, const Config& config, const DataMap& data)
-    : bottleneck_(bottleneck_of(config)),
-      importance_weighted_(config.objective == "iwae"),
-      capacity_(config.kl_capacity > 0.0),
-      free_bits_(static_cast<float>(config.free_bits)),
+Encoder::Encoder(ParameterLayout& layout, const NetworkSettings& network,
+                 const BottleneckSettings& bottleneck, const ObjectiveSettings& objective,
+                 const DataMap& data)
+    : bottleneck_(bottleneck.bottleneck),
+      importance_weighted_(objective.objective == Objective::iwae),
+      capacity_(objective.kl_capacity > 0.0),
+      free_bits_(static_cast<float>(objective.free_bits)),
       data_(data),
-      network_(layout, "encoder", data.map, encoder_layers(config, data.map)),
+      network_(layout, "encoder", data.map, encoder_layers(network, data.map)),
       latent_(bottleneck_ == Bottleneck::none ? network_.out().size()
-                                              : static_cast<int32_t>(config.latent_dim)) {
-  const bool shared = config.posterior_variance == "shared";
+                                              : static_cast<int32_t>(bottleneck.latent_dim)) {
+  const bool shared = bottleneck.posterior_variance == PosteriorVariance::shared;
   switch (bottleneck_) {
     case Bottleneck::gaussian:
       head_.emplace(layout, "posterior", network_.out().size(), shared ? latent_ : 2 * latent_,
@@ -31,8 +25,7 @@ Encoder::Encoder(ParameterLayout& layout, const Config& config, const DataMap& d
       if (shared) log_variance_ = layout.add("posterior.log_variance", {latent_});
       break;
     case Bottleneck::deterministic:
-      head_.emplace(layout, "code", network_.out().size(), latent_,
-                    activation_of(config.code_activation));
+      head_.emplace(layout, "code", network_.out().size(), latent_, bottleneck.code_activation);
       break;
     case Bottleneck::none:
       break;

@@ -14,18 +14,17 @@
 #include <span>
 
 #include "host/model/networks.hpp"
+#include "host/model/objective.hpp"
 #include "host/nn/dense.hpp"
 #include "host/nn/network.hpp"
 
 namespace elbo {
 
-enum class Bottleneck { gaussian, deterministic, none };
-inline constexpr std::array<std::string_view, 3> kBottleneckNames = {"gaussian", "deterministic",
-                                                                     "none"};
-
 class Encoder {
  public:
-  Encoder(ParameterLayout& layout, const Config& config, const DataMap& data);
+  Encoder(ParameterLayout& layout, const NetworkSettings& network,
+          const BottleneckSettings& bottleneck, const ObjectiveSettings& objective,
+          const DataMap& data);
 
   Bottleneck bottleneck() const { return bottleneck_; }
   bool gaussian() const { return bottleneck_ == Bottleneck::gaussian; }

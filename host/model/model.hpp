@@ -4,31 +4,30 @@
 #include <memory>
 #include <vector>
 
-#include "host/data/dataset.hpp"
 #include "host/model/architecture.hpp"
 #include "kernels/batch.hpp"
 
 namespace elbo {
 
 struct Model {
-  Config config;
+  ModelSettings settings;
   DataSignature data;
   Architecture architecture;
   std::shared_ptr<Device> device;
   Arena arena;
 
   enum class Purpose { inference, training };
-  /// Weights are zero until set. Throws ConfigError where settings conflict with each other or
+  /// Weights are zero until set. Throws ConfigError if settings conflict with each other or
   /// with the data's type.
-  Model(Config config, DataSignature data, std::shared_ptr<Device> device, Purpose purpose);
+  Model(ModelSettings settings, DataSignature data, std::shared_ptr<Device> device,
+        Purpose purpose);
 
   /// How the model sees stored values.
   DataView view() const;
   /// What to add to -elbo / (dim * log 2) so that bits per dimension refer to the values as they
   /// are stored: 8 for dequantised 8-bit data, log2 255 for v / 255 under a density, else 0.
   double bits_per_dim_offset() const;
-  /// Whether grey values are targets as they are where the likelihood is one of bits: it is a
-  /// cross-entropy then.
+  /// True if a Bernoulli likelihood is given non-binary targets; the loss is then a cross-entropy.
   bool takes_grey_targets() const;
 
   /// What training computes in: the settings' precision, or what suits the device.
@@ -47,18 +46,8 @@ struct Model {
   void set_weights(std::span<const float> weights) { arena.set_weights(weights); }
 };
 
-/// How the settings divide a data set.
-DatasetOptions dataset_options(const Config& config);
-
-/// The view of stored values that the settings ask for. Throws ConfigError where they conflict.
-DataView data_view(const Config& config, DType dtype);
-
-/// The precision that the settings ask for on a kind of device. Throws ConfigError where it has not
-/// got it.
-Precision precision_on(const Config& config, DeviceKind device);
-
 /// What a model with these settings needs to know of the data set it is trained on. Throws
-/// DataError where there is a classifier and no labels, or labels that are no classes.
-DataSignature signature_of(const Config& config, const Dataset& dataset);
+/// DataError if there is a classifier and no labels, or labels that are no classes.
+DataSignature signature_of(const ModelSettings& settings, const Dataset& dataset);
 
 }  // namespace elbo

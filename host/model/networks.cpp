@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "host/data/sample_pictures.hpp"
-#include "host/model/choices.hpp"
 #include "host/nn/group_norm.hpp"
 #include "host/nn/network.hpp"
 #include "kernels/core/error.hpp"
@@ -13,59 +12,60 @@ namespace {
 
 constexpr int32_t kNormGroups = 8;  // at most
 
-bool convolutional(const Config& config) { return config.network == "conv"; }
-
 std::string size_of(const FeatureMap& map) {
   return std::to_string(map.height) + " x " + std::to_string(map.width);
 }
 
 /// A convolution that keeps height and width.
-ConvolutionTaps keeping(const Config& config) {
-  const auto kernel = static_cast<int32_t>(config.kernel_size % 2 == 1 ? config.kernel_size
-                                                                       : config.kernel_size - 1);
+ConvolutionTaps keeping(const NetworkSettings& settings) {
+  const auto kernel = static_cast<int32_t>(
+      settings.kernel_size % 2 == 1 ? settings.kernel_size : settings.kernel_size - 1);
   return {.kernel = kernel, .padding = kernel / 2};
 }
 /// One that halves them.
-ConvolutionTaps halving(const Config& config) {
-  const auto kernel = static_cast<int32_t>(config.kernel_size);
+ConvolutionTaps halving(const NetworkSettings& settings) {
+  const auto kernel = static_cast<int32_t>(settings.kernel_size);
   return {.kernel = kernel, .stride = 2, .padding = (kernel - 1) / 2};
 }
 /// The transposed one from `narrow` to `wide`.
-ConvolutionTaps doubling(const Config& config, const FeatureMap& narrow, const FeatureMap& wide) {
-  ConvolutionTaps taps = halving(config);
+ConvolutionTaps doubling(const NetworkSettings& settings, const FeatureMap& narrow,
+                         const FeatureMap& wide) {
+  ConvolutionTaps taps = halving(settings);
   const FeatureMap least = transposed_convolution_shape(narrow, 1, taps).wide;
   taps.output_padding = {wide.height - least.height, wide.width - least.width};
   return taps;
 }
 
-bool pools(const Config& config) { return config.downsampling == "average"; }
+bool pools(const NetworkSettings& settings) {
+  return settings.downsampling == Downsampling::average;
+}
 
-FeatureMap halved(const Config& config, const FeatureMap& map) {
-  if (pools(config)) return {map.height / 2, map.width / 2, map.channels};
-  return convolution_shape(map, map.channels, halving(config)).narrow;
+FeatureMap halved(const NetworkSettings& settings, const FeatureMap& map) {
+  if (pools(settings)) return {map.height / 2, map.width / 2, map.channels};
+  return convolution_shape(map, map.channels, halving(settings)).narrow;
 }
 
 /// The maps between stages: the data first, then what each stage makes of them.
-std::vector<FeatureMap> stage_maps(const Config& config, const FeatureMap& data) {
+std::vector<FeatureMap> stage_maps(const NetworkSettings& settings, const FeatureMap& data) {
   std::vector<FeatureMap> maps = {data};
-  if (config.channels.empty()) {
+  if (settings.channels.empty()) {
     constexpr int32_t kFirst = 32, kMost = 256, kSmallest = 5;
     for (int32_t channels = kFirst; std::max(maps.back().height, maps.back().width) > kSmallest;
          channels = std::min(2 * channels, kMost)) {
-      FeatureMap map = halved(config, maps.back());
+      FeatureMap map = halved(settings, maps.back());
       if (map.pixels() <= 0) break;
       map.channels = channels;
       maps.push_back(map);
     }
     return maps;
   }
-  for (const int64_t channels : config.channels) {
-    FeatureMap map = halved(config, maps.back());
+  for (const int64_t channels : settings.channels) {
+    FeatureMap map = halved(settings, maps.back());
     if (map.height < 1 || map.width < 1)
-      throw ConfigError("channels: got " + std::to_string(config.channels.size()) +
+      throw ConfigError("channels: got " + std::to_string(settings.channels.size()) +
                         " stages, but " + std::to_string(maps.size() - 1) + " bring " +
                         size_of(data) + " down to " + size_of(maps.back()) +
-                        "; want as many or fewer");
+                        "; expected at most that number");
     map.channels = static_cast<int32_t>(channels);
     maps.push_back(map);
   }
@@ -75,8 +75,10 @@ std::vector<FeatureMap> stage_maps(const Config& config, const FeatureMap& data)
 /// Appends layers of one network.
 class Stages {
  public:
-  Stages(const Config& config, math::Activation activation, bool residual)
-      : config_(config), activation_(activation), blocks_(residual ? config.residual_blocks : 0) {}
+  Stages(const NetworkSettings& settings, math::Activation activation, bool residual)
+      : settings_(settings),
+        activation_(activation),
+        blocks_(residual ? settings.residual_blocks : 0) {}
 
   void add(LayerSpec layer) { layers_.push_back(std::move(layer)); }
   /// What follows the layer that begins a stage and has this many channels.
@@ -96,27 +98,33 @@ class Stages {
   std::vector<LayerSpec> take() { return std::move(layers_); }
 
  private:
-  bool fuses() const { return blocks_ == 0 && config_.normalization == "none"; }
+  bool fuses() const { return blocks_ == 0 && settings_.normalization == Normalization::none; }
   void norm(int32_t channels) {
     add(GroupNormSpec{fitting_groups(channels, kNormGroups), activation_});
   }
 
-  const Config& config_;
+  const NetworkSettings& settings_;
   math::Activation activation_;
   int64_t blocks_;
   std::vector<LayerSpec> layers_;
 };
 
 /// The stages that halve, and the last one's end.
-void add_halving_stages(Stages& stages, const Config& config, const std::vector<FeatureMap>& maps) {
+void add_halving_stages(Stages& stages, const NetworkSettings& settings,
+                        const std::vector<FeatureMap>& maps) {
   for (size_t i = 1; i < maps.size(); ++i) {
     const int32_t channels = maps[i].channels;
-    const ConvolutionTaps taps = pools(config) ? keeping(config) : halving(config);
+    const ConvolutionTaps taps = pools(settings) ? keeping(settings) : halving(settings);
     stages.add(ConvolutionSpec{channels, taps, stages.begun()});
-    if (pools(config)) stages.add(ResampleSpec{math::Resampling::of<math::AveragePooling>(), 2});
+    if (pools(settings)) stages.add(ResampleSpec{math::Resampling::of<math::AveragePooling>(), 2});
     stages.end_stage(channels);
   }
   if (maps.size() > 1) stages.end(maps.back().channels);
+}
+
+math::Resampling resampling(Upsampling upsampling) {
+  return upsampling == Upsampling::nearest ? math::Resampling::of<math::NearestUpsampling>()
+                                           : math::Resampling::of<math::BilinearUpsampling>();
 }
 
 /// A step of the decoder from one map to the larger one before it: what is upsampled first, if
@@ -126,23 +134,37 @@ struct Doubling {
   LayerSpec convolution;
 };
 
-Doubling doubled(const Config& config, const FeatureMap& from, const FeatureMap& to,
+Doubling doubled(const NetworkSettings& settings, const FeatureMap& from, const FeatureMap& to,
                  int32_t channels, math::Activation activation) {
-  if (config.upsampling == "transposed")
-    return {{}, TransposedConvolutionSpec{channels, doubling(config, from, to), activation}};
+  if (settings.upsampling == Upsampling::transposed)
+    return {{}, TransposedConvolutionSpec{channels, doubling(settings, from, to), activation}};
   if (2 * from.height != to.height || 2 * from.width != to.width)
-    throw ConfigError("upsampling " + config.upsampling + ": from " + size_of(from) + " to " +
+    throw ConfigError(said(settings, settings.upsampling) + ": from " + size_of(from) + " to " +
                       size_of(to) +
                       " is not twice as high and wide; use upsampling transposed, fewer stages "
                       "(channels), or another image-size");
-  return {{ResampleSpec{{math::Resamplings::find(config.upsampling)}, 2}},
-          ConvolutionSpec{channels, keeping(config), activation}};
+  return {{ResampleSpec{resampling(settings.upsampling), 2}},
+          ConvolutionSpec{channels, keeping(settings), activation}};
 }
 
 }  // namespace
 
-DataMap data_map(const Config& config, const Shape& sample_shape) {
-  if (!convolutional(config))
+void NetworkSettings::check() const {
+  const NetworkSettings plain;
+  const auto needs_conv = [&](auto NetworkSettings::*member) {
+    refuse_if(!convolutional() && this->*member != plain.*member, said(*this, this->*member),
+              said(*this, network), "it only applies to network conv");
+  };
+  needs_conv(&NetworkSettings::channels);
+  needs_conv(&NetworkSettings::kernel_size);
+  needs_conv(&NetworkSettings::downsampling);
+  needs_conv(&NetworkSettings::upsampling);
+  needs_conv(&NetworkSettings::normalization);
+  needs_conv(&NetworkSettings::residual_blocks);
+}
+
+DataMap data_map(const NetworkSettings& settings, const Shape& sample_shape) {
+  if (!settings.convolutional())
     return {{1, 1, static_cast<int32_t>(element_count(sample_shape))}, false};
   const PictureLayout layout = picture_layout(sample_shape);
   const bool flattened = sample_shape.size() == 1;
@@ -153,43 +175,46 @@ DataMap data_map(const Config& config, const Shape& sample_shape) {
           layout.channels > 1 && layout.step_c != 1};
 }
 
-std::vector<LayerSpec> encoder_layers(const Config& config, const FeatureMap& data) {
-  const math::Activation activation = activation_of(config.activation);
-  Stages stages(config, activation, true);
-  if (convolutional(config)) add_halving_stages(stages, config, stage_maps(config, data));
-  stages.dense(config.hidden);
+std::vector<LayerSpec> encoder_layers(const NetworkSettings& settings, const FeatureMap& data) {
+  const math::Activation activation = settings.activation;
+  Stages stages(settings, activation, true);
+  if (settings.convolutional()) add_halving_stages(stages, settings, stage_maps(settings, data));
+  stages.dense(settings.hidden);
   return stages.take();
 }
 
-DecoderLayers decoder_layers(const Config& config, const FeatureMap& data, int32_t outputs) {
-  const math::Activation activation = activation_of(config.activation);
-  Stages stages(config, activation, true);
-  stages.dense({config.hidden.rbegin(), config.hidden.rend()});
+DecoderLayers decoder_layers(const NetworkSettings& settings, const FeatureMap& data,
+                             int32_t outputs) {
+  const math::Activation activation = settings.activation;
+  Stages stages(settings, activation, true);
+  stages.dense({settings.hidden.rbegin(), settings.hidden.rend()});
   const FeatureMap out = {data.height, data.width, outputs * data.channels};
-  if (!convolutional(config)) return {stages.take(), DenseSpec{out}};
-  const std::vector<FeatureMap> maps = stage_maps(config, data);
+  if (!settings.convolutional()) return {stages.take(), DenseSpec{out}};
+  const std::vector<FeatureMap> maps = stage_maps(settings, data);
   if (maps.size() == 1) return {stages.take(), DenseSpec{out}};
   stages.add(DenseSpec{maps.back(), stages.begun()});
   stages.end_stage(maps.back().channels);
   for (size_t i = maps.size() - 1; i > 1; --i) {
     const int32_t channels = maps[i - 1].channels;
-    Doubling step = doubled(config, maps[i], maps[i - 1], channels, stages.begun());
+    Doubling step = doubled(settings, maps[i], maps[i - 1], channels, stages.begun());
     for (LayerSpec& layer : step.before) stages.add(std::move(layer));
     stages.add(std::move(step.convolution));
     stages.end_stage(channels);
   }
   stages.end(maps[1].channels);
-  Doubling last = doubled(config, maps[1], data, out.channels, kIdentityActivation);
+  Doubling last = doubled(settings, maps[1], data, out.channels, kIdentityActivation);
   for (LayerSpec& layer : last.before) stages.add(std::move(layer));
   return {stages.take(), std::move(last.convolution)};
 }
 
-std::vector<LayerSpec> discriminator_layers(const Config& config, const FeatureMap& data) {
-  Stages stages(config, activation_of(config.discriminator_activation), false);
-  if (convolutional(config) && config.discriminator == "data")
-    add_halving_stages(stages, config, stage_maps(config, data));
-  stages.dense(config.discriminator_hidden);
-  return stages.take();
+std::vector<LayerSpec> critic_layers(const NetworkSettings& settings, const FeatureMap& data,
+                                     bool stages, const std::vector<int64_t>& hidden,
+                                     math::Activation activation) {
+  Stages layers(settings, activation, false);
+  if (settings.convolutional() && stages)
+    add_halving_stages(layers, settings, stage_maps(settings, data));
+  layers.dense(hidden);
+  return layers.take();
 }
 
 }  // namespace elbo

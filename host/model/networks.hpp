@@ -13,10 +13,64 @@
 #include <vector>
 
 #include "host/io/shape.hpp"
-#include "host/model/config.hpp"
 #include "host/nn/layers.hpp"
+#include "host/settings/settings.hpp"
+#include "kernels/math/resampling.hpp"
 
 namespace elbo {
+
+enum class NetworkType { dense, conv };
+constexpr auto names_of(NetworkType) { return std::array<std::string_view, 2>{"dense", "conv"}; }
+enum class Downsampling { strided, average };
+constexpr auto names_of(Downsampling) {
+  return std::array<std::string_view, 2>{"strided", "average"};
+}
+enum class Upsampling { transposed, nearest, bilinear };
+constexpr auto names_of(Upsampling) {
+  return std::array<std::string_view, 3>{"transposed", "nearest", "bilinear"};
+}
+enum class Normalization { none, group };
+constexpr auto names_of(Normalization) { return std::array<std::string_view, 2>{"none", "group"}; }
+
+struct NetworkSettings {
+  static constexpr std::string_view title = "network";
+  NetworkType network = NetworkType::dense;
+  std::vector<int64_t> channels = {};
+  int64_t kernel_size = 4;
+  Downsampling downsampling = Downsampling::strided;
+  Upsampling upsampling = Upsampling::transposed;
+  Normalization normalization = Normalization::none;
+  int64_t residual_blocks = 0;
+  std::vector<int64_t> hidden = {512, 256};
+  math::Activation activation = math::Activation::of<math::Relu>();
+
+  template <class S, class V>
+  static void visit(S& s, V&& v) {
+    v("network", s.network, Any{},
+      "network type of the encoder, decoder and data discriminator: dense, or conv (downsampling "
+      "stages, then the hidden layers)");
+    v("channels", s.channels, Each{AtLeast{1, 1e5}},
+      "channels of each stage of network conv; none given: 32, doubled up to 256, down to 3 to 5 "
+      "pixels");
+    v("kernel-size", s.kernel_size, Between{2, 16}, "width of a stage's convolution kernel");
+    v("downsampling", s.downsampling, Any{},
+      "downsampling in each stage: strided convolution, or average pooling after it");
+    v("upsampling", s.upsampling, Any{},
+      "upsampling in the decoder: transposed convolution, or nearest or bilinear before one");
+    v("normalization", s.normalization, Any{},
+      "normalization of a stage before its activation: none, or group (Wu and He 2018)");
+    v("residual-blocks", s.residual_blocks, Between{0, 100},
+      "residual blocks in each stage, between its convolution and its activation");
+    v("hidden", s.hidden, Each{AtLeast{1, 1e6}},
+      "widths of the encoder's hidden layers; the decoder mirrors them");
+    v("activation", s.activation, Any{},
+      "activation of the hidden layers (`elbo list activations`)");
+  }
+  bool operator==(const NetworkSettings&) const = default;
+
+  bool convolutional() const { return network == NetworkType::conv; }
+  void check() const;
+};
 
 /// How networks read a row of data.
 struct DataMap {
@@ -26,10 +80,10 @@ struct DataMap {
 
 /// Pictures for network conv, otherwise vectors. Throws ConfigError where network conv is wanted
 /// for data that are no pictures.
-DataMap data_map(const Config& config, const Shape& sample_shape);
+DataMap data_map(const NetworkSettings& settings, const Shape& sample_shape);
 
 /// From data to what the bottleneck reads. Throws ConfigError where the stages do not fit the size.
-std::vector<LayerSpec> encoder_layers(const Config& config, const FeatureMap& data);
+std::vector<LayerSpec> encoder_layers(const NetworkSettings& settings, const FeatureMap& data);
 
 /// From a code to what the output layer reads, and that layer: `outputs` numbers for each element
 /// of the data, all of a pixel's first elements, then all of its second ones. Throws as above.
@@ -37,9 +91,13 @@ struct DecoderLayers {
   std::vector<LayerSpec> hidden;
   LayerSpec output;
 };
-DecoderLayers decoder_layers(const Config& config, const FeatureMap& data, int32_t outputs);
+DecoderLayers decoder_layers(const NetworkSettings& settings, const FeatureMap& data,
+                             int32_t outputs);
 
-/// Up to what the logit's layer reads. `data` is what is judged; codes are judged by dense layers.
-std::vector<LayerSpec> discriminator_layers(const Config& config, const FeatureMap& data);
+/// A network of these hidden layers that reads data, with an encoder's stages before them if
+/// `stages` and the network is convolutional.
+std::vector<LayerSpec> critic_layers(const NetworkSettings& settings, const FeatureMap& data,
+                                     bool stages, const std::vector<int64_t>& hidden,
+                                     math::Activation activation);
 
 }  // namespace elbo

@@ -11,27 +11,25 @@ constexpr std::array<std::string_view, 7> kLossNames = {
 
 }  // namespace
 
-std::vector<Phase> phases_of(const Config& config) {
-  const bool adversarial = config.discriminator != "none";
-  const bool decodes = config.likelihood != "none";
-  const bool generates = adversarial && config.generator_loss != "none";
+std::vector<Phase> phases_of(const ModelSettings& s) {
+  const bool generates = s.adversarial() && s.generator_loss != GeneratorLoss::none;
 
   Phase model{"train", {}, {Part::encoder}, 1.0};
-  if (config.classifier != "none") model.losses.push_back(Loss::classification);
+  if (s.classifies()) model.losses.push_back(Loss::classification);
   if (generates) model.losses.push_back(Loss::adversarial);
-  if (config.code_l1 > 0.0) model.losses.push_back(Loss::sparsity);
-  if (config.objective == "iwae") {
+  if (s.code_l1 > 0.0) model.losses.push_back(Loss::sparsity);
+  if (s.objective == Objective::iwae) {
     model.losses.push_back(Loss::importance);
   } else {
-    if (decodes && config.reconstruction_weight > 0.0) model.losses.push_back(Loss::reconstruction);
-    if (config.bottleneck == "gaussian") model.losses.push_back(Loss::divergence);
+    if (s.decodes() && s.reconstruction_weight > 0.0) model.losses.push_back(Loss::reconstruction);
+    if (s.gaussian()) model.losses.push_back(Loss::divergence);
   }
-  if (decodes) model.parts.push_back(Part::decoder);
-  if (config.classifier != "none") model.parts.push_back(Part::classifier);
-  if (!adversarial) return {model};
+  if (s.decodes()) model.parts.push_back(Part::decoder);
+  if (s.classifies()) model.parts.push_back(Part::classifier);
+  if (!s.adversarial()) return {model};
 
   const Phase discriminate{
-      "discriminate", {Loss::discrimination}, {Part::discriminator}, config.discriminator_rate};
+      "discriminate", {Loss::discrimination}, {Part::discriminator}, s.discriminator_rate};
   const bool learns =
       std::ranges::any_of(model.losses, [](Loss loss) { return loss != Loss::divergence; });
   if (!learns) return {discriminate};

@@ -31,7 +31,7 @@ struct Phase {
 };
 
 /// The phases of a step, in order.
-std::vector<Phase> phases_of(const Config& config);
+std::vector<Phase> phases_of(const ModelSettings& settings);
 
 /// "generate: adversarial + reconstruction → encoder, decoder"
 std::string describe(const Phase& phase);

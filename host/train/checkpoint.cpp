@@ -94,7 +94,7 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
   CheckpointHeader header;
   try {
     apply_toml(header.config, required(file, "config"), file.path().string() + " (config)");
-    validate(header.config);
+    header.config.check();
   } catch (const ConfigError& error) {
     fail_file(file.path(), std::string("damaged settings: ") + error.what());
   }
@@ -106,7 +106,7 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
   if (!known) fail_file(file.path(), "metadata 'data_dtype' is " + in_quotes(dtype));
   header.data.classes = number<int32_t>(file, "classes");
   constexpr int32_t kMostClasses = 1 << 16;
-  const bool classifies = header.config.classifier != "none";
+  const bool classifies = header.config.classifies();
   if (classifies ? header.data.classes < 1 || header.data.classes > kMostClasses
                  : header.data.classes != 0)
     fail_file(file.path(), "metadata 'classes' is " + std::to_string(header.data.classes));
@@ -137,7 +137,7 @@ std::vector<float> load(const SafetensorsFile& file, const StatePart& part, cons
 
 }  // namespace
 
-void save_checkpoint(const std::filesystem::path& path, const Model& model,
+void save_checkpoint(const std::filesystem::path& path, const Config& config, const Model& model,
                      const TrainingState& state) {
   std::vector<TensorView> tensors;
   const auto add = [&](const StatePart& part) {
@@ -157,22 +157,13 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
   std::string dtype;
   for (const auto& [value, name] : kDTypes)
     if (value == model.data.dtype) dtype = name;
-  // Where, on how many threads and in how many goes it ran is no part of the state: equal
-  // trainings, equal bytes.
-  const Config unset;
-  Config config = model.config;
-  config.threads = unset.threads;
-  config.device = unset.device;
-  config.keep = unset.keep;
-  config.checkpoint_minutes = unset.checkpoint_minutes;
-  config.max_minutes = unset.max_minutes;
-  config.dataset.clear();
-  config.cache.clear();
+  Config kept = config;
+  static_cast<RunSettings&>(kept) = {};
   const TrainingProgress& progress = state.progress;
   write_safetensors(path, std::move(tensors),
                     {{"format", kFormat},
                      {"version", kVersion},
-                     {"config", to_toml(config)},
+                     {"config", to_toml(kept)},
                      {"data_shape", shape},
                      {"data_dtype", dtype},
                      {"classes", exact_text(model.data.classes)},
@@ -186,9 +177,9 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model,
                      {"since_report", text_of(progress.since_report)}});
 }
 
-void save_checkpoint(const std::filesystem::path& path, const Model& model,
+void save_checkpoint(const std::filesystem::path& path, const Config& config, const Model& model,
                      const TrainingProgress& progress) {
-  save_checkpoint(path, model, capture_state(model, progress));
+  save_checkpoint(path, config, model, capture_state(model, progress));
 }
 
 CheckpointHeader read_checkpoint_header(const std::filesystem::path& path) {
@@ -196,7 +187,7 @@ CheckpointHeader read_checkpoint_header(const std::filesystem::path& path) {
 }
 
 Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device,
-                 std::optional<int64_t> samples) {
+                 std::optional<int64_t> samples, Config* config) {
   const SafetensorsFile file(path);
   CheckpointHeader header = header_of(file);
   if (samples) header.config.samples = *samples;
@@ -205,6 +196,7 @@ Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> devi
   const Architecture architecture(header.config, header.data);
   for (const Parameter& p : architecture.layout().parameters())
     file.require(kWeights.prefix + p.name, TensorType::f32, p.shape);
+  if (config != nullptr) *config = header.config;
   Model model(std::move(header.config), std::move(header.data), std::move(device),
               Model::Purpose::inference);
   model.set_weights(load(file, kWeights, model));

@@ -10,15 +10,16 @@
 #include <optional>
 
 #include "host/model/model.hpp"
+#include "host/train/config.hpp"
 #include "host/train/training_state.hpp"
 
 namespace elbo {
 
 /// Writes model and training state, atomically. Equal states give equal bytes.
-void save_checkpoint(const std::filesystem::path& path, const Model& model,
+void save_checkpoint(const std::filesystem::path& path, const Config& config, const Model& model,
                      const TrainingState& state);
 /// The same of the model's weights and moments as they are now.
-void save_checkpoint(const std::filesystem::path& path, const Model& model,
+void save_checkpoint(const std::filesystem::path& path, const Config& config, const Model& model,
                      const TrainingProgress& progress);
 
 /// The settings and progress in a checkpoint, without its tensors.
@@ -31,8 +32,9 @@ struct CheckpointHeader {
 CheckpointHeader read_checkpoint_header(const std::filesystem::path& path);
 
 /// A model ready for evaluation; `samples` replaces the stored number of Monte Carlo samples.
+/// `config` receives all settings of its training.
 Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device,
-                 std::optional<int64_t> samples = std::nullopt);
+                 std::optional<int64_t> samples = std::nullopt, Config* config = nullptr);
 
 /// The state to go on with, for a model made for training. Throws DataError where the file is
 /// damaged, or made for other data, or tensors are missing or of another shape.

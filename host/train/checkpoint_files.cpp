@@ -61,16 +61,16 @@ std::vector<fs::path> CheckpointFiles::all() const {
 void CheckpointFiles::save_last(const Trainer& trainer) {
   const TrainingState& state = trainer.state();
   const uint64_t step = state.progress.step;
-  const int64_t keep = trainer.model().config.keep;
+  const int64_t keep = trainer.config().keep;
   if (keep > 1 && last_step_ && *last_step_ != step) name_also(last(), of_step(*last_step_));
   last_step_.reset();
-  save_checkpoint(last(), trainer.model(), state);
+  save_checkpoint(last(), trainer.config(), trainer.model(), state);
   last_step_ = step;
   remove_old(step, keep - 1);
 }
 
 void CheckpointFiles::save_best(const Trainer& trainer) const {
-  save_checkpoint(best(), trainer.model(), trainer.state());
+  save_checkpoint(best(), trainer.config(), trainer.model(), trainer.state());
 }
 
 /// Keeps the `kept` newest of the files before step `newest`. Those after it could not be used, or

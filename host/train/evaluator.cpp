@@ -113,7 +113,7 @@ Evaluator::Evaluator(const Model& model, const Split& split, int64_t batch_rows)
       rows_(make_device_rows(model.device, split, model.data.dim(),
                              {.batch_rows = batch_rows_,
                               .window = window_for(model, split, batch_rows_),
-                              .seed = static_cast<uint64_t>(model.config.seed)})),
+                              .seed = static_cast<uint64_t>(model.settings.seed)})),
       state_(model.device, 1, "an evaluation's state"),
       row_ids_(model.device, static_cast<size_t>(batch_rows_), "a batch's row numbers"),
       epsilon_(model.device,
@@ -150,7 +150,7 @@ Evaluator::Pass Evaluator::record(Purpose purpose) {
     epsilon.buffer = epsilon_.data();
     samples = 1;
   }
-  BatchPass batch(architecture, model_.config, recorder,
+  BatchPass batch(architecture, model_.settings, recorder,
                   {.x = pass.x,
                    .input = pass.input,
                    .epsilon = epsilon,
@@ -225,7 +225,7 @@ Evaluation Evaluator::evaluate(const ImportanceSampling& importance) {
   if (importance.samples != 0)
     for (const double value : log_likelihoods(importance)) likelihoods.add(&value);
   const Architecture& architecture = model_.architecture;
-  const Config& config = model_.config;
+  const ModelSettings& settings = model_.settings;
   const int32_t latent = architecture.latent();
   const Pass& pass = this->pass(Purpose::evaluate);
   RunningMoments codes(static_cast<size_t>(latent));
@@ -287,28 +287,30 @@ Evaluation Evaluator::evaluate(const ImportanceSampling& importance) {
     if (entropy_ > 0.0) e.cross_entropy_floor = entropy_;
   }
   if (architecture.encoder().bottleneck() == Bottleneck::deterministic &&
-      config.code_activation == "relu")
+      settings.code_activation == math::Activation::of<math::Relu>())
     e.zero_codes = zeros / n;
 
   const auto part = [](double weight, double value) {
     return std::isnan(value) || weight == 0.0 ? 0.0 : weight * value;
   };
   const bool reconstructs =
-      config.reconstruction_weight > 0.0 && !std::isnan(e.reconstruction.value);
+      settings.reconstruction_weight > 0.0 && !std::isnan(e.reconstruction.value);
   if (reconstructs || !std::isnan(e.class_loss)) {
     const double evidence =
         std::isnan(e.iwae.value)
-            ? part(config.reconstruction_weight, e.reconstruction.value) - part(1.0, e.kl.value)
+            ? part(settings.reconstruction_weight, e.reconstruction.value) - part(1.0, e.kl.value)
             : e.iwae.value;
-    e.score = evidence - part(config.code_l1, e.l1) - part(config.classifier_weight, e.class_loss);
+    e.score =
+        evidence - part(settings.code_l1, e.l1) - part(settings.classifier_weight, e.class_loss);
   }
   return e;
 }
 
 std::vector<float> Evaluator::encode(bool log_variances) {
   if (log_variances && !model_.architecture.encoder().gaussian())
-    throw ConfigError("log-variances: a code with bottleneck " + model_.config.bottleneck +
-                      " has none; want bottleneck gaussian");
+    throw ConfigError("log-variances: a code with " +
+                      said(model_.settings, model_.settings.bottleneck) +
+                      " has none; expected bottleneck gaussian");
   const int32_t latent = model_.architecture.latent();
   const Pass& pass = this->pass(Purpose::encode);
   const PosteriorView& p = pass.code;

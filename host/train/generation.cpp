@@ -103,25 +103,24 @@ std::vector<float> interpolate(const Model& model, std::span<const float> rows,
 std::vector<float> discriminate(const Model& model, std::span<const float> rows) {
   model.require(Part::discriminator);
   const Architecture& architecture = model.architecture;
-  const bool codes = architecture.judged() == Judged::code;
+  const bool codes = architecture.judges_codes();
   return run_rows(model, rows, codes ? architecture.latent() : architecture.dim(),
                   [&](Recorder& recorder, const Value& row) {
                     return architecture.discriminator().probability(recorder, row);
                   });
 }
 
-bool has_prior(const Config& config) {
-  return config.likelihood != "none" &&
-         (config.bottleneck == "gaussian" || config.discriminator == "code" ||
-          (config.discriminator == "data" && config.judged != "reconstructions"));
+bool has_prior(const ModelSettings& s) {
+  return s.decodes() && (s.gaussian() || s.on_codes() ||
+                         (s.adversarial() && s.judged != DiscriminatorInputs::reconstructions));
 }
 
 std::vector<float> sample(const Model& model, int64_t count, uint64_t seed) {
   model.require(Part::decoder);
-  if (!has_prior(model.config))
-    throw ConfigError("sample: with bottleneck " + model.config.bottleneck + " and discriminator " +
-                      model.config.discriminator +
-                      " nothing makes codes look like a prior; want bottleneck gaussian or "
+  if (!has_prior(model.settings))
+    throw ConfigError("sample: with " + said(model.settings, model.settings.bottleneck) + " and " +
+                      said(model.settings, model.settings.discriminator) +
+                      " nothing makes codes look like a prior; expected bottleneck gaussian or "
                       "discriminator code");
   const int64_t numbers = count * model.architecture.latent();
   Buffer<float> z(model.device, static_cast<size_t>(numbers), "samples of the prior");

@@ -30,7 +30,7 @@ std::vector<float> interpolate(const Model& model, std::span<const float> rows,
                                std::span<const float> codes, int64_t steps);
 
 /// Whether training has made draws from N(0, I) codes of this model.
-bool has_prior(const Config& config);
+bool has_prior(const ModelSettings& settings);
 
 /// D of rows [count, dim], or of codes [count, latent] where those are what is judged: [count].
 /// Throws ConfigError where there is no discriminator.

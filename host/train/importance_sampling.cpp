@@ -22,15 +22,16 @@ int32_t chunk_for(const ImportanceSampling& sampling, const Device& device, int3
 
 void require_importance_sampling(const Model& model, const ImportanceSampling& sampling) {
   const std::string got = "importance-samples: got '" + std::to_string(sampling.samples) + "', ";
-  if (sampling.samples < 1) throw ConfigError(got + "want at least 1");
+  if (sampling.samples < 1) throw ConfigError(got + "expected at least 1");
   const Architecture& architecture = model.architecture;
   if (!architecture.encoder().gaussian() || !architecture.has(Part::decoder))
-    throw ConfigError(got + "but recipe " + model.config.recipe + " with bottleneck " +
-                      model.config.bottleneck + " and likelihood " + model.config.likelihood +
-                      " has no p(x|z) p(z) / q(z|x); want bottleneck gaussian and a likelihood");
+    throw ConfigError(
+        got + "but a model with " + said(model.settings, model.settings.bottleneck) + " and " +
+        said(model.settings, model.settings.likelihood) +
+        " has no p(x|z) p(z) / q(z|x); expected bottleneck gaussian and a likelihood");
   const int64_t most = most_samples(architecture.latent());
   if (sampling.samples > most)
-    throw ConfigError(got + "want at most " + std::to_string(most) + " with latent-dim " +
+    throw ConfigError(got + "expected at most " + std::to_string(most) + " with latent-dim " +
                       std::to_string(architecture.latent()) + ", beyond which noise repeats");
 }
 

@@ -127,7 +127,7 @@ std::vector<std::string> RunDirectory::restore(Trainer& trainer) {
   remove_abandoned_files(path_);
   for (const char* part : kParts) remove_abandoned_files(path_ / part);
   drop_metrics_after(trainer.progress().step);
-  const std::string settings = to_toml(trainer.model().config);
+  const std::string settings = to_toml(trainer.config());
   if (settings != to_toml(read_run_config(path_)))
     write_file_atomically(path_ / "config.toml", settings);
   return errors;
@@ -206,14 +206,14 @@ std::string RunDirectory::how_to_go_on() const {
 
 void RunDirectory::draw(const Trainer& trainer) {
   const Model& model = trainer.model();
-  const int64_t count = model.config.picture_count;
+  const int64_t count = trainer.config().picture_count;
   if (count == 0 || !model.architecture.has(Part::decoder)) return;
   const uint64_t epoch = trainer.progress().epoch;
   if (!pictured_)
     pictured_ = std::make_shared<Evaluator>(model, pictured_rows(trainer.dataset(), count), count);
-  if (has_prior(model.config)) {
+  if (has_prior(model.settings)) {
     samples_ = epoch_file(path_ / "samples", epoch);
-    write_png(samples_, tile_grid(sample(model, count, static_cast<uint64_t>(model.config.seed)),
+    write_png(samples_, tile_grid(sample(model, count, static_cast<uint64_t>(model.settings.seed)),
                                   model.data.sample_shape));
   }
   reconstructions_ = epoch_file(path_ / "reconstructions", epoch);

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "host/io/file_error.hpp"
-#include "host/model/fitting_parts.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -28,49 +27,53 @@ ColumnStatistics viewed_statistics(const Model& model, const Split& train) {
 
 /// The rows on the device at a time, 0: all. Where the device's memory decides the order, the
 /// settings remember it, so that a resumed training goes on in the same.
-uint32_t choose_window(Model& model, const Split& train, const StepPlan& plan) {
-  const int64_t asked = model.config.data_window;
+uint32_t choose_window(Config& config, const Model& model, const Split& train,
+                       const StepPlan& plan) {
+  const int64_t asked = config.data_window;
   if (asked >= train.size()) return 0;
   if (asked > 0) return static_cast<uint32_t>(asked / plan.batch_rows * plan.batch_rows);
   const uint32_t window = fitting_window(*model.device, train, model.data.dim(), plan.batch_rows);
-  if (window < train.size()) model.config.data_window = window;
+  if (window < train.size()) config.data_window = window;
   return window;
 }
 
 }  // namespace
 
 Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
-    : dataset_((validate(config), require_fitting_data(config, dataset), std::move(dataset))),
-      model_(config, signature_of(config, dataset_), std::move(device), Model::Purpose::training) {
+    : config_((config.Config::check(), std::move(config))),
+      dataset_((config_.ModelSettings::check(dataset), std::move(dataset))),
+      model_(config_, signature_of(config_, dataset_), std::move(device),
+             Model::Purpose::training) {
   const Split& train = dataset_.split("train");
-  const Config& settings = model_.config;
-  const auto seed = static_cast<uint64_t>(settings.seed);
+  const auto seed = static_cast<uint64_t>(config_.seed);
   std::optional<ColumnStatistics> statistics;
-  if (settings.output_init == "data") statistics = viewed_statistics(model_, train);
+  if (config_.output_init == OutputInit::data) statistics = viewed_statistics(model_, train);
   model_.set_weights(
       model_.architecture.initial_weights(seed, statistics ? &*statistics : nullptr));
-  if (settings.second_moment_start > 0.0)
+  if (config_.second_moment_start > 0.0)
     model_.arena.second_moments.upload(std::vector<float>(
-        model_.arena.second_moments.size(), static_cast<float>(settings.second_moment_start)));
-  if (settings.noise == "curand") curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
+        model_.arena.second_moments.size(), static_cast<float>(config_.second_moment_start)));
+  if (config_.noise == NoiseSource::curand)
+    curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
   make_pass();
   if (dataset_.has("validation"))
     validation_ = std::make_unique<Evaluator>(model_, dataset_.split("validation"));
   progress_.train_rows = static_cast<uint64_t>(train.size());
-  total_steps_ = elbo::total_steps(settings, train.size());
+  total_steps_ = elbo::total_steps(config_, train.size());
 }
 
 /// Records the steps, with the learning rate that rollbacks have left.
 void Trainer::make_pass(bool keep_gradients) {
   const Split& train = dataset_.split("train");
-  StepPlan plan = step_plan(model_.config, train.size());
+  StepPlan plan = step_plan(config_, train.size());
   plan.learning_rate.base =
       std::ldexp(plan.learning_rate.base, -static_cast<int>(progress_.rollbacks));
   pass_.reset();  // gives its memory back first
-  if (!window_) window_ = choose_window(model_, train, plan);
+  if (!window_) window_ = choose_window(config_, model_, train, plan);
   pass_ =
       std::make_unique<TrainingPass>(model_, train,
                                      TrainingPass::Options{.plan = plan,
+                                                           .optimizer = config_,
                                                            .window = *window_,
                                                            .external_epsilon = curand_ != nullptr,
                                                            .keep_gradients = keep_gradients});
@@ -115,7 +118,7 @@ void Trainer::capture() {
 uint64_t Trainer::steps_per_report() const {
   constexpr uint64_t kMostReports = 100;
   const uint64_t per_epoch = pass_->plan().steps_per_epoch();
-  auto epochs = static_cast<uint64_t>(model_.config.report_epochs);
+  auto epochs = static_cast<uint64_t>(config_.report_epochs);
   if (epochs == 0) epochs = (total_steps_ / per_epoch + kMostReports - 1) / kMostReports;
   return std::max<uint64_t>(1, epochs) * per_epoch;
 }
@@ -150,8 +153,7 @@ TrainingEnd Trainer::run(TrainingObserver& hear) {
   constexpr double kProgressSeconds = 0.1;
   constexpr uint64_t kMostStepsAtOnce = 512;
   constexpr double kMinute = 60.0;
-  const Config& config = model_.config;
-  const uint64_t interval = metrics_interval(config, total_steps_);
+  const uint64_t interval = metrics_interval(config_, total_steps_);
   const uint64_t per_report = steps_per_report();
   const auto elapsed = [](Clock::time_point since, double minutes) {
     return minutes > 0.0 && seconds_since(since) >= kMinute * minutes;
@@ -189,9 +191,9 @@ TrainingEnd Trainer::run(TrainingObserver& hear) {
     pending = std::move(records);
     const bool ends_report = progress_.step == report_end;
     pending_ends_metrics = ends_report || progress_.step == metrics_end;
-    const bool asked = hear.wants_stop(), late = elapsed(start_, config.max_minutes);
+    const bool asked = hear.wants_stop(), late = elapsed(start_, config_.max_minutes);
     const bool keeps =
-        !ends_report && (asked || late || elapsed(last_capture_, config.checkpoint_minutes));
+        !ends_report && (asked || late || elapsed(last_capture_, config_.checkpoint_minutes));
     if (ends_report || keeps) read_pending();
     if (!progress.empty() &&
         (ends_report || keeps || seconds_since(last_progress) >= kProgressSeconds)) {
@@ -263,7 +265,7 @@ Divergence Trainer::find_divergence(const NotFinite& noticed) {
 
 void Trainer::recover(Divergence divergence, TrainingObserver& observer) {
   const bool goes_on =
-      model_.config.on_divergence == "rollback" && state_.progress.rollbacks < kMostRollbacks;
+      config_.on_divergence == OnDivergence::rollback && state_.progress.rollbacks < kMostRollbacks;
   if (goes_on) divergence.learning_rate_factor = 0.5;
   observer.on_divergence(divergence);
   if (!goes_on)
@@ -292,7 +294,7 @@ TrainingReport Trainer::end_report(const TrainingMetrics& metrics) {
 }
 
 bool Trainer::patience_ended() const {
-  const auto patience = static_cast<uint64_t>(model_.config.early_stopping);
+  const auto patience = static_cast<uint64_t>(config_.early_stopping);
   return validation_ && patience > 0 && progress_.epoch - progress_.best_epoch >= patience;
 }
 

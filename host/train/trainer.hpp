@@ -72,11 +72,15 @@ class Trainer {
   /// is, where the file is damaged or of something else.
   void restore(const std::filesystem::path& checkpoint);
   /// Writes the model as it is now.
-  void save(const std::filesystem::path& path) const { save_checkpoint(path, model_, progress_); }
+  void save(const std::filesystem::path& path) const {
+    save_checkpoint(path, config_, model_, progress_);
+  }
 
   /// The last good state: as of the last report, checkpoint or restore. All in it is finite.
   const TrainingState& state() const { return state_; }
 
+  /// The settings; the trainer itself has set a data-window that it had to choose.
+  const Config& config() const { return config_; }
   const Model& model() const { return model_; }
   Model& model() { return model_; }
   const Dataset& dataset() const { return dataset_; }
@@ -103,6 +107,7 @@ class Trainer {
   TrainingReport end_report(const TrainingMetrics& metrics);
   bool patience_ended() const;
 
+  Config config_;
   Dataset dataset_;
   Model model_;
   std::unique_ptr<TrainingPass> pass_;

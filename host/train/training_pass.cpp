@@ -12,7 +12,7 @@ TrainingPass::TrainingPass(Model& model, const Split& split, const Options& opti
       rows_(make_device_rows(model.device, split, model.data.dim(),
                              {.batch_rows = options.plan.batch_rows,
                               .window = options.window,
-                              .seed = static_cast<uint64_t>(model.config.seed),
+                              .seed = static_cast<uint64_t>(model.settings.seed),
                               .shuffle = options.shuffle})),
       state_(model.device, 1, "the training's state"),
       ring_(model.device, static_cast<size_t>(options.ring_size), "the steps' records"),
@@ -43,13 +43,13 @@ void TrainingPass::record(Model& model) {
   gather.row_ids = row_ids_.data();
   recorder.add(gather);
 
-  BatchPass batch(architecture, model.config, recorder,
+  BatchPass batch(architecture, model.settings, recorder,
                   {.x = x,
                    .input = input,
                    .epsilon = {gather.seed, row_ids_.data(), epsilon_.data()},
                    .labels = {labels_.data(), labels_.size()},
                    .samples = architecture.samples()});
-  const std::vector<Phase> phases = phases_of(model.config);
+  const std::vector<Phase> phases = phases_of(model.settings);
   for (const Phase& phase : phases) {
     const ParameterRange range = batch.add(phase);
     StepEnd end;
@@ -71,9 +71,9 @@ void TrainingPass::record(Model& model) {
 
 void TrainingPass::add_update(Recorder& recorder, Model& model, ParameterRange range, double rate,
                               const StepEnd& end) {
-  const Config& config = model.config;
+  const UpdateSettings& settings = options_.optimizer;
   const Arena& arena = model.arena;  // of whose buffers the contents change
-  const auto clip_norm = static_cast<float>(config.clip_norm);
+  const auto clip_norm = static_cast<float>(settings.clip_norm);
   float* squared_norm = nullptr;
   if (clip_norm > 0.0f) {
     squared_norm = recorder.floats(arena_chunks(range.size()));
@@ -81,14 +81,14 @@ void TrainingPass::add_update(Recorder& recorder, Model& model, ParameterRange r
         .count = range.size(), .x = arena.gradients.data() + range.begin, .partial = squared_norm});
   }
   recorder.add(OptimizerUpdate{
-      .optimizer = {math::Optimizers::find(config.optimizer)},
-      .settings = {.momentum = static_cast<float>(config.momentum),
-                   .beta1 = static_cast<float>(config.beta1),
-                   .beta2 = static_cast<float>(config.beta2),
-                   .epsilon = static_cast<float>(config.epsilon),
-                   .weight_decay = static_cast<float>(config.weight_decay)},
+      .optimizer = settings.optimizer,
+      .settings = {.momentum = static_cast<float>(settings.momentum),
+                   .beta1 = static_cast<float>(settings.beta1),
+                   .beta2 = static_cast<float>(settings.beta2),
+                   .epsilon = static_cast<float>(settings.epsilon),
+                   .weight_decay = static_cast<float>(settings.weight_decay)},
       .rate = static_cast<float>(rate),
-      .summed = config.loss_reduction == "sum",
+      .summed = settings.loss_reduction == LossReduction::sum,
       .state = state_.data(),
       .count = range.size(),
       .weight = arena.weights.data() + range.begin,
@@ -157,7 +157,7 @@ StepPlan step_plan(const Config& config, int64_t rows) {
                         .warmup_steps = steps(config.learning_rate_warmup_epochs),
                         .total_steps = total_steps(config, rows),
                         .floor = config.learning_rate_floor,
-                        .decay = {math::Decays::find(config.learning_rate_schedule)}};
+                        .decay = config.learning_rate_schedule};
   for (const double epochs : config.learning_rate_milestones)
     plan.learning_rate.milestones.steps[plan.learning_rate.milestones.count++] = steps(epochs);
   plan.learning_rate.gamma = config.learning_rate_gamma;

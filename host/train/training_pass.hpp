@@ -7,6 +7,7 @@
 
 #include "host/model/batch_pass.hpp"
 #include "host/model/model.hpp"
+#include "host/train/config.hpp"
 #include "host/train/device_rows.hpp"
 #include "kernels/buffer.hpp"
 #include "kernels/curand.hpp"
@@ -17,6 +18,7 @@ class TrainingPass {
  public:
   struct Options {
     StepPlan plan;
+    UpdateSettings optimizer = {};
     bool shuffle = true;
     /// Rows of a window that the data stream in, a multiple of the plan's batch_rows; 0: all rows
     /// stay on the device. Orders are equal where a window covers the data.

@@ -17,7 +17,7 @@
 #include "host/analysis/discrete.hpp"
 #include "host/analysis/gaussian.hpp"
 #include "host/data/dataset.hpp"
-#include "host/model/recipe.hpp"
 #include "host/train/generation.hpp"
+#include "host/train/recipe.hpp"
 #include "host/train/run_directory.hpp"
 #include "host/train/trainer.hpp"

@@ -15,7 +15,7 @@ int main() {
   elbo::Config config = elbo::config_for_recipe("vae");
   config.hidden = {32};
   config.latent_dim = 2;
-  config.likelihood = "gaussian-shared";
+  config.likelihood = elbo::math::Likelihood::of<elbo::math::GaussianShared>();
   config.epochs = 20;
   config.learning_rate = 1e-2;
 

@@ -3,7 +3,7 @@
 // tests that go over the list, which this program contains too.
 #include <gtest/gtest.h>
 
-#include "host/model/config.hpp"
+#include "host/train/config.hpp"
 #include "host/train/generation.hpp"
 #include "host/train/trainer.hpp"
 #include "tests/file_fixture.hpp"
@@ -17,11 +17,11 @@ Config poisson_config() {
   apply_setting(config, "likelihood", "poisson");
   config.hidden = {8};
   config.latent_dim = 2;
-  config.activation = "tanh";
+  config.activation = math::Activation::of<math::Tanh>();
   config.epochs = 100;
   config.batch_size = 32;
   config.learning_rate = 0.01;
-  config.output_init = "zero";
+  config.output_init = OutputInit::zero;
   return config;
 }
 
@@ -33,10 +33,9 @@ Dataset counts() {
 }
 
 TEST(Likelihood, IsASetting) {
-  EXPECT_NO_THROW(validate(poisson_config()));
+  EXPECT_NO_THROW(poisson_config().check());
   Config config;
-  config.likelihood = "poison";
-  expect_error<ConfigError>([&] { validate(config); },
+  expect_error<ConfigError>([&] { apply_setting(config, "likelihood", "poison"); },
                             {"likelihood", "discretized-logistic, poisson"});
 }
 

@@ -1,7 +1,7 @@
 #include "host/train/checkpoint.hpp"
 
 #include "host/io/safetensors.hpp"
-#include "host/model/recipe.hpp"
+#include "host/train/recipe.hpp"
 #include "tests/fuzz/inputs.hpp"
 
 namespace elbo::fuzz {
@@ -23,8 +23,8 @@ Config small(std::string_view recipe) {
 
 std::string saved(const Config& config, const DataSignature& data, Model::Purpose purpose) {
   const Model model(config, data, make_cpu_device(1), purpose);
-  return unchecked(
-      file_of([&](const auto& path) { save_checkpoint(path, model, {.step = 7, .epoch = 1}); }));
+  return unchecked(file_of(
+      [&](const auto& path) { save_checkpoint(path, config, model, {.step = 7, .epoch = 1}); }));
 }
 
 /// The settings and nothing else: a model of terabytes in a file of some kilobytes.

@@ -1,8 +1,8 @@
-#include "host/model/config.hpp"
+#include "host/train/config.hpp"
 
 #include <stdexcept>
 
-#include "host/model/recipe.hpp"
+#include "host/train/recipe.hpp"
 #include "tests/fuzz/inputs.hpp"
 
 namespace elbo::fuzz {
@@ -12,7 +12,7 @@ namespace {
 void parse(Bytes input) {
   Config config;
   apply_toml(config, text_of(input), "settings.toml");
-  validate(config);
+  config.check();
   Config again;
   apply_toml(again, to_toml(config), "written");
   if (again != config) throw std::logic_error("settings change when written and read");

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "host/model/config.hpp"
+#include "host/train/config.hpp"
 
 namespace elbo {
 

@@ -1,4 +1,4 @@
-#include "host/model/recipe.hpp"
+#include "host/train/recipe.hpp"
 
 #include "host/io/file_error.hpp"
 #include "kernels/core/error.hpp"

@@ -1,5 +1,7 @@
-// Settings as TOML, read and written.
+#include "host/settings/toml.hpp"
+
 #include <toml++/toml.h>
+
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -8,10 +10,6 @@
 #include "host/io/file_error.hpp"
 #include "host/io/mapped_file.hpp"
 #include "host/io/text.hpp"
-#include "host/model/config.hpp"
-#include "host/model/recipe.hpp"
-#include "host/model/setting_text.hpp"
-#include "kernels/core/error.hpp"
 
 namespace elbo {
 namespace {
@@ -110,15 +108,15 @@ std::string written(const T& value) {
   return text;
 }
 
-void assign(std::string_view key, const toml::node& node, std::string& out) {
+void read_node(std::string_view key, const toml::node& node, std::string& out) {
   if (!node.is_string()) reject_value(key, written(node), "a string in quotes");
   out = string_in(node);
 }
-void assign(std::string_view key, const toml::node& node, int64_t& out) {
+void read_node(std::string_view key, const toml::node& node, int64_t& out) {
   if (!node.is_integer()) reject_value(key, written(node), "a whole number");
   out = **node.as_integer();
 }
-void assign(std::string_view key, const toml::node& node, double& out) {
+void read_node(std::string_view key, const toml::node& node, double& out) {
   // Not node.value<double>(), which returns nothing for integers that no double equals.
   if (node.is_integer())
     out = static_cast<double>(**node.as_integer());
@@ -128,19 +126,19 @@ void assign(std::string_view key, const toml::node& node, double& out) {
     reject_value(key, written(node), "a number");
   if (!std::isfinite(out)) reject_value(key, written(node), "a finite number");
 }
-void assign(std::string_view key, const toml::node& node, bool& out) {
+void read_node(std::string_view key, const toml::node& node, bool& out) {
   if (!node.is_boolean()) reject_value(key, written(node), "true or false, without quotes");
   out = **node.as_boolean();
 }
-void assign(std::string_view key, const toml::node& node, std::vector<double>& out) {
-  if (node.is_string()) return parse_setting(key, string_in(node), out);
+void read_node(std::string_view key, const toml::node& node, std::vector<double>& out) {
+  if (node.is_string()) return read_text(key, string_in(node), out);
   const toml::array* array = node.as_array();
   if (array == nullptr) reject_value(key, written(node), "an array of numbers, like [0.5, 20]");
   out.clear();
-  for (const toml::node& item : *array) assign(key, item, out.emplace_back());
+  for (const toml::node& item : *array) read_node(key, item, out.emplace_back());
 }
-void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& out) {
-  if (node.is_string()) return parse_setting(key, string_in(node), out);
+void read_node(std::string_view key, const toml::node& node, std::vector<int64_t>& out) {
+  if (node.is_string()) return read_text(key, string_in(node), out);
   const toml::array* array = node.as_array();
   if (array == nullptr || !array->is_homogeneous(toml::node_type::integer)) {
     if (array == nullptr || !array->empty())
@@ -152,49 +150,55 @@ void assign(std::string_view key, const toml::node& node, std::vector<int64_t>& 
 
 }  // namespace
 
-std::string to_toml(const Config& config) {
-  std::string out;
-  for_each_setting(config, [&](const char* key, const auto& value, const char*) {
-    out += std::string(key) + " = ";
-    write(out, value);
-    out += '\n';
-  });
-  return out;
-}
+struct TomlSettings::Table {
+  toml::table values;
+  const toml::node& at(std::string_view key) const { return *values.get(in_ascii(key)); }
+};
 
-void apply_toml(Config& config, std::string_view text, const std::string& source) {
+TomlSettings::TomlSettings(std::string_view text, std::string source)
+    : source_(std::move(source)), table_(std::make_unique<Table>()) {
   // Every setting takes a tenth of it. The parser takes nested tables apart by recursion, which a
   // stack stands for some ten times as many as fit in here.
   constexpr size_t kLongest = 1 << 14;
   if (text.size() > kLongest)
-    throw ConfigError(in_one_line(source) + ": " + std::to_string(text.size()) +
-                      " bytes of settings, want at most " + std::to_string(kLongest));
+    throw ConfigError(in_one_line(source_) + ": " + std::to_string(text.size()) +
+                      " bytes of settings, expected at most " + std::to_string(kLongest));
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a mark of the byte order
-  toml::table table;
   try {
-    table = toml::parse(in_ascii(text));
+    table_->values = toml::parse(in_ascii(text));
   } catch (const toml::parse_error& error) {
-    throw ConfigError(in_one_line(source + ":" + std::to_string(error.source().begin.line) + ": " +
+    throw ConfigError(in_one_line(source_ + ":" + std::to_string(error.source().begin.line) + ": " +
                                   std::string(error.description())));
   }
-  if (const toml::node* recipe = table.get("recipe")) {
-    std::string name;
-    assign("recipe", *recipe, name);
-    config = config_for_recipe(name);
-  }
-  for (const auto& [ascii, node] : table) {
-    const std::string key = from_ascii(ascii.str());
-    bool found = false;
-    for_each_setting(config, [&, &node = node](const char* name, auto& member, const char*) {
-      if (key != name) return;
-      assign(key, node, member);
-      found = true;
-    });
-    if (!found) reject_key(key, source);
-  }
+  for (const auto& [key, value] : table_->values) keys_.push_back(from_ascii(key.str()));
 }
 
-void apply_toml_file(Config& config, const std::filesystem::path& path) {
+TomlSettings::~TomlSettings() = default;
+
+bool TomlSettings::has(std::string_view key) const {
+  return table_->values.contains(in_ascii(key));
+}
+
+void TomlSettings::read(std::string_view key, bool& out) const {
+  read_node(key, table_->at(key), out);
+}
+void TomlSettings::read(std::string_view key, int64_t& out) const {
+  read_node(key, table_->at(key), out);
+}
+void TomlSettings::read(std::string_view key, double& out) const {
+  read_node(key, table_->at(key), out);
+}
+void TomlSettings::read(std::string_view key, std::string& out) const {
+  read_node(key, table_->at(key), out);
+}
+void TomlSettings::read(std::string_view key, std::vector<int64_t>& out) const {
+  read_node(key, table_->at(key), out);
+}
+void TomlSettings::read(std::string_view key, std::vector<double>& out) const {
+  read_node(key, table_->at(key), out);
+}
+
+TomlSettings toml_file(const std::filesystem::path& path) {
   std::optional<MappedFile> file;
   try {
     file.emplace(path);
@@ -202,7 +206,14 @@ void apply_toml_file(Config& config, const std::filesystem::path& path) {
     throw ConfigError(std::string("config: ") + error.what());
   }
   const std::span<const std::byte> bytes = file->bytes();
-  apply_toml(config, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+  return {{reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string()};
 }
+
+std::string toml_of(bool value) { return written(value); }
+std::string toml_of(int64_t value) { return written(value); }
+std::string toml_of(double value) { return written(value); }
+std::string toml_of(std::string_view value) { return written(value); }
+std::string toml_of(const std::vector<int64_t>& values) { return written(values); }
+std::string toml_of(const std::vector<double>& values) { return written(values); }
 
 }  // namespace elbo

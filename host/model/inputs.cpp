@@ -1,0 +1,77 @@
+#include "host/model/inputs.hpp"
+
+#include <algorithm>
+
+#include "host/data/sample_pictures.hpp"
+
+namespace elbo {
+namespace {
+
+void check_pictures(const InputSettings& s, const Dataset& dataset) {
+  if (s.flip == Flip::none && s.crop == 0) return;
+  const std::string where = dataset.path().string() + ": ";
+  const std::string setting = s.crop > 0 ? said(s, s.crop) : said(s, s.flip);
+  const Shape& shape = dataset.sample_shape();
+  if (!is_picture(shape))
+    throw DataError(where + "samples have shape " + to_string(shape) + ", but " + setting +
+                    " needs pictures: [height, width], or with 1 or 3 channels before or after");
+  const PictureLayout picture = picture_layout(shape);
+  const int32_t side = std::min(picture.height, picture.width);
+  if (s.crop >= side)
+    throw DataError(where + "pictures have " + std::to_string(picture.height) + " x " +
+                    std::to_string(picture.width) + " pixels, but " + setting +
+                    " shifts them farther than their edges mirror; expected less than " +
+                    std::to_string(side));
+}
+
+}  // namespace
+
+DataView InputSettings::view(const LikelihoodSettings& likelihood, DType dtype) const {
+  const math::DataRange range = likelihood.range();
+  Binarization how = binarize;
+  if (how == Binarization::automatic)
+    how = range == math::DataRange::unit_interval ? Binarization::dynamic : Binarization::none;
+  if (how == Binarization::dynamic) return DataView::binarized;
+  if (how == Binarization::fixed) return DataView::binarized_fixed;
+  const bool dequantizes = dtype == DType::u8 && dequantize == Dequantization::uniform &&
+                           likelihood.decodes() && range == math::DataRange::real;
+  return dequantizes ? DataView::dequantized : DataView::raw;
+}
+
+void InputSettings::check(const LikelihoodSettings& l) const {
+  const std::string likelihood = said(l, l.likelihood);
+  refuse_if(!l.decodes() && corrupts(), said(*this, corruption), likelihood,
+            "there is nothing to denoise; use a likelihood, or corruption none");
+  const bool binarizes = binarize == Binarization::dynamic || binarize == Binarization::fixed;
+  refuse_if(binarizes && l.range() == math::DataRange::bytes, said(*this, binarize), likelihood,
+            "it is over 8-bit values as they are; use binarize auto, or likelihood bernoulli");
+  const bool probability =
+      corrupts() && corruption != math::Corruption::of<math::GaussianCorruption>();
+  refuse_if(probability && corruption_level > 1.0, said(*this, corruption_level),
+            said(*this, corruption), "it is a probability; use one between 0 and 1");
+}
+
+void InputSettings::check(const LikelihoodSettings& l, const Dataset& dataset) const {
+  check_pictures(*this, dataset);
+  const std::string where = dataset.path().string() + ": ";
+  if (dataset.dtype() == DType::u8) return;
+  if (l.range() == math::DataRange::bytes)
+    throw DataError(where + "values are stored as " + name_of(dataset.dtype()) + ", but " +
+                    said(l, l.likelihood) +
+                    " is over 8-bit values; store them as u8, or use a Gaussian likelihood");
+  const ValueRange range = dataset.range();
+  if (range.minimum >= 0.0 && range.maximum <= 1.0) return;
+  const std::string got = where + "values reach from " + std::to_string(range.minimum) + " to " +
+                          std::to_string(range.maximum) + ", but ";
+  const DataView seen = view(l, dataset.dtype());
+  if (l.range() == math::DataRange::unit_interval || seen == DataView::binarized ||
+      seen == DataView::binarized_fixed)
+    throw DataError(got + said(l, l.likelihood) + " with " + said(*this, binarize) +
+                    " needs them in [0, 1]; scale the data, or use a Gaussian likelihood");
+  if (corruption == math::Corruption::of<math::SaltAndPepper>())
+    throw DataError(got + said(*this, corruption) +
+                    " sets elements to 0 and 1; scale the data, or use corruption gaussian or "
+                    "masking");
+}
+
+}  // namespace elbo

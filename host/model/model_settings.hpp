@@ -1,0 +1,25 @@
+// The settings of a model: those of its parts.
+#pragma once
+
+#include "host/model/classifier.hpp"
+#include "host/model/computation.hpp"
+#include "host/model/discriminator.hpp"
+#include "host/model/inputs.hpp"
+#include "host/model/networks.hpp"
+#include "host/model/objective.hpp"
+
+namespace elbo {
+
+struct ModelSettings
+    : Settings<NetworkSettings, BottleneckSettings, LikelihoodSettings, ObjectiveSettings,
+               ClassifierSettings, DiscriminatorSettings, InputSettings, ComputationSettings> {
+  bool operator==(const ModelSettings&) const = default;
+
+  /// Throws ConfigError for the first setting out of its range, or else the first two that
+  /// contradict each other, with what would fit.
+  void check() const;
+  /// Throws DataError if the data do not fit the settings.
+  void check(const Dataset& dataset) const { InputSettings::check(*this, dataset); }
+};
+
+}  // namespace elbo

@@ -1,0 +1,66 @@
+// The values that a setting may have. Each range says what it expects in place of a wrong value.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace elbo {
+
+/// Numbers from `low` to `high`; `open` excludes an end.
+struct Range {
+  double low, high;
+  bool open_low = false, open_high = false;
+
+  /// What is expected in place of `value`; empty if it is allowed.
+  std::string expected(double value) const;
+  /// "at least 0", "between 0 and 1"
+  std::string text() const;
+  /// Values of at least this are no limit worth naming: nobody means them.
+  static constexpr double kUnlimited = 1e5;
+};
+struct AtLeast : Range {
+  constexpr explicit AtLeast(double least, double most = 1e9) : Range{least, most} {}
+};
+struct MoreThan : Range {
+  constexpr explicit MoreThan(double limit, double most = 1e9) : Range{limit, most, true} {}
+};
+struct Between : Range {
+  constexpr Between(double least, double most) : Range{least, most} {}
+};
+/// At least `least` and less than `limit`.
+struct FromBelow : Range {
+  constexpr FromBelow(double least, double limit) : Range{least, limit, false, true} {}
+};
+
+/// A list of up to `most_items` numbers, each of them in `range`.
+struct Each {
+  Range range;
+  size_t most_items = 256;
+  std::string text() const;
+};
+/// A list of up to `most_items` numbers of at least 0, each larger than the one before.
+struct Ascending {
+  size_t most_items;
+  std::string text() const;
+};
+/// Every value of the member's type: a name of a list, a text, true or false.
+struct Any {
+  std::string text() const { return ""; }
+};
+
+inline std::string expected(const Range& range, double value) { return range.expected(value); }
+inline std::string expected(const Range& range, int64_t value) {
+  return range.expected(static_cast<double>(value));
+}
+std::string expected(const Each& range, const std::vector<int64_t>& values);
+/// The element that is not allowed, or how many there are if that is too many.
+std::string offender(const Each& range, const std::vector<int64_t>& values);
+std::string expected(const Ascending& range, const std::vector<double>& values);
+template <class T>
+std::string expected(const Any&, const T&) {
+  return "";
+}
+
+}  // namespace elbo

@@ -1,0 +1,128 @@
+// Groups of settings. A group is a struct of members with a function `visit`, which pairs each
+// member with its key, range and help, and a title for --help:
+//
+//   struct KlSettings {
+//     static constexpr std::string_view title = "KL term";
+//     double beta = 1.0;
+//     template <class S, class V>
+//     static void visit(S& s, V&& v) {
+//       v("beta", s.beta, AtLeast{0}, "weight of the KL term");
+//     }
+//     bool operator==(const KlSettings&) const = default;
+//   };
+//
+// Groups are combined by inheritance, so that members are as flat as keys are: code takes the group
+// it reads, and a whole configuration is one. Two members of the same name do not compile.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/settings/range.hpp"
+#include "host/settings/toml.hpp"
+
+namespace elbo {
+
+/// The settings of some groups.
+template <class... Groups>
+struct Settings : Groups... {
+  template <class S, class V>
+  static void visit(S& s, V&& v) {
+    (Groups::visit(s, v), ...);
+  }
+  /// Calls `f(group)` for a default of every group that has a title.
+  template <class F>
+  static void for_each_group(F&& f) {
+    const auto descend = [&]<class G>(const G& group) {
+      if constexpr (requires { G::title; })
+        f(group);
+      else
+        G::for_each_group(f);
+    };
+    (descend(Groups{}), ...);
+  }
+  bool operator==(const Settings&) const = default;
+};
+
+/// Calls `v(key, member, range, help)` for every setting, in the order people read them. Keys are
+/// the flags without their dashes.
+template <class S, class V>
+void for_each_setting(S& settings, V&& v) {
+  std::remove_const_t<S>::visit(settings, v);
+}
+
+template <class S>
+std::vector<std::string> setting_names() {
+  std::vector<std::string> names;
+  const S settings;
+  for_each_setting(settings, [&](const char* key, const auto&, const auto&, const char*) {
+    names.emplace_back(key);
+  });
+  return names;
+}
+
+/// Throws ConfigError: `source` has an unknown setting.
+[[noreturn]] void reject_key(std::string_view key, const std::string& source,
+                             const std::vector<std::string>& known);
+
+/// Sets one key from text as on the command line. Throws ConfigError.
+template <class S>
+void set_from_text(S& settings, std::string_view key, std::string_view text) {
+  bool found = false;
+  for_each_setting(settings, [&](const char* name, auto& member, const auto&, const char*) {
+    if (key != name) return;
+    read_text(key, text, member);
+    found = true;
+  });
+  if (!found) reject_key(key, "settings", setting_names<S>());
+}
+
+/// Sets the keys of a TOML text. Throws ConfigError.
+template <class S>
+void set_from_toml(S& settings, const TomlSettings& toml) {
+  for (const std::string& key : toml.keys()) {
+    bool found = false;
+    for_each_setting(settings, [&](const char* name, auto& member, const auto&, const char*) {
+      if (key != name) return;
+      toml.read(key, member);
+      found = true;
+    });
+    if (!found) reject_key(key, toml.source(), setting_names<S>());
+  }
+}
+
+/// Throws ConfigError for the first setting that is out of its range.
+template <class S>
+void check_ranges(const S& settings) {
+  const auto check = [](const char* key, const auto& value, const auto& range, const char*) {
+    const std::string want = expected(range, value);
+    if (want.empty()) return;
+    if constexpr (requires { offender(range, value); })
+      reject_value(key, offender(range, value), want);
+    else
+      reject_value(key, text_of(value), want);
+  };
+  for_each_setting(settings, check);
+}
+
+/// "beta 0.5": a member of the settings as messages name it.
+template <class S, class T>
+std::string said(const S& settings, const T& wanted) {
+  std::string text;
+  for_each_setting(settings, [&](const char* key, const auto& member, const auto&, const char*) {
+    if constexpr (std::is_same_v<decltype(member), const T&>)
+      if (&member == &wanted) text = std::string(key) + " " + text_of(member);
+  });
+  return text;
+}
+
+/// Throws ConfigError if two settings contradict each other: "ONE cannot be combined with OTHER:
+/// ADVICE".
+void refuse_if(bool contradiction, const std::string& one, const std::string& other,
+               const std::string& advice);
+
+/// The candidate nearest to `name` in edit distance, for "did you mean".
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace elbo

@@ -1,0 +1,63 @@
+// Settings as TOML, read and written.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/settings/text.hpp"
+
+namespace elbo {
+
+/// The keys and values of a TOML text.
+class TomlSettings {
+ public:
+  /// `source` names the text in errors. Throws ConfigError for syntax errors and too long a text.
+  TomlSettings(std::string_view text, std::string source);
+  ~TomlSettings();
+
+  const std::string& source() const { return source_; }
+  const std::vector<std::string>& keys() const { return keys_; }  // in alphabetical order
+  bool has(std::string_view key) const;
+
+  /// Sets `out` to the value of a key that is there. Throws ConfigError for a value of
+  /// another type.
+  void read(std::string_view key, bool& out) const;
+  void read(std::string_view key, int64_t& out) const;
+  void read(std::string_view key, double& out) const;
+  void read(std::string_view key, std::string& out) const;
+  void read(std::string_view key, std::vector<int64_t>& out) const;
+  void read(std::string_view key, std::vector<double>& out) const;
+  template <Choosable T>
+  void read(std::string_view key, T& out) const {
+    std::string name;
+    read(key, name);
+    read_text(key, name, out);
+  }
+
+ private:
+  struct Table;
+  std::string source_;
+  std::unique_ptr<Table> table_;
+  std::vector<std::string> keys_;
+};
+
+/// A file of settings. Throws ConfigError if it cannot be read.
+TomlSettings toml_file(const std::filesystem::path& path);
+
+/// A value as TOML.
+std::string toml_of(bool value);
+std::string toml_of(int64_t value);
+std::string toml_of(double value);
+std::string toml_of(std::string_view value);
+std::string toml_of(const std::vector<int64_t>& values);
+std::string toml_of(const std::vector<double>& values);
+template <Choosable T>
+std::string toml_of(const T& value) {
+  return toml_of(name_of(value));
+}
+
+}  // namespace elbo
