@@ -75,7 +75,7 @@ void add_rows<GatherBatch>(Rows& rows) {
   static_assert(kSide * kSide == kColumns);
   for (const int32_t batch : kBatches)
     add(rows, int64_t{batch} * kColumns,
-        memory_row(GatherBatch::name, "u8-flip-crop", sizes(batch, kColumns),
+        memory_row(GatherBatch::name, "u8-flip-shift", sizes(batch, kColumns),
                    [batch, data = data_rows(batch)](Workspace& w) {
                      return GatherBatch{.rows = w.bytes(int64_t{data} * kColumns),
                                         .dtype = DType::u8,
@@ -84,7 +84,7 @@ void add_rows<GatherBatch>(Rows& rows) {
                                         .shuffle = true,
                                         .seed = 1,
                                         .picture = {kSide, kSide, 1, kSide, 1, kColumns},
-                                        .augmentation = {.flip = true, .crop = 4},
+                                        .augmentation = {.flip = true, .shift = 4},
                                         .batch = {w.state(batch), batch},
                                         .x = w.zeros(int64_t{batch} * kColumns),
                                         .row_ids = w.integers(batch)};

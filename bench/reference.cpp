@@ -96,13 +96,13 @@ double corrupted(const GatherBatch& op, float x, uint32_t row, int64_t column) {
 /// The element of a row that column c shows: the row's picture mirrored, then read through a frame
 /// that is shifted over it, and over its mirror images beyond the edges.
 int64_t shown(const GatherBatch& op, uint32_t row, int64_t column) {
-  if (!op.augmentation.flip && op.augmentation.crop == 0) return column;
+  if (!op.augmentation.flip && op.augmentation.shift == 0) return column;
   const math::PictureLayout& p = op.picture;
   const math::Bits4 bits = math::philox4x32(
       op.seed, math::noise_subsequence(math::NoiseStream::augment, op.batch.state->step),
       math::noise_group(row, 0));
   const auto place = [&](int64_t at, int64_t size, uint32_t drawn) {
-    const int64_t shifts = 2 * int64_t{op.augmentation.crop} + 1;
+    const int64_t shifts = 2 * int64_t{op.augmentation.shift} + 1;
     at += static_cast<int64_t>(drawn * 0x1p-32 * static_cast<double>(shifts)) - shifts / 2;
     return std::min(std::abs(at), std::abs(2 * (size - 1) - at));
   };

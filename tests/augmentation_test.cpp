@@ -18,9 +18,9 @@ namespace {
 
 constexpr uint64_t kSeed = 77;
 
-GatherBatch augmenting(bool flip, int32_t crop) {
+GatherBatch augmenting(bool flip, int32_t shift) {
   GatherBatch op;
-  op.augmentation = {flip, crop};
+  op.augmentation = {flip, shift};
   return op;
 }
 
@@ -105,11 +105,11 @@ struct Found {
 };
 
 /// The ways in which `got` can have come from `source`.
-std::vector<Found> ways(const Picture& got, const Picture& source, bool flips, size_t crop) {
+std::vector<Found> ways(const Picture& got, const Picture& source, bool flips, size_t shift) {
   std::vector<Found> found;
-  const Picture wide = mirrored_margins(source, crop);
-  for (size_t y = 0; y <= 2 * crop; ++y)
-    for (size_t x = 0; x <= 2 * crop; ++x) {
+  const Picture wide = mirrored_margins(source, shift);
+  for (size_t y = 0; y <= 2 * shift; ++y)
+    for (size_t x = 0; x <= 2 * shift; ++x) {
       const Picture candidate = frame(wide, y, x, source.size(), source[0].size());
       if (candidate == got) found.push_back({false, y, x});
       if (flips && mirrored(candidate) == got) found.push_back({true, y, x});
@@ -119,7 +119,7 @@ std::vector<Found> ways(const Picture& got, const Picture& source, bool flips, s
 
 constexpr struct Setting {
   bool flip;
-  int32_t crop;
+  int32_t shift;
 } kSettings[] = {{true, 0}, {false, 1}, {true, 3}};
 
 // So large that no two ways lead to the same picture.
@@ -136,24 +136,24 @@ std::vector<uint8_t> random_bytes(size_t count) {
 TEST(Augmentation, MakesOneOfItsPicturesOfEverySource) {
   constexpr size_t kCount = 200;
   for (const Shape& shape : kShapes)
-    for (const auto& [flip, crop] : kSettings) {
+    for (const auto& [flip, shift] : kSettings) {
       SCOPED_TRACE(testing::Message()
-                   << to_string(shape) << ", flip " << flip << ", crop " << crop);
+                   << to_string(shape) << ", flip " << flip << ", shift " << shift);
       const auto columns = static_cast<size_t>(element_count(shape));
       const std::vector<uint8_t> rows = random_bytes(kCount * columns);
       const Batch plain = gather(rows, shape, {}, 5);
-      const Batch got = gather(rows, shape, augmenting(flip, crop), 5);
+      const Batch got = gather(rows, shape, augmenting(flip, shift), 5);
       ASSERT_EQ(got.row_ids, plain.row_ids);
       std::map<Found, int> counts;
       for (size_t i = 0; i < kCount; ++i) {
         const auto found =
             ways(read_picture(&got.x[i * columns], shape),
-                 read_picture(&plain.x[i * columns], shape), flip, static_cast<size_t>(crop));
+                 read_picture(&plain.x[i * columns], shape), flip, static_cast<size_t>(shift));
         ASSERT_EQ(found.size(), 1u) << "row " << i;
         ++counts[found.front()];
       }
       // Of 98 ways, each is missed by 200 draws with probability 0.13.
-      const size_t all = static_cast<size_t>((flip ? 2 : 1) * (2 * crop + 1) * (2 * crop + 1));
+      const size_t all = static_cast<size_t>((flip ? 2 : 1) * (2 * shift + 1) * (2 * shift + 1));
       EXPECT_GT(counts.size(), all / 2);
       EXPECT_LE(counts.size(), all);
       EXPECT_TRUE(same_bits(got.input, got.x)) << "the input is augmented as x is";
@@ -167,7 +167,7 @@ TEST(Augmentation, DrawsFlipsAndShiftsEquallyOften) {
   std::map<int32_t, double> flips, downs, rights;
   double together = 0.0;
   for (uint32_t row = 0; row < kDraws; ++row) {
-    const auto drawn = math::draw_displacement({.flip = true, .crop = kCrop}, kSeed, 3, row);
+    const auto drawn = math::draw_displacement({.flip = true, .shift = kCrop}, kSeed, 3, row);
     flips[drawn.flipped] += 1.0, downs[drawn.down] += 1.0, rights[drawn.right] += 1.0;
     together += drawn.flipped && drawn.down == 1 && drawn.right == -2;
   }
@@ -257,7 +257,7 @@ Config picture_config() {
   Config config = small_config();
   config.dequantize = Dequantization::uniform;
   config.flip = Flip::horizontal;
-  config.crop = 2;
+  config.shift = 2;
   return config;
 }
 
@@ -269,11 +269,11 @@ Dataset pictures() {
 TEST(Augmentation, IsForTrainingAlone) {
   const Dataset data = pictures();
   Config plain_config = picture_config();
-  plain_config.flip = Flip::none, plain_config.crop = 0;
+  plain_config.flip = Flip::none, plain_config.shift = 0;
   SmallTraining augmented(picture_config(), data), plain(plain_config, data);
   const GatherBatch& op = augmented.op<GatherBatch>();
   EXPECT_TRUE(op.augmentation.flip);
-  EXPECT_EQ(op.augmentation.crop, 2);
+  EXPECT_EQ(op.augmentation.shift, 2);
   EXPECT_EQ(op.picture.channels, 3);
   EXPECT_FALSE(plain.op<GatherBatch>().augmentation.any());
   augmented.step(), plain.step();

@@ -83,8 +83,8 @@ TEST_P(CudaBatch, GatherBatchOfAugmentedPictures) {
     for (const math::Augmentation& augmentation :
          {math::Augmentation{true, 0}, math::Augmentation{false, 2}, math::Augmentation{true, 1}})
       for (const int shifted : {0, 1, 2}) {
-        SCOPED_TRACE(testing::Message() << "flip " << augmentation.flip << ", crop "
-                                        << augmentation.crop << ", step_c " << picture.step_c);
+        SCOPED_TRACE(testing::Message() << "flip " << augmentation.flip << ", shift "
+                                        << augmentation.shift << ", step_c " << picture.step_c);
         GatherBatch op;
         op.picture = picture;
         op.augmentation = augmentation;

@@ -41,7 +41,7 @@ void train_into(const fs::path& directory, int64_t keep) {
   fs::create_directories(directory);
   Config config = small_config();
   config.epochs = 8;
-  config.keep = keep;
+  config.keep_checkpoints = keep;
   Trainer trainer = small_trainer(config);
   Saver saver(directory);
   trainer.train(&saver);
@@ -154,7 +154,7 @@ TEST(Checkpoint, DamagedOnesGoWithTheNextThatIsWritten) {
   damage(path / "step-35.safetensors");
   Config config = small_config();
   config.epochs = 7;
-  config.keep = 3;
+  config.keep_checkpoints = 3;
   Trainer trainer = small_trainer(config);
   Saver saver(path);
   EXPECT_EQ(saver.files.restore(trainer).size(), 2u);

@@ -116,7 +116,7 @@ TEST_F(CliErrors, FlagsOutOfRange) {
       {"epochs", "99999999999999999999"},
       {"mse-variance", "nan"},
       {"metrics-interval", "-1"},
-      {"keep", "0"},
+      {"keep-checkpoints", "0"},
       {"checkpoint-minutes", "-1"},
       {"max-minutes", "-0.5"},
       {"image-size", "-1"},
@@ -141,7 +141,7 @@ TEST_F(CliErrors, NamesThatDoNotExist) {
       {"posterior-variance", "x", "shared"},
       {"output-init", "x", "zero"},
       {"on-divergence", "stopp", "rollback"},
-      {"noise", "white", "philox"},
+      {"noise-source", "white", "philox"},
       {"device", "gpu", "cuda:N"}};
   for (const auto& [key, value, offered] : wrong)
     expect_bad_training({"train", data_, "--out", path("out"), "--" + std::string(key), value},
@@ -299,7 +299,9 @@ TEST_F(CliErrors, WhatIsAskedOfAModel) {
 TEST_F(CliErrors, LikelihoodsOfModelsWithoutOne) {
   const auto trained = [&](const char* recipe) {
     const std::string run = path(recipe);
-    expect_done(tiny_training(data_, run, "1") + Words{"--recipe", recipe, "--quiet"});
+    const Outcome outcome =
+        run_elbo(tiny_training(data_, run, "1") + Words{"--recipe", recipe, "--quiet"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
     return run;
   };
   for (const char* recipe : {"autoencoder", "mlp-classifier"}) {

@@ -228,7 +228,7 @@ TEST_F(CliHostile, Settings) {
        file("recipe = \"\"\"\\\n\u00a7\"\"\"\n"),
        kConfigured,
        kUsage,
-       {"no recipe is called"}},
+       {"unknown recipe"}},
       {"no UTF-8",
        file("epochs = \"\xff\xfe\"\n"),
        kConfigured,

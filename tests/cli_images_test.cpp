@@ -76,7 +76,7 @@ TEST_F(CliImages, EveryCommandOpensThemAsTheTrainingDid) {
   Config config;
   apply_toml_file(config, run + "/config.toml");
   EXPECT_EQ(config.image_size, 5);
-  EXPECT_EQ(config.cache, "");
+  EXPECT_EQ(config.image_cache, "");
   const std::string help = expect_done({"inspect", run});
   EXPECT_NE(help.find("samples of shape 5x5x3"), std::string::npos) << help;
   EXPECT_NE(help.find("skip-bad = false\n"), std::string::npos) << help;
@@ -97,7 +97,7 @@ TEST_F(CliImages, TheRunKeepsItsCache) {
                  30);
   Config config;
   apply_toml_file(config, run + "/config.toml");
-  EXPECT_EQ(config.cache, path("mine"));
+  EXPECT_EQ(config.image_cache, path("mine"));
   expect_done({"evaluate", run, photos});
   EXPECT_EQ(entries_in(directory_ / "mine"), 1);
   EXPECT_FALSE(fs::exists(path("deep/er/elbo-cache")));
@@ -184,9 +184,13 @@ TEST_F(CliImages, EveryBadPictureInOneLine) {
 TEST_F(CliImages, AFlagThatIsTrueOrFalse) {
   const std::string data = make_dataset(directory_, "arrays");
   const auto skip_bad_of = [&](const char* run, const Words& more) {
-    expect_done(tiny_training(data, path(run), "1") + Words{"--quiet"} + more);
+    const Outcome outcome = run_elbo(tiny_training(data, path(run), "1") + Words{"--quiet"} + more);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
     Config config;
     apply_toml_file(config, path(run) + "/config.toml");
+    EXPECT_EQ(outcome.err.find("note: skip-bad true has no effect") != std::string::npos,
+              config.skip_bad)
+        << outcome.err;
     return config.skip_bad;
   };
   const std::string file = directory_.write("on.toml", "skip-bad = true\n").string();
@@ -224,12 +228,13 @@ TEST_F(CliImages, NoPlaceForACache) {
   directory_.write("file", "");
   expect_complaint(tiny_training(photos, path("run")) +
                        Words{"--image-size", "5", "--cache", path("file/cache")},
-                   kData, {path("file/cache"), "Not a directory", "--cache DIR"});
+                   kData, {path("file/cache"), "Not a directory", "--image-cache DIR"});
   EXPECT_FALSE(fs::exists(path("run")));
   ::unsetenv("XDG_CACHE_HOME");
   const std::string home = ::getenv("HOME") == nullptr ? "" : ::getenv("HOME");
   ::unsetenv("HOME");
-  expect_complaint({"inspect", photos, "--image-size", "5"}, kUsage, {"cache: ", "--cache DIR"});
+  expect_complaint({"inspect", photos, "--image-size", "5"}, kUsage,
+                   {"cache: ", "--image-cache DIR"});
   ::setenv("HOME", path("home").c_str(), 1);
   expect_decoded({"inspect", photos, "--image-size", "5"}, 30);
   EXPECT_EQ(entries_in(directory_ / "home/.cache/elbo"), 1);

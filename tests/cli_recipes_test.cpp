@@ -2,7 +2,9 @@
 // what the model has not got.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "host/io/npy.hpp"
 #include "host/model/phases.hpp"
@@ -19,9 +21,13 @@ class CliRecipes : public testing::TestWithParam<std::string> {
  protected:
   /// Trains the recipe, made small.
   std::string train() {
-    expect_done({"train", data_, "--out", run_, "--recipe", GetParam(), "--steps", "6",
-                 "--latent-dim", "2", "--discriminator-hidden", "4", "--batch-size", "8",
-                 "--threads", "1", "--report-epochs", "1", "--quiet"});
+    std::vector<std::string> command = {
+        "train",        data_, "--out",     run_, "--recipe",        GetParam(), "--steps", "6",
+        "--batch-size", "8",   "--threads", "1",  "--report-epochs", "1",        "--quiet"};
+    if (config().bottleneck != Bottleneck::none)
+      command.insert(command.end(), {"--latent-dim", "2"});
+    if (config().adversarial()) command.insert(command.end(), {"--discriminator-hidden", "4"});
+    expect_done(command);
     return run_;
   }
   Config config() const { return config_for_recipe(GetParam()); }
@@ -96,14 +102,37 @@ TEST_P(CliRecipes, IsUsedAsFarAsItGoes) {
   EXPECT_EQ(fs::exists(fs::path(run_) / "samples" / "epoch-0001.png"), has_prior(config()));
 }
 
+std::string in_single_spaces(const std::string& text) {
+  std::istringstream words(text);
+  std::string joined;
+  for (std::string word; words >> word;) joined += word + " ";
+  return joined;
+}
+
 TEST(CliRecipesList, ShowsEveryRecipesComposition) {
   const Outcome list = run_elbo({"list", "recipes"});
   EXPECT_EQ(list.code, 0);
   for (const Recipe& recipe : recipes()) {
-    EXPECT_NE(list.out.find("  " + std::string(recipe.name) + ": "), std::string::npos);
+    const Outcome one = run_elbo({"list", std::string(recipe.name)});
+    EXPECT_NE(list.out.find(one.out), std::string::npos) << one.out;
+    EXPECT_EQ(one.out.find("  " + std::string(recipe.name) + ": "), 0u) << one.out;
+    const std::string text = in_single_spaces(one.out);
     for (const std::string& line :
          describe_composition(config_for_recipe(recipe.name), kExampleShape))
-      EXPECT_NE(list.out.find(line), std::string::npos) << line;
+      EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+    for (const auto& [key, value] : recipe.settings)
+      EXPECT_NE(text.find("--" + std::string(key) + " " + std::string(value)), std::string::npos)
+          << key << "\n"
+          << text;
+  }
+}
+
+TEST(CliRecipesList, FitsEightyColumns) {
+  std::istringstream lines(run_elbo({"list"}).out);
+  for (std::string line; std::getline(lines, line);) {
+    const auto is_start = [](char c) { return (c & 0xC0) != 0x80; };  // of a character in UTF-8
+    if (line.find("cpu: ") == std::string::npos)                      // devices have long names
+      EXPECT_LE(std::ranges::count_if(line, is_start), 80) << line;
   }
 }
 

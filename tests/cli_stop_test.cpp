@@ -192,7 +192,7 @@ TEST_F(CliStop, SettingsOfAResumptionAreKept) {
   expect_done({"resume", run, "--epochs", "4", "--keep", "1", "--quiet"});
   const std::string settings = read_bytes(run + "/config.toml");
   EXPECT_NE(settings.find("\nepochs = 4\n"), std::string::npos);
-  EXPECT_NE(settings.find("\nkeep = 1\n"), std::string::npos);
+  EXPECT_NE(settings.find("\nkeep-checkpoints = 1\n"), std::string::npos);
 }
 
 TEST_F(CliStop, ADataSetCutShort) {

@@ -181,8 +181,10 @@ TEST(Composition, FreeBitsAreExceededBySomeDimensionsOnly) {
 
 TEST(Composition, OfSamplesAloneLeavesTheEncoderAlone) {
   // A pure GAN: nothing but the decoder's samples is judged, and nothing is reconstructed.
-  Composition model(
-      {"gan", {{"discriminator", "data"}, {"judged", "samples"}, {"reconstruction-weight", "0"}}});
+  Composition model({"gan",
+                     {{"discriminator", "data"},
+                      {"discriminator-inputs", "samples"},
+                      {"reconstruction-weight", "0"}}});
   const std::vector<float> gradient = model.gradient();
   const auto largest = [&](Part part) {
     const ParameterRange range = model.architecture().range(part);
@@ -233,8 +235,8 @@ TEST(Composition, ReportsTheGanValue) {
 
 TEST(Composition, DiscriminatorRateMultipliesItsSteps) {
   const auto moved = [](const char* rate) {
-    Config config =
-        composed_config({"gan", {{"discriminator", "data"}, {"discriminator-rate", rate}}});
+    Config config = composed_config(
+        {"gan", {{"discriminator", "data"}, {"discriminator-learning-rate-ratio", rate}}});
     config.learning_rate = 1e-3;
     SmallTraining training(config, labelled_data(), false);
     const std::vector<float> before = training.weights();
@@ -309,7 +311,7 @@ TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
       {{{"kl-warmup-steps", "3"}, {"kl-warmup-epochs", "1"}},
        {"kl-warmup-steps 3", "kl-warmup-epochs 1", "one of them"}},
       {{{"kl-cycles", "4"}, {"kl-warmup-epochs", "1"}},
-       {"kl-cycles 4", "kl-warmup-epochs 1", "kl-cycle-rise"}},
+       {"kl-cycles 4", "kl-warmup-epochs 1", "kl-cycle-ratio"}},
       {{{"kl-capacity", "4"}, {"free-bits", "1"}}, {"kl-capacity 4", "free-bits 1", "only one"}},
       {{{"kl-capacity-epochs", "4"}}, {"kl-capacity-epochs 4", "kl-capacity 0"}},
       {{{"objective", "iwae"}, {"bottleneck", "deterministic"}},
@@ -324,10 +326,10 @@ TEST(FittingParts, NameBothSettingsAndWhatWouldFit) {
        {"multistep", "no learning-rate-milestones", "epochs at which"}},
       {{{"learning-rate-milestones", "1,2"}},
        {"learning-rate-schedule constant", "learning-rate-milestones", "multistep"}},
-      {{{"second-moment-start", "1"}, {"optimizer", "sgd"}},
-       {"second-moment-start 1", "optimizer sgd", "use an adam"}},
-      {{{"bottleneck", "deterministic"}, {"noise", "curand"}},
-       {"noise curand", "bottleneck deterministic", "noise philox"}},
+      {{{"adam-second-moment-init", "1"}, {"optimizer", "sgd"}},
+       {"adam-second-moment-init 1", "optimizer sgd", "use an adam"}},
+      {{{"bottleneck", "deterministic"}, {"noise-source", "curand"}},
+       {"noise-source curand", "bottleneck deterministic", "noise-source philox"}},
       {{{"likelihood", "discretized-logistic"}, {"binarize", "fixed"}},
        {"binarize fixed", "likelihood discretized-logistic", "use binarize auto"}},
       {{{"corruption", "masking"}, {"corruption-level", "1.5"}},
@@ -395,7 +397,7 @@ TEST(FittingParts, WantBytesWhereTheLikelihoodIsOverBytes) {
 TEST(FittingParts, WantPicturesToFlipAndShift) {
   Config config = small_config();
   for (const Shape& shape : {Shape{784}, Shape{2, 4, 5}, Shape{1, 3, 4, 4}}) {
-    config.flip = Flip::none, config.crop = 0;
+    config.flip = Flip::none, config.shift = 0;
     EXPECT_EQ(refusal(config, rows_of_shape<float>(shape)), "none");
     config.flip = Flip::horizontal;
     const std::string text = refusal(config, rows_of_shape<float>(shape));
@@ -403,11 +405,11 @@ TEST(FittingParts, WantPicturesToFlipAndShift) {
       EXPECT_NE(text.find(word), std::string::npos) << text;
   }
   for (const Shape& shape : {Shape{6, 5}, Shape{6, 5, 3}, Shape{3, 5, 6}, Shape{5, 6, 1}}) {
-    config.crop = 4;
+    config.shift = 4;
     EXPECT_EQ(refusal(config, rows_of_shape<float>(shape)), "none");
-    config.crop = 5;
+    config.shift = 5;
     const std::string text = refusal(config, rows_of_shape<float>(shape));
-    for (const char* word : {"crop 5", "less than 5"})
+    for (const char* word : {"shift 5", "less than 5"})
       EXPECT_NE(text.find(word), std::string::npos) << text;
   }
 }

@@ -69,7 +69,7 @@ TEST(EvaluationParts, OfAnAutoencoder) {
   expect_error<ConfigError>([&] { model.evaluator().classify(); }, {"no classifier"});
   expect_error<ConfigError>([&] { discriminate(model.model, codes); }, {"no discriminator"});
   expect_error<ConfigError>([&] { sample(model.model, 3, 1); },
-                            {"bottleneck deterministic", "want bottleneck gaussian"});
+                            {"bottleneck deterministic", "expected bottleneck gaussian"});
 }
 
 TEST(EvaluationParts, OfADenoiser) {

@@ -54,7 +54,7 @@ Config adversarial_config() {
   config.likelihood = math::Likelihood::of<math::Mse>();
   config.reconstruction_weight = 0.0;
   config.discriminator = DiscriminatorKind::data;
-  config.judged = DiscriminatorInputs::samples;
+  config.discriminator_inputs = DiscriminatorInputs::samples;
   config.discriminator_hidden = {32, 32};
   config.discriminator_activation = math::Activation::of<math::Tanh>();
   config.beta1 = 0.5;
@@ -116,7 +116,7 @@ TEST_P(GanTraining, ReachesTheOptimum) {
   config.activation = math::Activation::of<math::Tanh>();
   config.latent_dim = 2;
   config.learning_rate = 1e-3;
-  config.discriminator_rate = 2.0;
+  config.discriminator_learning_rate_ratio = 2.0;
   config.steps = 8000;
   Trainer trainer(config, data(), make_cpu_device());
   trainer.train();

@@ -57,7 +57,7 @@ class Golden : public testing::TestWithParam<std::filesystem::path> {
     }
     model_.set_weights(weights);
     model_.arena.second_moments.upload(std::vector<float>(
-        model_.arena.second_moments.size(), static_cast<float>(config_.second_moment_start)));
+        model_.arena.second_moments.size(), static_cast<float>(config_.adam_second_moment_init)));
   }
 
   void start(bool keep_gradients) {
@@ -125,7 +125,7 @@ class Golden : public testing::TestWithParam<std::filesystem::path> {
   double gain(double g, int step) const {
     if (config_.optimizer == math::Optimizer::of<math::Sgd>())
       return 1.0 / (1.0 - config_.momentum);
-    if (config_.second_moment_start == 1.0) return 0.33;
+    if (config_.adam_second_moment_init == 1.0) return 0.33;
     return 2.0 / std::max(1e-3, std::abs(g) / std::sqrt(step));
   }
 

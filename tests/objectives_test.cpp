@@ -176,7 +176,7 @@ TEST(KlObjectives, ACapacityGrows) {
 
 TEST(SecondMoments, StartWhereTheyAreTold) {
   Config config = small_config();
-  config.second_moment_start = 1.0;
+  config.adam_second_moment_init = 1.0;
   config.epochs = 1;
   config.optimizer = math::Optimizer::of<math::AdamEpsilonHat>();
   Trainer started(config, small_data(8), make_cpu_device(1));

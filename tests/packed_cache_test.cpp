@@ -116,7 +116,7 @@ TEST_F(PackedCache, ACacheThatCannotBeWritten) {
   add("a.png", scattered_image(4, 4, 1));
   directory_.write("cache", "a file");
   expect_error<DataError>([&] { open(); },
-                          {cache().string(), "cannot make the directory", "--cache DIR"});
+                          {cache().string(), "cannot make the directory", "--image-cache DIR"});
   fs::remove(cache());
   EXPECT_TRUE(packs());
   // One that is complete need not be written to: as root there are no rights to take away, but

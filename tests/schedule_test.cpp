@@ -130,7 +130,7 @@ TEST(StepPlan, FollowsTheSettings) {
   config.learning_rate = 0.5;
   config.learning_rate_warmup_epochs = 0.5;
   config.learning_rate_schedule = math::Decay::of<math::LinearDecay>();
-  config.learning_rate_floor = 0.2;
+  config.learning_rate_final_ratio = 0.2;
   const StepPlan p = step_plan(config, 100);  // four steps an epoch, the last of four rows
   EXPECT_EQ(total_steps(config, 100), 20u);
   EXPECT_EQ(p.steps_per_epoch(), 4u);
@@ -146,7 +146,7 @@ TEST(StepPlan, FollowsTheSettings) {
   EXPECT_FLOAT_EQ(step_plan(config, 100).at(4).beta, 2.0f);
   config.kl_warmup_steps = 0;
   config.kl_cycles = 3;  // of 20 steps: seven, seven and six
-  config.kl_cycle_rise = 0.5;
+  config.kl_cycle_ratio = 0.5;
   const StepPlan cyclical = step_plan(config, 100);
   for (const uint64_t start : {0u, 7u, 14u}) {
     EXPECT_FLOAT_EQ(cyclical.at(start).beta, 1.0f);  // the first of llround(3.5) = 4 steps

@@ -143,7 +143,7 @@ TEST(Streaming, FlipsAndShiftsEveryRowAsWithoutWindows) {
   Config config = streaming_config();
   config.dequantize = Dequantization::none;
   config.flip = Flip::horizontal;
-  config.crop = 2;
+  config.shift = 2;
   for (const uint32_t window : {0u, 16u}) {
     Training training(device_under_test(), data, window, true, config);
     for (uint64_t step = 0; step < 7; ++step) {

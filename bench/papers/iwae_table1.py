@@ -33,7 +33,7 @@ def settings(objective, k, scale):
         "beta1": 0.99,
         "beta2": 0.999,
         "epsilon": 1e-4,
-        "second-moment-start": 1,
+        "adam-second-moment-init": 1,
         "loss-reduction": "sum",
         "learning-rate": 1e-3,
         **SCHEDULE.scaled(scale).settings(),

@@ -53,6 +53,11 @@ Dataset open_dataset(const std::string& path, DatasetOptions options, bool quiet
 /// The settings' data set. Where they name no cache, it is elbo-cache beside the run.
 Dataset open_dataset(const Config& config, const std::filesystem::path& run, bool quiet);
 
+/// Of the settings for pictures that were given, one line for each that has no effect on a data
+/// set. Throws ConfigError for a size or channels that the data set cannot follow.
+std::vector<std::string> idle_picture_settings(const Config& config, const Dataset& data,
+                                               const std::set<std::string>& given);
+
 /// DATASET and --split, opened as the model's training saw it.
 struct DataFlags {
   std::string dataset;
@@ -62,9 +67,6 @@ struct DataFlags {
   /// Throws DataError where the samples' shape or type is not the model's, which `from` loaded. An
   /// empty --split becomes test where there is one, else all.
   Dataset open(const ModelFlags& from, const Model& model, bool quiet = false);
-
- private:
-  const CLI::App* command_ = nullptr;
 };
 
 }  // namespace elbo::cli

@@ -20,7 +20,7 @@ fs::path cache_of_trained(const fs::path& path) {
   const fs::path run =
       fs::is_directory(path) ? path : fs::absolute(path).parent_path().parent_path();
   if (!fs::is_regular_file(run / "config.toml")) return {};
-  const std::string cache = read_run_config(run).cache;
+  const std::string cache = read_run_config(run).image_cache;
   return cache.empty() ? cache_beside(run) : fs::path(cache);
 }
 
@@ -34,16 +34,23 @@ Dataset open_dataset(const std::string& path, DatasetOptions options, bool quiet
 
 Dataset open_dataset(const Config& config, const fs::path& run, bool quiet) {
   DatasetOptions options = dataset_options(config);
-  if (config.cache.empty()) options.images.cache = cache_beside(run);
+  if (config.image_cache.empty()) options.images.cache = cache_beside(run);
   return open_dataset(config.dataset, options, quiet);
 }
 
+std::vector<std::string> idle_picture_settings(const Config& config, const Dataset& data,
+                                               const std::set<std::string>& given) {
+  Combination combination(config, config, given);
+  config.DataSettings::check(combination, data);
+  config.RunSettings::check(combination, data);
+  return combination.notes();
+}
+
 void DataFlags::add(CLI::App& command) {
-  command_ = &command;
   command.add_option("DATASET", dataset, "data set, as for train")->required();
   command.add_option("--split", split, "train, validation, test or all (default: test, or all)")
       ->type_name("NAME");
-  pictures.add(command, {"image-size", "image-channels", "skip-bad", "cache"});
+  pictures.add(command, {"image-size", "image-channels", "skip-bad", "image-cache"});
   for (const char* key : {"--image-size", "--image-channels"})
     command.get_option(key)->default_str("as in training");
 }
@@ -51,10 +58,11 @@ void DataFlags::add(CLI::App& command) {
 Dataset DataFlags::open(const ModelFlags& from, const Model& model, bool quiet) {
   Config config = from.config;
   config.threads = from.device.threads;
-  config.cache = cache_of_trained(from.run).string();
-  pictures.apply(*command_, config);
+  config.image_cache = cache_of_trained(from.run).string();
+  pictures.apply(config);
   config.check();
   Dataset data = open_dataset(dataset, dataset_options(config), quiet);
+  pictures.print_notes(idle_picture_settings(config, data, pictures.keys()));
   if (data.sample_shape() != model.data.sample_shape)
     throw DataError(dataset + ": samples have shape " + to_string(data.sample_shape()) +
                     ", the model was trained on " + to_string(model.data.sample_shape));

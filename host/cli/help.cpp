@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <sstream>
 #include <utility>
-#include <vector>
+
+#include "host/cli/output.hpp"
+#include "host/cli/setting_flags.hpp"
+#include "host/io/file_error.hpp"
+#include "kernels/core/error.hpp"
 
 namespace elbo::cli {
 namespace {
 
-constexpr size_t kWidth = 80;
 constexpr size_t kWidestNames = 30;
 
 /// A name and what it means.
@@ -23,17 +26,7 @@ void write_entry(std::ostream& out, const Entry& entry, size_t text_column) {
     line.clear();
   }
   line.resize(text_column, ' ');
-  std::istringstream words(text);
-  bool first = true;
-  for (std::string word; words >> word; first = false) {
-    if (!first && line.size() + 1 + word.size() > kWidth) {
-      out << line << '\n';
-      line.assign(text_column, ' ');
-      first = true;
-    }
-    line += (first ? "" : " ") + word;
-  }
-  out << line << '\n';
+  out << wrapped(line, text, text_column);
 }
 
 /// What stands for the option's value, e.g. "N"; a check's description does not belong to it.
@@ -42,11 +35,12 @@ std::string value_name(const CLI::Option& option) {
   return type.substr(0, type.find(':'));
 }
 
+/// Without former names.
 std::string shown_name(const CLI::Option& option) {
   if (option.get_positional()) return option.get_name(true);
   std::string name;
   for (const std::string& each : option.get_snames()) name += "-" + each + ", ";
-  for (const std::string& each : option.get_lnames()) name += "--" + each;
+  name += "--" + option.get_lnames().front();
   const std::string value = option.get_items_expected_max() == 0 ? "" : value_name(option);
   return name + (value.empty() ? "" : " " + value);
 }
@@ -69,7 +63,41 @@ std::string usage(const CLI::App& app, const std::string& name) {
   return text + " [OPTIONS]";
 }
 
+/// "data" to "Data"
+std::string heading(std::string text) {
+  text[0] = static_cast<char>(std::toupper(text[0]));
+  return text;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+/// Whether a command takes every setting, which are too many for one page.
+bool takes_all_settings(const CLI::App& app) {
+  const std::vector<std::string> groups = app.get_groups();
+  return std::ranges::all_of(setting_groups(), [&](const std::string& group) {
+    return std::ranges::find(groups, group) != groups.end();
+  });
+}
+
 }  // namespace
+
+void HelpFormatter::take_topic(std::vector<std::string>& arguments) {
+  const auto help = std::ranges::find(arguments, "--help");
+  if (help == arguments.end() || std::next(help) == arguments.end()) return;
+  const std::string topic = *std::next(help);
+  if (topic.starts_with("-")) return;
+  std::vector<std::string> topics = setting_groups();
+  topics.emplace_back("all");
+  if (std::ranges::find(topics, topic) == topics.end())
+    throw ConfigError("help: no settings are called " + in_quotes(topic) + "; " +
+                      suggestion(topic, topics));
+  topic_ = topic;
+  arguments.erase(std::next(help));
+}
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
                                      CLI::AppFormatMode) const {
@@ -83,10 +111,15 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
     if (option->get_positional()) sections[0].entries.push_back(entry_of(*option));
   for (const CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; }))
     sections[1].entries.emplace_back(command->get_name(), command->get_description());
+  const std::vector<std::string> titles = setting_groups();
+  const bool chooses = takes_all_settings(*app);
   for (const std::string& group : app->get_groups()) {
-    Section& section = sections.emplace_back(Section{group, {}});
+    const bool settings = std::ranges::find(titles, group) != titles.end();
+    if (chooses && !topic_.empty() && topic_ != "all" && topic_ != group) continue;
+    Section& section = sections.emplace_back(Section{heading(group), {}});
     for (const CLI::Option* option : app->get_options())
-      if (option->get_group() == group && !option->get_positional())
+      if (option->get_group() == group && !option->get_positional() &&
+          (!chooses || !settings || !topic_.empty() || is_common(option->get_lnames().front())))
         section.entries.push_back(entry_of(*option));
   }
 
@@ -104,6 +137,10 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
     for (const Entry& entry : section.entries) write_entry(out, entry, column);
   }
   if (!app->get_footer().empty()) out << '\n' << app->get_footer() << '\n';
+  if (chooses && topic_ != "all") {
+    out << "\nMore settings: `" << name << " --help GROUP`, or `--help all`. Groups:\n";
+    out << wrapped("  ", joined(titles), 2);
+  }
   return out.str();
 }
 

@@ -19,7 +19,8 @@ void inspect_checkpoint(const fs::path& path) {
               static_cast<unsigned long long>(header.progress.epoch));
   std::printf("samples of shape %s, %lld parameters\n", to_string(header.data.sample_shape).c_str(),
               static_cast<long long>(architecture.layout().parameter_count()));
-  print_composition(header.config, header.data.sample_shape, "");
+  for (const std::string& line : composition(header.config, header.data.sample_shape))
+    std::printf("%s\n", line.c_str());
   std::printf("\n");
   for (const Parameter& p : architecture.layout().parameters())
     std::printf("  %-26s %s\n", p.name.c_str(), to_string(p.shape).c_str());
@@ -34,14 +35,15 @@ void inspect_run(const fs::path& run) {
     std::printf("  %s\n", in_one_line(line).c_str());
 }
 
-void inspect_dataset(const std::string& path, const SettingFlags& pictures,
-                     const CLI::App& command) {
+void inspect_dataset(const std::string& path, SettingFlags& pictures) {
   Config config;
-  pictures.apply(command, config);
+  pictures.apply(config);
   config.check();
   DatasetOptions options = dataset_options(config);
   options.validation_fraction = 0.0;
-  std::printf("%s", open_dataset(path, options, false).describe().c_str());
+  const Dataset data = open_dataset(path, options, false);
+  pictures.print_notes(idle_picture_settings(config, data, pictures.keys()));
+  std::printf("%s", data.describe().c_str());
 }
 
 }  // namespace
@@ -55,14 +57,19 @@ void add_inspect(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("inspect", "Describe a data set, a run directory or a checkpoint");
   command->add_option("PATH", flags->path, "what to look at")->required();
-  flags->pictures.add(*command, {"image-size", "image-channels", "skip-bad", "cache"});
-  command->callback([flags, command] {
-    if (fs::path(flags->path).extension() == ".safetensors")
+  flags->pictures.add(*command, {"image-size", "image-channels", "skip-bad", "image-cache"});
+  command->callback([flags] {
+    const bool is_run = fs::is_regular_file(fs::path(flags->path) / "config.toml");
+    const bool is_checkpoint = fs::path(flags->path).extension() == ".safetensors";
+    if (const auto given = flags->pictures.keys(); (is_run || is_checkpoint) && !given.empty())
+      throw ConfigError("--" + *given.begin() + " is for data sets; " + flags->path +
+                        " is a trained model");
+    if (is_checkpoint)
       inspect_checkpoint(flags->path);
-    else if (fs::is_regular_file(fs::path(flags->path) / "config.toml"))
+    else if (is_run)
       inspect_run(flags->path);
     else
-      inspect_dataset(flags->path, flags->pictures, *command);
+      inspect_dataset(flags->path, flags->pictures);
   });
 }
 

@@ -3,22 +3,26 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/output.hpp"
+#include "host/io/file_error.hpp"
 #include "host/train/recipe.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo::cli {
 namespace {
 
-void list_layers() {
-  for_each_layer([](std::string_view name, std::string_view summary) {
-    std::printf("  %-22s %s\n", std::string(name).c_str(), std::string(summary).c_str());
-  });
+/// A name and what it means, side by side.
+void print_entry(std::string_view name, std::string_view text) {
+  constexpr size_t kColumn = 21;
+  std::string line = "  " + std::string(name);
+  if (line.size() + 2 > kColumn) std::printf("%s\n", std::exchange(line, "").c_str());
+  line.resize(kColumn, ' ');
+  std::fputs(wrapped(line, std::string(text), kColumn).c_str(), stdout);
 }
 
+void list_layers() { for_each_layer(print_entry); }
+
 void list_datasets() {
-  for (const DatasetReader& reader : dataset_readers())
-    std::printf("  %-18s %s\n", std::string(reader.name).c_str(),
-                std::string(reader.expects).c_str());
+  for (const DatasetReader& reader : dataset_readers()) print_entry(reader.name, reader.expects);
 }
 
 template <class List>
@@ -27,33 +31,28 @@ void list_names() {
     std::printf("  %.*s\n", static_cast<int>(name.size()), name.data());
 }
 
+void describe_recipe(const Recipe& recipe) {
+  constexpr size_t kIndent = 6;
+  const auto print = [](const std::string& text, size_t first, size_t rest) {
+    std::fputs(wrapped(std::string(first, ' '), text, rest).c_str(), stdout);
+  };
+  print(std::string(recipe.name) + ": " + std::string(recipe.summary), 2, kIndent);
+  for (const std::string& line : composition(config_for_recipe(recipe.name), kExampleShape))
+    print(line, kIndent, kIndent + 4);
+  std::vector<std::string> flags;
+  for (const auto& [key, value] : recipe.settings)
+    flags.push_back("--" + std::string(key) + " " + (value.empty() ? "''" : std::string(value)));
+  if (!flags.empty())
+    std::fputs(wrapped(std::string(kIndent, ' '), flags, kIndent).c_str(), stdout);
+}
+
 void list_recipes() {
-  constexpr const char* kIndent = "     ";
-  for (const Recipe& recipe : recipes()) {
-    std::printf("  %s: %s\n", std::string(recipe.name).c_str(),
-                std::string(recipe.summary).c_str());
-    print_composition(config_for_recipe(recipe.name), kExampleShape, "      ");
-    constexpr size_t kWidth = 80;
-    std::string line = kIndent;
-    for (const auto& [key, value] : recipe.settings) {
-      const std::string flag =
-          " --" + std::string(key) + " " + (value.empty() ? "''" : std::string(value));
-      if (line != kIndent && line.size() + flag.size() > kWidth) {
-        std::printf("%s\n", line.c_str());
-        line = kIndent;
-      }
-      line += flag;
-    }
-    if (line != kIndent) std::printf("%s\n", line.c_str());
-  }
+  for (const Recipe& recipe : recipes()) describe_recipe(recipe);
 }
 
 template <class List>
 void list_summaries() {
-  List::for_each([](auto member) {
-    std::printf("  %-18s %s\n", std::string(member.name).c_str(),
-                std::string(member.summary).c_str());
-  });
+  List::for_each([](auto member) { print_entry(member.name, member.summary); });
 }
 
 void list_devices() {
@@ -84,20 +83,30 @@ const std::vector<std::pair<std::string, std::function<void()>>>& lists() {
 
 void add_list(CLI::App& app) {
   auto what = std::make_shared<std::string>();
-  CLI::App* command =
-      app.add_subcommand("list", "Names to choose from: recipes, likelihoods, activations, ...");
-  command->add_option("WHAT", *what, "one of the lists; all of them when left out");
+  CLI::App* command = app.add_subcommand(
+      "list", "Names to choose from: recipes, likelihoods, activations, ...; or one recipe");
+  command->add_option("NAME", *what,
+                      "a category, or a recipe to describe; all categories if left out");
   command->callback([what] {
+    for (const Recipe& recipe : recipes())
+      if (*what == recipe.name) return describe_recipe(recipe);
     std::vector<std::string> names;
+    bool found = what->empty();
     for (const auto& [name, print] : lists()) {
       names.push_back(name);
       if (!what->empty() && *what != name) continue;
+      found = true;
       std::printf("%s:\n", name.c_str());
       print();
     }
-    if (!what->empty() && std::find(names.begin(), names.end(), *what) == names.end())
-      throw ConfigError("list: nothing is called '" + *what + "'; did you mean '" +
-                        nearest_name(*what, names) + "'?");
+    if (found) return;
+    names.emplace_back("a recipe's name");
+    std::vector<std::string> all = names;
+    for (const Recipe& recipe : recipes()) all.emplace_back(recipe.name);
+    const std::string nearest = nearest_name(*what, all);
+    throw ConfigError(
+        "list: unknown category " + in_quotes(*what) + "; " +
+        (nearest.empty() ? suggestion(*what, names) : "did you mean '" + nearest + "'?"));
   });
 }
 

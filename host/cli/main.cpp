@@ -2,6 +2,7 @@
 //
 // Exit codes: 0 done, 2 usage or configuration, 3 data or file, 4 device, 5 training diverged,
 // 128 + N: a training stopped by signal N, with a checkpoint.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -34,18 +35,20 @@ std::string full_name(const CLI::App& command) {
 }
 
 std::string unexpected_argument(const CLI::App& command, const std::string& argument) {
-  std::vector<std::string> known;
-  if (argument.starts_with("-")) {
-    for (const CLI::Option* option : command.get_options())
-      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-  } else {
-    for (const CLI::App* each : command.get_subcommands([](const CLI::App*) { return true; }))
-      known.push_back(each->get_name());
-  }
   const std::string name = argument.substr(0, argument.find('='));
-  std::string message = "unexpected argument '" + name + "'";
-  if (!known.empty()) message += "; did you mean '" + nearest_name(name, known) + "'?";
-  return message;
+  const std::string unexpected = "unexpected argument '" + name + "'; ";
+  const std::string help = "`" + full_name(command) + " --help`";
+  std::vector<std::string> known;
+  if (name.starts_with("--")) {
+    for (const CLI::Option* option : command.get_options())
+      for (const std::string& each : option->get_lnames()) known.push_back(each);
+    const std::string nearest = nearest_name(name.substr(2), known);
+    return unexpected +
+           (nearest.empty() ? help + " lists all" : "did you mean '--" + nearest + "'?");
+  }
+  for (const CLI::App* each : command.get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(each->get_name());
+  return unexpected + (known.empty() ? "see " + help : suggestion(name, known));
 }
 
 /// A misspelt flag comes before the complaint that the right one is missing.
@@ -56,9 +59,24 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return std::string(error.what()) + " (see `" + full_name(command) + " --help`)";
 }
 
+/// An unset variable of a script is an empty argument; of all options, only settings may be empty.
+void refuse_empty_values(CLI::App& app) {
+  const std::vector<std::string> settings = setting_groups();
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+    refuse_empty_values(*command);
+    for (CLI::Option* option : command->get_options())
+      if (option->get_items_expected_max() > 0 &&
+          std::ranges::find(settings, option->get_group()) == settings.end())
+        option->check([](const std::string& value) {
+          return value.empty() ? "got '', expected a name or a path" : "";
+        });
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Trains and uses variational autoencoders, on CPUs and NVIDIA GPUs.", "elbo");
-  app.formatter(std::make_shared<HelpFormatter>());
+  const auto help = std::make_shared<HelpFormatter>();
+  app.formatter(help);
   app.set_version_flag("--version", "elbo " ELBO_VERSION, "print the version and exit");
   app.set_help_flag("-h,--help", "print this help and exit");
   app.require_subcommand(0, 1);
@@ -75,12 +93,16 @@ int run(int argc, char** argv) {
   add_list(app);
   add_generate(app);
   add_bench(app);
+  refuse_empty_values(app);
   app.footer(  // after the commands, which would inherit it
       "`elbo COMMAND --help` explains a command. To begin with:\n"
       "  elbo generate shapes shapes\n"
       "  elbo train shapes --out run --likelihood bernoulli");
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments(argv + 1, argv + argc);
+    help->take_topic(arguments);
+    std::ranges::reverse(arguments);  // as the parser expects them
+    app.parse(std::move(arguments));
     if (app.get_subcommands().empty()) std::fputs(app.help().c_str(), stdout);
     return kDone;
   } catch (const CLI::Success& success) {  // --help, --version

@@ -1,7 +1,9 @@
 #include "host/cli/output.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <sstream>
 
 #include "host/data/sample_pictures.hpp"
 #include "host/io/npy.hpp"
@@ -47,12 +49,36 @@ std::string describe(std::string_view split, const Evaluation& e) {
   return text;
 }
 
-void print_composition(const ModelSettings& settings, const Shape& sample_shape,
-                       const char* indent) {
-  for (const std::string& line : describe_composition(settings, sample_shape))
-    std::printf("%s%s\n", indent, line.c_str());
-  for (const Phase& phase : phases_of(settings))
-    std::printf("%s%s\n", indent, describe(phase).c_str());
+std::vector<std::string> composition(const ModelSettings& settings, const Shape& sample_shape) {
+  std::vector<std::string> lines = describe_composition(settings, sample_shape);
+  for (const Phase& phase : phases_of(settings)) lines.push_back(describe(phase));
+  return lines;
+}
+
+std::string wrapped(std::string start, const std::string& text, size_t indent) {
+  std::istringstream stream(text);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  return wrapped(std::move(start), words, indent);
+}
+
+std::string wrapped(std::string line, std::span<const std::string> words, size_t indent) {
+  constexpr std::ptrdiff_t kWidth = 80;
+  const auto columns = [](const std::string& utf8) {
+    return std::ranges::count_if(utf8, [](char c) { return (c & 0xC0) != 0x80; });
+  };
+  std::string lines;
+  bool first = true;
+  for (const std::string& word : words) {
+    if (!first && columns(line) + 1 + columns(word) > kWidth) {
+      lines += line + '\n';
+      line.assign(indent, ' ');
+      first = true;
+    }
+    line += (first ? "" : " ") + word;
+    first = false;
+  }
+  return lines + line + '\n';
 }
 
 void require_extension(const std::string& path, std::initializer_list<const char*> allowed) {

@@ -19,17 +19,20 @@ void add_train(CLI::App& app) {
   flags->talk.add(*command);
   flags->settings.add(*command);
   command->footer("Example: elbo train mnist --out run --likelihood bernoulli --epochs 10");
-  command->callback([flags, command] {
-    Config config = flags->settings.resolve(*command, flags->config_file);
+  command->callback([flags] {
+    Config config = flags->settings.resolve(flags->config_file);
     if (!flags->dataset.empty()) config.dataset = flags->dataset;
     if (config.dataset.empty())
       throw ConfigError("no data set given: elbo train DATASET --out RUN");
     config.check();
+    RunDirectory::refuse_existing(flags->out);  // before the data set is read
     if (std::filesystem::exists(config.dataset))
       config.dataset = std::filesystem::canonical(config.dataset).string();
-    if (!config.cache.empty()) config.cache = std::filesystem::absolute(config.cache).string();
+    if (!config.image_cache.empty())
+      config.image_cache = std::filesystem::absolute(config.image_cache).string();
     std::shared_ptr<Device> device = make_device(config.device, static_cast<int>(config.threads));
-    Trainer trainer(config, open_dataset(config, flags->out, flags->talk.quiet), std::move(device));
+    Dataset dataset = open_training_data(config, flags->out, flags->settings, flags->talk);
+    Trainer trainer(config, std::move(dataset), std::move(device));
     RunDirectory run = RunDirectory::create(flags->out, trainer.config());
     train_into(trainer, run, flags->talk);
   });

@@ -12,16 +12,21 @@
 namespace elbo::cli {
 namespace {
 
-void announce(const Trainer& trainer, const std::string& dataset) {
-  const Model& model = trainer.model();
-  const Dataset& data = trainer.dataset();
-  std::printf("%s: %lld rows of %s to train on", dataset.c_str(),
+void announce(const Dataset& data) {
+  std::printf("%s: %lld rows of %s to train on", data.path().c_str(),
               static_cast<long long>(data.split("train").size()),
               to_string(data.sample_shape()).c_str());
   for (const char* split : {"validation", "test"})
     if (data.has(split))
       std::printf(", %lld %s", static_cast<long long>(data.split(split).size()), split);
-  std::printf("\nrecipe %s, %lld parameters, on %s\n", trainer.config().recipe.c_str(),
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+void announce(const Trainer& trainer) {
+  const Model& model = trainer.model();
+  const Dataset& data = trainer.dataset();
+  std::printf("recipe %s, %lld parameters, on %s\n", trainer.config().recipe.c_str(),
               static_cast<long long>(model.architecture.layout().parameter_count()),
               model.device->describe().c_str());
   for (const std::string& line : describe_composition(model.settings, data.sample_shape()))
@@ -71,14 +76,22 @@ TrainingEnd train_watched(Trainer& trainer, RunDirectory& run, bool quiet) {
 }  // namespace
 
 void Talk::add(CLI::App& command) {
-  CLI::Option* none = command.add_flag("--quiet", quiet, "print nothing but errors");
+  CLI::Option* none = command.add_flag("--quiet", quiet, "print warnings and errors only");
   command.add_flag("--verbose", verbose, "print what was chosen for the GPU as well")
       ->excludes(none);
 }
 
+Dataset open_training_data(const Config& config, const std::filesystem::path& run,
+                           const SettingFlags& settings, const Talk& talk) {
+  Dataset data = open_dataset(config, run, talk.quiet);
+  if (!talk.quiet) announce(data);
+  settings.print_notes(config.idle(data, settings.keys()));
+  return data;
+}
+
 void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
   const bool quiet = talk.quiet;
-  if (!quiet) announce(trainer, trainer.dataset().path().string());
+  if (!quiet) announce(trainer);
   const TrainingEnd end = train_watched(trainer, run, quiet);
   if (talk.verbose)
     for (const std::string& note : trainer.pass().notes()) std::printf("plan: %s\n", note.c_str());

@@ -13,6 +13,10 @@ struct Talk {
   void add(CLI::App& command);
 };
 
+/// Opens the settings' data set, says what it contains, and which settings have no effect on it.
+Dataset open_training_data(const Config& config, const std::filesystem::path& run,
+                           const SettingFlags& settings, const Talk& talk);
+
 /// Trains to the end, writes the summary and prints the results.
 void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk);
 

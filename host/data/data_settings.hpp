@@ -2,7 +2,7 @@
 #pragma once
 
 #include "host/data/dataset.hpp"
-#include "host/settings/settings.hpp"
+#include "host/settings/combination.hpp"
 
 namespace elbo {
 
@@ -32,6 +32,10 @@ struct DataSettings {
       "rows that are held out: random (chosen by seed), or last");
   }
   bool operator==(const DataSettings&) const = default;
+
+  /// Settings that have no effect on a data set. Throws ConfigError if its rows would have another
+  /// shape than was asked for.
+  void check(Combination& c, const Dataset& dataset) const;
 };
 
 }  // namespace elbo

@@ -30,7 +30,8 @@ void check_options(const DatasetOptions& options) {
   }
 }
 
-std::vector<Table> read_tables(const fs::path& path, const ImageOptions& images) {
+std::pair<const DatasetReader*, std::vector<Table>> read_tables(const fs::path& path,
+                                                                const ImageOptions& images) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (error) fail_system(path, "open data set", error.value());
@@ -40,7 +41,7 @@ std::vector<Table> read_tables(const fs::path& path, const ImageOptions& images)
   std::string expected;
   for (const DatasetReader& reader : dataset_readers()) {
     std::vector<Table> tables = reader.read(path, images);
-    if (!tables.empty()) return tables;
+    if (!tables.empty()) return {&reader, std::move(tables)};
     expected += (expected.empty() ? "" : "; or ") + std::string(reader.expects);
   }
   const bool empty = fs::is_directory(status) && fs::is_empty(path, error);
@@ -143,7 +144,8 @@ struct Dataset::All {
 
 Dataset Dataset::open(const fs::path& path, const DatasetOptions& options) {
   check_options(options);
-  return Dataset(path, read_tables(path, options.images), options);
+  auto [reader, tables] = read_tables(path, options.images);
+  return Dataset(path, reader, std::move(tables), options);
 }
 
 template <class T>
@@ -165,7 +167,7 @@ Dataset Dataset::from_vector(std::vector<T> rows, DType dtype, const Shape& samp
   const auto owner = std::make_shared<const std::vector<T>>(std::move(rows));
   table.rows = owner->data();
   table.owner = owner;
-  return Dataset({}, {std::move(table)}, options);
+  return Dataset({}, nullptr, {std::move(table)}, options);
 }
 
 Dataset Dataset::from_rows(std::vector<float> rows, const Shape& sample_shape,
@@ -178,8 +180,9 @@ Dataset Dataset::from_rows(std::vector<std::uint8_t> rows, const Shape& sample_s
   return from_vector(std::move(rows), DType::u8, sample_shape, options, std::move(labels));
 }
 
-Dataset::Dataset(fs::path path, std::vector<Table> tables, const DatasetOptions& options)
-    : path_(std::move(path)), all_(std::make_shared<All>()) {
+Dataset::Dataset(fs::path path, const DatasetReader* reader, std::vector<Table> tables,
+                 const DatasetOptions& options)
+    : path_(std::move(path)), reader_(reader), all_(std::make_shared<All>()) {
   check_tables(tables);
   const Table& first = tables.front();
   dtype_ = first.dtype;
@@ -249,6 +252,10 @@ std::string Dataset::split_names() const {
   std::string names;
   for (const Split& split : splits_) names += split.name + ", ";
   return names + "all";
+}
+
+bool Dataset::holds_out() const {
+  return has("validation") && split("validation").rows == split("train").rows;
 }
 
 bool Dataset::has(std::string_view name) const {

@@ -70,6 +70,10 @@ class Dataset {
   /// Over all files. Where values were not checked: 0 to 255 for u8, otherwise infinite.
   ValueRange range() const { return range_; }
   const std::filesystem::path& path() const { return path_; }  // empty for from_rows
+  /// How it was read; nullptr for from_rows.
+  const DatasetReader* reader() const { return reader_; }
+  /// True if validation rows were held out of train, false if they have a file of their own.
+  bool holds_out() const;
 
   /// A few lines for people: shape, type and range, then a line per split.
   std::string describe() const;
@@ -77,7 +81,8 @@ class Dataset {
  private:
   struct All;  // the lazily built split "all"
 
-  Dataset(std::filesystem::path path, std::vector<Table> tables, const DatasetOptions& options);
+  Dataset(std::filesystem::path path, const DatasetReader* reader, std::vector<Table> tables,
+          const DatasetOptions& options);
   template <class T>
   static Dataset from_vector(std::vector<T> rows, DType dtype, const Shape& sample_shape,
                              const DatasetOptions& options, std::vector<std::int32_t> labels);
@@ -86,6 +91,7 @@ class Dataset {
   std::string split_names() const;
 
   std::filesystem::path path_;
+  const DatasetReader* reader_ = nullptr;
   Shape sample_shape_;
   std::int64_t dim_ = 0;
   DType dtype_ = DType::f32;

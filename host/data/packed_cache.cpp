@@ -27,7 +27,7 @@ constexpr std::string_view kFormat = "elbo packed pictures";
 constexpr int kVersion = 2;  // also of how pictures are decoded and resized
 constexpr const char* kManifest = "manifest.json";
 constexpr std::string_view kTemporary = ".packing-";
-constexpr const char* kRemedy = "; --cache DIR keeps decoded pictures elsewhere";
+constexpr const char* kRemedy = "; --image-cache DIR keeps decoded pictures elsewhere";
 
 [[noreturn]] void fail_cache(const fs::path& cache, std::string_view action, int error) {
   fail_file(cache, "cannot " + std::string(action) + ": " + std::generic_category().message(error) +

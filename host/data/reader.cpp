@@ -14,10 +14,10 @@ constexpr std::array kReaders = {
     DatasetReader{"idx", "train-images-idx3-ubyte[.gz]", read_idx_tables},
     DatasetReader{"npy", "train.npy, train_images.npy, x_train.npy or a single .npy file",
                   read_npy_tables},
-    DatasetReader{"cifar-10", "data_batch_1.bin, test_batch.bin", read_cifar_tables},
+    DatasetReader{"cifar-10", "data_batch_1.bin, test_batch.bin", read_cifar_tables, true},
     DatasetReader{"images",
                   ".png and .jpg pictures, alone or in train/, test/ and class directories",
-                  read_image_tables},
+                  read_image_tables, true, true},
 };
 
 struct Alias {

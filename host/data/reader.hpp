@@ -36,6 +36,9 @@ struct DatasetReader {
   /// The tables of a directory or of a single file, at most one per split; none where the path
   /// holds nothing of this format. Throws DataError where it does and something is wrong with it.
   std::vector<Table> (*read)(const std::filesystem::path& path, const ImageOptions& options);
+  /// The options that `read` follows: size, channels and cache, of pictures that it decodes; and
+  /// skip_bad, of pictures in files of their own.
+  bool decodes = false, skips_bad = false;
 };
 
 /// All readers; the first one that finds something in a directory reads it.

@@ -54,7 +54,7 @@ std::vector<std::string> describe_composition(const ModelSettings& s, const Shap
   const FeatureMap data = data_map(s, sample_shape).map;
   std::string main = "x ▸ ";
   if (s.flip != Flip::none) main += text_of(s.flip) + " flip ▸ ";
-  if (s.crop > 0) main += "shift (" + std::to_string(s.crop) + ") ▸ ";
+  if (s.shift > 0) main += "shift (" + std::to_string(s.shift) + ") ▸ ";
   if (s.corrupts())
     main += text_of(s.corruption) + " corruption (" + format_number(s.corruption_level) + ") ▸ ";
   main += joined(encoder_layers(s, data));
@@ -80,9 +80,10 @@ std::vector<std::string> describe_composition(const ModelSettings& s, const Shap
     lines.push_back("z, or a draw from N(0, I)" + judge);
     return lines;
   }
-  const char* decoded = s.judged == DiscriminatorInputs::both      ? "z and of draws from N(0, I)"
-                        : s.judged == DiscriminatorInputs::samples ? "draws from N(0, I)"
-                                                                   : "z";
+  const char* decoded =
+      s.discriminator_inputs == DiscriminatorInputs::both      ? "z and of draws from N(0, I)"
+      : s.discriminator_inputs == DiscriminatorInputs::samples ? "draws from N(0, I)"
+                                                               : "z";
   lines.push_back(std::string("x, or what the decoder makes of ") + decoded + judge);
   return lines;
 }

@@ -49,8 +49,8 @@ const Value& BatchPass::mean() { return mean(reconstruction()); }
 std::vector<Value> BatchPass::generated() {
   if (architecture_.judges_codes()) return {code().z};
   std::vector<Value> values;
-  if (settings_.judged != DiscriminatorInputs::samples) values.push_back(mean());
-  if (settings_.judged != DiscriminatorInputs::reconstructions)
+  if (settings_.discriminator_inputs != DiscriminatorInputs::samples) values.push_back(mean());
+  if (settings_.discriminator_inputs != DiscriminatorInputs::reconstructions)
     values.push_back(mean(prior_sample()));
   return values;
 }

@@ -37,7 +37,7 @@ struct BottleneckSettings {
   bool operator==(const BottleneckSettings&) const = default;
 
   bool gaussian() const { return bottleneck == Bottleneck::gaussian; }
-  void check(const LikelihoodSettings& likelihood) const;
+  void check(Combination& c, const LikelihoodSettings& likelihood) const;
 };
 
 }  // namespace elbo

@@ -29,10 +29,10 @@ struct ClassifierSettings {
   bool operator==(const ClassifierSettings&) const = default;
 
   bool classifies() const { return classifier.has_value(); }
-  void check(const LikelihoodSettings& likelihood) const {
-    refuse_if(!likelihood.decodes() && !classifies(), said(likelihood, likelihood.likelihood),
-              said(*this, classifier),
-              "there is nothing to learn; use a likelihood or a classifier");
+  void check(Combination& c, const LikelihoodSettings& l) const {
+    c.refuse_if(!l.decodes() && !classifies(), c.said(l.likelihood), c.said(classifier),
+                "there is nothing to learn; use a likelihood or a classifier");
+    c.idle_unless(classifies(), "with " + c.said(classifier), classifier_hidden, classifier_weight);
   }
 };
 

@@ -26,14 +26,14 @@ ChosenPrecision precision_named(std::string_view name);
 struct ComputationSettings {
   static constexpr std::string_view title = "computation";
   int64_t seed = 1;
-  NoiseSource noise = NoiseSource::philox;
+  NoiseSource noise_source = NoiseSource::philox;
   ChosenPrecision precision = ChosenPrecision::automatic;
 
   template <class S, class V>
   static void visit(S& s, V&& v) {
     v("seed", s.seed, AtLeast{0, 9.2e18},
       "random seed for weights, shuffling, noise and the validation split");
-    v("noise", s.noise, Any{},
+    v("noise-source", s.noise_source, Any{},
       "source of epsilon: philox (drawn in registers), or curand (cuRAND's generator)");
     v("precision", s.precision, Any{},
       "precision of products in training: fp32; tf32 (GPU only); bf16 (faster on GPUs, and on CPUs "
@@ -41,10 +41,9 @@ struct ComputationSettings {
   }
   bool operator==(const ComputationSettings&) const = default;
 
-  void check(const BottleneckSettings& bottleneck) const {
-    refuse_if(noise == NoiseSource::curand && !bottleneck.gaussian(), said(*this, noise),
-              said(bottleneck, bottleneck.bottleneck),
-              "no code is drawn; use noise philox, or bottleneck gaussian");
+  void check(Combination& c, const BottleneckSettings& b) const {
+    c.needs(b.gaussian(), c.said(b.bottleneck), "no code is drawn; use bottleneck gaussian",
+            noise_source);
   }
   /// What is computed in on a kind of device. Throws ConfigError if it lacks the precision.
   Precision precision_on(DeviceKind device) const;

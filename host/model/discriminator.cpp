@@ -9,6 +9,18 @@ constexpr math::Likelihood kBernoulli = math::Likelihood::of<math::Bernoulli>();
 
 }  // namespace
 
+void DiscriminatorSettings::check(Combination& c, const LikelihoodSettings& l) const {
+  c.refuse_if(!l.decodes() && adversarial(), c.said(discriminator), c.said(l.likelihood),
+              "there is no generator; use a likelihood, or discriminator none");
+  c.idle_unless(adversarial(), "with " + c.said(discriminator), discriminator_hidden,
+                discriminator_activation, adversarial_weight, generator_loss,
+                discriminator_learning_rate_ratio);
+  c.idle_unless(discriminator == DiscriminatorKind::data, "with " + c.said(discriminator),
+                discriminator_inputs);
+  c.idle_unless(generator_loss != GeneratorLoss::none, "with " + c.said(generator_loss),
+                adversarial_weight);
+}
+
 std::vector<LayerSpec> discriminator_layers(const DiscriminatorSettings& settings,
                                             const NetworkSettings& network,
                                             const FeatureMap& data) {

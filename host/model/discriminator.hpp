@@ -33,8 +33,8 @@ struct DiscriminatorSettings {
   math::Activation discriminator_activation = math::Activation::of<math::LeakyRelu>();
   double adversarial_weight = 1.0;
   GeneratorLoss generator_loss = GeneratorLoss::non_saturating;
-  DiscriminatorInputs judged = DiscriminatorInputs::both;
-  double discriminator_rate = 1.0;
+  DiscriminatorInputs discriminator_inputs = DiscriminatorInputs::both;
+  double discriminator_learning_rate_ratio = 1.0;
 
   template <class S, class V>
   static void visit(S& s, V&& v) {
@@ -50,20 +50,16 @@ struct DiscriminatorSettings {
     v("generator-loss", s.generator_loss, Any{},
       "loss of the generator: non-saturating (-log D), saturating (log(1 - D)), or none (the "
       "discriminator changes nothing else)");
-    v("judged", s.judged, Any{},
+    v("discriminator-inputs", s.discriminator_inputs, Any{},
       "decoded x that discriminator data reads: samples of the prior, reconstructions, or both");
-    v("discriminator-rate", s.discriminator_rate, Between{1e-6, 1e6},
+    v("discriminator-learning-rate-ratio", s.discriminator_learning_rate_ratio, Between{1e-6, 1e6},
       "learning rate of the discriminator, as a multiple of learning-rate");
   }
   bool operator==(const DiscriminatorSettings&) const = default;
 
   bool adversarial() const { return discriminator != DiscriminatorKind::none; }
   bool on_codes() const { return discriminator == DiscriminatorKind::code; }
-  void check(const LikelihoodSettings& likelihood) const {
-    refuse_if(!likelihood.decodes() && adversarial(), said(*this, discriminator),
-              said(likelihood, likelihood.likelihood),
-              "there is no generator; use a likelihood, or discriminator none");
-  }
+  void check(Combination& c, const LikelihoodSettings& l) const;
 };
 
 /// Up to the input of the logit's layer. `data` is what is judged; codes are judged by dense

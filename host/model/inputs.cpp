@@ -8,16 +8,16 @@ namespace elbo {
 namespace {
 
 void check_pictures(const InputSettings& s, const Dataset& dataset) {
-  if (s.flip == Flip::none && s.crop == 0) return;
+  if (s.flip == Flip::none && s.shift == 0) return;
   const std::string where = dataset.path().string() + ": ";
-  const std::string setting = s.crop > 0 ? said(s, s.crop) : said(s, s.flip);
+  const std::string setting = s.shift > 0 ? said(s, s.shift) : said(s, s.flip);
   const Shape& shape = dataset.sample_shape();
   if (!is_picture(shape))
     throw DataError(where + "samples have shape " + to_string(shape) + ", but " + setting +
                     " needs pictures: [height, width], or with 1 or 3 channels before or after");
   const PictureLayout picture = picture_layout(shape);
   const int32_t side = std::min(picture.height, picture.width);
-  if (s.crop >= side)
+  if (s.shift >= side)
     throw DataError(where + "pictures have " + std::to_string(picture.height) + " x " +
                     std::to_string(picture.width) + " pixels, but " + setting +
                     " shifts them farther than their edges mirror; expected less than " +
@@ -38,17 +38,30 @@ DataView InputSettings::view(const LikelihoodSettings& likelihood, DType dtype) 
   return dequantizes ? DataView::dequantized : DataView::raw;
 }
 
-void InputSettings::check(const LikelihoodSettings& l) const {
-  const std::string likelihood = said(l, l.likelihood);
-  refuse_if(!l.decodes() && corrupts(), said(*this, corruption), likelihood,
-            "there is nothing to denoise; use a likelihood, or corruption none");
+void InputSettings::check(Combination& c, const LikelihoodSettings& l) const {
+  const std::string& likelihood = c.said(l.likelihood);
+  c.refuse_if(!l.decodes() && corrupts(), c.said(corruption), likelihood,
+              "there is nothing to denoise; use a likelihood, or corruption none");
   const bool binarizes = binarize == Binarization::dynamic || binarize == Binarization::fixed;
-  refuse_if(binarizes && l.range() == math::DataRange::bytes, said(*this, binarize), likelihood,
-            "it is over 8-bit values as they are; use binarize auto, or likelihood bernoulli");
+  c.refuse_if(binarizes && l.range() == math::DataRange::bytes, c.said(binarize), likelihood,
+              "it is over 8-bit values as they are; use binarize auto, or likelihood bernoulli");
   const bool probability =
       corrupts() && corruption != math::Corruption::of<math::GaussianCorruption>();
-  refuse_if(probability && corruption_level > 1.0, said(*this, corruption_level),
-            said(*this, corruption), "it is a probability; use one between 0 and 1");
+  c.refuse_if(probability && corruption_level > 1.0, c.said(corruption_level), c.said(corruption),
+              "it is a probability; use one between 0 and 1");
+  c.idle_unless(corrupts(), "with " + c.said(corruption), corruption_level);
+  const bool by_default = l.decodes() && l.range() == math::DataRange::unit_interval;
+  c.idle_unless(binarizes || by_default, "with " + likelihood, binarize);
+}
+
+void InputSettings::check(Combination& c, const LikelihoodSettings& l, DType dtype) const {
+  c.idle_unless(l.decodes() && l.range() == math::DataRange::real, "with " + c.said(l.likelihood),
+                dequantize);
+  const bool binarized = binarize == Binarization::dynamic || binarize == Binarization::fixed;
+  c.idle_unless(!binarized, "with " + c.said(binarize), dequantize);
+  c.idle_unless(dtype == DType::u8,
+                std::string("on values stored as ") + name_of(dtype) + "; it is for 8-bit data",
+                dequantize);
 }
 
 void InputSettings::check(const LikelihoodSettings& l, const Dataset& dataset) const {

@@ -27,7 +27,7 @@ struct InputSettings {
   math::Corruption corruption = math::Corruption::of<math::NoCorruption>();
   double corruption_level = 0.25;
   Flip flip = Flip::none;
-  int64_t crop = 0;
+  int64_t shift = 0;
 
   template <class S, class V>
   static void visit(S& s, V&& v) {
@@ -45,7 +45,7 @@ struct InputSettings {
       "corrupted");
     v("flip", s.flip, Any{},
       "random flip of training pictures: none, or horizontal (with probability 1/2)");
-    v("crop", s.crop, AtLeast{0, 1e6},
+    v("shift", s.shift, AtLeast{0, 1e6},
       "largest random shift of training pictures in pixels, in every direction, with mirrored "
       "edges; 0: none");
   }
@@ -55,7 +55,8 @@ struct InputSettings {
   /// How stored values of this type are seen.
   DataView view(const LikelihoodSettings& likelihood, DType dtype) const;
 
-  void check(const LikelihoodSettings& likelihood) const;
+  void check(Combination& c, const LikelihoodSettings& l) const;
+  void check(Combination& c, const LikelihoodSettings& l, DType dtype) const;
   /// Throws DataError if values are outside of [0, 1] and the likelihood or corruption needs them
   /// there, or if rows are no pictures and a setting needs pictures.
   void check(const LikelihoodSettings& likelihood, const Dataset& dataset) const;

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "host/settings/settings.hpp"
+#include "host/settings/combination.hpp"
 #include "kernels/math/likelihood/all.hpp"
 
 namespace elbo {
@@ -33,6 +33,11 @@ struct LikelihoodSettings {
     auto range = math::DataRange::real;
     if (likelihood) likelihood->visit([&](auto l) { range = decltype(l)::range; });
     return range;
+  }
+  void check(Combination& c) const {
+    c.idle_unless(likelihood == math::Likelihood::of<math::Mse>(), "with " + c.said(likelihood),
+                  mse_variance);
+    c.idle_unless(decodes(), "with " + c.said(likelihood), output_init);
   }
 };
 

@@ -65,7 +65,7 @@ Value Model::view_batch(GatherBatch& gather, Recorder& recorder, const Value& x,
   gather.x = x.f32();
   if (inputs == Inputs::augmented) {
     gather.picture = picture_layout(data.sample_shape);
-    gather.augmentation = {settings.flip == Flip::horizontal, static_cast<int32_t>(settings.crop)};
+    gather.augmentation = {settings.flip == Flip::horizontal, static_cast<int32_t>(settings.shift)};
   }
   const bool corrupts = inputs != Inputs::clean && settings.corrupts();
   if (!corrupts && recorder.factor_format() == Format::f32) return x;

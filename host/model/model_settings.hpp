@@ -18,6 +18,8 @@ struct ModelSettings
   /// Throws ConfigError for the first setting out of its range, or else the first two that
   /// contradict each other, with what would fit.
   void check() const;
+  /// Contradictions, and settings that have no effect beside the others.
+  void check(Combination& combination) const;
   /// Throws DataError if the data do not fit the settings.
   void check(const Dataset& dataset) const { InputSettings::check(*this, dataset); }
 };

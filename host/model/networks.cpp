@@ -149,18 +149,9 @@ Doubling doubled(const NetworkSettings& settings, const FeatureMap& from, const 
 
 }  // namespace
 
-void NetworkSettings::check() const {
-  const NetworkSettings plain;
-  const auto needs_conv = [&](auto NetworkSettings::*member) {
-    refuse_if(!convolutional() && this->*member != plain.*member, said(*this, this->*member),
-              said(*this, network), "it only applies to network conv");
-  };
-  needs_conv(&NetworkSettings::channels);
-  needs_conv(&NetworkSettings::kernel_size);
-  needs_conv(&NetworkSettings::downsampling);
-  needs_conv(&NetworkSettings::upsampling);
-  needs_conv(&NetworkSettings::normalization);
-  needs_conv(&NetworkSettings::residual_blocks);
+void NetworkSettings::check(Combination& c) const {
+  c.needs(convolutional(), c.said(network), "it only applies to network conv; use it", channels,
+          kernel_size, downsampling, upsampling, normalization, residual_blocks);
 }
 
 DataMap data_map(const NetworkSettings& settings, const Shape& sample_shape) {

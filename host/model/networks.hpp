@@ -14,7 +14,7 @@
 
 #include "host/io/shape.hpp"
 #include "host/nn/layers.hpp"
-#include "host/settings/settings.hpp"
+#include "host/settings/combination.hpp"
 #include "kernels/math/resampling.hpp"
 
 namespace elbo {
@@ -69,7 +69,7 @@ struct NetworkSettings {
   bool operator==(const NetworkSettings&) const = default;
 
   bool convolutional() const { return network == NetworkType::conv; }
-  void check() const;
+  void check(Combination& c) const;
 };
 
 /// How networks read a row of data.

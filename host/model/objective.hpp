@@ -16,7 +16,7 @@ struct ObjectiveSettings {
   double kl_warmup_epochs = 0.0;
   int64_t kl_warmup_steps = 0;
   int64_t kl_cycles = 0;
-  double kl_cycle_rise = 0.5;
+  double kl_cycle_ratio = 0.5;
   double free_bits = 0.0;
   double kl_capacity = 0.0;
   double kl_capacity_epochs = 0.0;
@@ -36,7 +36,7 @@ struct ObjectiveSettings {
       "number of steps over which beta grows linearly from 0 (instead of --kl-warmup-epochs)");
     v("kl-cycles", s.kl_cycles, AtLeast{0},
       "number of times that beta grows from 0 in the training (Fu et al. 2019); 0: no cycles");
-    v("kl-cycle-rise", s.kl_cycle_rise, Between{0, 1}, "fraction of a cycle in which beta grows");
+    v("kl-cycle-ratio", s.kl_cycle_ratio, Between{0, 1}, "fraction of a cycle in which beta grows");
     v("free-bits", s.free_bits, AtLeast{0, 1e6},
       "KL per latent dimension (batch mean, in nats) below which it is not penalised (Kingma et "
       "al. 2016)");
@@ -49,7 +49,7 @@ struct ObjectiveSettings {
   }
   bool operator==(const ObjectiveSettings&) const = default;
 
-  void check(const BottleneckSettings& bottleneck) const;
+  void check(Combination& c, const BottleneckSettings& b, const LikelihoodSettings& l) const;
 };
 
 }  // namespace elbo

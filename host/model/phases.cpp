@@ -28,8 +28,10 @@ std::vector<Phase> phases_of(const ModelSettings& s) {
   if (s.classifies()) model.parts.push_back(Part::classifier);
   if (!s.adversarial()) return {model};
 
-  const Phase discriminate{
-      "discriminate", {Loss::discrimination}, {Part::discriminator}, s.discriminator_rate};
+  const Phase discriminate{"discriminate",
+                           {Loss::discrimination},
+                           {Part::discriminator},
+                           s.discriminator_learning_rate_ratio};
   const bool learns =
       std::ranges::any_of(model.losses, [](Loss loss) { return loss != Loss::divergence; });
   if (!learns) return {discriminate};

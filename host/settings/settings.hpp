@@ -62,16 +62,24 @@ std::vector<std::string> setting_names() {
   return names;
 }
 
+/// The key of a setting that had another one before; `key` itself if it is not a former one. Files,
+/// flags and checkpoints may contain former keys.
+std::string_view current_key(std::string_view key);
+/// The key that a setting had before; empty if none.
+std::string_view former_key(std::string_view key);
+
 /// Throws ConfigError: `source` has an unknown setting.
 [[noreturn]] void reject_key(std::string_view key, const std::string& source,
                              const std::vector<std::string>& known);
+/// Throws ConfigError: `source` has a setting under its former key and the current one.
+[[noreturn]] void reject_both_keys(std::string_view key, const std::string& source);
 
 /// Sets one key from text as on the command line. Throws ConfigError.
 template <class S>
 void set_from_text(S& settings, std::string_view key, std::string_view text) {
   bool found = false;
   for_each_setting(settings, [&](const char* name, auto& member, const auto&, const char*) {
-    if (key != name) return;
+    if (current_key(key) != name) return;
     read_text(key, text, member);
     found = true;
   });
@@ -82,9 +90,10 @@ void set_from_text(S& settings, std::string_view key, std::string_view text) {
 template <class S>
 void set_from_toml(S& settings, const TomlSettings& toml) {
   for (const std::string& key : toml.keys()) {
+    if (current_key(key) != key && toml.has(current_key(key))) reject_both_keys(key, toml.source());
     bool found = false;
     for_each_setting(settings, [&](const char* name, auto& member, const auto&, const char*) {
-      if (key != name) return;
+      if (current_key(key) != name) return;
       toml.read(key, member);
       found = true;
     });
@@ -117,12 +126,13 @@ std::string said(const S& settings, const T& wanted) {
   return text;
 }
 
-/// Throws ConfigError if two settings contradict each other: "ONE cannot be combined with OTHER:
-/// ADVICE".
-void refuse_if(bool contradiction, const std::string& one, const std::string& other,
-               const std::string& advice);
+/// "did you mean 'NAME'?" if one of the choices is near, otherwise "choose from ..." or, if there
+/// are too many for a line, "LISTED_BY lists all".
+std::string suggestion(std::string_view name, const std::vector<std::string>& choices,
+                       const std::string& listed_by = "");
 
-/// The candidate nearest to `name` in edit distance, for "did you mean".
-std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+/// The choice whose edit distance from `name` is smallest, and at most a third of the length of
+/// `name`; empty if there is none.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& choices);
 
 }  // namespace elbo

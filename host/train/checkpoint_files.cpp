@@ -61,7 +61,7 @@ std::vector<fs::path> CheckpointFiles::all() const {
 void CheckpointFiles::save_last(const Trainer& trainer) {
   const TrainingState& state = trainer.state();
   const uint64_t step = state.progress.step;
-  const int64_t keep = trainer.config().keep;
+  const int64_t keep = trainer.config().keep_checkpoints;
   if (keep > 1 && last_step_ && *last_step_ != step) name_also(last(), of_step(*last_step_));
   last_step_.reset();
   save_checkpoint(last(), trainer.config(), trainer.model(), state);

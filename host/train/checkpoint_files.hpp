@@ -24,7 +24,8 @@ class CheckpointFiles {
   std::vector<std::filesystem::path> all() const;
 
   /// Writes the trainer's last good state as the newest. What was the newest stays under its step's
-  /// name, until there are config.keep others. Whatever fails, and whenever, a whole one is left.
+  /// name, until there are config.keep_checkpoints others. Whatever fails, and whenever, a whole
+  /// one is left.
   void save_last(const Trainer& trainer);
   void save_best(const Trainer& trainer) const;
 

@@ -7,26 +7,55 @@
 namespace elbo {
 namespace {
 
-void apply(Config& config, const TomlSettings& toml) {
+/// The later source decides how long a training is.
+std::string replace_steps(Config& config, bool has_epochs, bool has_steps) {
+  if (!has_epochs || has_steps || config.steps == 0) return "";
+  const std::string steps = said(config, config.steps);
+  config.steps = 0;
+  return said(config, config.epochs) + " replaces " + steps + ", which was set before";
+}
+
+std::string apply(Config& config, const TomlSettings& toml) {
   if (toml.has("recipe")) {
     std::string name;
     toml.read("recipe", name);
     config = config_for_recipe(name);
   }
   set_from_toml(config, toml);
+  return replace_steps(config, toml.has("epochs"), toml.has("steps"));
 }
 
 }  // namespace
 
 void Config::check() const {
+  Combination combination(*this);
+  check(combination);
+}
+
+void Config::check(Combination& combination) const {
   check_ranges(*this);
   std::vector<std::string_view> names;
   for (const Recipe& each : recipes()) names.push_back(each.name);
   if (std::ranges::find(names, recipe) == names.end())
     reject_value("recipe", recipe, one_of(names));
-  ModelSettings::check();
-  TrainingSettings::check();
-  UpdateSettings::check();
+  ModelSettings::check(combination);
+  TrainingSettings::check(combination);
+  UpdateSettings::check(combination);
+}
+
+std::vector<std::string> Config::idle(const Dataset& dataset,
+                                      const std::set<std::string>& given) const {
+  check();  // before the recipe is looked up
+  Combination c(*this, config_for_recipe(recipe), given);
+  check(c);
+  DataSettings::check(c, dataset);
+  InputSettings::check(c, *this, dataset.dtype());
+  RunSettings::check(c, dataset);
+  const auto rows = dataset.split("train").size();
+  c.idle_unless(data_window < rows, "on " + std::to_string(rows) + " rows", data_window);
+  c.idle_unless(dataset.has("validation"), "without validation rows", early_stopping);
+  c.idle_unless(decodes(), "with " + c.said(likelihood), picture_count);
+  return c.notes();
 }
 
 std::string to_toml(const Config& config) {
@@ -37,16 +66,21 @@ std::string to_toml(const Config& config) {
   return out;
 }
 
-void apply_toml(Config& config, std::string_view text, const std::string& source) {
-  apply(config, TomlSettings(text, source));
+std::string apply_toml(Config& config, std::string_view text, const std::string& source) {
+  return apply(config, TomlSettings(text, source));
 }
 
-void apply_toml_file(Config& config, const std::filesystem::path& path) {
-  apply(config, toml_file(path));
+std::string apply_toml_file(Config& config, const std::filesystem::path& path) {
+  return apply(config, toml_file(path));
 }
 
 void apply_setting(Config& config, std::string_view key, std::string_view value) {
   set_from_text(config, key, value);
+}
+
+std::string apply_settings(Config& config, const SettingTexts& settings) {
+  for (const auto& [key, text] : settings) apply_setting(config, key, text);
+  return replace_steps(config, settings.contains("epochs"), settings.contains("steps"));
 }
 
 DatasetOptions dataset_options(const Config& config) {
@@ -56,7 +90,7 @@ DatasetOptions dataset_options(const Config& config) {
           .images = {.size = config.image_size,
                      .channels = config.image_channels,
                      .skip_bad = config.skip_bad,
-                     .cache = config.cache,
+                     .cache = config.image_cache,
                      .threads = static_cast<int>(config.threads)}};
 }
 

@@ -111,8 +111,9 @@ std::vector<float> discriminate(const Model& model, std::span<const float> rows)
 }
 
 bool has_prior(const ModelSettings& s) {
-  return s.decodes() && (s.gaussian() || s.on_codes() ||
-                         (s.adversarial() && s.judged != DiscriminatorInputs::reconstructions));
+  return s.decodes() &&
+         (s.gaussian() || s.on_codes() ||
+          (s.adversarial() && s.discriminator_inputs != DiscriminatorInputs::reconstructions));
 }
 
 std::vector<float> sample(const Model& model, int64_t count, uint64_t seed) {

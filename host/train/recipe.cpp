@@ -41,7 +41,7 @@ std::span<const Recipe> recipes() {
         {"steps", "100000"},
         {"learning-rate", "1e-2"},
         {"learning-rate-schedule", "cosine"},
-        {"learning-rate-floor", "1e-3"}}},
+        {"learning-rate-final-ratio", "1e-3"}}},
       {"pca",
        "linear autoencoder, whose optimum spans PCA's subspace (Baldi and Hornik 1989)",
        {{"hidden", ""},
@@ -55,7 +55,7 @@ std::span<const Recipe> recipes() {
         {"batch-size", "1000"},
         {"learning-rate", "1e-2"},
         {"learning-rate-schedule", "cosine"},
-        {"learning-rate-floor", "1e-3"}}},
+        {"learning-rate-final-ratio", "1e-3"}}},
       {"autoencoder",
        "encoder z = f(W x + b), decoder x = g(W z + b), squared error",
        {{"hidden", "512"},
@@ -147,8 +147,7 @@ Config config_for_recipe(std::string_view name) {
     for (const auto& [key, value] : recipe.settings) apply_setting(config, key, value);
     return config;
   }
-  throw ConfigError("recipe: no recipe is called " + in_quotes(name) + "; did you mean '" +
-                    nearest_name(name, names) + "'?");
+  throw ConfigError("recipe: unknown recipe " + in_quotes(name) + "; " + suggestion(name, names));
 }
 
 }  // namespace elbo

@@ -92,16 +92,21 @@ fs::path epoch_file(const fs::path& directory, uint64_t epoch) {
   return directory / format("epoch-%04llu.png", static_cast<unsigned long long>(epoch));
 }
 
+[[noreturn]] void fail_existing(const fs::path& path) {
+  throw ConfigError("out: '" + path.string() +
+                    "' exists already; choose another, or resume it: `elbo resume " +
+                    path.string() + "`");
+}
+
 }  // namespace
 
-RunDirectory RunDirectory::create(const fs::path& path, const Config& config) {
-  const auto refuse = [&] {
-    throw ConfigError("out: '" + path.string() +
-                      "' exists already; choose another, or go on with `elbo resume " +
-                      path.string() + "`");
-  };
+void RunDirectory::refuse_existing(const fs::path& path) {
   std::error_code error;
-  if (fs::exists(fs::symlink_status(path, error))) refuse();
+  if (fs::exists(fs::symlink_status(path, error))) fail_existing(path);
+}
+
+RunDirectory RunDirectory::create(const fs::path& path, const Config& config) {
+  refuse_existing(path);
   fs::path target = path;
   if (!target.has_filename()) target = target.parent_path();  // "run/"
   StagedDirectory staged(target);
@@ -110,7 +115,7 @@ RunDirectory RunDirectory::create(const fs::path& path, const Config& config) {
   RunDirectory run(path);
   run.lock_ = FileLock(staged.path() / "lock", kInUse);
   run.metrics_ = LogFile(staged.path() / "metrics.jsonl");
-  if (!staged.commit()) refuse();
+  if (!staged.commit()) fail_existing(path);
   return run;
 }
 

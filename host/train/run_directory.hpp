@@ -29,6 +29,8 @@ namespace elbo {
 
 class RunDirectory : public TrainingObserver {
  public:
+  /// Throws ConfigError if a run directory cannot be made because something is there.
+  static void refuse_existing(const std::filesystem::path& path);
   /// Makes a new run directory, whole or not at all. Throws ConfigError where the path exists
   /// already.
   static RunDirectory create(const std::filesystem::path& path, const Config& config);

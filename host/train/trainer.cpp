@@ -50,10 +50,10 @@ Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
   if (config_.output_init == OutputInit::data) statistics = viewed_statistics(model_, train);
   model_.set_weights(
       model_.architecture.initial_weights(seed, statistics ? &*statistics : nullptr));
-  if (config_.second_moment_start > 0.0)
+  if (config_.adam_second_moment_init > 0.0)
     model_.arena.second_moments.upload(std::vector<float>(
-        model_.arena.second_moments.size(), static_cast<float>(config_.second_moment_start)));
-  if (config_.noise == NoiseSource::curand)
+        model_.arena.second_moments.size(), static_cast<float>(config_.adam_second_moment_init)));
+  if (config_.noise_source == NoiseSource::curand)
     curand_ = std::make_unique<CurandGenerator>(model_.device, seed);
   make_pass();
   if (dataset_.has("validation"))

@@ -156,7 +156,7 @@ StepPlan step_plan(const Config& config, int64_t rows) {
   plan.learning_rate = {.base = config.learning_rate,
                         .warmup_steps = steps(config.learning_rate_warmup_epochs),
                         .total_steps = total_steps(config, rows),
-                        .floor = config.learning_rate_floor,
+                        .floor = config.learning_rate_final_ratio,
                         .decay = config.learning_rate_schedule};
   for (const double epochs : config.learning_rate_milestones)
     plan.learning_rate.milestones.steps[plan.learning_rate.milestones.count++] = steps(epochs);
@@ -167,7 +167,7 @@ StepPlan step_plan(const Config& config, int64_t rows) {
   if (const auto cycles = static_cast<uint64_t>(config.kl_cycles); cycles > 0) {
     plan.beta.cycle_steps = (total_steps(config, rows) + cycles - 1) / cycles;
     plan.beta.warmup_steps = static_cast<uint64_t>(
-        std::llround(config.kl_cycle_rise * static_cast<double>(plan.beta.cycle_steps)));
+        std::llround(config.kl_cycle_ratio * static_cast<double>(plan.beta.cycle_steps)));
   }
   plan.capacity = {.base = config.kl_capacity, .warmup_steps = steps(config.kl_capacity_epochs)};
   // As the update rule has them: a correction for 0.999 does not fit a decay of float(0.999).

@@ -18,7 +18,7 @@ class TrainingPass {
  public:
   struct Options {
     StepPlan plan;
-    UpdateSettings optimizer = {};
+    UpdateSettings optimizer = {};  // as in a default Config
     bool shuffle = true;
     /// Rows of a window that the data stream in, a multiple of the plan's batch_rows; 0: all rows
     /// stay on the device. Orders are equal where a window covers the data.

@@ -2,10 +2,11 @@
 
 namespace elbo {
 
-void TrainingSettings::check() const {
+void TrainingSettings::check(Combination& c) const {
   if (data_window > 0 && data_window < batch_size)
     reject_value("data-window", std::to_string(data_window),
                  "0 or at least batch-size, which is " + std::to_string(batch_size));
+  c.idle_unless(steps == 0, "with " + c.said(steps), epochs);
 }
 
 bool UpdateSettings::has_second_moment() const {
@@ -14,15 +15,28 @@ bool UpdateSettings::has_second_moment() const {
   return has;
 }
 
-void UpdateSettings::check() const {
+void UpdateSettings::check(Combination& c) const {
   const bool multistep = learning_rate_schedule == math::Decay::of<math::MultistepDecay>();
-  refuse_if(multistep && learning_rate_milestones.empty(), said(*this, learning_rate_schedule),
-            "no learning-rate-milestones", "give the epochs at which it decays");
-  refuse_if(!multistep && !learning_rate_milestones.empty(), said(*this, learning_rate_schedule),
-            "learning-rate-milestones", "use learning-rate-schedule multistep");
-  refuse_if(second_moment_start > 0.0 && !has_second_moment(), said(*this, second_moment_start),
-            said(*this, optimizer),
-            "it has no second moment; use an adam, or second-moment-start 0");
+  const std::string &schedule = c.said(learning_rate_schedule), &rule = c.said(optimizer);
+  c.refuse_if(multistep && learning_rate_milestones.empty(), schedule,
+              "no learning-rate-milestones", "give the epochs at which it decays");
+  c.needs(multistep, schedule, "use learning-rate-schedule multistep", learning_rate_milestones);
+  c.needs(has_second_moment(), rule,
+          "it has no second moment; use an adam",
+          adam_second_moment_init);
+  c.idle_unless(multistep, "with " + schedule, learning_rate_gamma);
+  const bool constant = learning_rate_schedule == math::Decay::of<math::ConstantDecay>();
+  c.idle_unless(!constant && !multistep, "with " + schedule, learning_rate_final_ratio);
+  const bool sgd = optimizer == math::Optimizer::of<math::Sgd>();
+  c.idle_unless(sgd, "with " + rule, momentum);
+  c.idle_unless(!sgd, "with " + rule, epsilon);
+  c.idle_unless(has_second_moment(), "with " + rule, beta1, beta2);
+}
+
+void RunSettings::check(Combination& c, const Dataset& dataset) const {
+  const DatasetReader* reader = dataset.reader();
+  c.idle_unless(reader != nullptr && reader->decodes, "on arrays: no picture is decoded",
+                image_cache);
 }
 
 }  // namespace elbo

@@ -1,7 +1,8 @@
 // Settings of a training: how long it is, how it updates weights, and how often it reports.
 #pragma once
 
-#include "host/settings/settings.hpp"
+#include "host/data/dataset.hpp"
+#include "host/settings/combination.hpp"
 #include "kernels/math/optimizer.hpp"
 #include "kernels/math/schedule.hpp"
 
@@ -47,7 +48,7 @@ struct TrainingSettings {
   }
   bool operator==(const TrainingSettings&) const = default;
 
-  void check() const;
+  void check(Combination& c) const;
 };
 
 enum class LossReduction { mean, sum };
@@ -58,7 +59,7 @@ struct UpdateSettings {
   math::Optimizer optimizer = math::Optimizer::of<math::Adam>();
   double learning_rate = 1e-3;
   math::Decay learning_rate_schedule = math::Decay::of<math::ConstantDecay>();
-  double learning_rate_floor = 0.01;
+  double learning_rate_final_ratio = 0.01;
   std::vector<double> learning_rate_milestones = {};
   double learning_rate_gamma = 0.1;
   double learning_rate_warmup_epochs = 0.0;
@@ -66,7 +67,7 @@ struct UpdateSettings {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double second_moment_start = 0.0;
+  double adam_second_moment_init = 0.0;
   double weight_decay = 0.0;
   double clip_norm = 0.0;
   LossReduction loss_reduction = LossReduction::mean;
@@ -77,7 +78,7 @@ struct UpdateSettings {
     v("learning-rate", s.learning_rate, MoreThan{0, 1e6}, "step size");
     v("learning-rate-schedule", s.learning_rate_schedule, Any{},
       "decay of the learning rate over the whole training (`elbo list schedules`)");
-    v("learning-rate-floor", s.learning_rate_floor, Between{1e-12, 1},
+    v("learning-rate-final-ratio", s.learning_rate_final_ratio, Between{1e-12, 1},
       "final learning rate of the schedule, as a fraction of learning-rate");
     v("learning-rate-milestones", s.learning_rate_milestones, Ascending{math::Milestones::kMost},
       "epochs, or fractions of them, at which schedule multistep decays");
@@ -89,7 +90,7 @@ struct UpdateSettings {
     v("beta1", s.beta1, FromBelow{0, 1}, "decay of Adam's first moment");
     v("beta2", s.beta2, FromBelow{0, 1}, "decay of Adam's second moment");
     v("epsilon", s.epsilon, AtLeast{0, 1e6}, "epsilon of Adam and Adagrad");
-    v("second-moment-start", s.second_moment_start, AtLeast{0, 1e6},
+    v("adam-second-moment-init", s.adam_second_moment_init, AtLeast{0, 1e6},
       "initial value of Adam's second moment");
     v("weight-decay", s.weight_decay, AtLeast{0, 1e6},
       "multiple of the weights that is added to the gradient; decoupled in adamw");
@@ -101,7 +102,7 @@ struct UpdateSettings {
   bool operator==(const UpdateSettings&) const = default;
 
   bool has_second_moment() const;
-  void check() const;
+  void check(Combination& c) const;
 };
 
 /// What is no part of a training's state: where it runs and where its files are, and for how long.
@@ -109,27 +110,31 @@ struct UpdateSettings {
 struct RunSettings {
   static constexpr std::string_view title = "run";
   std::string dataset;
-  std::string cache;
+  std::string image_cache;
   std::string device = "auto";
   int64_t threads = 0;
-  int64_t keep = 2;
+  int64_t keep_checkpoints = 2;
   double checkpoint_minutes = 10.0;
   double max_minutes = 0.0;
 
   template <class S, class V>
   static void visit(S& s, V&& v) {
     v("dataset", s.dataset, Any{}, "directory or file to train on, if not given as DATASET");
-    v("cache", s.cache, Any{}, "directory for decoded pictures; empty: elbo-cache beside the run");
+    v("image-cache", s.image_cache, Any{},
+      "directory for decoded pictures; empty: elbo-cache beside the run");
     v("device", s.device, Any{}, "auto, cpu, cuda or cuda:N");
     v("threads", s.threads, Between{0, 1024},
       "number of CPU threads; 0: all. Results do not depend on it");
-    v("keep", s.keep, AtLeast{1}, "number of newest checkpoints to keep, beside the best");
+    v("keep-checkpoints", s.keep_checkpoints, AtLeast{1},
+      "number of newest checkpoints to keep, beside the best");
     v("checkpoint-minutes", s.checkpoint_minutes, AtLeast{0},
       "minutes between checkpoints, if no report writes one before; 0: at reports only");
     v("max-minutes", s.max_minutes, AtLeast{0},
       "minutes after which to stop with a checkpoint, for `elbo resume`; 0: never");
   }
   bool operator==(const RunSettings&) const = default;
+
+  void check(Combination& c, const Dataset& dataset) const;
 };
 
 }  // namespace elbo

@@ -26,7 +26,7 @@ struct TrainingProgress {
   uint64_t epoch = 0;                                            // completed at the last report
   double best_score = -std::numeric_limits<double>::infinity();  // of validation
   uint64_t best_epoch = 0;
-  uint64_t rollbacks = 0;  // after divergence; each has halved the learning rate
+  uint64_t rollbacks = 0;   // after divergence; each has halved the learning rate
   uint64_t train_rows = 0;  // of the training split, which steps and their order follow from
   TermSums since_metrics = {}, since_report = {};  // the steps since the last of them
   bool operator==(const TrainingProgress&) const = default;

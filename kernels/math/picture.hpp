@@ -14,9 +14,10 @@ struct PictureLayout {
 /// What may happen to a picture.
 struct Augmentation {
   bool flip = false;  // left for right, every other time
-  int32_t crop = 0;  // shifts of up to so many pixels down, up, right and left; less than its sides
+  int32_t shift =
+      0;  // shifts of up to so many pixels down, up, right and left; less than its sides
 
-  ELBO_HD bool any() const { return flip || crop > 0; }
+  ELBO_HD bool any() const { return flip || shift > 0; }
 };
 
 /// Where place `at` is found, at most size - 1 places outside: what lies beyond an edge mirrors
@@ -54,8 +55,8 @@ ELBO_HD Displacement draw_displacement(const Augmentation& augmentation, uint64_
   const Bits4 bits =
       philox4x32(seed, noise_subsequence(NoiseStream::augment, step), noise_group(row, 0));
   return {augmentation.flip && bits.value[0] >> 31 != 0,
-          uniform_shift(bits.value[1], augmentation.crop),
-          uniform_shift(bits.value[2], augmentation.crop)};
+          uniform_shift(bits.value[1], augmentation.shift),
+          uniform_shift(bits.value[2], augmentation.shift)};
 }
 
 }  // namespace elbo::math
