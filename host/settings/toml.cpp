@@ -14,6 +14,10 @@
 namespace elbo {
 namespace {
 
+// toml11 3.7 would not spare these workarounds: it clamps integers and reals that are out of range
+// in silence, refuses strings that are not UTF-8, as paths may be, and overflows the stack on 16
+// KiB of nested arrays.
+//
 // Other letters than ASCII's, outside of strings and in those of several lines, are undefined
 // behaviour to toml++ up to 3.4 (its issues 190 and 295). It gets none to see: each byte of one is
 // "%" and two digits. That also lets paths through that are not UTF-8.
