@@ -84,7 +84,6 @@ const std::map<std::string, std::string>& other_values() {
       {"loss-reduction", "sum"},
       {"output-init", "zero"},
       {"early-stopping", "2"},
-      {"early-stopping-margin", "0.5"},
       {"on-divergence", "rollback"},
       {"seed", "7"},
       {"noise-source", "curand"},

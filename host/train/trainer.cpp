@@ -283,7 +283,7 @@ TrainingReport Trainer::end_report(const TrainingMetrics& metrics) {
     report.validation = validation_->evaluate();
     // Without a score there is no choosing: the last is the best there is.
     const double score = report.validation->score;
-    report.best = std::isnan(score) || score > progress_.best_score + config_.early_stopping_margin;
+    report.best = std::isnan(score) || score > progress_.best_score;
     if (report.best) {
       if (!std::isnan(score)) progress_.best_score = score;
       progress_.best_epoch = progress_.epoch;

@@ -19,7 +19,6 @@ struct TrainingSettings {
   int64_t steps = 0;
   int64_t batch_size = 128;
   int64_t early_stopping = 0;
-  double early_stopping_margin = 0.0;
   OnDivergence on_divergence = OnDivergence::stop;
   int64_t data_window = 0;
   int64_t metrics_interval = 0;
@@ -34,8 +33,6 @@ struct TrainingSettings {
     v("batch-size", s.batch_size, AtLeast{1, 1e7}, "number of inputs per step");
     v("early-stopping", s.early_stopping, AtLeast{0},
       "number of epochs without a better validation score after which to stop; 0: never");
-    v("early-stopping-margin", s.early_stopping_margin, AtLeast{0},
-      "improvement of the validation score, in its unit, below which it is not better");
     v("on-divergence", s.on_divergence, Any{},
       "reaction to a loss, gradients or weights that are not finite: stop, or rollback (continue "
       "from the last checkpoint with half the learning rate, up to 5 times)");
