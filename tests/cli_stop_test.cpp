@@ -279,7 +279,7 @@ TEST_F(CliStop, DivergenceEndsWithFive) {
   EXPECT_FALSE(fs::exists(run + "/checkpoints/last.safetensors"));
   const Outcome again = run_elbo({"resume", run, "--on-divergence", "rollback", "--quiet"});
   EXPECT_NE(again.err.find("elbo: warning: training diverged"), std::string::npos) << again.err;
-  EXPECT_NE(again.err.find("going on from step 0 with 0.5 of the learning rate"), std::string::npos)
+  EXPECT_NE(again.err.find("resuming from step 0 with 0.5 of the learning rate"), std::string::npos)
       << again.err;
 }
 

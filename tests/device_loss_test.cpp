@@ -47,7 +47,7 @@ std::string broken_off(const std::filesystem::path& path, int64_t runs) {
   try {
     trainer.train(&run);
   } catch (const DeviceError&) {
-    return run.how_to_go_on();
+    return run.how_to_resume();
   }
   return "nothing failed";
 }

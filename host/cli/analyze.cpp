@@ -61,13 +61,13 @@ void print(const AggregatePosterior& aggregate) {
     std::printf("  %-44s%9.4f ± %.4f nats\n", name, value, estimate.standard_error);
   };
   std::printf("kl is made of, by %zu draws from q(z):\n", aggregate.draws);
-  line("I(x; z), what z tells of the row", aggregate.mutual_information);
-  line("KL(q(z) || N(0, I)), all rows' z", aggregate.prior_kl);
+  line("I(x; z), information of z about the row", aggregate.mutual_information);
+  line("KL(q(z) || N(0, I)), z of all rows", aggregate.prior_kl);
   line("  of which dependence between dimensions", aggregate.total_correlation);
 }
 
 void print(const FactorInformation& factors) {
-  std::printf("known factors, and the dimension that tells most of each:\n");
+  std::printf("known factors, and the dimension most informative about each:\n");
   for (size_t k = 0; k < factors.factors; ++k) {
     if (!(factors.entropy[k] > 0.0)) {
       std::printf("  factor %-3zu never changes\n", k);
@@ -114,7 +114,7 @@ void print(const ClassAnalysis& classes) {
   std::printf("classes:\n");
   std::printf("  entropy of a prediction %.4f nats, mean over rows\n", classes.prediction_entropy);
   if (classes.labels)
-    std::printf("  entropy of the labels %.4f nats, of which the likeliest class tells %.4f\n",
+    std::printf("  entropy of the labels %.4f nats, of which the predicted class explains %.4f\n",
                 classes.labels->entropy, classes.labels->mutual_information);
 }
 
@@ -142,22 +142,23 @@ void add_analyze(CLI::App& app) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
-      "analyze", "What codes and classes tell: divergences, information, collapse");
+      "analyze",
+      "Diagnose the latent space: KL per dimension, mutual information, posterior collapse");
   flags->model.add(*command);
   flags->data.add(*command);
   command
       ->add_option("--draws", flags->draws,
-                   "codes drawn to estimate information, one from each of as many rows")
+                   "number of rows to estimate information from, with one posterior sample each")
       ->type_name("N")
       ->capture_default_str();
   command
       ->add_option("--factors", flags->factors,
                    ".npy file of known factors [rows, factors] (default: "
-                   "{train,validation,test}-factors.npy of the data set, where it is there)")
+                   "{train,validation,test}-factors.npy of the data set, if present)")
       ->type_name("FILE");
   command
       ->add_option("--out", flags->out,
-                   "write all of it to this new directory: analysis.json, codes and pictures as "
+                   "new directory for the results: analysis.json, codes and pictures as "
                    ".npy and .png (see docs/analyze.md)")
       ->type_name("DIR");
   command->add_flag("--json", flags->json, "print one JSON object");

@@ -170,8 +170,8 @@ void run_bench(BenchFlags flags) {
 
 void add_bench(CLI::App& app) {
   auto flags = std::make_shared<BenchFlags>();
-  CLI::App* command =
-      app.add_subcommand("bench", "Time training steps on this machine, against its measured peak");
+  CLI::App* command = app.add_subcommand(
+      "bench", "Time training steps on this machine and compare with its roofline");
   command
       ->add_option(
           "--model", flags->models,
@@ -182,18 +182,20 @@ void add_bench(CLI::App& app) {
       ->type_name("N,...")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
-  command->add_option("--iwae", flags->iwae, "samples of an importance-weighted bound; 0: the elbo")
+  command
+      ->add_option("--iwae", flags->iwae,
+                   "number of samples of an importance-weighted bound; 0: ELBO")
       ->type_name("K")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--precision", flags->precision, "fp32, tf32, bf16, or auto as in training")
       ->type_name("NAME")
       ->capture_default_str();
-  command->add_option("--seconds", flags->seconds, "least time to spend on each measurement")
+  command->add_option("--seconds", flags->seconds, "minimum seconds per measurement")
       ->type_name("X")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_flag("--profile", flags->profile, "the time of a step, op by op; on a CPU");
+  command->add_flag("--profile", flags->profile, "print the time of each op of a step (CPU only)");
   command->add_flag("--json", flags->json, "print JSON");
   flags->device.add(*command);
   command->callback([flags] { run_bench(*flags); });

@@ -12,10 +12,10 @@ void add_classify(CLI::App& app) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
-      app.add_subcommand("classify", "The classifier's probabilities for a data set, as .npy");
+      app.add_subcommand("classify", "Write class probabilities for a data set as .npy");
   flags->model.add(*command);
   flags->data.add(*command);
-  command->add_option("--out", flags->out, ".npy file [rows, classes]")
+  command->add_option("--out", flags->out, "file to write, .npy [rows, classes]")
       ->required()
       ->type_name("FILE");
   command->callback([flags] {

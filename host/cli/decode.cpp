@@ -12,10 +12,12 @@ void add_decode(CLI::App& app) {
     std::string codes, out;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("decode", "E[x|z] of codes from a .npy file");
+  CLI::App* command = app.add_subcommand("decode", "Decode codes from a .npy file: E[x|z]");
   flags->model.add(*command);
   command->add_option("Z", flags->codes, ".npy file of codes [rows, latent]")->required();
-  command->add_option("--out", flags->out, ".npy or .png file")->required()->type_name("FILE");
+  command->add_option("--out", flags->out, "file to write, .npy or .png")
+      ->required()
+      ->type_name("FILE");
   command->callback([flags] {
     require_extension(flags->out, {".npy", ".png"});
     const Model model = flags->model.load();

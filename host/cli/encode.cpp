@@ -12,13 +12,13 @@ void add_encode(CLI::App& app) {
     std::string out;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
-      app.add_subcommand("encode", "Codes of a data set as .npy: posterior means, if there are");
+  CLI::App* command = app.add_subcommand(
+      "encode", "Write the codes of a data set as .npy: posterior means, or deterministic codes");
   flags->model.add(*command);
   flags->data.add(*command);
   command->add_flag("--with-logvar", flags->with_logvar,
-                    "write [rows, 2 * latent]: means, then log-variances");
-  command->add_option("--out", flags->out, ".npy file")->required()->type_name("FILE");
+                    "write means and log-variances, [rows, 2 * latent]");
+  command->add_option("--out", flags->out, "file to write, .npy")->required()->type_name("FILE");
   command->callback([flags] {
     require_extension(flags->out, {".npy"});
     const Model model = flags->model.load();

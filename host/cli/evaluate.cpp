@@ -18,20 +18,21 @@ void add_evaluate(CLI::App& app) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
-      "evaluate", "A model's evidence lower bound, errors, accuracy on a data set: what it has");
+      "evaluate",
+      "Evaluate a model on a data set: ELBO, reconstruction error, accuracy, as applicable");
   flags->model.add(*command);
   flags->data.add(*command);
   command
       ->add_option("--samples", flags->samples,
-                   "Monte Carlo samples per row (default: as in training)")
+                   "number of posterior samples per row (default: as in training)")
       ->type_name("N");
   command
       ->add_option("--importance-samples", flags->importance_samples,
-                   "also estimate -log p(x) from this many weighted samples per row (nll), from "
-                   "above: the more, the closer; papers take 5000")
+                   "also estimate nll = -log p(x) with K importance samples per row: an upper "
+                   "bound that tightens with K; papers use 5000")
       ->type_name("K");
   command->add_flag("--json", flags->json, "print one JSON object");
-  command->add_flag("--quiet", flags->quiet, "show no progress, not on a terminal either");
+  command->add_flag("--quiet", flags->quiet, "never show a progress bar");
   command->callback([flags] {
     if (flags->importance_samples)
       require_positive("importance-samples", *flags->importance_samples);

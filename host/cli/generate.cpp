@@ -11,21 +11,21 @@ void add_generate(CLI::App& app) {
     ShapesOptions options;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("generate", "Make a data set");
+  CLI::App* command = app.add_subcommand("generate", "Generate a synthetic data set");
   command->require_subcommand(1);
   CLI::App* shapes = command->add_subcommand(
       "shapes", "White shapes on black with known position, scale and rotation");
-  shapes->add_option("DIR", flags->directory, "directory to make")->required();
-  shapes->add_option("--train-count", flags->options.train_count, "training images")
+  shapes->add_option("DIR", flags->directory, "new directory")->required();
+  shapes->add_option("--train-count", flags->options.train_count, "number of training images")
       ->type_name("N")
       ->capture_default_str();
-  shapes->add_option("--test-count", flags->options.test_count, "test images")
+  shapes->add_option("--test-count", flags->options.test_count, "number of test images")
       ->type_name("N")
       ->capture_default_str();
   shapes->add_option("--size", flags->options.size, "height and width in pixels")
       ->type_name("N")
       ->capture_default_str();
-  shapes->add_option("--seed", flags->options.seed, "of the draws")
+  shapes->add_option("--seed", flags->options.seed, "random seed")
       ->type_name("N")
       ->capture_default_str();
   shapes->callback([flags] {

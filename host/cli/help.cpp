@@ -129,7 +129,7 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
   column = std::min(column, kWidestNames);
 
   std::ostringstream out;
-  out << app->get_description() << "\n\n" << usage(*app, name) << '\n';
+  out << wrapped("", app->get_description(), 0) << '\n' << usage(*app, name) << '\n';
   for (const Section& section : sections) {
     if (section.entries.empty()) continue;
     out << '\n';

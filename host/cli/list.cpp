@@ -84,9 +84,9 @@ const std::vector<std::pair<std::string, std::function<void()>>>& lists() {
 void add_list(CLI::App& app) {
   auto what = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
-      "list", "Names to choose from: recipes, likelihoods, activations, ...; or one recipe");
+      "list", "List recipes, likelihoods, activations, ..., or describe one recipe");
   command->add_option("NAME", *what,
-                      "a category, or a recipe to describe; all categories if left out");
+                      "category to list, or recipe to describe; default: all categories");
   command->callback([what] {
     for (const Recipe& recipe : recipes())
       if (*what == recipe.name) return describe_recipe(recipe);

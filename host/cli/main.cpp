@@ -74,7 +74,7 @@ void refuse_empty_values(CLI::App& app) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Trains and uses variational autoencoders, on CPUs and NVIDIA GPUs.", "elbo");
+  CLI::App app("Train and use variational autoencoders on CPUs and NVIDIA GPUs.", "elbo");
   const auto help = std::make_shared<HelpFormatter>();
   app.formatter(help);
   app.set_version_flag("--version", "elbo " ELBO_VERSION, "print the version and exit");
@@ -95,7 +95,7 @@ int run(int argc, char** argv) {
   add_bench(app);
   refuse_empty_values(app);
   app.footer(  // after the commands, which would inherit it
-      "`elbo COMMAND --help` explains a command. To begin with:\n"
+      "`elbo COMMAND --help` describes a command. To start:\n"
       "  elbo generate shapes shapes\n"
       "  elbo train shapes --out run --likelihood bernoulli");
   try {

@@ -6,10 +6,10 @@
 namespace elbo::cli {
 
 void DeviceFlags::add(CLI::App& command) {
-  command.add_option("--device", device, "auto, cpu, cuda or cuda:N")
+  command.add_option("--device", device, "device: auto, cpu, cuda or cuda:N")
       ->type_name("NAME")
       ->capture_default_str();
-  command.add_option("--threads", threads, "CPU threads; 0: all")
+  command.add_option("--threads", threads, "number of CPU threads; 0: all")
       ->type_name("N")
       ->capture_default_str();
 }
@@ -20,7 +20,7 @@ std::shared_ptr<Device> DeviceFlags::make() const {
 
 void ModelFlags::add(CLI::App& command) {
   command.add_option("RUN", run, "run directory, or a checkpoint file")->required();
-  command.add_option("--checkpoint", which, "best or last, of a run directory")
+  command.add_option("--checkpoint", which, "checkpoint of a run directory: best or last")
       ->type_name("NAME")
       ->check(CLI::IsMember({"best", "last"}))
       ->capture_default_str();

@@ -131,7 +131,7 @@ void ProgressDisplay::on_divergence(const Divergence& divergence) {
   clear_bar();
   if (divergence.learning_rate_factor)
     std::fprintf(
-        stderr, "elbo: warning: %s; going on from step %llu with %g of the learning rate\n",
+        stderr, "elbo: warning: %s; resuming from step %llu with %g of the learning rate\n",
         describe(divergence).c_str(), static_cast<unsigned long long>(divergence.good_step),
         *divergence.learning_rate_factor);
 }

@@ -13,13 +13,13 @@ void add_reconstruct(CLI::App& app) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
-      app.add_subcommand("reconstruct", "Inputs, and below each its reconstruction, as a picture");
+      app.add_subcommand("reconstruct", "Draw inputs and their reconstructions as a picture");
   flags->model.add(*command);
   flags->data.add(*command);
-  command->add_option("--count", flags->count, "rows of the data set, from its first")
+  command->add_option("--count", flags->count, "number of rows, from the first")
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--out", flags->out, ".png file")->required()->type_name("FILE");
+  command->add_option("--out", flags->out, "file to write, .png")->required()->type_name("FILE");
   command->callback([flags] {
     require_positive("count", flags->count);
     require_extension(flags->out, {".png"});

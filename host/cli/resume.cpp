@@ -9,7 +9,7 @@ namespace {
 void warn_of(const std::vector<std::string>& errors, uint64_t step) {
   std::string text;
   for (const std::string& error : errors) text += error + "; ";
-  std::fprintf(stderr, "elbo: warning: %sgoing on from the checkpoint before, of step %llu\n",
+  std::fprintf(stderr, "elbo: warning: %sresuming from the previous checkpoint, of step %llu\n",
                text.c_str(), static_cast<unsigned long long>(step));
 }
 
@@ -22,8 +22,7 @@ void add_resume(CLI::App& app) {
     SettingFlags settings;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
-      app.add_subcommand("resume", "Go on with a training from its last checkpoint");
+  CLI::App* command = app.add_subcommand("resume", "Resume training from the last checkpoint");
   command->add_option("RUN", flags->run, "run directory")->required();
   flags->talk.add(*command);
   flags->settings.add(*command, {"epochs", "steps", "device", "threads", "skip-bad", "image-cache",

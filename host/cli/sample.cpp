@@ -12,11 +12,18 @@ void add_sample(CLI::App& app) {
     std::string out;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("sample", "Draw from the model: E[x|z] for z ~ N(0, I)");
+  CLI::App* command =
+      app.add_subcommand("sample", "Draw samples from the model: E[x|z] for z ~ N(0, I)");
   flags->model.add(*command);
-  command->add_option("--count", flags->count, "how many")->type_name("N")->capture_default_str();
-  command->add_option("--seed", flags->seed, "of the draws")->type_name("N")->capture_default_str();
-  command->add_option("--out", flags->out, ".png or .npy file")->required()->type_name("FILE");
+  command->add_option("--count", flags->count, "number of samples")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--seed", flags->seed, "random seed of the samples")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--out", flags->out, "file to write, .png or .npy")
+      ->required()
+      ->type_name("FILE");
   command->callback([flags] {
     require_positive("count", flags->count);
     require_extension(flags->out, {".png", ".npy"});

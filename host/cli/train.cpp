@@ -12,8 +12,8 @@ void add_train(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("train", "Train a model on a data set");
   command->add_option("DATASET", flags->dataset,
-                      "directory of IDX or .npy files or of pictures, or one .npy file");
-  command->add_option("--out", flags->out, "run directory to make")->required()->type_name("RUN");
+                      "directory of IDX files, .npy files or pictures, or one .npy file");
+  command->add_option("--out", flags->out, "new run directory")->required()->type_name("RUN");
   command->add_option("--config", flags->config_file, "TOML file of settings; flags override it")
       ->type_name("FILE");
   flags->talk.add(*command);

@@ -44,10 +44,10 @@ void announce(const Trainer& trainer) {
 /// Trains; adds to what goes wrong how to go on.
 TrainingEnd train_watched(Trainer& trainer, RunDirectory& run, bool quiet) {
   const auto with_advice = [&](const std::exception& error) {
-    return std::string(error.what()) + "; " + run.how_to_go_on();
+    return std::string(error.what()) + "; " + run.how_to_resume();
   };
   advise_after_fault("`elbo resume " + run.path().string() +
-                     "` goes on from the last checkpoint, if there is one");
+                     "` resumes from the last checkpoint, if there is one");
   try {
     ProgressDisplay display(quiet);
     StopSignals signals;
@@ -57,19 +57,19 @@ TrainingEnd train_watched(Trainer& trainer, RunDirectory& run, bool quiet) {
       throw Interrupted(signals.received(),
                         "interrupted (" + std::string(::strsignal(signals.received())) +
                             ") after step " + std::to_string(trainer.progress().step) + " of " +
-                            std::to_string(trainer.total_steps()) + "; " + run.how_to_go_on());
+                            std::to_string(trainer.total_steps()) + "; " + run.how_to_resume());
     return end;
   } catch (const DeviceError& error) {
     throw DeviceError(with_advice(error));
   } catch (const DataError& error) {
     throw DataError(with_advice(error));
   } catch (const std::bad_alloc&) {
-    throw DeviceError("out of memory; a smaller model or batch needs less; " + run.how_to_go_on());
+    throw DeviceError("out of memory; a smaller model or batch needs less; " + run.how_to_resume());
   } catch (const DivergenceError& error) {
     throw DivergenceError(
         std::string(error.what()) + "; more in " + run.divergence_file().string() +
         "; `elbo resume " + run.path().string() +
-        " --on-divergence rollback` goes on from the last checkpoint with half the learning rate");
+        " --on-divergence rollback` resumes from the last checkpoint with half the learning rate");
   }
 }
 
@@ -77,8 +77,7 @@ TrainingEnd train_watched(Trainer& trainer, RunDirectory& run, bool quiet) {
 
 void Talk::add(CLI::App& command) {
   CLI::Option* none = command.add_flag("--quiet", quiet, "print warnings and errors only");
-  command.add_flag("--verbose", verbose, "print what was chosen for the GPU as well")
-      ->excludes(none);
+  command.add_flag("--verbose", verbose, "also print the choices made for the GPU")->excludes(none);
 }
 
 Dataset open_training_data(const Config& config, const std::filesystem::path& run,
@@ -100,7 +99,7 @@ void train_into(Trainer& trainer, RunDirectory& run, const Talk& talk) {
       std::printf(
           "stopped after %g minutes and step %llu of %llu; %s\n", trainer.config().max_minutes,
           static_cast<unsigned long long>(trainer.progress().step),
-          static_cast<unsigned long long>(trainer.total_steps()), run.how_to_go_on().c_str());
+          static_cast<unsigned long long>(trainer.total_steps()), run.how_to_resume().c_str());
     return;
   }
   std::optional<Evaluation> test;

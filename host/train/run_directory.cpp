@@ -202,11 +202,11 @@ void RunDirectory::on_divergence(const Divergence& divergence) {
   if (divergence.learning_rate_factor) drop_metrics_after(divergence.good_step);
 }
 
-std::string RunDirectory::how_to_go_on() const {
+std::string RunDirectory::how_to_resume() const {
   const std::vector<fs::path> files = checkpoints_.all();
   if (files.empty()) return "there is no checkpoint yet";
   return "the last checkpoint is " + files.front().string() + "; `elbo resume " + path_.string() +
-         "` goes on from it";
+         "` resumes from it";
 }
 
 void RunDirectory::draw(const Trainer& trainer) {

@@ -53,7 +53,7 @@ class RunDirectory : public TrainingObserver {
   void write_summary(const Trainer& trainer, const std::optional<Evaluation>& test);
 
   /// What to tell somebody whose training broke off: where the last checkpoint is.
-  std::string how_to_go_on() const;
+  std::string how_to_resume() const;
 
   const std::filesystem::path& path() const { return path_; }
   /// The newest pictures; empty before the first.

@@ -122,7 +122,7 @@ struct RunSettings {
     v("dataset", s.dataset, Any{}, "directory or file to train on, if not given as DATASET");
     v("image-cache", s.image_cache, Any{},
       "directory for decoded pictures; empty: elbo-cache beside the run");
-    v("device", s.device, Any{}, "auto, cpu, cuda or cuda:N");
+    v("device", s.device, Any{}, "device: auto, cpu, cuda or cuda:N");
     v("threads", s.threads, Between{0, 1024},
       "number of CPU threads; 0: all. Results do not depend on it");
     v("keep-checkpoints", s.keep_checkpoints, AtLeast{1},
