@@ -114,7 +114,7 @@ void print(const ClassAnalysis& classes) {
   std::printf("classes:\n");
   std::printf("  entropy of a prediction %.4f nats, mean over rows\n", classes.prediction_entropy);
   if (classes.labels)
-    std::printf("  entropy of the labels %.4f nats, of which the predicted class explains %.4f\n",
+    std::printf("  entropy of the labels %.4f nats; the predicted class explains %.4f\n",
                 classes.labels->entropy, classes.labels->mutual_information);
 }
 

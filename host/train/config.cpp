@@ -43,17 +43,17 @@ void Config::check(Combination& combination) const {
   UpdateSettings::check(combination);
 }
 
-std::vector<std::string> Config::idle(const Dataset& dataset,
+std::vector<std::string> Config::idle(const Dataset& data,
                                       const std::set<std::string>& given) const {
   check();  // before the recipe is looked up
   Combination c(*this, config_for_recipe(recipe), given);
   check(c);
-  DataSettings::check(c, dataset);
-  InputSettings::check(c, *this, dataset.dtype());
-  RunSettings::check(c, dataset);
-  const auto rows = dataset.split("train").size();
+  DataSettings::check(c, data);
+  InputSettings::check(c, *this, data.dtype());
+  RunSettings::check(c, data);
+  const auto rows = data.split("train").size();
   c.idle_unless(data_window < rows, "on " + std::to_string(rows) + " rows", data_window);
-  c.idle_unless(dataset.has("validation"), "without validation rows", early_stopping);
+  c.idle_unless(data.has("validation"), "without validation rows", early_stopping);
   c.idle_unless(decodes(), "with " + c.said(likelihood), picture_count);
   return c.notes();
 }

@@ -36,7 +36,7 @@ struct Config : Settings<RecipeSettings, ModelSettings, DataSettings, TrainingSe
   /// this data set: "mse-variance 2 has no effect with likelihood bernoulli". Settings count as
   /// given if they are in `given` or differ from the recipe. Throws ConfigError as check() does,
   /// and for an image-size or image-channels that the data set cannot follow.
-  std::vector<std::string> idle(const Dataset& dataset,
+  std::vector<std::string> idle(const Dataset& data,
                                 const std::set<std::string>& given = {}) const;
 
  private:
