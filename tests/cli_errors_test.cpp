@@ -151,9 +151,10 @@ TEST_F(CliErrors, NamesThatDoNotExist) {
 TEST_F(CliErrors, CommandsAndFlagsThatDoNotExist) {
   expect_complaint({"trian"}, kUsage, {"'trian'", "'train'"});
   expect_complaint({"generate", "shaps", path("out")}, kUsage, {"'shaps'", "'shapes'"});
-  expect_complaint({"generate"}, kUsage, {"elbo generate --help"});
+  expect_complaint({"generate"}, kUsage, {"elbo generate: a command is missing", "shapes"});
   expect_complaint({"bench", "--model", "784-400"}, kUsage, {"'784-400'", "784-400-z20"});
-  expect_complaint({"bench", "--batch", "0"}, kUsage, {"--batch", "elbo bench --help"});
+  expect_complaint({"bench", "--batch", "0"}, kUsage,
+                   {"batch: got '0', expected numbers of at least 1"});
   expect_complaint({"list", "recipe"}, kUsage, {"'recipes'"});
   expect_bad_training({"train", data_, "--out", path("out"), "--epoch", "3"}, kUsage,
                       {"'--epoch'", "'--epochs'"});
@@ -164,11 +165,55 @@ TEST_F(CliErrors, CommandsAndFlagsThatDoNotExist) {
   expect_bad_training({"train", data_, "--out", path("out"), "--epochs"}, kUsage, {"--epochs"});
 }
 
+TEST_F(CliErrors, OptionsMisused) {
+  const std::vector<std::pair<Words, const char*>> wrong = {
+      {{"--epochs", "--seed", "3"},
+       "--epochs: a value is missing before '--seed'; write --epochs=VALUE for one that begins "
+       "with '-'"},
+      {{"--epochs"}, "--epochs: a value is missing"},
+      {{"--epochs="}, "epochs: got '', expected a whole number"},
+      {{"--config=", "--epochs", "3"}, "config: got '', expected a name or a path"},
+      {{"--epochs", "3", "--epochs", "4"}, "--epochs: given more than once"},
+      {{"--quiet", "--quiet"}, "--quiet: given more than once"},
+      {{"--crop", "1", "--shift", "2"}, "'--crop' and '--shift' are one option; use one of them"},
+      {{"--quiet=yes"}, "--quiet: got 'yes', but it takes no value"},
+      {{"--quiet", "--verbose"}, "--quiet cannot be combined with --verbose: use one"},
+      {{"--skip-bad", "false"},
+       "unexpected argument 'false'; to give --skip-bad a value, write --skip-bad=false"},
+      {{"--skip-bad="}, "--skip-bad: got '', expected true or false"},
+      {{"--dataset", "b"}, "cannot be combined with --dataset: give the data set once"},
+      {{"--beta", "-inf"}, "--beta: a value is missing before '-inf'"},
+      {{"--beta=-inf"}, "beta: got '-inf', expected a number"},
+      {{"--epochs", "99999999999999999999"},
+       "epochs: got '99999999999999999999', expected at most 1000000000"},
+      {{"--epochs", "-99999999999999999999"},
+       "epochs: got '-99999999999999999999', expected at least 1"}};
+  for (const auto& [flags, complaint] : wrong)
+    expect_bad_training(Words{"train", data_, "--out", path("out")} + flags, kUsage, {complaint});
+  expect_bad_training({"train", data_, "more", "--out", path("out")}, kUsage,
+                      {"unexpected argument 'more'; DATASET is '" + data_ + "' already"});
+  expect_bad_training({"train", "", "--out", path("out")}, kUsage,
+                      {"DATASET: got '', expected a name or a path"});
+  expect_complaint({"sample", run_, "--seed", "-1", "--out", path("out.png")}, kUsage,
+                   {"seed: got '-1', expected at least 0"});
+  expect_complaint({"evaluate", run_, data_, "--checkpoint", "worst"}, kUsage,
+                   {"checkpoint: got 'worst', expected one of best, last"});
+}
+
+TEST_F(CliErrors, HelpOfNothing) {
+  const std::string help = expect_done({"evaluate", "--help"});
+  for (const Words& same : {Words{"help", "evaluate"}, Words{"--help", "evaluate"},
+                            Words{"-h", "evaluate"}, Words{"evaluate", run_, "-h"}})
+    EXPECT_EQ(expect_done(same), help) << same[0];
+  expect_complaint({"help", "evalute"}, kUsage, {"did you mean 'evaluate'?"});
+  expect_complaint({"evaluate", "--help", "kl"}, kUsage, {"'kl'", "`elbo evaluate --help`"});
+}
+
 TEST_F(CliErrors, ConfigFiles) {
   const std::vector<std::pair<const char*, Words>> wrong = {
       {"latent_dim = 3", {"'latent_dim'", "'latent-dim'"}},
       {"epoch = 3", {"'epoch'", "'epochs'"}},
-      {"epochs = '3'", {"epochs: got '", "whole number"}},
+      {"epochs = '3'", {"settings.toml: epochs: got '", "whole number"}},
       {"epochs = 2.5", {"epochs: got '2.5'", "whole number"}},
       {"likelihood = 3", {"likelihood: got '3'", "string"}},
       {"beta = 'one'", {"beta: got '", "number"}},
@@ -178,7 +223,7 @@ TEST_F(CliErrors, ConfigFiles) {
       {"skip-bad = 1", {"skip-bad: got '1'", "true or false"}},
       {"hidden = 4", {"hidden: got '4'", "whole numbers"}},
       {"hidden = [5, -2]", {"hidden: got '-2'"}},
-      {"epochs = -1", {"epochs: got '-1'"}},
+      {"epochs = -1", {"settings.toml: epochs: got '-1'"}},
       {"recipe = 'vea'", {"recipe: ", "'vae'"}},
       {"epochs = 1\nepochs = 2", {"settings.toml:2"}},
       {"epochs = ", {"settings.toml:1"}},

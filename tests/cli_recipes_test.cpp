@@ -131,8 +131,9 @@ TEST(CliRecipesList, FitsEightyColumns) {
   std::istringstream lines(run_elbo({"list"}).out);
   for (std::string line; std::getline(lines, line);) {
     const auto is_start = [](char c) { return (c & 0xC0) != 0x80; };  // of a character in UTF-8
-    if (line.find("cpu: ") == std::string::npos)                      // devices have long names
+    if (line.find("cpu: ") == std::string::npos) {                    // devices have long names
       EXPECT_LE(std::ranges::count_if(line, is_start), 80) << line;
+    }
   }
 }
 

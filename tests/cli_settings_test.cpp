@@ -177,11 +177,12 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
 // A path is any bytes, and what is written of it is read again.
 /// No double equals these whole numbers.
 TEST(CliSettings, RealSettingsTakeTheDoubleNearestToAnInteger) {
-  Config config;
-  apply_toml(config, "epsilon = 9007199254740993\n", "settings.toml");
-  EXPECT_EQ(config.epsilon, 9007199254740992.0);
-  apply_toml(config, "beta = -9223372036854775807\n", "settings.toml");
-  EXPECT_EQ(config.beta, -9223372036854775808.0);
+  const TomlSettings toml("a = 9007199254740993\nb = -9223372036854775807\n", "settings.toml");
+  double value = 0.0;
+  toml.read("a", value);
+  EXPECT_EQ(value, 9007199254740992.0);
+  toml.read("b", value);
+  EXPECT_EQ(value, -9223372036854775808.0);
 }
 
 TEST(CliSettings, TheDataSetHasAnyName) {

@@ -78,8 +78,9 @@ inline void expect_complaint(const std::vector<std::string>& arguments, int code
   EXPECT_EQ(outcome.code, code) << outcome.err;
   const std::string_view first = std::string_view(outcome.out).substr(0, outcome.out.find('\n'));
   if (first.find(" to train on") == std::string_view::npos ||
-      first.size() + 1 != outcome.out.size())
+      first.size() + 1 != outcome.out.size()) {
     EXPECT_EQ(outcome.out, "");
+  }
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
   EXPECT_TRUE(outcome.err.starts_with("elbo: ") && outcome.err.ends_with('\n')) << outcome.err;
   for (const std::string& word : words)

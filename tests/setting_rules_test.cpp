@@ -115,6 +115,18 @@ TEST(SettingRules, WithoutEffectAreReportedOnce) {
       {reals,
        {"--discriminator", "code", "--discriminator-inputs", "samples"},
        {"discriminator-inputs samples has no effect with discriminator code"}},
+      {reals, {"--beta", "0", "--kl-warmup-epochs", "1"},
+       {"kl-warmup-epochs 1 has no effect with beta 0"}},
+      {reals,
+       {"--discriminator", "code", "--adversarial-weight", "0", "--generator-loss", "saturating"},
+       {"generator-loss saturating has no effect with adversarial-weight 0"}},
+      {reals,
+       {"--discriminator", "code", "--discriminator-hidden", "", "--discriminator-activation",
+        "relu"},
+       {"discriminator-activation relu has no effect without hidden layers"}},
+      {reals,
+       {"--learning-rate-schedule", "multistep", "--learning-rate-milestones", "1,7"},
+       {"learning-rate-milestones 7 has no effect in a training of 6 steps: it is step 21"}},
       {reals, {"--kernel-size", "4"}, {"kernel-size 4 has no effect with network dense"}},
       {reals, {"--steps", "2"}, {"epochs 2 has no effect with steps 2"}},
       {reals, {"--data-window", "1000"}, {"data-window 1000 has no effect on 22 rows"}},
@@ -174,6 +186,9 @@ TEST(SettingRules, LaterSourceDecidesTheLength) {
             (std::pair<int64_t, int64_t>(3, 8)));
   EXPECT_EQ(train("4", {"--steps", "8"}, {}), (std::pair<int64_t, int64_t>(20, 8)));
   expect_notes({"resume", (directory / "4").string(), "--epochs", "4", "--quiet"}, {replaced});
+  // A resumed run's own settings are not given anew.
+  expect_notes({"resume", (directory / "3").string(), "--quiet"},
+               {"all 8 steps are done; a larger --epochs or --steps continues"});
 }
 
 TEST(SettingRules, HelpShowsTheCommonOnesAndNamesTheGroups) {
@@ -225,8 +240,8 @@ TEST(SettingRules, NamesAreSuggestedIfNearAndListedOtherwise) {
   EXPECT_EQ(complaint("epoch = 3\n"), "c.toml: unknown setting 'epoch'; did you mean 'epochs'?");
   EXPECT_EQ(complaint("width = 3\n"),
             "c.toml: unknown setting 'width'; `elbo train --help all` lists all");
-  EXPECT_EQ(complaint("recipe = 'gan'\n").substr(0, 63),
-            "recipe: unknown recipe 'gan'; choose from vae, conv-vae, resnet");
+  EXPECT_EQ(complaint("recipe = 'gan'\n").substr(0, 71),
+            "c.toml: recipe: unknown recipe 'gan'; choose from vae, conv-vae, resnet");
 }
 
 }  // namespace

@@ -146,25 +146,16 @@ void add_analyze(CLI::App& app) {
       "Diagnose the latent space: KL per dimension, mutual information, posterior collapse");
   flags->model.add(*command);
   flags->data.add(*command);
-  command
-      ->add_option("--draws", flags->draws,
-                   "number of rows to estimate information from, with one posterior sample each")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      ->add_option("--factors", flags->factors,
-                   ".npy file of known factors [rows, factors] (default: "
-                   "{train,validation,test}-factors.npy of the data set, if present)")
-      ->type_name("FILE");
-  command
-      ->add_option("--out", flags->out,
-                   "new directory for the results: analysis.json, codes and pictures as "
-                   ".npy and .png (see docs/analyze.md)")
-      ->type_name("DIR");
+  add_value(*command, "--draws", "N", flags->draws, AtLeast{1},
+            "number of rows to estimate information from, with one posterior sample each");
+  add_value(*command, "--factors", "FILE", flags->factors, NotEmpty{},
+            ".npy file of known factors [rows, factors] (default: "
+            "{train,validation,test}-factors.npy of the data set, if present)");
+  add_value(*command, "--out", "DIR", flags->out, NotEmpty{},
+            "new directory for the results: analysis.json, codes and pictures as .npy and .png "
+            "(see docs/analyze.md)");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] {
-    if (flags->draws < 1)
-      throw ConfigError("draws: got '" + std::to_string(flags->draws) + "', want at least 1");
     const Model model = flags->model.load();
     const Dataset data = flags->data.open(flags->model, model);
     const Split& split = data.split(flags->data.split);

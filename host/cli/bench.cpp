@@ -178,23 +178,14 @@ void add_bench(CLI::App& app) {
           step_model_names() + "; several with commas [four of them, with --profile the first]")
       ->type_name("NAME,...")
       ->delimiter(',');
-  command->add_option("--batch", flags->batches, "batch sizes [20,128,1024, with --profile 128]")
-      ->type_name("N,...")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber);
-  command
-      ->add_option("--iwae", flags->iwae,
-                   "number of samples of an importance-weighted bound; 0: ELBO")
-      ->type_name("K")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--precision", flags->precision, "fp32, tf32, bf16, or auto as in training")
-      ->type_name("NAME")
-      ->capture_default_str();
-  command->add_option("--seconds", flags->seconds, "minimum seconds per measurement")
-      ->type_name("X")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  add_value(*command, "--batch", "N,...", flags->batches, Each{AtLeast{1, 1e7}},
+            "batch sizes [20,128,1024, with --profile 128]");
+  add_value(*command, "--iwae", "K", flags->iwae, AtLeast{0, 1e6},
+            "number of samples of an importance-weighted bound; 0: ELBO");
+  add_value(*command, "--precision", "NAME", flags->precision, NotEmpty{},
+            "fp32, tf32, bf16, or auto as in training");
+  add_value(*command, "--seconds", "X", flags->seconds, MoreThan{0, 1e6},
+            "minimum seconds per measurement");
   command->add_flag("--profile", flags->profile, "print the time of each op of a step (CPU only)");
   command->add_flag("--json", flags->json, "print JSON");
   flags->device.add(*command);

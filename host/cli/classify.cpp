@@ -15,9 +15,9 @@ void add_classify(CLI::App& app) {
       app.add_subcommand("classify", "Write class probabilities for a data set as .npy");
   flags->model.add(*command);
   flags->data.add(*command);
-  command->add_option("--out", flags->out, "file to write, .npy [rows, classes]")
-      ->required()
-      ->type_name("FILE");
+  add_value(*command, "--out", "FILE", flags->out, NotEmpty{},
+            "file to write, .npy [rows, classes]")
+      ->required();
   command->callback([flags] {
     require_extension(flags->out, {".npy"});
     const Model model = flags->model.load();

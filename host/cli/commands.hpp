@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "host/cli/options.hpp"
 #include "host/cli/setting_flags.hpp"
 #include "host/train/config.hpp"
 #include "host/train/evaluator.hpp"
@@ -35,10 +36,13 @@ struct DeviceFlags {
   std::shared_ptr<Device> make() const;
 };
 
+enum class CheckpointName { best, last };
+constexpr auto names_of(CheckpointName) { return std::array<std::string_view, 2>{"best", "last"}; }
+
 /// RUN, --checkpoint and the device: a trained model from the command line.
 struct ModelFlags {
   std::string run;
-  std::string which = "best";
+  CheckpointName checkpoint = CheckpointName::best;
   DeviceFlags device;
   /// Of the model's training, once it is loaded.
   Config config = {};

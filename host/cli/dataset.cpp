@@ -47,11 +47,10 @@ std::vector<std::string> idle_picture_settings(const Config& config, const Datas
 }
 
 void DataFlags::add(CLI::App& command) {
-  command.add_option("DATASET", dataset, "data set, in a format that train reads")->required();
-  command
-      .add_option("--split", split,
-                  "split: train, validation, test or all (default: test if present, otherwise all)")
-      ->type_name("NAME");
+  add_value(command, "DATASET", "", dataset, NotEmpty{}, "data set, in a format that train reads")
+      ->required();
+  add_value(command, "--split", "NAME", split, NotEmpty{},
+            "split: train, validation, test or all (default: test if present, otherwise all)");
   pictures.add(command, {"image-size", "image-channels", "skip-bad", "image-cache"});
   for (const char* key : {"--image-size", "--image-channels"})
     command.get_option(key)->default_str("as in training");

@@ -14,10 +14,10 @@ void add_decode(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("decode", "Decode codes from a .npy file: E[x|z]");
   flags->model.add(*command);
-  command->add_option("Z", flags->codes, ".npy file of codes [rows, latent]")->required();
-  command->add_option("--out", flags->out, "file to write, .npy or .png")
-      ->required()
-      ->type_name("FILE");
+  add_value(*command, "Z", "", flags->codes, NotEmpty{}, ".npy file of codes [rows, latent]")
+      ->required();
+  add_value(*command, "--out", "FILE", flags->out, NotEmpty{}, "file to write, .npy or .png")
+      ->required();
   command->callback([flags] {
     require_extension(flags->out, {".npy", ".png"});
     const Model model = flags->model.load();

@@ -18,7 +18,7 @@ void add_encode(CLI::App& app) {
   flags->data.add(*command);
   command->add_flag("--with-logvar", flags->with_logvar,
                     "write means and log-variances, [rows, 2 * latent]");
-  command->add_option("--out", flags->out, "file to write, .npy")->required()->type_name("FILE");
+  add_value(*command, "--out", "FILE", flags->out, NotEmpty{}, "file to write, .npy")->required();
   command->callback([flags] {
     require_extension(flags->out, {".npy"});
     const Model model = flags->model.load();

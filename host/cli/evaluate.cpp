@@ -22,20 +22,14 @@ void add_evaluate(CLI::App& app) {
       "Evaluate a model on a data set: ELBO, reconstruction error, accuracy, as applicable");
   flags->model.add(*command);
   flags->data.add(*command);
-  command
-      ->add_option("--samples", flags->samples,
-                   "number of posterior samples per row (default: as in training)")
-      ->type_name("N");
-  command
-      ->add_option("--importance-samples", flags->importance_samples,
-                   "also estimate nll = -log p(x) with K importance samples per row: an upper "
-                   "bound that tightens with K; papers use 5000")
-      ->type_name("K");
+  add_value(*command, "--samples", "N", flags->samples, Any{},
+            "number of posterior samples per row (default: as in training)");
+  add_value(*command, "--importance-samples", "K", flags->importance_samples, AtLeast{1, 1e19},
+            "also estimate nll = -log p(x) with K importance samples per row: an upper bound that "
+            "tightens with K; papers use 5000");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->add_flag("--quiet", flags->quiet, "never show a progress bar");
   command->callback([flags] {
-    if (flags->importance_samples)
-      require_positive("importance-samples", *flags->importance_samples);
     const Model model = flags->model.load(flags->samples);
     const Dataset data = flags->data.open(flags->model, model, flags->quiet);
     const Split& split = data.split(flags->data.split);

@@ -85,15 +85,26 @@ bool takes_all_settings(const CLI::App& app) {
 
 }  // namespace
 
-void HelpFormatter::take_topic(std::vector<std::string>& arguments) {
-  const auto help = std::ranges::find(arguments, "--help");
-  if (help == arguments.end() || std::next(help) == arguments.end()) return;
+void HelpFormatter::take_topic(const CLI::App& app, std::vector<std::string>& arguments) {
+  if (arguments.empty()) return;
+  if (arguments[0] == "help" || arguments[0] == "--help" || arguments[0] == "-h") {
+    arguments.erase(arguments.begin());
+    arguments.emplace_back("--help");
+  }
+  const auto commands =
+      app.get_subcommands([&](const CLI::App* each) { return each->get_name() == arguments[0]; });
+  const auto help = std::ranges::find_if(
+      arguments, [](const std::string& each) { return each == "--help" || each == "-h"; });
+  if (commands.empty() || help == arguments.end() || std::next(help) == arguments.end()) return;
   const std::string topic = *std::next(help);
   if (topic.starts_with("-")) return;
+  if (!takes_all_settings(*commands[0]))
+    throw ConfigError("help: " + in_quotes(topic) + " is no part of `elbo " + arguments[0] +
+                      " --help`");
   std::vector<std::string> topics = setting_groups();
   topics.emplace_back("all");
   if (std::ranges::find(topics, topic) == topics.end())
-    throw ConfigError("help: no settings are called " + in_quotes(topic) + "; " +
+    throw ConfigError("help: no group of settings is called " + in_quotes(topic) + "; " +
                       suggestion(topic, topics));
   topic_ = topic;
   arguments.erase(std::next(help));

@@ -10,9 +10,10 @@ namespace elbo::cli {
 
 class HelpFormatter : public CLI::FormatterBase {
  public:
-  /// Removes the word after --help from the arguments: a group of settings, or "all". Throws
-  /// ConfigError for another word.
-  void take_topic(std::vector<std::string>& arguments);
+  /// Makes "COMMAND --help" of "--help COMMAND" and "help COMMAND". Removes the word after the
+  /// --help of a command that takes all settings: a group of settings, or "all". Throws ConfigError
+  /// for another word.
+  void take_topic(const CLI::App& app, std::vector<std::string>& arguments);
 
   std::string make_help(const CLI::App* app, std::string name,
                         CLI::AppFormatMode mode) const override;

@@ -56,9 +56,12 @@ void add_inspect(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
       app.add_subcommand("inspect", "Describe a data set, a run directory or a checkpoint");
-  command->add_option("PATH", flags->path, "data set, run directory or .safetensors file")
+  add_value(*command, "PATH", "", flags->path, NotEmpty{},
+            "data set, run directory or .safetensors file")
       ->required();
   flags->pictures.add(*command, {"image-size", "image-channels", "skip-bad", "image-cache"});
+  command->get_option("--image-cache")
+      ->description("directory for decoded pictures; empty: in the user's cache directory");
   command->callback([flags] {
     const bool is_run = fs::is_regular_file(fs::path(flags->path) / "config.toml");
     const bool is_checkpoint = fs::path(flags->path).extension() == ".safetensors";

@@ -85,8 +85,8 @@ void add_list(CLI::App& app) {
   auto what = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
       "list", "List recipes, likelihoods, activations, ..., or describe one recipe");
-  command->add_option("NAME", *what,
-                      "category to list, or recipe to describe; default: all categories");
+  add_value(*command, "NAME", "", *what, NotEmpty{},
+            "category to list, or recipe to describe; default: all categories");
   command->callback([what] {
     for (const Recipe& recipe : recipes())
       if (*what == recipe.name) return describe_recipe(recipe);

@@ -7,6 +7,7 @@
 #include <exception>
 #include <new>
 
+#include "host/cli/arguments.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/faults.hpp"
 #include "host/cli/help.hpp"
@@ -22,55 +23,10 @@ int fail(int code, const std::string& message) {
   return code;
 }
 
-/// The command that was chosen, the innermost one; the program itself where there is none.
+/// The command that was chosen, the innermost one; the program itself if there is none.
 const CLI::App& chosen(const CLI::App& app) {
   const auto commands = app.get_subcommands();
   return commands.empty() ? app : chosen(*commands.front());
-}
-
-/// "elbo generate shapes"
-std::string full_name(const CLI::App& command) {
-  const CLI::App* parent = command.get_parent();
-  return (parent == nullptr ? "" : full_name(*parent) + " ") + command.get_name();
-}
-
-std::string unexpected_argument(const CLI::App& command, const std::string& argument) {
-  const std::string name = argument.substr(0, argument.find('='));
-  const std::string unexpected = "unexpected argument '" + name + "'; ";
-  const std::string help = "`" + full_name(command) + " --help`";
-  std::vector<std::string> known;
-  if (name.starts_with("--")) {
-    for (const CLI::Option* option : command.get_options())
-      for (const std::string& each : option->get_lnames()) known.push_back(each);
-    const std::string nearest = nearest_name(name.substr(2), known);
-    return unexpected +
-           (nearest.empty() ? help + " lists all" : "did you mean '--" + nearest + "'?");
-  }
-  for (const CLI::App* each : command.get_subcommands([](const CLI::App*) { return true; }))
-    known.push_back(each->get_name());
-  return unexpected + (known.empty() ? "see " + help : suggestion(name, known));
-}
-
-/// A misspelt flag comes before the complaint that the right one is missing.
-std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App& command = chosen(app);
-  if (const auto unexpected = app.remaining(true); !unexpected.empty())
-    return unexpected_argument(command, unexpected.front());
-  return std::string(error.what()) + " (see `" + full_name(command) + " --help`)";
-}
-
-/// An unset variable of a script is an empty argument; of all options, only settings may be empty.
-void refuse_empty_values(CLI::App& app) {
-  const std::vector<std::string> settings = setting_groups();
-  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
-    refuse_empty_values(*command);
-    for (CLI::Option* option : command->get_options())
-      if (option->get_items_expected_max() > 0 &&
-          std::ranges::find(settings, option->get_group()) == settings.end())
-        option->check([](const std::string& value) {
-          return value.empty() ? "got '', expected a name or a path" : "";
-        });
-  }
 }
 
 int run(int argc, char** argv) {
@@ -93,14 +49,14 @@ int run(int argc, char** argv) {
   add_list(app);
   add_generate(app);
   add_bench(app);
-  refuse_empty_values(app);
   app.footer(  // after the commands, which would inherit it
       "`elbo COMMAND --help` describes a command. To start:\n"
       "  elbo generate shapes shapes\n"
       "  elbo train shapes --out run --likelihood bernoulli");
   try {
     std::vector<std::string> arguments(argv + 1, argv + argc);
-    help->take_topic(arguments);
+    help->take_topic(app, arguments);
+    arguments = checked_arguments(app, arguments);
     std::ranges::reverse(arguments);  // as the parser expects them
     app.parse(std::move(arguments));
     if (app.get_subcommands().empty()) std::fputs(app.help().c_str(), stdout);
@@ -108,7 +64,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    return fail(kUsage, usage_error(app, error));
+    return fail(kUsage,
+                std::string(error.what()) + " (see `" + full_name(chosen(app)) + " --help`)");
   } catch (const ConfigError& error) {
     return fail(kUsage, error.what());
   } catch (const DataError& error) {

@@ -6,12 +6,8 @@
 namespace elbo::cli {
 
 void DeviceFlags::add(CLI::App& command) {
-  command.add_option("--device", device, "device: auto, cpu, cuda or cuda:N")
-      ->type_name("NAME")
-      ->capture_default_str();
-  command.add_option("--threads", threads, "number of CPU threads; 0: all")
-      ->type_name("N")
-      ->capture_default_str();
+  add_value(command, "--device", "NAME", device, NotEmpty{}, "device: auto, cpu, cuda or cuda:N");
+  add_value(command, "--threads", "N", threads, Between{0, 1024}, "number of CPU threads; 0: all");
 }
 
 std::shared_ptr<Device> DeviceFlags::make() const {
@@ -19,16 +15,14 @@ std::shared_ptr<Device> DeviceFlags::make() const {
 }
 
 void ModelFlags::add(CLI::App& command) {
-  command.add_option("RUN", run, "run directory, or a checkpoint file")->required();
-  command.add_option("--checkpoint", which, "checkpoint of a run directory: best or last")
-      ->type_name("NAME")
-      ->check(CLI::IsMember({"best", "last"}))
-      ->capture_default_str();
+  add_value(command, "RUN", "", run, NotEmpty{}, "run directory, or a checkpoint file")->required();
+  add_value(command, "--checkpoint", "NAME", checkpoint, Any{},
+            "checkpoint of a run directory: best or last");
   device.add(command);
 }
 
 Model ModelFlags::load(std::optional<int64_t> samples) {
-  return load_model(find_checkpoint(run, which), device.make(), samples, &config);
+  return load_model(find_checkpoint(run, name_of(checkpoint)), device.make(), samples, &config);
 }
 
 }  // namespace elbo::cli

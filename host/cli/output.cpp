@@ -91,11 +91,6 @@ void require_extension(const std::string& path, std::initializer_list<const char
   throw ConfigError("out: '" + path + "' must end in " + want);
 }
 
-void require_positive(const char* flag, int64_t value) {
-  if (value < 1)
-    throw ConfigError(std::string(flag) + ": got '" + std::to_string(value) + "', want at least 1");
-}
-
 void write_samples(const std::filesystem::path& path, std::span<const float> samples,
                    const Shape& sample_shape) {
   if (path.extension() == ".png") return write_png(path, tile_grid(samples, sample_shape));

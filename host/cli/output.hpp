@@ -21,8 +21,6 @@ std::vector<std::string> composition(const ModelSettings& settings, const Shape&
 
 /// Throws ConfigError if the file to be written ends in none of `allowed`.
 void require_extension(const std::string& path, std::initializer_list<const char*> allowed);
-/// Throws ConfigError if the flag's value is less than 1.
-void require_positive(const char* flag, int64_t value);
 
 /// Writes samples [n, sample shape] as one picture if the path ends in .png, else as .npy.
 void write_samples(const std::filesystem::path& path, std::span<const float> samples,

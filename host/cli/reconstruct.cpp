@@ -16,12 +16,9 @@ void add_reconstruct(CLI::App& app) {
       app.add_subcommand("reconstruct", "Draw inputs and their reconstructions as a picture");
   flags->model.add(*command);
   flags->data.add(*command);
-  command->add_option("--count", flags->count, "number of rows, from the first")
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--out", flags->out, "file to write, .png")->required()->type_name("FILE");
+  add_value(*command, "--count", "N", flags->count, AtLeast{1}, "number of rows, from the first");
+  add_value(*command, "--out", "FILE", flags->out, NotEmpty{}, "file to write, .png")->required();
   command->callback([flags] {
-    require_positive("count", flags->count);
     require_extension(flags->out, {".png"});
     const Model model = flags->model.load();
     const Dataset data = flags->data.open(flags->model, model);

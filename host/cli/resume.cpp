@@ -23,7 +23,7 @@ void add_resume(CLI::App& app) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("resume", "Resume training from the last checkpoint");
-  command->add_option("RUN", flags->run, "run directory")->required();
+  add_value(*command, "RUN", "", flags->run, NotEmpty{}, "run directory")->required();
   flags->talk.add(*command);
   flags->settings.add(*command, {"epochs", "steps", "device", "threads", "skip-bad", "image-cache",
                                  "early-stopping", "on-divergence", "keep-checkpoints",
@@ -31,15 +31,21 @@ void add_resume(CLI::App& app) {
   for (CLI::Option* option : command->get_options())
     if (!option->get_default_str().empty()) option->default_str("as before");
   command->callback([flags] {
-    Config config = read_run_config(flags->run);
+    flags->talk.check();
+    const Config saved = read_run_config(flags->run);
+    Config config = saved;
     flags->settings.apply(config);
     config.check();
     RunDirectory run = RunDirectory::reopen(flags->run);
-    Dataset dataset = open_training_data(config, flags->run, flags->settings, flags->talk);
+    Dataset dataset = open_training_data(config, saved, flags->run, flags->settings, flags->talk);
     Trainer trainer(config, std::move(dataset),
                     make_device(config.device, static_cast<int>(config.threads)));
     const std::vector<std::string> errors = run.restore(trainer);
     if (!errors.empty()) warn_of(errors, trainer.progress().step);
+    if (trainer.progress().step >= trainer.total_steps())
+      std::fprintf(stderr,
+                   "elbo: note: all %llu steps are done; a larger --epochs or --steps continues\n",
+                   static_cast<unsigned long long>(trainer.total_steps()));
     train_into(trainer, run, flags->talk);
   });
 }

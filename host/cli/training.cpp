@@ -76,15 +76,20 @@ TrainingEnd train_watched(Trainer& trainer, RunDirectory& run, bool quiet) {
 }  // namespace
 
 void Talk::add(CLI::App& command) {
-  CLI::Option* none = command.add_flag("--quiet", quiet, "print warnings and errors only");
-  command.add_flag("--verbose", verbose, "also print the choices made for the GPU")->excludes(none);
+  command.add_flag("--quiet", quiet, "print warnings and errors only");
+  command.add_flag("--verbose", verbose, "also print the choices made for the GPU");
 }
 
-Dataset open_training_data(const Config& config, const std::filesystem::path& run,
-                           const SettingFlags& settings, const Talk& talk) {
+void Talk::check() const {
+  if (quiet && verbose) throw ConfigError("--quiet cannot be combined with --verbose: use one");
+}
+
+Dataset open_training_data(const Config& config, const Config& start,
+                           const std::filesystem::path& run, const SettingFlags& settings,
+                           const Talk& talk) {
   Dataset data = open_dataset(config, run, talk.quiet);
   if (!talk.quiet) announce(data);
-  settings.print_notes(config.idle(data, settings.keys()));
+  settings.print_notes(config.idle(data, start, settings.keys()));
   return data;
 }
 

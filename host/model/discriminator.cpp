@@ -19,6 +19,7 @@ void DiscriminatorSettings::check(Combination& c, const LikelihoodSettings& l) c
                 discriminator_inputs);
   c.idle_unless(generator_loss != GeneratorLoss::none, "with " + c.said(generator_loss),
                 adversarial_weight);
+  c.idle_unless(adversarial_weight > 0.0, "with " + c.said(adversarial_weight), generator_loss);
 }
 
 std::vector<LayerSpec> discriminator_layers(const DiscriminatorSettings& settings,

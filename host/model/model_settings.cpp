@@ -25,6 +25,9 @@ void ModelSettings::check(Combination& c) const {
                 normalization);
   c.idle_unless(convolutional() || !hidden.empty() || !classifier_hidden.empty(),
                 "without hidden layers", activation);
+  c.idle_unless(!discriminator_hidden.empty() ||
+                    (discriminator == DiscriminatorKind::data && convolutional()),
+                "without hidden layers", discriminator_activation);
 }
 
 }  // namespace elbo

@@ -14,6 +14,8 @@ void ObjectiveSettings::check(Combination& c, const BottleneckSettings& b,
   c.needs(b.gaussian(), bottleneck, "there is no KL term; use bottleneck gaussian",
           kl_warmup_epochs, kl_warmup_steps, kl_cycles, free_bits, kl_capacity);
   c.idle_unless(b.gaussian(), "with " + bottleneck, beta);
+  c.idle_unless(beta > 0.0, "with " + c.said(beta), kl_warmup_epochs, kl_warmup_steps, kl_cycles,
+                free_bits, kl_capacity, kl_capacity_epochs);
   c.idle_unless(l.decodes(), "with " + c.said(l.likelihood), reconstruction_weight);
   c.idle_unless(kl_cycles > 0, "with " + c.said(kl_cycles), kl_cycle_ratio);
   const std::string& warmup =

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/settings/settings.hpp"
@@ -50,6 +51,7 @@ class Combination {
     if (!used) (refuse_idle(&members, reason), ...);
   }
 
+  void note(std::string line) { notes_.push_back(std::move(line)); }
   /// For people, one line each.
   const std::vector<std::string>& notes() const { return notes_; }
 

@@ -1,23 +1,40 @@
 #include "host/settings/range.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "host/io/text.hpp"
 
 namespace elbo {
 
+namespace {
+
+/// Whole limits with all of their digits.
+std::string limit(double value) {
+  constexpr double kExact = 9007199254740992;  // 2^53
+  return value == std::floor(value) && std::abs(value) <= kExact
+             ? std::to_string(static_cast<int64_t>(value))
+             : format_number(value);
+}
+
+std::string lower(const Range& range) {
+  return (range.open_low ? "more than " : "at least ") + limit(range.low);
+}
+
+}  // namespace
+
 std::string Range::text() const {
-  const std::string from = (open_low ? "more than " : "at least ") + format_number(low);
-  if (open_high) return from + " and less than " + format_number(high);
-  if (high >= kUnlimited) return from;
-  if (open_low) return from + ", at most " + format_number(high);
-  return "between " + format_number(low) + " and " + format_number(high);
+  if (open_high) return lower(*this) + " and less than " + limit(high);
+  if (open_low) return lower(*this) + ", at most " + limit(high);
+  return "between " + limit(low) + " and " + limit(high);
 }
 
 std::string Range::expected(double value) const {
-  if (open_low ? !(value > low) : !(value >= low)) return text();
-  if (open_high ? value < high : value <= high) return "";
-  return high >= kUnlimited ? "at most " + format_number(high) : text();
+  const bool high_enough = open_low ? value > low : value >= low;
+  const bool low_enough = open_high ? value < high : value <= high;
+  if (high_enough && low_enough) return "";
+  if (high < kUnlimited) return text();
+  return high_enough ? "at most " + limit(high) : lower(*this);
 }
 
 std::string Each::text() const {

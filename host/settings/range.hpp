@@ -15,9 +15,9 @@ struct Range {
 
   /// What is expected in place of `value`; empty if it is allowed.
   std::string expected(double value) const;
-  /// "at least 0", "between 0 and 1"
+  /// "between 0 and 1"
   std::string text() const;
-  /// Values of at least this are no limit worth naming: nobody means them.
+  /// expected() names an upper limit of at least this only to those who exceed it.
   static constexpr double kUnlimited = 1e5;
 };
 struct AtLeast : Range {

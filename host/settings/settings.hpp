@@ -74,27 +74,48 @@ std::string_view former_key(std::string_view key);
 /// Throws ConfigError: `source` has a setting under its former key and the current one.
 [[noreturn]] void reject_both_keys(std::string_view key, const std::string& source);
 
+/// Throws ConfigError if `value` is not in `range`. `got` is the value as it was given.
+template <class T, class Range>
+void require(std::string_view key, std::string_view got, const T& value, const Range& range) {
+  const std::string want = expected(range, value);
+  if (want.empty()) return;
+  if constexpr (requires { offender(range, value); })
+    reject_value(key, offender(range, value), want);
+  else
+    reject_value(key, got, want);
+}
+
+/// Sets `value` from text. Throws ConfigError if the text is not of its type or range.
+template <class T, class Range>
+void read_setting(std::string_view key, std::string_view text, T& value, const Range& range) {
+  read_text(key, text, value);
+  require(key, text, value, range);
+}
+
 /// Sets one key from text as on the command line. Throws ConfigError.
 template <class S>
 void set_from_text(S& settings, std::string_view key, std::string_view text) {
   bool found = false;
-  for_each_setting(settings, [&](const char* name, auto& member, const auto&, const char*) {
+  for_each_setting(settings, [&](const char* name, auto& member, const auto& range, const char*) {
     if (current_key(key) != name) return;
-    read_text(key, text, member);
+    read_setting(key, text, member, range);
     found = true;
   });
   if (!found) reject_key(key, "settings", setting_names<S>());
 }
 
-/// Sets the keys of a TOML text. Throws ConfigError.
+/// Sets the keys of a TOML text. Throws ConfigError that names the source.
 template <class S>
 void set_from_toml(S& settings, const TomlSettings& toml) {
   for (const std::string& key : toml.keys()) {
     if (current_key(key) != key && toml.has(current_key(key))) reject_both_keys(key, toml.source());
     bool found = false;
-    for_each_setting(settings, [&](const char* name, auto& member, const auto&, const char*) {
+    for_each_setting(settings, [&](const char* name, auto& member, const auto& range, const char*) {
       if (current_key(key) != name) return;
-      toml.read(key, member);
+      toml.name_source([&] {
+        toml.read(key, member);
+        require(key, text_of(member), member, range);
+      });
       found = true;
     });
     if (!found) reject_key(key, toml.source(), setting_names<S>());
@@ -104,15 +125,8 @@ void set_from_toml(S& settings, const TomlSettings& toml) {
 /// Throws ConfigError for the first setting that is out of its range.
 template <class S>
 void check_ranges(const S& settings) {
-  const auto check = [](const char* key, const auto& value, const auto& range, const char*) {
-    const std::string want = expected(range, value);
-    if (want.empty()) return;
-    if constexpr (requires { offender(range, value); })
-      reject_value(key, offender(range, value), want);
-    else
-      reject_value(key, text_of(value), want);
-  };
-  for_each_setting(settings, check);
+  for_each_setting(settings, [](const char* key, const auto& value, const auto& range,
+                                const char*) { require(key, text_of(value), value, range); });
 }
 
 /// "beta 0.5": a member of the settings as messages name it.

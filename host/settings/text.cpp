@@ -2,6 +2,8 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
 #include "host/io/file_error.hpp"
 #include "host/io/text.hpp"
@@ -9,12 +11,17 @@
 namespace elbo {
 namespace {
 
-/// Whether all of the text is one finite number.
+/// Whether all of the text is one finite number. A whole number that is too large for its type
+/// becomes the largest (or smallest) one, which no range contains.
 template <class Number>
 bool read_number(std::string_view text, Number& out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size() &&
-         std::isfinite(static_cast<double>(out));
+  if (std::is_integral_v<Number> && error == std::errc::result_out_of_range)
+    out = text.front() == '-' ? std::numeric_limits<Number>::min()
+                              : std::numeric_limits<Number>::max();
+  else if (error != std::errc{})
+    return false;
+  return end == text.data() + text.size() && std::isfinite(static_cast<double>(out));
 }
 
 template <class Number>

@@ -179,6 +179,10 @@ TomlSettings::TomlSettings(std::string_view text, std::string source)
 
 TomlSettings::~TomlSettings() = default;
 
+void TomlSettings::fail(const char* message) const {
+  throw ConfigError(in_one_line(source_) + ": " + message);
+}
+
 bool TomlSettings::has(std::string_view key) const {
   return table_->values.contains(in_ascii(key));
 }

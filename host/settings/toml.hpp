@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/settings/text.hpp"
+#include "kernels/core/error.hpp"
 
 namespace elbo {
 
@@ -38,8 +39,19 @@ class TomlSettings {
     read_text(key, name, out);
   }
 
+  /// Calls `f`. If it throws a ConfigError, throws one that names the source.
+  template <class F>
+  void name_source(F&& f) const {
+    try {
+      f();
+    } catch (const ConfigError& error) {
+      fail(error.what());
+    }
+  }
+
  private:
   struct Table;
+  [[noreturn]] void fail(const char* message) const;
   std::string source_;
   std::unique_ptr<Table> table_;
   std::vector<std::string> keys_;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "host/io/text.hpp"
 #include "host/train/recipe.hpp"
+#include "host/train/training_pass.hpp"
 
 namespace elbo {
 namespace {
@@ -18,8 +20,10 @@ std::string replace_steps(Config& config, bool has_epochs, bool has_steps) {
 std::string apply(Config& config, const TomlSettings& toml) {
   if (toml.has("recipe")) {
     std::string name;
-    toml.read("recipe", name);
-    config = config_for_recipe(name);
+    toml.name_source([&] {
+      toml.read("recipe", name);
+      config = config_for_recipe(name);
+    });
   }
   set_from_toml(config, toml);
   return replace_steps(config, toml.has("epochs"), toml.has("steps"));
@@ -43,10 +47,9 @@ void Config::check(Combination& combination) const {
   UpdateSettings::check(combination);
 }
 
-std::vector<std::string> Config::idle(const Dataset& data,
+std::vector<std::string> Config::idle(const Dataset& data, const Config& start,
                                       const std::set<std::string>& given) const {
-  check();  // before the recipe is looked up
-  Combination c(*this, config_for_recipe(recipe), given);
+  Combination c(*this, start, given);
   check(c);
   DataSettings::check(c, data);
   InputSettings::check(c, *this, data.dtype());
@@ -55,6 +58,13 @@ std::vector<std::string> Config::idle(const Dataset& data,
   c.idle_unless(data_window < rows, "on " + std::to_string(rows) + " rows", data_window);
   c.idle_unless(data.has("validation"), "without validation rows", early_stopping);
   c.idle_unless(decodes(), "with " + c.said(likelihood), picture_count);
+  const uint64_t length = total_steps(*this, rows);
+  const math::Milestones milestones = step_plan(*this, rows).learning_rate.milestones;
+  for (size_t i = 0; i < learning_rate_milestones.size(); ++i)
+    if (milestones.steps[i] >= length)
+      c.note("learning-rate-milestones " + format_number(learning_rate_milestones[i]) +
+             " has no effect in a training of " + std::to_string(length) + " steps: it is step " +
+             std::to_string(milestones.steps[i]));
   return c.notes();
 }
 

@@ -34,9 +34,10 @@ struct Config : Settings<RecipeSettings, ModelSettings, DataSettings, TrainingSe
   void check() const;
   /// One line for each setting that was given and has no effect, together with the others or on
   /// this data set: "mse-variance 2 has no effect with likelihood bernoulli". Settings count as
-  /// given if they are in `given` or differ from the recipe. Throws ConfigError as check() does,
-  /// and for an image-size or image-channels that the data set cannot follow.
-  std::vector<std::string> idle(const Dataset& data,
+  /// given if they are in `given` or differ from `start`: the recipe, or the run that is resumed.
+  /// Throws ConfigError as check() does, and for an image-size or image-channels that the data set
+  /// cannot follow.
+  std::vector<std::string> idle(const Dataset& data, const Config& start,
                                 const std::set<std::string>& given = {}) const;
 
  private:

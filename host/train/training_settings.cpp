@@ -21,8 +21,7 @@ void UpdateSettings::check(Combination& c) const {
   c.refuse_if(multistep && learning_rate_milestones.empty(), schedule,
               "no learning-rate-milestones", "give the epochs at which it decays");
   c.needs(multistep, schedule, "use learning-rate-schedule multistep", learning_rate_milestones);
-  c.needs(has_second_moment(), rule,
-          "it has no second moment; use an adam",
+  c.needs(has_second_moment(), rule, "it has no second moment; use an adam",
           adam_second_moment_init);
   c.idle_unless(multistep, "with " + schedule, learning_rate_gamma);
   const bool constant = learning_rate_schedule == math::Decay::of<math::ConstantDecay>();
@@ -33,8 +32,8 @@ void UpdateSettings::check(Combination& c) const {
   c.idle_unless(has_second_moment(), "with " + rule, beta1, beta2);
 }
 
-void RunSettings::check(Combination& c, const Dataset& dataset) const {
-  const DatasetReader* reader = dataset.reader();
+void RunSettings::check(Combination& c, const Dataset& data) const {
+  const DatasetReader* reader = data.reader();
   c.idle_unless(reader != nullptr && reader->decodes, "on arrays: no picture is decoded",
                 image_cache);
 }

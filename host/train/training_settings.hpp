@@ -134,7 +134,7 @@ struct RunSettings {
   }
   bool operator==(const RunSettings&) const = default;
 
-  void check(Combination& c, const Dataset& dataset) const;
+  void check(Combination& c, const Dataset& data) const;
 };
 
 }  // namespace elbo
