@@ -9,6 +9,7 @@
 #include "host/analysis/analysis_files.hpp"
 #include "host/analysis/analysis_json.hpp"
 #include "host/cli/commands.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/new_directory.hpp"
 #include "kernels/core/error.hpp"
 
@@ -164,7 +165,7 @@ void add_analyze(CLI::App& app) {
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] {
     if (flags->draws < 1)
-      throw ConfigError("draws: got '" + std::to_string(flags->draws) + "', want at least 1");
+      throw ConfigError(formatted("draws: got '{}', want at least 1", flags->draws));
     const Model model = flags->model.load();
     const Dataset data = flags->data.open(flags->model, model);
     const Split& split = data.split(flags->data.split);
