@@ -10,7 +10,8 @@ endif()
 install(DIRECTORY include/elbo DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY kernels host DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/elbo
   FILES_MATCHING PATTERN "*.hpp"
-  PATTERN "cuda" EXCLUDE PATTERN "cpu" EXCLUDE PATTERN "cli" EXCLUDE)
+  PATTERN "cuda" EXCLUDE PATTERN "cpu" EXCLUDE PATTERN "cli" EXCLUDE
+  PATTERN "formatted.hpp" EXCLUDE)
 install(EXPORT elboTargets NAMESPACE elbo:: DESTINATION ${package_dir})
 
 configure_package_config_file(cmake/elboConfig.cmake.in elboConfig.cmake

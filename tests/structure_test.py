@@ -16,6 +16,7 @@ MOST_COLUMNS = 100
 CODE = {".hpp", ".cpp", ".cu", ".cuh"}
 HOST_ORDER = ["io", "settings", "data", "nn", "model", "train", "analysis", "measure", "cli"]
 CUDA_HEADERS = re.compile(r"cuda|cublas|curand\.h$|curand_|cudnn|device_launch")
+FORMATTED = "host/io/formatted.hpp"  # libfmt for sources alone: no user's compiler sees it
 EMULATED_LANGUAGE = ("kernels/cuda/port.cuh", "cuda_emulation/cuda_language.hpp")
 # What marks functions for the GPU, and a number type; they include nothing else.
 PORTABLE = ("kernels/math/portable.hpp", "kernels/math/bfloat16.hpp")
@@ -63,6 +64,10 @@ def check_includes(root, source):
             continue
         quote, target = match.groups()
         where = f"{source}:{number}"
+        if target.startswith("fmt/") and source != FORMATTED:
+            yield f"{where}: {target} is for {FORMATTED} alone"
+        if target == FORMATTED and not source.endswith(".cpp"):
+            yield f"{where}: {target} is not installed and for .cpp files alone"
         if quote == '"' and (root / target).exists():
             if not may_include(source, target):
                 yield f"{where}: {folder(source)} may not include {target}"

@@ -7,6 +7,7 @@
 #include "host/analysis/latent_views.hpp"
 #include "host/analysis/pictures.hpp"
 #include "host/io/atomic_file.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/npy.hpp"
 #include "host/io/png.hpp"
 #include "host/train/generation.hpp"
@@ -112,7 +113,7 @@ void write_deviations(const fs::path& directory, const Model& model, const Decod
 
 void write_analysis(const fs::path& directory, const Model& model, const Split& split,
                     const Analysis& analysis) {
-  const std::string rows = std::to_string(split.size()) + " rows of split " + split.name;
+  const std::string rows = formatted("{} rows of split {}", split.size(), split.name);
   if (analysis.posterior) write_png(directory / "kl.png", draw_kl(*analysis.posterior, rows));
   if (analysis.codes) {
     const LatentSpace space = write_codes(directory, model, split, analysis);

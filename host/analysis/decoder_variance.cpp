@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 #include "kernels/math/likelihood/all.hpp"
 #include "kernels/math/posterior.hpp"
@@ -25,8 +26,8 @@ class Collector {
     for (size_t i = 0; i < log_variances.size(); ++i) {
       const float raw = log_variances[i];
       if (!std::isfinite(raw))
-        throw DataError("decoder's log-variances: element " + std::to_string(i) + " is " +
-                        std::to_string(raw) + ", want finite ones");
+        throw DataError(
+            formatted("decoder's log-variances: element {} is {:f}, want finite ones", i, raw));
       const float deviation = math::posterior_deviation(raw);
       sums_[i] += deviation;
       result_.smallest[i] = std::min(result_.smallest[i], deviation);

@@ -1,9 +1,12 @@
 #include "host/analysis/discrete.hpp"
 
+#include <cmath>
 #include <limits>
 #include <vector>
 
 #include "host/analysis/checks.hpp"
+#include "host/io/formatted.hpp"
+#include "kernels/core/error.hpp"
 
 namespace elbo {
 namespace {
@@ -13,15 +16,13 @@ void require_probabilities(std::string_view what, std::span<const double> p) {
   double sum = 0.0;
   for (size_t i = 0; i < p.size(); ++i) {
     if (p[i] < 0.0)
-      throw DataError(std::string(what) + ": probability " + std::to_string(i) + " is " +
-                      std::to_string(p[i]) + ", want at least 0");
+      throw DataError(formatted("{}: probability {} is {:f}, want at least 0", what, i, p[i]));
     sum += p[i];
   }
   // Rounding each of them to a float moves the sum by at most half of this.
   constexpr double kTolerance = std::numeric_limits<float>::epsilon();
   if (!(std::abs(sum - 1.0) <= kTolerance))
-    throw DataError(std::string(what) + ": the probabilities' sum is " + std::to_string(sum) +
-                    ", want 1");
+    throw DataError(formatted("{}: the probabilities' sum is {:f}, want 1", what, sum));
 }
 
 /// p log(p / q), where a quotient of small probabilities may overflow or vanish.
@@ -42,8 +43,8 @@ double entropy(std::span<const double> p) {
 
 double kl_divergence(std::span<const double> p, std::span<const double> q) {
   if (p.size() != q.size())
-    throw DataError("q: got " + std::to_string(q.size()) + " probabilities, want " +
-                    std::to_string(p.size()) + ", as many as p has");
+    throw DataError(
+        formatted("q: got {} probabilities, want {}, as many as p has", q.size(), p.size()));
   require_probabilities("p", p);
   require_probabilities("q", q);
   double sum = 0.0;

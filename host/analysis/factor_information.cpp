@@ -7,6 +7,8 @@
 
 #include "host/analysis/checks.hpp"
 #include "host/analysis/discrete.hpp"
+#include "host/io/formatted.hpp"
+#include "kernels/core/error.hpp"
 
 namespace elbo {
 namespace {
@@ -70,8 +72,8 @@ FactorInformation factor_information(const PosteriorRows& q, const CodeDraws& dr
   const size_t rows = q.rows(), latent = q.latent, count = draws.rows.size();
   const std::vector<double> checked(factors.begin(), factors.end());
   if (require_rows("factors", checked, columns) != rows)
-    throw DataError("factors: got " + std::to_string(factors.size() / columns) + " rows, want " +
-                    std::to_string(rows) + ", one for each code");
+    throw DataError(formatted("factors: got {} rows, want {}, one for each code",
+                              factors.size() / columns, rows));
   std::vector<std::vector<int32_t>> groups(columns);
   std::vector<float> column(rows);
   FactorInformation result;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "host/io/text.hpp"
+#include "host/io/formatted.hpp"
 #include "host/train/evaluation.hpp"
 
 namespace elbo {
@@ -30,7 +30,8 @@ std::string name_dimensions(const std::vector<size_t>& dimensions) {
 /// What brings units to use: first what the settings have against it.
 std::vector<std::string> remedies_for_unused_units(const ModelSettings& settings) {
   std::vector<std::string> remedies;
-  if (settings.beta > 1.0) remedies.push_back(format("a smaller --beta than %g", settings.beta));
+  if (settings.beta > 1.0)
+    remedies.push_back(formatted("a smaller --beta than {:g}", settings.beta));
   if (settings.kl_warmup_epochs == 0.0)
     remedies.push_back("--kl-warmup-epochs (z is used before it costs)");
   remedies.push_back("--free-bits (some of it costs nothing)");
@@ -43,9 +44,9 @@ std::vector<std::string> remedies_for_unused_units(const ModelSettings& settings
 
 Finding collapse(const Analysis& analysis, const ModelSettings& settings) {
   const size_t latent = analysis.posterior->kl.size();
-  std::string text = format(
-      "the posterior has collapsed: of %zu units none is active (variance over rows of mu above "
-      "%g), and z says almost nothing of x: kl %.3g nats, I(x; z) %.3g. ",
+  std::string text = formatted(
+      "the posterior has collapsed: of {} units none is active (variance over rows of mu above "
+      "{:g}), and z says almost nothing of x: kl {:.3g} nats, I(x; z) {:.3g}. ",
       latent, kActiveVariance, analysis.posterior->total_kl,
       std::max(0.0, analysis.aggregate->mutual_information.value));
   return {Finding::Severity::warning,
@@ -56,20 +57,21 @@ Finding unused_units(const Analysis& analysis, const ModelSettings& settings) {
   const PosteriorAnalysis& posterior = *analysis.posterior;
   double carried = 0.0;
   for (const size_t j : posterior.inactive) carried += posterior.kl[j];
-  std::string text = format(
-      "%zu of %zu units are inactive: %s. They carry %.3g of %.4g nats of kl, and the decoder does "
-      "without them. That is harmless where the elbo is good, and a smaller --latent-dim would do; "
-      "if it is not, these can bring them to use: ",
-      posterior.inactive.size(), posterior.kl.size(), name_dimensions(posterior.inactive).c_str(),
-      carried, posterior.total_kl);
+  std::string text = formatted(
+      "{} of {} units are inactive: {}. They carry {:.3g} of {:.4g} nats of kl, and the decoder "
+      "does without them. That is harmless where the elbo is good, and a smaller --latent-dim "
+      "would do; if it is not, these can bring them to use: ",
+      posterior.inactive.size(), posterior.kl.size(), name_dimensions(posterior.inactive), carried,
+      posterior.total_kl);
   return {Finding::Severity::note, text + join(remedies_for_unused_units(settings), ", or ") + "."};
 }
 
 Finding saturation(const AggregatePosterior& aggregate) {
-  return {Finding::Severity::note,
-          format("I(x; z) is within log 2 of log %.0f = %.3f nats, the most that so many rows can "
-                 "show: of more rows it would be larger, and KL(q(z) || p(z)) smaller.",
-                 std::exp(aggregate.log_rows), aggregate.log_rows)};
+  return {
+      Finding::Severity::note,
+      formatted("I(x; z) is within log 2 of log {:.0f} = {:.3f} nats, the most that so many rows "
+                "can show: of more rows it would be larger, and KL(q(z) || p(z)) smaller.",
+                std::exp(aggregate.log_rows), aggregate.log_rows)};
 }
 
 Finding variance_at_floor(const DecoderVariance& decoder, const ModelSettings& settings) {
@@ -80,20 +82,22 @@ Finding variance_at_floor(const DecoderVariance& decoder, const ModelSettings& s
   if (decoder.scope != DecoderVariance::Scope::element) {
     const std::string where = decoder.scope == DecoderVariance::Scope::all
                                   ? ""
-                                  : format(" in %zu of %zu channels", always, decoder.mean.size());
+                                  : formatted(" in {} of {} channels", always, decoder.mean.size());
     return {Finding::Severity::warning,
-            format("the decoder's variance is at its floor%s, standard deviation %.2g: the density "
-                   "of data that are reproduced exactly is unbounded. Use --likelihood mse%s.",
-                   where.c_str(), deviation, noise)};
+            formatted("the decoder's variance is at its floor{}, standard deviation {:.2g}: the "
+                      "density of data that are reproduced exactly is unbounded. Use --likelihood "
+                      "mse{}.",
+                      where, deviation, noise)};
   }
   const std::string where =
-      always == 0 ? "" : format("; %zu of %zu elements always", always, decoder.mean.size());
-  return {Finding::Severity::warning,
-          format("the decoder's variance is at its floor, standard deviation %.2g, for %.2g %% of "
-                 "all elements%s. These are constant pixels or nearly so: their density is "
-                 "unbounded, and the elbo is dominated by them. Use --likelihood gaussian-shared "
-                 "or mse%s.",
-                 deviation, 100.0 * decoder.total_floor_part, where.c_str(), noise)};
+      always == 0 ? "" : formatted("; {} of {} elements always", always, decoder.mean.size());
+  return {
+      Finding::Severity::warning,
+      formatted("the decoder's variance is at its floor, standard deviation {:.2g}, for {:.2g} % "
+                "of all elements{}. These are constant pixels or nearly so: their density is "
+                "unbounded, and the elbo is dominated by them. Use --likelihood gaussian-shared "
+                "or mse{}.",
+                deviation, 100.0 * decoder.total_floor_part, where, noise)};
 }
 
 }  // namespace

@@ -1,10 +1,13 @@
 #include "host/analysis/gaussian.hpp"
 
+#include <cmath>
 #include <limits>
 #include <numbers>
 #include <vector>
 
 #include "host/analysis/checks.hpp"
+#include "host/io/formatted.hpp"
+#include "kernels/core/error.hpp"
 
 namespace elbo {
 namespace {
@@ -35,9 +38,9 @@ void require_symmetric(std::string_view what, std::span<const double> s, size_t 
     for (size_t j = 0; j < i; ++j) {
       const double size = std::sqrt(std::abs(s[i * d + i])) * std::sqrt(std::abs(s[j * d + j]));
       if (!(std::abs(s[i * d + j] - s[j * d + i]) <= tolerance * size))
-        throw DataError(std::string(what) + ": not symmetric: element (" + std::to_string(i) +
-                        ", " + std::to_string(j) + ") is " + std::to_string(s[i * d + j]) +
-                        ", its mirror image " + std::to_string(s[j * d + i]));
+        throw DataError(
+            formatted("{}: not symmetric: element ({}, {}) is {:f}, its mirror image {:f}", what, i,
+                      j, s[i * d + j], s[j * d + i]));
     }
 }
 
@@ -94,17 +97,15 @@ Cholesky require_covariance(const FullGaussian& p) {
   require_symmetric("covariance", p.covariance, d);
   Cholesky result = factor(p.covariance, d);
   if (result.broken_at < d)
-    throw DataError("covariance: not positive definite: dimension " +
-                    std::to_string(result.broken_at) +
-                    (result.broken_at == 0 ? " has no positive variance"
-                                           : " has no positive variance, given those before it"));
+    throw DataError(
+        formatted("covariance: not positive definite: dimension {} has no positive variance{}",
+                  result.broken_at, result.broken_at == 0 ? "" : ", given those before it"));
   return result;
 }
 
 void require_equal_dimensions(size_t p, size_t q) {
   if (p != q)
-    throw DataError("mean: got " + std::to_string(q) + " dimensions of q, want " +
-                    std::to_string(p) + ", as many as p has");
+    throw DataError(formatted("mean: got {} dimensions of q, want {}, as many as p has", q, p));
 }
 
 /// Overwrites rows [d, columns] with L^-1 times them, and gives the sum of their squares.

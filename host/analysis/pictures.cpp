@@ -8,7 +8,7 @@
 #include "host/analysis/palette.hpp"
 #include "host/analysis/plot.hpp"
 #include "host/data/sample_pictures.hpp"
-#include "host/io/text.hpp"
+#include "host/io/formatted.hpp"
 
 namespace elbo {
 namespace {
@@ -58,7 +58,9 @@ Image draw_kl(const PosteriorAnalysis& posterior, const std::string& subtitle) {
                            [&](size_t j) { return posterior.kl[j]; });
   constexpr double kLeastScale = 0.05;  // or nothing at all would look like a lot
   const double largest = std::max(posterior.kl[order[0]], kLeastScale);
-  const char* value_format = posterior.kl[order[0]] >= 0.1 ? "%.2f" : "%.1g";
+  const auto value_text = [tiny = posterior.kl[order[0]] < 0.1](double kl) {
+    return tiny ? formatted("{:.1g}", kl) : formatted("{:.2f}", kl);
+  };
   Canvas canvas(std::max<int64_t>(1100, 120 + 2 * static_cast<int64_t>(latent)), 620);
   const Plot plot{.left = 90.0,
                   .top = 150.0,
@@ -68,9 +70,10 @@ Image draw_kl(const PosteriorAnalysis& posterior, const std::string& subtitle) {
                   .x_high = static_cast<double>(latent),
                   .y_low = 0.0,
                   .y_high = 1.1 * largest};
-  draw_title(canvas, kMargin,
-             format("KL(q(z|x) || N(0, I)) by dimension: %.4g nats in all", posterior.total_kl),
-             subtitle);
+  draw_title(
+      canvas, kMargin,
+      formatted("KL(q(z|x) || N(0, I)) by dimension: {:.4g} nats in all", posterior.total_kl),
+      subtitle);
   plot.draw_y_axis(canvas, "nats");
   std::vector<bool> active(latent, true);
   for (const size_t j : posterior.inactive) active[j] = false;
@@ -79,8 +82,7 @@ Image draw_kl(const PosteriorAnalysis& posterior, const std::string& subtitle) {
   double widest_name = 0.0, widest_value = 0.0;
   for (const size_t j : order) {
     widest_name = std::max(widest_name, Canvas::text_width(dimension_name(j)));
-    widest_value =
-        std::max(widest_value, Canvas::text_width(format(value_format, posterior.kl[j])));
+    widest_value = std::max(widest_value, Canvas::text_width(value_text(posterior.kl[j])));
   }
   for (size_t i = 0; i < latent; ++i) {
     const double kl = posterior.kl[order[i]], left = plot.x(static_cast<double>(i));
@@ -89,7 +91,7 @@ Image draw_kl(const PosteriorAnalysis& posterior, const std::string& subtitle) {
     if (widest_value + 6.0 <= slot) {
       const double half = 0.5 * widest_value + 2.0, middle = left + 0.5 * slot;
       canvas.rectangle(middle - half, plot.y(kl) - 24.0, middle + half, plot.y(kl) - 3.0, kWhite);
-      canvas.text(middle, plot.y(kl) - 13.0, format(value_format, kl), kGrey, Anchor::centre);
+      canvas.text(middle, plot.y(kl) - 13.0, value_text(kl), kGrey, Anchor::centre);
     }
     if (widest_name + 6.0 <= slot)
       canvas.text(left + 0.5 * slot, plot.bottom + 20.0, dimension_name(order[i]), kGrey,
@@ -97,12 +99,12 @@ Image draw_kl(const PosteriorAnalysis& posterior, const std::string& subtitle) {
   }
   canvas.line(plot.left, plot.bottom, plot.right, plot.bottom, 1.5, kGrey);
   canvas.text(0.5 * (plot.left + plot.right), plot.bottom + 50.0,
-              format("%zu dimensions, the largest first", latent), kBlack, Anchor::centre);
+              formatted("{} dimensions, the largest first", latent), kBlack, Anchor::centre);
   const double next = draw_key(
       canvas, plot.left, plot.top - 58.0, kCategories[0],
-      format("%zu active: variance of mu over rows > 0.01", latent - posterior.inactive.size()));
+      formatted("{} active: variance of mu over rows > 0.01", latent - posterior.inactive.size()));
   draw_key(canvas, next, plot.top - 58.0, kInactive,
-           format("%zu inactive", posterior.inactive.size()));
+           formatted("{} inactive", posterior.inactive.size()));
   return canvas.image();
 }
 
@@ -149,7 +151,7 @@ Image draw_codes(const LatentSpace& space, std::span<const int32_t> labels,
     canvas.disc(x, y, radius, colour, opacity);
   }
   const bool circles = space.prior && draw_prior(canvas, plot);
-  draw_title(canvas, kMargin, format("Codes: z%zu and z%zu", a, b),
+  draw_title(canvas, kMargin, formatted("Codes: z{} and z{}", a, b),
              subtitle + (circles ? "; circles: 1, 2, 3 sd of the prior" : ""));
   if (classes.empty()) return canvas.image();
   canvas.text(plot.right + 30.0, plot.top, "label", kBlack);
@@ -158,7 +160,7 @@ Image draw_codes(const LatentSpace& space, std::span<const int32_t> labels,
              category_colour(i, classes.size()), std::to_string(classes[i]));
   if (classes.size() > kMostKeys)
     canvas.text(plot.right + 30.0, plot.top + 30.0 + 28.0 * kMostKeys,
-                format("+ %zu", classes.size() - kMostKeys), kGrey);
+                formatted("+ {}", classes.size() - kMostKeys), kGrey);
   return canvas.image();
 }
 
@@ -241,12 +243,12 @@ Image draw_interpolations(const Interpolations& interpolations, const Shape& sam
                     .bottom_name = "part of the way"};
   for (size_t i = 0; i < Interpolations::kSteps; ++i) {
     const double part = static_cast<double>(i) / (Interpolations::kSteps - 1);
-    grid.column_names.push_back(i % 2 == 0 ? format("%.3g", part) : "");
+    grid.column_names.push_back(i % 2 == 0 ? formatted("{:.3g}", part) : "");
   }
   grid.column_names.push_back("x'");
   for (size_t pair = 0; pair < interpolations.from.size(); ++pair)
     grid.row_names.push_back(
-        format("%zu, %zu", interpolations.from[pair], interpolations.to[pair]));
+        formatted("{}, {}", interpolations.from[pair], interpolations.to[pair]));
   return draw_grid(grid, sample_shape);
 }
 
@@ -261,10 +263,10 @@ Image draw_manifold(const Manifold& manifold, bool prior, const Shape& sample_sh
                     .bottom_name = "z0"};
   for (size_t i = 0; i < Manifold::kSide; ++i) {
     grid.row_names.push_back(i % 4 == 0 || i + 1 == Manifold::kSide
-                                 ? format("%.2f", manifold.z1[Manifold::kSide - 1 - i])
+                                 ? formatted("{:.2f}", manifold.z1[Manifold::kSide - 1 - i])
                                  : "");
     grid.column_names.push_back(
-        i % 4 == 0 || i + 1 == Manifold::kSide ? format("%.2f", manifold.z0[i]) : "");
+        i % 4 == 0 || i + 1 == Manifold::kSide ? formatted("{:.2f}", manifold.z0[i]) : "");
   }
   grid.row_names[Manifold::kSide / 2] = "z1";
   return draw_grid(grid, sample_shape);
@@ -319,13 +321,14 @@ Image draw_deviations(const DecoderVariance& decoder, const Shape& sample_shape,
     canvas.text(bar_right + 12.0, y, tick_label(value), kGrey);
   }
   if (decoder.always_at_floor.empty())
-    canvas.text(left, bottom + 34.0,
-                format("no element is at the floor of %.2g in every row", smallest_deviation()),
-                kGrey);
+    canvas.text(
+        left, bottom + 34.0,
+        formatted("no element is at the floor of {:.2g} in every row", smallest_deviation()),
+        kGrey);
   else
     draw_key(canvas, left, bottom + 34.0, kFloor,
-             format("at the floor of %.2g in every row: %zu of %zu elements", smallest_deviation(),
-                    decoder.always_at_floor.size(), decoder.mean.size()));
+             formatted("at the floor of {:.2g} in every row: {} of {} elements",
+                       smallest_deviation(), decoder.always_at_floor.size(), decoder.mean.size()));
   return canvas.image();
 }
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "host/io/text.hpp"
+#include "host/io/formatted.hpp"
 
 namespace elbo {
 
@@ -36,7 +36,7 @@ std::vector<double> ticks_of_powers(double low, double high) {
 }
 
 std::string tick_label(double value) {
-  return format("%.4g", value == 0.0 ? 0.0 : value);  // no -0
+  return formatted("{:.4g}", value == 0.0 ? 0.0 : value);  // no -0
 }
 
 void Plot::draw_x_axis(Canvas& canvas, std::string_view name, bool grid) const {

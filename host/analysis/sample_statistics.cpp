@@ -1,6 +1,7 @@
 #include "host/analysis/sample_statistics.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numbers>
 
 #include "host/analysis/checks.hpp"

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/cli/commands.hpp"
-#include "host/io/text.hpp"
+#include "host/io/formatted.hpp"
 #include "host/measure/step_times.hpp"
 #include "kernels/ceilings.hpp"
 #include "kernels/core/error.hpp"
@@ -31,7 +31,7 @@ struct Ceilings {
 
 /// "  38" percent of a ceiling; "   -" where there is none.
 std::string share(double rate, double ceiling) {
-  return ceiling > 0.0 ? format("%4.0f", 100.0 * rate / ceiling) : "   -";
+  return ceiling > 0.0 ? formatted("{:>4.0f}", 100.0 * rate / ceiling) : "   -";
 }
 
 Json share_json(double rate, double ceiling) {

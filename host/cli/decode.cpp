@@ -1,6 +1,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/output.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/npy.hpp"
 #include "host/train/generation.hpp"
 
@@ -24,8 +25,8 @@ void add_decode(CLI::App& app) {
     const NpyArray codes = open_npy(flags->codes);
     if (codes.shape.size() != 2 || codes.shape[1] != model.architecture.latent() ||
         codes.shape[0] < 1)
-      fail_file(flags->codes, "codes have shape " + to_string(codes.shape) + ", want rows x " +
-                                  std::to_string(model.architecture.latent()));
+      fail_file(flags->codes, formatted("codes have shape {}, want rows x {}",
+                                        to_string(codes.shape), model.architecture.latent()));
     const std::vector<float> means = decode(model, to_floats(codes, flags->codes));
     write_samples(flags->out, means, model.data.sample_shape);
   });

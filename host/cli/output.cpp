@@ -6,9 +6,9 @@
 #include <sstream>
 
 #include "host/data/sample_pictures.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/npy.hpp"
 #include "host/io/png.hpp"
-#include "host/io/text.hpp"
 #include "host/model/phases.hpp"
 #include "kernels/core/error.hpp"
 
@@ -16,35 +16,38 @@ namespace elbo::cli {
 
 std::string describe(std::string_view split, const Evaluation& e) {
   std::string text(split);
-  const auto add = [&](const char* pattern, auto... values) { text += format(pattern, values...); };
-  add(": %lld rows", static_cast<long long>(e.count));
+  const auto add = [&]<class... T>(fmt::format_string<T...> pattern, T&&... values) {
+    text += formatted(pattern, std::forward<T>(values)...);
+  };
+  add(": {} rows", e.count);
   bool headed = false;
   for_each_estimate(e, [&](const char* name, const Estimate& estimate, Measure) {
     if (std::isnan(estimate.value)) return;
     const bool bits = !std::isnan(estimate.bits_per_dim);
-    if (!headed) add("\n  %-14s %21s%s", "", "nats per sample", bits ? "            bits/dim" : "");
+    if (!headed)
+      add("\n  {:<14} {:>21}{}", "", "nats per sample", bits ? "            bits/dim" : "");
     headed = true;
-    add("\n  %-14s %11.3f ± %7.3f", name, estimate.value, estimate.standard_error);
-    if (bits) add("   %8.4f ± %.4f", estimate.bits_per_dim, estimate.bits_per_dim_standard_error);
+    add("\n  {:<14} {:>11.3f} ± {:>7.3f}", name, estimate.value, estimate.standard_error);
+    if (bits)
+      add("   {:>8.4f} ± {:.4f}", estimate.bits_per_dim, estimate.bits_per_dim_standard_error);
     if (name == std::string_view("nll"))
-      add("  -log p(x) by %lld importance samples", static_cast<long long>(e.importance_samples));
+      add("  -log p(x) by {} importance samples", e.importance_samples);
   });
   if (!std::isnan(e.cross_entropy_floor))
-    add("\n  targets are grey: a cross-entropy, not a likelihood; floor %.2f nats",
+    add("\n  targets are grey: a cross-entropy, not a likelihood; floor {:.2f} nats",
         e.cross_entropy_floor);
-  if (!std::isnan(e.elbo.value))
-    add("\n  %lld active units", static_cast<long long>(e.active_units));
+  if (!std::isnan(e.elbo.value)) add("\n  {} active units", e.active_units);
   if (!std::isnan(e.squared_error))
-    add("\n  squared error %.4f, PSNR %.2f dB", e.squared_error, e.psnr);
-  if (!std::isnan(e.input_psnr)) add(", of the corrupted input %.2f dB", e.input_psnr);
+    add("\n  squared error {:.4f}, PSNR {:.2f} dB", e.squared_error, e.psnr);
+  if (!std::isnan(e.input_psnr)) add(", of the corrupted input {:.2f} dB", e.input_psnr);
   if (!std::isnan(e.l1)) {
-    add("\n  code: sum |z| %.3f", e.l1);
-    if (!std::isnan(e.zero_codes)) add(", %.1f %% zeros", 100.0 * e.zero_codes);
+    add("\n  code: sum |z| {:.3f}", e.l1);
+    if (!std::isnan(e.zero_codes)) add(", {:.1f} % zeros", 100.0 * e.zero_codes);
   }
   if (!std::isnan(e.accuracy))
-    add("\n  accuracy %.2f %%, classification loss %.4f", 100.0 * e.accuracy, e.class_loss);
+    add("\n  accuracy {:.2f} %, classification loss {:.4f}", 100.0 * e.accuracy, e.class_loss);
   if (!std::isnan(e.gan_value))
-    add("\n  V(D, G) %.4f (log 1/4 is -1.3863), mean D %.3f of real, %.3f of generated",
+    add("\n  V(D, G) {:.4f} (log 1/4 is -1.3863), mean D {:.3f} of real, {:.3f} of generated",
         e.gan_value, e.d_real, e.d_generated);
   return text;
 }

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "host/io/text.hpp"
+#include "host/io/formatted.hpp"
 
 namespace elbo::cli {
 namespace {
@@ -21,13 +21,13 @@ int terminal_width() {
 }
 
 std::string short_count(double value) {
-  if (value >= 1e6) return format("%.2fM", value / 1e6);
-  return value >= 1e3 ? format("%.1fk", value / 1e3) : format("%.0f", value);
+  if (value >= 1e6) return formatted("{:.2f}M", value / 1e6);
+  return value >= 1e3 ? formatted("{:.1f}k", value / 1e3) : formatted("{:.0f}", value);
 }
 
 /// Two digits behind the point, four for numbers about 1.
 std::string short_number(double value) {
-  return format(std::abs(value) < 10.0 ? "%.4f" : "%.2f", value);
+  return formatted("{:.{}f}", value, std::abs(value) < 10.0 ? 4 : 2);
 }
 
 /// The number of a validation that says most to people.
@@ -39,8 +39,8 @@ double chosen_by(const Evaluation& e) {
 
 std::string short_time(double seconds) {
   const auto total = static_cast<long>(std::max(0.0, seconds) + 0.5);
-  if (total >= 3600) return format("%ld:%02ld:%02ld", total / 3600, total / 60 % 60, total % 60);
-  return format("%ld:%02ld", total / 60, total % 60);
+  if (total >= 3600) return formatted("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
+  return formatted("{}:{:02}", total / 60, total % 60);
 }
 
 std::string bar(double done, int width) {
@@ -88,13 +88,12 @@ void ProgressDisplay::on_progress(const TrainingMetrics& m, uint64_t total_steps
   const double steps_left = static_cast<double>(total_steps - m.step);
   const double per_step = m.seconds / static_cast<double>(m.step - first_step_);
   const int width = terminal_width();
-  std::string numbers = format(" %3.0f%%  epoch %llu  %s/s  ETA %s", 100.0 * done,
-                               static_cast<unsigned long long>(m.epoch), short_count(rate_).c_str(),
-                               short_time(steps_left * per_step).c_str());
+  std::string numbers = formatted(" {:>3.0f}%  epoch {}  {}/s  ETA {}", 100.0 * done, m.epoch,
+                                  short_count(rate_), short_time(steps_left * per_step));
   for (const Metric& metric : m.values) {
     const std::string name =
         metric.name == "reconstruction" && width < kNarrow ? "rec" : metric.name;
-    const std::string more = "  " + name + " " + short_number(metric.value);
+    const std::string more = formatted("  {} {}", name, short_number(metric.value));
     if (static_cast<int>(numbers.size() + more.size()) < width) numbers += more;
   }
   draw_line(done, numbers);
@@ -158,9 +157,9 @@ void WorkDisplay::add(int64_t done) {
   last_drawn_ = now;
   const double part = static_cast<double>(done_) / static_cast<double>(total_);
   const double passed = seconds(now - start_);
-  draw_line(part, format(" %3.0f%%  %s %s/s  ETA %s", 100.0 * part,
-                         short_count(static_cast<double>(done_) / passed).c_str(), unit_.c_str(),
-                         short_time(passed * (1.0 / part - 1.0)).c_str()));
+  draw_line(part, formatted(" {:>3.0f}%  {} {}/s  ETA {}", 100.0 * part,
+                            short_count(static_cast<double>(done_) / passed), unit_,
+                            short_time(passed * (1.0 / part - 1.0))));
   bar_drawn_ = true;
 }
 

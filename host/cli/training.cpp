@@ -7,6 +7,7 @@
 #include "host/cli/output.hpp"
 #include "host/cli/progress.hpp"
 #include "host/data/statistics.hpp"
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo::cli {
@@ -54,10 +55,10 @@ TrainingEnd train_watched(Trainer& trainer, RunDirectory& run, bool quiet) {
     ObserverGroup observers({&run, &display, &signals});
     const TrainingEnd end = trainer.train(&observers);
     if (end == TrainingEnd::interrupted)
-      throw Interrupted(signals.received(),
-                        "interrupted (" + std::string(::strsignal(signals.received())) +
-                            ") after step " + std::to_string(trainer.progress().step) + " of " +
-                            std::to_string(trainer.total_steps()) + "; " + run.how_to_resume());
+      throw Interrupted(
+          signals.received(),
+          formatted("interrupted ({}) after step {} of {}; {}", ::strsignal(signals.received()),
+                    trainer.progress().step, trainer.total_steps(), run.how_to_resume()));
     return end;
   } catch (const DeviceError& error) {
     throw DeviceError(with_advice(error));

@@ -10,6 +10,7 @@
 #include "host/data/packing.hpp"
 #include "host/data/reader.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/mapped_file.hpp"
 
 namespace elbo {
@@ -40,14 +41,13 @@ Batch open_batch(std::string_view split, const fs::path& path) {
   Batch batch{split, std::make_unique<const MappedFile>(path)};
   const std::size_t bytes = batch.file->bytes().size();
   if (bytes == 0 || bytes % kRecord != 0) {
-    fail_file(path, std::to_string(bytes) + " bytes; wanted a multiple of " +
-                        std::to_string(kRecord) + ", a label and 32x32x3 values");
+    fail_file(path, formatted("{} bytes; wanted a multiple of {}, a label and 32x32x3 values",
+                              bytes, kRecord));
   }
   for (std::int64_t i = 0; i < batch.size(); ++i) {
     const int label = std::to_integer<int>(*batch.record(i));
     if (label >= kClasses) {
-      fail_file(path, "record " + std::to_string(i) + " has label " + std::to_string(label) +
-                          "; wanted 0 to 9");
+      fail_file(path, formatted("record {} has label {}; wanted 0 to 9", i, label));
     }
   }
   return batch;

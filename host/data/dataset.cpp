@@ -11,6 +11,7 @@
 
 #include "host/data/counter_hash.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/text.hpp"
 #include "kernels/core/error.hpp"
 
@@ -21,12 +22,12 @@ namespace {
 void check_options(const DatasetOptions& options) {
   const double fraction = options.validation_fraction;
   if (!(fraction >= 0.0 && fraction < 1.0)) {
-    throw ConfigError("--validation-fraction is " + std::to_string(fraction) +
-                      "; wanted a number from 0 to less than 1");
+    throw ConfigError(formatted(
+        "--validation-fraction is {:f}; wanted a number from 0 to less than 1", fraction));
   }
   if (options.images.size < 0 || options.images.size > kLargestImageSize) {
-    throw ConfigError("--image-size is " + std::to_string(options.images.size) + "; wanted 0 to " +
-                      std::to_string(kLargestImageSize));
+    throw ConfigError(
+        formatted("--image-size is {}; wanted 0 to {}", options.images.size, kLargestImageSize));
   }
 }
 
@@ -61,7 +62,7 @@ void check_tables(const std::vector<Table>& tables) {
     }
     const Shape shape(table.shape.begin() + 1, table.shape.end());
     if (element_count(shape) == 0) {
-      fail_file(table.source, "rows of shape " + to_string(shape) + " hold no elements");
+      fail_file(table.source, formatted("rows of shape {} hold no elements", to_string(shape)));
     }
     if (shape != sample_shape) {
       fail_file(table.source, "rows of shape " + to_string(shape) + ", but " +
@@ -73,8 +74,7 @@ void check_tables(const std::vector<Table>& tables) {
     }
     const auto labels = static_cast<std::int64_t>(table.labels.size());
     if (labels != 0 && labels != rows) {
-      fail_file(table.source,
-                std::to_string(labels) + " labels for " + std::to_string(rows) + " rows");
+      fail_file(table.source, formatted("{} labels for {} rows", labels, rows));
     }
   }
 }
@@ -132,7 +132,7 @@ Split whole_table(Table table, std::string name) {
 std::string label_summary(const Split& split) {
   if (split.labels.empty()) return "no labels";
   const auto [low, high] = std::ranges::minmax(split.labels);
-  return "labels " + std::to_string(low) + " to " + std::to_string(high);
+  return formatted("labels {} to {}", low, high);
 }
 
 }  // namespace
@@ -159,8 +159,8 @@ Dataset Dataset::from_vector(std::vector<T> rows, DType dtype, const Shape& samp
   }
   const std::size_t dim = *sample_bytes / sizeof(T);
   if (rows.size() % dim != 0) {
-    fail_file(source, std::to_string(rows.size()) + " values are no multiple of the " +
-                          std::to_string(dim) + " of a sample");
+    fail_file(source,
+              formatted("{} values are no multiple of the {} of a sample", rows.size(), dim));
   }
   Table table{"train", source, nullptr, nullptr, dtype, sample_shape, std::move(labels)};
   table.shape.insert(table.shape.begin(), static_cast<std::int64_t>(rows.size() / dim));
@@ -280,10 +280,8 @@ std::string Dataset::describe() const {
                      ", values from " + format_number(range_.minimum) + " to " +
                      format_number(range_.maximum) + "\n";
   for (const Split& split : splits_) {
-    std::string name = split.name;
-    name.resize(12, ' ');
-    text += name + std::to_string(split.size()) + " rows, " + label_summary(split) + ", " +
-            split.source + "\n";
+    text += formatted("{:<12}{} rows, {}, {}\n", split.name, split.size(), label_summary(split),
+                      split.source);
   }
   return text;
 }

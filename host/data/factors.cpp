@@ -3,6 +3,7 @@
 #include <string>
 
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/npy.hpp"
 
 namespace elbo {
@@ -28,8 +29,8 @@ std::vector<const Split*> tables_of(const Dataset& data, const Split& split) {
 Factors read_table(const fs::path& path, const std::string& source, int64_t rows) {
   const NpyArray array = open_npy(path);
   if (array.shape.size() != 2 || array.shape[0] != rows || array.shape[1] < 1)
-    fail_file(path, "factors have shape " + to_string(array.shape) + ", want " +
-                        std::to_string(rows) + " x factors, a row for each of " + source);
+    fail_file(path, formatted("factors have shape {}, want {} x factors, a row for each of {}",
+                              to_string(array.shape), rows, source));
   Factors factors{static_cast<size_t>(array.shape[1]), {}};
   if (is_integer(array.type)) {
     const std::vector<int32_t> values = to_integers(array, path);
@@ -69,8 +70,8 @@ std::optional<Factors> find_factors(const Dataset& data, const Split& split) {
       continue;
     }
     if (part.columns != all->columns)
-      fail_file(path, "got " + std::to_string(part.columns) + " factors, want " +
-                          std::to_string(all->columns) + " as in the file before");
+      fail_file(path, formatted("got {} factors, want {} as in the file before", part.columns,
+                                all->columns));
     all->values.insert(all->values.end(), part.values.begin(), part.values.end());
   }
   return all;

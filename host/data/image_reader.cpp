@@ -9,6 +9,7 @@
 #include "host/data/picture_list.hpp"
 #include "host/data/reader.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/picture.hpp"
 #include "kernels/core/error.hpp"
 
@@ -89,8 +90,7 @@ class Packer {
 
   void agree_on_size(const std::vector<PictureHeader>& headers) {
     const auto size_of = [&](std::size_t i) {
-      return list_.pictures[i].name + " of " + std::to_string(headers[i].height) + "x" +
-             std::to_string(headers[i].width);
+      return formatted("{} of {}x{}", list_.pictures[i].name, headers[i].height, headers[i].width);
     };
     std::size_t first = headers.size();
     for (std::size_t i = 0; i < headers.size(); ++i) {
@@ -165,15 +165,14 @@ class Packer {
 
   void require_good(std::span<const ListedPicture> pictures, const std::string& which) const {
     if (count_good(pictures) > 0) return;
-    fail_file(folder_, "none of the " + std::to_string(pictures.size()) + " pictures" + which +
-                           " can be used: " + enumerate(bad_pictures(pictures), kMostNamed));
+    fail_file(folder_, formatted("none of the {} pictures{} can be used: {}", pictures.size(),
+                                 which, enumerate(bad_pictures(pictures), kMostNamed)));
   }
 
   [[noreturn]] void refuse_bad() const {
     const std::vector<BadPicture> bad = bad_pictures(list_.pictures);
-    fail_file(folder_, std::to_string(bad.size()) + " of " + std::to_string(list_.pictures.size()) +
-                           " pictures cannot be used: " + enumerate(bad, kMostNamed) +
-                           "; --skip-bad leaves them out");
+    fail_file(folder_, formatted("{} of {} pictures cannot be used: {}; --skip-bad leaves them out",
+                                 bad.size(), list_.pictures.size(), enumerate(bad, kMostNamed)));
   }
 
   const fs::path& folder_;

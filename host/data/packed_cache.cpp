@@ -13,6 +13,7 @@
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/mapped_file.hpp"
 #include "kernels/core/error.hpp"
 #include "kernels/core/user_cache.hpp"
@@ -30,8 +31,8 @@ constexpr std::string_view kTemporary = ".packing-";
 constexpr const char* kRemedy = "; --image-cache DIR keeps decoded pictures elsewhere";
 
 [[noreturn]] void fail_cache(const fs::path& cache, std::string_view action, int error) {
-  fail_file(cache, "cannot " + std::string(action) + ": " + std::generic_category().message(error) +
-                       kRemedy);
+  fail_file(cache,
+            formatted("cannot {}: {}{}", action, std::generic_category().message(error), kRemedy));
 }
 
 /// Directories of packings that were killed: nothing in them has changed for a day.
@@ -55,8 +56,8 @@ void remove_abandoned(const fs::path& cache) {
 fs::path make_temporary(const fs::path& cache) {
   static std::atomic<unsigned> counter{0};
   for (;;) {
-    const fs::path directory = cache / (std::string(kTemporary) + std::to_string(::getpid()) + "-" +
-                                        std::to_string(counter.fetch_add(1)));
+    const fs::path directory =
+        cache / formatted("{}{}-{}", kTemporary, ::getpid(), counter.fetch_add(1));
     if (::mkdir(directory.c_str(), 0777) == 0) return directory;
     if (errno != EEXIST) fail_cache(cache, "write to it", errno);
   }
@@ -172,9 +173,9 @@ void PackedWriter::require_space(std::int64_t bytes) const {
   const fs::space_info space = fs::space(directory_, error);
   if (error || space.available >= static_cast<std::uint64_t>(bytes)) return;
   constexpr std::uint64_t kMega = 1'000'000;
-  fail_file(cache_, "the pictures take " +
-                        std::to_string(bytes / static_cast<std::int64_t>(kMega)) + " MB there, " +
-                        std::to_string(space.available / kMega) + " MB are free" + kRemedy);
+  fail_file(cache_,
+            formatted("the pictures take {} MB there, {} MB are free{}",
+                      bytes / static_cast<std::int64_t>(kMega), space.available / kMega, kRemedy));
 }
 
 void PackedWriter::begin_split(std::string_view split, const Shape& sample_shape, bool labelled) {

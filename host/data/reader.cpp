@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -78,11 +79,11 @@ std::vector<SplitFiles> group_by_split(const std::vector<fs::path>& files,
 void check_label_shape(const SplitFiles& files, const Shape& labels, std::int64_t rows) {
   const std::int64_t count = labels.front();
   if (element_count(labels) != count) {
-    fail_file(files.labels, "labels of shape " + to_string(labels) + "; wanted one per row");
+    fail_file(files.labels, formatted("labels of shape {}; wanted one per row", to_string(labels)));
   }
   if (count != rows) {
-    fail_file(files.labels, std::to_string(count) + " labels for the " + std::to_string(rows) +
-                                " rows of " + files.rows.string());
+    fail_file(files.labels,
+              formatted("{} labels for the {} rows of {}", count, rows, files.rows.string()));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/data/counter_hash.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/idx.hpp"
 #include "host/io/new_directory.hpp"
 #include "host/io/npy.hpp"
@@ -140,8 +141,7 @@ void write_split(const fs::path& directory, const FileNames& names, std::int64_t
 
 void check_option(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value >= low && value <= high) return;
-  throw ConfigError(std::string(name) + " is " + std::to_string(value) + "; wanted " +
-                    std::to_string(low) + " to " + std::to_string(high));
+  throw ConfigError(formatted("{} is {}; wanted {} to {}", name, value, low, high));
 }
 
 }  // namespace

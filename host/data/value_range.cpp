@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -47,9 +48,8 @@ ValueRange range_of(const Value* values, std::int64_t rows, std::int64_t dim,
 
   std::int64_t first = 0;
   while (std::isfinite(static_cast<double>(values[first]))) ++first;
-  throw DataError(source + ": row " + std::to_string(first / dim) + ", element " +
-                  std::to_string(first % dim) + " is " +
-                  std::to_string(static_cast<double>(values[first])) + "; wanted finite values");
+  throw DataError(formatted("{}: row {}, element {} is {:f}; wanted finite values", source,
+                            first / dim, first % dim, static_cast<double>(values[first])));
 }
 
 }  // namespace

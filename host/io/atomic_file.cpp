@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 
 namespace elbo {
 namespace fs = std::filesystem;
@@ -37,8 +38,8 @@ constexpr std::string_view kTemporaryStart = ".elbo-", kTemporaryEnd = ".tmp";
 // The name is short whatever the target's, so that a legal target never makes it too long.
 fs::path temporary_beside(const fs::path& target) {
   static std::atomic<unsigned> counter{0};
-  return directory_of(target) / (std::string(kTemporaryStart) + std::to_string(::getpid()) + "-" +
-                                 std::to_string(counter.fetch_add(1)) + std::string(kTemporaryEnd));
+  return directory_of(target) /
+         formatted("{}{}-{}{}", kTemporaryStart, ::getpid(), counter.fetch_add(1), kTemporaryEnd);
 }
 
 void sync_directory_of(const fs::path& path) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 
 namespace elbo {
 
@@ -21,7 +22,8 @@ FileLock::FileLock(const std::filesystem::path& path, const char* meaning) {
     ::close(std::exchange(descriptor_, -1));
     std::string number(holder, length > 0 ? static_cast<std::size_t>(length) : 0);
     std::erase_if(number, [](char c) { return c < '0' || c > '9'; });
-    fail_file(path, std::string(meaning) + (number.empty() ? "" : " (process " + number + ")"));
+    fail_file(path,
+              std::string(meaning) + (number.empty() ? "" : formatted(" (process {})", number)));
   }
   // The number is for people alone: without it the lock holds as well.
   const std::string number = std::to_string(::getpid());

@@ -10,9 +10,9 @@
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/gzip.hpp"
 #include "host/io/mapped_file.hpp"
-#include "host/io/text.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -28,23 +28,22 @@ struct Header {
   std::size_t file_size;  // what header and data take together
 };
 
-std::string hex(unsigned value) { return format("0x%02x", value & 0xffU); }
+std::string hex(unsigned value) { return formatted("0x{:02x}", value & 0xffU); }
 
 /// `start`: the file's first bytes, kLongestHeader of them or all there are.
 Header parse_header(std::span<const std::byte> start, const fs::path& path) {
   const auto byte_at = [&](std::size_t i) { return std::to_integer<unsigned>(start[i]); };
   if (start.size() < 4) fail_file(path, "truncated in its IDX header");
   if (byte_at(0) != 0 || byte_at(1) != 0) {
-    fail_file(path, "wrong magic: starts with " + hex(byte_at(0)) + " " + hex(byte_at(1)) +
-                        "; an IDX file starts with 0x00 0x00");
+    fail_file(path, formatted("wrong magic: starts with {} {}; an IDX file starts with 0x00 0x00",
+                              hex(byte_at(0)), hex(byte_at(1))));
   }
   if (byte_at(2) != kUnsignedByte) {
     fail_file(path, "IDX element type " + hex(byte_at(2)) + "; wanted 0x08 (unsigned byte)");
   }
   const std::size_t rank = byte_at(3);
   if (rank == 0 || rank > kMostDimensions) {
-    fail_file(path, "IDX rank " + std::to_string(rank) + "; wanted 1 to " +
-                        std::to_string(kMostDimensions) + " dimensions");
+    fail_file(path, formatted("IDX rank {}; wanted 1 to {} dimensions", rank, kMostDimensions));
   }
 
   Header header{Shape(rank), 4 + 4 * rank, 0};
@@ -62,14 +61,14 @@ Header parse_header(std::span<const std::byte> start, const fs::path& path) {
 
 [[noreturn]] void fail_truncated(const fs::path& path, const Header& header,
                                  const std::string& present) {
-  fail_file(path, "truncated: IDX shape " + to_string(header.shape) + " needs " +
-                      std::to_string(header.file_size) + " bytes, " + present);
+  fail_file(path, formatted("truncated: IDX shape {} needs {} bytes, {}", to_string(header.shape),
+                            header.file_size, present));
 }
 
 [[noreturn]] void fail_oversized(const fs::path& path, const Header& header,
                                  const std::string& present) {
-  fail_file(path, "oversized: IDX shape " + to_string(header.shape) + " needs " +
-                      std::to_string(header.file_size) + " bytes, " + present);
+  fail_file(path, formatted("oversized: IDX shape {} needs {} bytes, {}", to_string(header.shape),
+                            header.file_size, present));
 }
 
 IdxArray inflate_idx(std::span<const std::byte> compressed, const fs::path& path) {
@@ -80,17 +79,16 @@ IdxArray inflate_idx(std::span<const std::byte> compressed, const fs::path& path
 
   // Before believing the header enough to allocate what it says:
   if (header.file_size / kLargestInflation > compressed.size()) {
-    fail_truncated(
-        path, header,
-        "which " + std::to_string(compressed.size()) + " bytes of gzip data cannot hold");
+    fail_truncated(path, header,
+                   formatted("which {} bytes of gzip data cannot hold", compressed.size()));
   }
   if (start_size > header.file_size) fail_oversized(path, header, "more are there");
   // Not value-initialised: every byte is about to be written.
   std::shared_ptr<std::byte[]> bytes(new (std::nothrow) std::byte[header.file_size]);
   if (bytes == nullptr) {
-    fail_file(path, "inflates to " + std::to_string(header.file_size) +
-                        " bytes, more than memory has room for; gunzip makes a file that is read "
-                        "in place");
+    fail_file(path, formatted("inflates to {} bytes, more than memory has room for; gunzip makes a "
+                              "file that is read in place",
+                              header.file_size));
   }
   const std::span all(bytes.get(), header.file_size);
   std::copy_n(start.begin(), start_size, all.begin());

@@ -10,6 +10,7 @@
 
 #include "host/io/exif.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -103,8 +104,7 @@ void require_content(std::span<const std::byte> file, std::int64_t pixels) {
   // each of which takes a bit. Arithmetic coding may take less, for a large picture of one colour.
   constexpr std::int64_t kMostPerBit = 32 * 32 / 8;
   if (pixels / kMostPerBit / 8 > std::ssize(file)) {
-    throw DataError("damaged: no " + std::to_string(file.size()) + " bytes hold " +
-                    std::to_string(pixels) + " JPEG pixels");
+    throw DataError(formatted("damaged: no {} bytes hold {} JPEG pixels", file.size(), pixels));
   }
   // A scan of a progressive picture may say in some bytes that nothing changes in all of it.
   constexpr std::int64_t kMostScanned = std::int64_t{1} << 32, kUsual = 64;
@@ -115,9 +115,9 @@ void require_content(std::span<const std::byte> file, std::int64_t pixels) {
     if (segment->marker == kStartOfScan) ++scans;
   }
   if (scans > kUsual || scans * pixels > kMostScanned) {
-    throw DataError("has " + std::to_string(scans) + " scans of " + std::to_string(pixels) +
-                    " pixels, wanted at most " + std::to_string(kUsual) +
-                    ", and 2^32 pixels in all");
+    throw DataError(
+        formatted("has {} scans of {} pixels, wanted at most {}, and 2^32 pixels in all", scans,
+                  pixels, kUsual));
   }
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/mapped_file.hpp"
 #include "kernels/core/error.hpp"
 
@@ -93,7 +94,7 @@ class DictParser {
 
  private:
   [[noreturn]] void fail(const std::string& what) const {
-    fail_file(path_, "malformed .npy header: " + what + " at byte " + std::to_string(position_));
+    fail_file(path_, formatted("malformed .npy header: {} at byte {}", what, position_));
   }
 
   /// The next character that is not blank, '\0' at the end.
@@ -146,7 +147,7 @@ class DictParser {
       if (error != std::errc{}) fail("wanted an extent below 2^63");
       if (extent < 0) fail("negative extent " + std::to_string(extent));
       if (shape.size() == kMostDimensions) {
-        fail("more than " + std::to_string(kMostDimensions) + " dimensions");
+        fail(formatted("more than {} dimensions", kMostDimensions));
       }
       position_ += static_cast<std::size_t>(last - first);
       shape.push_back(extent);
@@ -200,8 +201,8 @@ std::vector<std::int32_t> integers_of(const NpyArray& array, const fs::path& pat
   std::vector<std::int32_t> result(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!std::in_range<std::int32_t>(values[i])) {
-      fail_file(path, "element " + std::to_string(i) + " is " + std::to_string(values[i]) +
-                          "; wanted an integer that fits 32 bits");
+      fail_file(path,
+                formatted("element {} is {}; wanted an integer that fits 32 bits", i, values[i]));
     }
     result[i] = static_cast<std::int32_t>(values[i]);
   }
@@ -223,7 +224,7 @@ NpyHeader read_npy_header(std::span<const std::byte> file, const fs::path& path)
   if (file.size() < 8) fail_file(path, "truncated in its .npy header");
   const std::size_t version = byte_at(6);
   if (version < 1 || version > 3) {
-    fail_file(path, ".npy format version " + std::to_string(version) + "; wanted 1, 2 or 3");
+    fail_file(path, formatted(".npy format version {}; wanted 1, 2 or 3", version));
   }
   const std::size_t length_bytes = version == 1 ? 2 : 4;
   const std::size_t dict_offset = 8 + length_bytes;
@@ -231,8 +232,8 @@ NpyHeader read_npy_header(std::span<const std::byte> file, const fs::path& path)
   std::size_t dict_size = 0;
   for (std::size_t i = 0; i < length_bytes; ++i) dict_size |= byte_at(8 + i) << (8 * i);
   if (file.size() - dict_offset < dict_size) {
-    fail_file(path, "truncated: .npy header claims " + std::to_string(dict_size) + " bytes, " +
-                        std::to_string(file.size() - dict_offset) + " are there");
+    fail_file(path, formatted("truncated: .npy header claims {} bytes, {} are there", dict_size,
+                              file.size() - dict_offset));
   }
 
   auto [type, shape] = DictParser(text.substr(dict_offset, dict_size), path).parse();
@@ -241,10 +242,9 @@ NpyHeader read_npy_header(std::span<const std::byte> file, const fs::path& path)
   const std::optional<std::size_t> wanted = checked_bytes(shape, size_of(type));
   if (!wanted) fail_file(path, "shape " + to_string(shape) + " overflows 63 bits");
   if (present != *wanted) {
-    fail_file(path, std::string(present < *wanted ? "truncated" : "oversized") + ": shape " +
-                        to_string(shape) + " of " + descr_of(type) + " needs " +
-                        std::to_string(*wanted) + " bytes of data, " + std::to_string(present) +
-                        " are there");
+    fail_file(path, formatted("{}: shape {} of {} needs {} bytes of data, {} are there",
+                              present < *wanted ? "truncated" : "oversized", to_string(shape),
+                              descr_of(type), *wanted, present));
   }
   return {type, std::move(shape), data_offset};
 }

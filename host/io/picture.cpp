@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/jpeg.hpp"
 #include "host/io/png.hpp"
 #include "kernels/core/error.hpp"
@@ -84,8 +85,8 @@ const PictureHeader& checked(const std::optional<PictureHeader>& header) {
   if (!header) throw DataError("cut short: it ends before it tells its size");
   const auto [height, width, channels, orientation] = *header;
   if (height > 0 && width > 0 && height <= kMostPixels / width) return *header;
-  throw DataError("claims to be " + std::to_string(height) + "x" + std::to_string(width) +
-                  ", wanted at least 1 pixel and at most 2^28");
+  throw DataError(
+      formatted("claims to be {}x{}, wanted at least 1 pixel and at most 2^28", height, width));
 }
 
 }  // namespace

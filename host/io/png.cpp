@@ -15,6 +15,7 @@
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/gzip.hpp"
 #include "kernels/core/error.hpp"
 
@@ -149,8 +150,8 @@ void require_content(std::span<const std::byte> file, const PictureHeader& heade
   const std::int64_t row = 1 + (header.width * samples * depth + 7) / 8;
   const auto size = checked_bytes(std::array{header.height, row}, 1);
   if (!size || *size / kLargestInflation > file.size()) {
-    throw DataError("damaged PNG: no " + std::to_string(file.size()) + " bytes hold " +
-                    std::to_string(header.height) + "x" + std::to_string(header.width) + " pixels");
+    throw DataError(formatted("damaged PNG: no {} bytes hold {}x{} pixels", file.size(),
+                              header.height, header.width));
   }
 }
 

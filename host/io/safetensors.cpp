@@ -13,7 +13,7 @@
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
-#include "host/io/text.hpp"
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -131,8 +131,8 @@ TensorView parse_tensor(const std::string& name, const Json& entry, std::span<co
   if (!type) fail_file(path, tensor + ": unknown dtype " + in_quotes(dtype.dump()));
   auto shape = parse_extents(entry["shape"]);
   if (!shape) {
-    fail_file(path, tensor + ": shape is not a list of at most " + std::to_string(kMostDimensions) +
-                        " non-negative integers");
+    fail_file(path, formatted("{}: shape is not a list of at most {} non-negative integers", tensor,
+                              kMostDimensions));
   }
   const auto offsets = parse_extents(entry["data_offsets"]);
   if (!offsets || offsets->size() != 2) {
@@ -141,13 +141,12 @@ TensorView parse_tensor(const std::string& name, const Json& entry, std::span<co
   const auto begin = static_cast<std::size_t>((*offsets)[0]);
   const auto end = static_cast<std::size_t>((*offsets)[1]);
   if (begin > end || end > data.size()) {
-    fail_file(path, tensor + ": data_offsets [" + std::to_string(begin) + ", " +
-                        std::to_string(end) + "] are not within the " +
-                        std::to_string(data.size()) + " bytes of data");
+    fail_file(path, formatted("{}: data_offsets [{}, {}] are not within the {} bytes of data",
+                              tensor, begin, end, data.size()));
   }
   if (checked_bytes(*shape, size_of(*type)) != end - begin) {
-    fail_file(path, tensor + ": " + std::to_string(end - begin) + " bytes do not match " +
-                        name_of(*type) + " of shape " + to_string(*shape));
+    fail_file(path, formatted("{}: {} bytes do not match {} of shape {}", tensor, end - begin,
+                              name_of(*type), to_string(*shape)));
   }
   return {name, *type, std::move(*shape), data.subspan(begin, end - begin)};
 }
@@ -168,7 +167,7 @@ uLong checksum_on(uLong crc, std::string_view text) {
   return checksum_on(crc, std::as_bytes(std::span(text)));
 }
 
-std::string in_hexadecimal(uLong crc) { return format("%08lx", crc); }
+std::string in_hexadecimal(uLong crc) { return formatted("{:08x}", crc); }
 
 /// Throws DataError where the header has a checksum and it is not that of the file.
 void verify_checksum(std::string header, std::span<const std::byte> data, const fs::path& path) {
@@ -180,7 +179,8 @@ void verify_checksum(std::string header, std::span<const std::byte> data, const 
   const uLong crc = checksum_on(0, prefix_of(header.size()));
   const std::string computed = in_hexadecimal(checksum_on(checksum_on(crc, header), data));
   if (stored != computed)
-    fail_file(path, "damaged: its checksum is " + computed + ", it says " + in_quotes(stored));
+    fail_file(path,
+              formatted("damaged: its checksum is {}, it says {}", computed, in_quotes(stored)));
 }
 
 }  // namespace
@@ -228,9 +228,9 @@ SafetensorsFile::SafetensorsFile(const fs::path& path)
     length |= std::to_integer<std::uint64_t>(bytes[i]) << 8 * i;
   }
   if (length > kLongestHeader || length > bytes.size() - kPrefix) {
-    fail_file(path, "safetensors header claims " + std::to_string(length) +
-                        " bytes; the file has " + std::to_string(bytes.size() - kPrefix) +
-                        " after the length");
+    fail_file(path,
+              formatted("safetensors header claims {} bytes; the file has {} after the length",
+                        length, bytes.size() - kPrefix));
   }
   const std::span text = bytes.subspan(kPrefix, length);
   const std::span data = bytes.subspan(kPrefix + length);
@@ -261,15 +261,16 @@ SafetensorsFile::SafetensorsFile(const fs::path& path)
   const std::byte* expected = data.data();
   for (const TensorView& tensor : tensors_) {
     if (begin_of(tensor) != expected) {
-      fail_file(path, "tensor " + in_quotes(tensor.name) + " starts at byte " +
-                          std::to_string(begin_of(tensor) - data.data()) + " of the data; wanted " +
-                          std::to_string(expected - data.data()) + " (no gaps, no overlaps)");
+      fail_file(path, formatted("tensor {} starts at byte {} of the data; wanted {} (no gaps, no "
+                                "overlaps)",
+                                in_quotes(tensor.name), begin_of(tensor) - data.data(),
+                                expected - data.data()));
     }
     expected = end_of(tensor);
   }
   if (expected != data.data() + data.size()) {
-    fail_file(path, "oversized: " + std::to_string(data.data() + data.size() - expected) +
-                        " bytes belong to no tensor");
+    fail_file(path, formatted("oversized: {} bytes belong to no tensor",
+                              data.data() + data.size() - expected));
   }
 }
 

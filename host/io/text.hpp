@@ -6,9 +6,6 @@
 
 namespace elbo {
 
-/// What printf would print.
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
-
 /// The number in up to six digits, as people write it: "0.5", "1e-06".
 std::string format_number(double value);
 

@@ -1,5 +1,6 @@
 #include "host/measure/step_model.hpp"
 
+#include "host/io/formatted.hpp"
 #include "kernels/math/philox.hpp"
 
 namespace elbo {
@@ -27,8 +28,8 @@ DataSignature signature_of(const StepModel& step_model, const Dataset& dataset) 
   const int64_t got = element_count(dataset.sample_shape());
   const int64_t wanted = element_count(step_model.sample_shape);
   if (got != wanted)
-    throw ConfigError("data: got samples of " + std::to_string(got) + " values, model " +
-                      std::string(step_model.name) + " wants " + std::to_string(wanted));
+    throw ConfigError(formatted("data: got samples of {} values, model {} wants {}", got,
+                                step_model.name, wanted));
   return {step_model.sample_shape, dataset.dtype()};
 }
 

@@ -1,5 +1,6 @@
 #include "host/model/architecture.hpp"
 
+#include "host/io/formatted.hpp"
 #include "host/io/text.hpp"
 
 namespace elbo {
@@ -54,14 +55,15 @@ std::vector<std::string> describe_composition(const ModelSettings& s, const Shap
   const FeatureMap data = data_map(s, sample_shape).map;
   std::string main = "x ▸ ";
   if (s.flip != Flip::none) main += text_of(s.flip) + " flip ▸ ";
-  if (s.shift > 0) main += "shift (" + std::to_string(s.shift) + ") ▸ ";
+  if (s.shift > 0) main += formatted("shift ({}) ▸ ", s.shift);
   if (s.corrupts())
-    main += text_of(s.corruption) + " corruption (" + format_number(s.corruption_level) + ") ▸ ";
+    main += formatted("{} corruption ({}) ▸ ", text_of(s.corruption),
+                      format_number(s.corruption_level));
   main += joined(encoder_layers(s, data));
   if (s.bottleneck == Bottleneck::none)
     main += "code";
   else
-    main += text_of(s.bottleneck) + " z (" + std::to_string(s.latent_dim) + ")";
+    main += formatted("{} z ({})", text_of(s.bottleneck), s.latent_dim);
   if (s.likelihood) {
     int32_t outputs = 0;
     s.likelihood->visit([&](auto l) { outputs = decltype(l)::parameters; });

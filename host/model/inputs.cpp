@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "host/data/sample_pictures.hpp"
+#include "host/io/formatted.hpp"
 
 namespace elbo {
 namespace {
@@ -18,10 +19,10 @@ void check_pictures(const InputSettings& s, const Dataset& dataset) {
   const PictureLayout picture = picture_layout(shape);
   const int32_t side = std::min(picture.height, picture.width);
   if (s.shift >= side)
-    throw DataError(where + "pictures have " + std::to_string(picture.height) + " x " +
-                    std::to_string(picture.width) + " pixels, but " + setting +
-                    " shifts them farther than their edges mirror; expected less than " +
-                    std::to_string(side));
+    throw DataError(
+        formatted("{}pictures have {} x {} pixels, but {} shifts them farther than their "
+                  "edges mirror; expected less than {}",
+                  where, picture.height, picture.width, setting, side));
 }
 
 }  // namespace
@@ -74,8 +75,8 @@ void InputSettings::check(const LikelihoodSettings& l, const Dataset& dataset) c
                     " is over 8-bit values; store them as u8, or use a Gaussian likelihood");
   const ValueRange range = dataset.range();
   if (range.minimum >= 0.0 && range.maximum <= 1.0) return;
-  const std::string got = where + "values reach from " + std::to_string(range.minimum) + " to " +
-                          std::to_string(range.maximum) + ", but ";
+  const std::string got =
+      formatted("{}values reach from {:f} to {:f}, but ", where, range.minimum, range.maximum);
   const DataView seen = view(l, dataset.dtype());
   if (l.range() == math::DataRange::unit_interval || seen == DataView::binarized ||
       seen == DataView::binarized_fixed)

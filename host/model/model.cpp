@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "host/data/sample_pictures.hpp"
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -20,9 +21,8 @@ DataSignature signature_of(const ModelSettings& settings, const Dataset& dataset
   const auto [least, most] = std::ranges::minmax_element(labels);
   constexpr int32_t kMostClasses = 1 << 16;
   if (*least < 0 || *most >= kMostClasses)
-    throw DataError(dataset.path().string() + ": labels reach from " + std::to_string(*least) +
-                    " to " + std::to_string(*most) + "; wanted classes from 0 to at most " +
-                    std::to_string(kMostClasses - 1));
+    throw DataError(formatted("{}: labels reach from {} to {}; wanted classes from 0 to at most {}",
+                              dataset.path().string(), *least, *most, kMostClasses - 1));
   signature.classes = *most + 1;
   return signature;
 }
@@ -32,9 +32,9 @@ namespace {
 const DataSignature& require_size(const DataSignature& data) {
   constexpr int64_t kLargestDim = DataSignature::kLargestDim;
   if (data.dim() < 1 || data.dim() > kLargestDim)
-    throw DataError("samples of shape " + to_string(data.sample_shape) + " have " +
-                    std::to_string(data.dim()) + " elements; between 1 and " +
-                    std::to_string(kLargestDim) + " can be modelled");
+    throw DataError(
+        formatted("samples of shape {} have {} elements; between 1 and {} can be modelled",
+                  to_string(data.sample_shape), data.dim(), kLargestDim));
   return data;
 }
 

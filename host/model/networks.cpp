@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "host/data/sample_pictures.hpp"
+#include "host/io/formatted.hpp"
 #include "host/nn/group_norm.hpp"
 #include "host/nn/network.hpp"
 #include "kernels/core/error.hpp"
@@ -12,9 +13,7 @@ namespace {
 
 constexpr int32_t kNormGroups = 8;  // at most
 
-std::string size_of(const FeatureMap& map) {
-  return std::to_string(map.height) + " x " + std::to_string(map.width);
-}
+std::string size_of(const FeatureMap& map) { return formatted("{} x {}", map.height, map.width); }
 
 /// A convolution that keeps height and width.
 ConvolutionTaps keeping(const NetworkSettings& settings) {
@@ -62,10 +61,9 @@ std::vector<FeatureMap> stage_maps(const NetworkSettings& settings, const Featur
   for (const int64_t channels : settings.channels) {
     FeatureMap map = halved(settings, maps.back());
     if (map.height < 1 || map.width < 1)
-      throw ConfigError("channels: got " + std::to_string(settings.channels.size()) +
-                        " stages, but " + std::to_string(maps.size() - 1) + " bring " +
-                        size_of(data) + " down to " + size_of(maps.back()) +
-                        "; expected at most that number");
+      throw ConfigError(formatted(
+          "channels: got {} stages, but {} bring {} down to {}; expected at most that number",
+          settings.channels.size(), maps.size() - 1, size_of(data), size_of(maps.back())));
     map.channels = static_cast<int32_t>(channels);
     maps.push_back(map);
   }

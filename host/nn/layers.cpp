@@ -1,5 +1,6 @@
 #include "host/nn/layers.hpp"
 
+#include "host/io/formatted.hpp"
 #include "host/nn/dense.hpp"
 #include "host/nn/group_norm.hpp"
 #include "host/nn/resample.hpp"
@@ -38,15 +39,14 @@ Made make(ParameterLayout& layout, const std::string& name, const FeatureMap& in
 
 std::string text(const DenseSpec& s) {
   if (s.out.pixels() == 1) return std::to_string(s.out.channels);
-  return std::to_string(s.out.height) + "x" + std::to_string(s.out.width) + "x" +
-         std::to_string(s.out.channels);
+  return formatted("{}x{}x{}", s.out.height, s.out.width, s.out.channels);
 }
 std::string text(const ConvolutionSpec& s) { return "conv " + std::to_string(s.channels); }
 std::string text(const TransposedConvolutionSpec& s) {
   return "deconv " + std::to_string(s.channels);
 }
 std::string text(const ResampleSpec& s) {
-  return std::string(s.resampling.name()) + " " + std::to_string(s.factor);
+  return formatted("{} {}", s.resampling.name(), s.factor);
 }
 std::string text(const GroupNormSpec&) { return "norm"; }
 std::string text(const ResidualBlockSpec& s) { return "residual " + std::to_string(s.channels); }

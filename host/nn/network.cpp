@@ -1,12 +1,14 @@
 #include "host/nn/network.hpp"
 
+#include "host/io/formatted.hpp"
+
 namespace elbo {
 
 Network::Network(ParameterLayout& layout, const std::string& name, const FeatureMap& in,
                  std::span<const LayerSpec> layers)
     : in_(in) {
   for (size_t i = 0; i < layers.size(); ++i)
-    layers_.push_back(make_layer(layout, name + "." + std::to_string(i), out(), layers[i]));
+    layers_.push_back(make_layer(layout, formatted("{}.{}", name, i), out(), layers[i]));
 }
 
 void Network::initialize(std::span<float> weights, uint64_t seed) const {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/safetensors.hpp"
 #include "host/io/text.hpp"
 
@@ -120,8 +121,8 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
       sums_from(file, "since_metrics"),
       sums_from(file, "since_report")};
   if (header.progress.rollbacks > kMostRollbacks)
-    fail_file(file.path(), "metadata 'rollbacks' is " + std::to_string(header.progress.rollbacks) +
-                               ", want at most " + std::to_string(kMostRollbacks));
+    fail_file(file.path(), formatted("metadata 'rollbacks' is {}, want at most {}",
+                                     header.progress.rollbacks, kMostRollbacks));
   return header;
 }
 
@@ -207,11 +208,12 @@ TrainingState read_training_state(const std::filesystem::path& path, const Model
   const SafetensorsFile file(path);
   const CheckpointHeader header = header_of(file);
   if (header.data.classes != model.data.classes)
-    fail_file(path, "made for " + std::to_string(header.data.classes) +
-                        " classes, the data set has " + std::to_string(model.data.classes));
+    fail_file(path, formatted("made for {} classes, the data set has {}", header.data.classes,
+                              model.data.classes));
   if (header.data != model.data)
-    fail_file(path, "made for samples of shape " + to_string(header.data.sample_shape) +
-                        ", the data set's have " + to_string(model.data.sample_shape));
+    fail_file(path,
+              formatted("made for samples of shape {}, the data set's have {}",
+                        to_string(header.data.sample_shape), to_string(model.data.sample_shape)));
   TrainingState state = {header.progress, load(file, kWeights, model),
                          load(file, kMoments[0], model), load(file, kMoments[1], model)};
   if (!state.finite()) fail_file(path, "holds numbers that are not finite: nothing to go on with");

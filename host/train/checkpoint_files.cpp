@@ -7,6 +7,7 @@
 
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -46,7 +47,7 @@ void name_also(const fs::path& file, const fs::path& name) {
 }  // namespace
 
 fs::path CheckpointFiles::of_step(uint64_t step) const {
-  return directory_ / (std::string(kStepStart) + std::to_string(step) + std::string(kEnd));
+  return directory_ / formatted("{}{}{}", kStepStart, step, kEnd);
 }
 
 std::vector<fs::path> CheckpointFiles::all() const {

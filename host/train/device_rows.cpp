@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "host/io/formatted.hpp"
 #include "host/train/resident_rows.hpp"
 #include "host/train/streamed_rows.hpp"
 #include "kernels/core/error.hpp"
@@ -34,9 +35,8 @@ Buffer<int32_t> upload_labels(const std::shared_ptr<Device>& device, const Split
   const auto wrong = std::ranges::find_if(
       split.labels, [&](int32_t label) { return label < 0 || label >= classes; });
   if (wrong != split.labels.end())
-    throw DataError(split.source + ": row " + std::to_string(wrong - split.labels.begin()) +
-                    " has label " + std::to_string(*wrong) + "; the model knows classes 0 to " +
-                    std::to_string(classes - 1));
+    throw DataError(formatted("{}: row {} has label {}; the model knows classes 0 to {}",
+                              split.source, wrong - split.labels.begin(), *wrong, classes - 1));
   Buffer<int32_t> labels(device, split.labels.size(), "the labels of split " + split.name);
   labels.upload(split.labels);
   return labels;
@@ -53,9 +53,10 @@ uint32_t fitting_window(const Device& device, const Split& split, int64_t dim, i
   const auto batch = static_cast<size_t>(batch_rows);
   const size_t needed = 2 * batch * (row_bytes + sizeof(uint32_t));  // by two windows of a batch
   if (needed > available)
-    throw DeviceError("two batches of " + split.name + " rows take " + std::to_string(needed) +
-                      " bytes of the device's memory, more than half of the " +
-                      std::to_string(free) + " that are free; a smaller batch size needs less");
+    throw DeviceError(
+        formatted("two batches of {} rows take {} bytes of the device's memory, more than half of "
+                  "the {} that are free; a smaller batch size needs less",
+                  split.name, needed, free));
   const size_t all_batches = (static_cast<size_t>(split.size()) + batch - 1) / batch;
   const size_t most_batches = kLargestWindow / batch;
   return static_cast<uint32_t>(std::min({available / needed, all_batches, most_batches}) * batch);

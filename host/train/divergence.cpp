@@ -4,6 +4,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "host/io/formatted.hpp"
+
 namespace elbo {
 namespace {
 
@@ -99,13 +101,13 @@ std::string describe(const Divergence& d) {
   std::string values;
   for (const Metric& metric : d.step.values)
     if (metric.name != "elbo")
-      values += (values.empty() ? "" : ", ") + metric.name + " " + std::to_string(metric.value);
-  std::string text = "training diverged at step " + std::to_string(d.step.step) + ": ";
+      values += formatted("{}{} {:f}", values.empty() ? "" : ", ", metric.name, metric.value);
+  std::string text = formatted("training diverged at step {}: ", d.step.step);
   if (d.what != "loss") text += "its " + d.what + " are not finite, ";
   text += values;
   if (!d.repeated)
-    text += "; repeated from step " + std::to_string(d.good_step) +
-            " it did not, which a sound machine excludes";
+    text += formatted("; repeated from step {} it did not, which a sound machine excludes",
+                      d.good_step);
   return text;
 }
 

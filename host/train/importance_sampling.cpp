@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -21,7 +22,7 @@ int32_t chunk_for(const ImportanceSampling& sampling, const Device& device, int3
 }  // namespace
 
 void require_importance_sampling(const Model& model, const ImportanceSampling& sampling) {
-  const std::string got = "importance-samples: got '" + std::to_string(sampling.samples) + "', ";
+  const std::string got = formatted("importance-samples: got '{}', ", sampling.samples);
   if (sampling.samples < 1) throw ConfigError(got + "expected at least 1");
   const Architecture& architecture = model.architecture;
   if (!architecture.encoder().gaussian() || !architecture.has(Part::decoder))
@@ -31,8 +32,9 @@ void require_importance_sampling(const Model& model, const ImportanceSampling& s
         " has no p(x|z) p(z) / q(z|x); expected bottleneck gaussian and a likelihood");
   const int64_t most = most_samples(architecture.latent());
   if (sampling.samples > most)
-    throw ConfigError(got + "expected at most " + std::to_string(most) + " with latent-dim " +
-                      std::to_string(architecture.latent()) + ", beyond which noise repeats");
+    throw ConfigError(
+        formatted("{}expected at most {} with latent-dim {}, beyond which noise repeats", got, most,
+                  architecture.latent()));
 }
 
 ImportanceSampler::ImportanceSampler(const Model& model, const Batch& batch,

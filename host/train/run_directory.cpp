@@ -8,9 +8,9 @@
 #include "host/data/sample_pictures.hpp"
 #include "host/io/atomic_file.hpp"
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "host/io/png.hpp"
 #include "host/io/staged_directory.hpp"
-#include "host/io/text.hpp"
 #include "host/train/generation.hpp"
 
 namespace elbo {
@@ -89,7 +89,7 @@ Split pictured_rows(const Dataset& data, int64_t count) {
 }
 
 fs::path epoch_file(const fs::path& directory, uint64_t epoch) {
-  return directory / format("epoch-%04llu.png", static_cast<unsigned long long>(epoch));
+  return directory / formatted("epoch-{:04}.png", epoch);
 }
 
 [[noreturn]] void fail_existing(const fs::path& path) {
@@ -197,7 +197,7 @@ void RunDirectory::on_checkpoint(const Trainer& trainer) {
 }
 
 void RunDirectory::on_divergence(const Divergence& divergence) {
-  divergence_ = path_ / ("divergence-" + std::to_string(divergence.step.step) + ".json");
+  divergence_ = path_ / formatted("divergence-{}.json", divergence.step.step);
   write_file_atomically(divergence_, to_json(divergence) + '\n');
   if (divergence.learning_rate_factor) drop_metrics_after(divergence.good_step);
 }

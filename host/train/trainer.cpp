@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "host/io/file_error.hpp"
+#include "host/io/formatted.hpp"
 #include "kernels/core/error.hpp"
 
 namespace elbo {
@@ -88,9 +89,11 @@ void Trainer::restore(const std::filesystem::path& checkpoint) {
   uint64_t& rows = state.progress.train_rows;
   if (rows == 0) rows = progress_.train_rows;  // of a checkpoint from before they were noted
   if (rows != progress_.train_rows)
-    fail_file(checkpoint,
-              "made from " + std::to_string(rows) + " rows to train on, the data set has " +
-                  std::to_string(progress_.train_rows) + ": the order of steps would be another");
+    fail_file(
+        checkpoint,
+        formatted("made from {} rows to train on, the data set has {}: the order of steps would "
+                  "be another",
+                  rows, progress_.train_rows));
   state_ = std::move(state);
   go_to_state();
   stopped_early_ = patience_ended();

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "host/io/formatted.hpp"
+
 namespace elbo {
 
 TrainingPass::TrainingPass(Model& model, const Split& split, const Options& options)
@@ -140,8 +142,8 @@ std::vector<StepRecord> TrainingPass::PendingRecords::wait() const {
 std::vector<std::string> TrainingPass::notes() const {
   std::vector<std::string> notes = executable_->notes();
   if (options_.window > 0)
-    notes.push_back("data: " + std::to_string(options_.window) +
-                    " rows on the device at a time, shuffled among themselves");
+    notes.push_back(formatted("data: {} rows on the device at a time, shuffled among themselves",
+                              options_.window));
   return notes;
 }
 
