@@ -1,5 +1,6 @@
-// The host's steady clock, slowed down and advanced by the GPU's work. A program that does as much
-// as fits a time would do almost nothing on a GPU this slow. Replaces the C library's function.
+// The host's steady clock, slowed down and advanced by the time of the simulated work. Without
+// this, a program that measures until a time limit would do almost nothing on a GPU this slow.
+// Replaces clock_gettime of the C library.
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>

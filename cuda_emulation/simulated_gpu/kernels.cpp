@@ -42,7 +42,7 @@ InterpretedKernel describe(const ptx::Function& function) {
   return kernel;
 }
 
-/// The interpreter's view of the watched memory.
+/// Adapts a MemoryWatcher to the interpreter's interface.
 class WatchedMemory : public ptx::GlobalMemory {
  public:
   explicit WatchedMemory(MemoryWatcher& watcher) : watcher_(watcher) {}

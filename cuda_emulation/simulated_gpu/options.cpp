@@ -40,7 +40,7 @@ T number_in_range(const std::string& value, T least, T most) {
   throw std::invalid_argument(range.str());
 }
 
-/// A file that can be appended to.
+/// Returns `path` after checking that the file can be appended to.
 std::string file(const std::string& path) {
   std::FILE* opened = std::fopen(path.c_str(), "a");
   if (opened == nullptr) throw std::invalid_argument("cannot write to '" + path + "'");
