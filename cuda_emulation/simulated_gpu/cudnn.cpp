@@ -199,8 +199,8 @@ cudnnStatus_t propose(const char* function, const char* name, const Convolution&
   add(1, CUDNN_STATUS_SUCCESS, CUDNN_DETERMINISTIC);
   add(0, CUDNN_STATUS_SUCCESS, CUDNN_NON_DETERMINISTIC);
   add(1, CUDNN_STATUS_SUCCESS, CUDNN_DETERMINISTIC);
-  // 5 is a transform algorithm (FFT, Winograd) in every direction, 2 in the backward directions.
-  for (const int algorithm : {5, 2, 3}) add(algorithm, CUDNN_STATUS_SUCCESS, CUDNN_DETERMINISTIC);
+  for (const int algorithm : {5, 2, 3})  // 5 uses transforms, and 2 in the backward directions
+    add(algorithm, CUDNN_STATUS_SUCCESS, CUDNN_DETERMINISTIC);
   return CUDNN_STATUS_SUCCESS;
 }
 
