@@ -44,7 +44,7 @@ struct WarpRequest {
   uint64_t value = 0;
   int argument = 0;
   int width = 32;
-  MmaFragments* fragments = nullptr;  // mma: replaced by the result
+  MmaFragments* fragments = nullptr;  // mma: the operands; the result replaces d
 };
 
 /// Implements the *_sync functions: waits for every lane of the mask and returns this lane's

@@ -95,7 +95,7 @@ const Step* result(Thread& thread, const Step& step, T value) {
   if constexpr (mode != Mode::kPlain && Real<T>) {
     value = flushed<mode>(step, value);
     if (mode == Mode::kGeneral && step.instruction->saturate) {
-      value = value > T(0) ? std::min(value, T(1)) : T(0);  // NaN: 0
+      value = value > T(0) ? std::min(value, T(1)) : T(0);  // NaN becomes 0
     }
   }
   write(thread, step, value);

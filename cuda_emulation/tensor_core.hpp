@@ -9,7 +9,7 @@ namespace elbo::cuda::emulation {
 /// One lane's registers of an mma.
 struct MmaFragments {
   float d[4];     // accumulator: the product is added to it
-  uint32_t a[4];  // bits
+  uint32_t a[4];  // a and b hold the bits of the operands
   uint32_t b[2];
 };
 

@@ -9,7 +9,7 @@
 #include "cuda_emulation/simulated_gpu/options.hpp"
 
 extern "C" int clock_gettime(clockid_t clock, timespec* time) {
-  constexpr double kSecond = 1e9, kMicrosecond = 1e3;  // in nanoseconds
+  constexpr double kSecond = 1e9, kMicrosecond = 1e3;  // nanoseconds
   const long status = syscall(SYS_clock_gettime, clock, time);
   const double speed = elbo::cuda::simulated::Options::get().clock;
   if (status != 0 || clock != CLOCK_MONOTONIC || speed == 1.0) return static_cast<int>(status);

@@ -70,7 +70,7 @@ std::string ptx_of(const Code& code, const std::byte* payload) {
   std::string text = (code.flags & kZstd) != 0
                          ? decompressed(payload, code.compressed_bytes, code.uncompressed_bytes)
                          : std::string(reinterpret_cast<const char*>(payload), code.payload_bytes);
-  text.resize(std::strlen(text.c_str()));  // padding
+  text.resize(std::strlen(text.c_str()));  // removes padding
   return text;
 }
 

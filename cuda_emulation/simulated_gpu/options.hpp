@@ -13,7 +13,7 @@ struct Failure {
   std::string function;
   uint64_t call = 1;
   bool onwards = false, lasting = false;
-  mutable uint64_t calls = 0;  // so far
+  mutable uint64_t calls = 0;  // number of calls so far
 };
 
 struct Options {

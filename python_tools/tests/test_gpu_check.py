@@ -287,7 +287,7 @@ def test_tests_that_fail_or_are_skipped_fail_the_part_alone(machine, mood, probl
     assert (
         "the same bits: reached" not in machine.goal_results()["noise and batch order", "the CPU's"]
     )
-    assert problem in machine.results.read_text()  # in the history
+    assert problem in machine.results.read_text()  # the history contains it
 
 
 def test_a_program_that_is_not_built_is_named(machine):

@@ -165,7 +165,7 @@ def test_goes_on_where_it_stopped(bench):
     deadline = time.monotonic() + 60
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    os.killpg(process.pid, signal.SIGINT)  # Ctrl-C at a terminal signals the whole group
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "goes on with: " in complaint and "Traceback" not in complaint

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from elbo_tools import networks, twin
 from elbo_tools.golden.terms import KINKS, count_terms
 
-SMALLEST_KINK_DISTANCE = 1e-4  # of pre-activations of order 1, known to some 1e-6
+SMALLEST_KINK_DISTANCE = 1e-4  # pre-activations are of order 1, with an error of about 1e-6
 
 
 def dense_cases():
