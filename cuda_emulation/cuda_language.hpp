@@ -1,6 +1,6 @@
-// The CUDA C++ that kernels use (built-in variables, barriers, warp functions, atomics, number
-// intrinsics) for g++ and clang++; the thread it speaks of is a fiber. Never include it together
-// with a CUDA header.
+// The CUDA C++ that kernels use (built-in variables, barriers, warp functions, atomics, arithmetic
+// intrinsics), implemented for g++ and clang++. Each CUDA thread is a fiber. Never include this
+// header together with a CUDA header.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 #include "cuda_emulation/device_runtime.hpp"
 #include "cuda_emulation/launch.hpp"
 
-// NOLINTBEGIN: names, reserved ones too, are CUDA's.
+// NOLINTBEGIN: the names, including reserved identifiers, are CUDA's.
 extern uint3 threadIdx;
 extern uint3 blockIdx;
 extern dim3 blockDim;
@@ -44,8 +44,9 @@ T shuffle(WarpOp op, unsigned mask, T value, int argument, int width, Location a
   return from_bits<T>(warp_collective({op, mask, to_bits(value), argument, width}, at));
 }
 
-/// Atomically replaces *target by update(*target); returns the old value. Relaxed as in CUDA until
-/// the thread has issued a fence: the race check does not model fences that stand alone.
+/// Atomically replaces *target by update(*target) and returns the old value. The operation is
+/// relaxed, as in CUDA, until the thread has issued a fence, and acquire-release from then on:
+/// ThreadSanitizer does not model stand-alone fences.
 template <class T, class Update>
 T atomic_update(T* target, Update update, Location at) {
   require_alignment(target, sizeof(T), at);

@@ -1,12 +1,12 @@
-// The floating-point environment in which instructions mean what they say.
+// The floating-point environment that the emulated instructions assume.
 #pragma once
 
 #include <cfenv>
 
 namespace elbo::cuda::emulation {
 
-/// While in scope the host rounds to nearest and keeps subnormals: instructions say (.ftz, .rz)
-/// where they differ, whatever mode the caller is in.
+/// While in scope, the host rounds to nearest and keeps subnormals, whatever the caller's mode.
+/// Instructions that behave differently carry a modifier (.ftz, .rz).
 class DefaultFloatingPoint {
  public:
   DefaultFloatingPoint() {

@@ -1,5 +1,5 @@
-// What emulated device code calls: barriers, warp collectives and shared memory of the running
-// fiber. Kernels reach it through CUDA's own names, in cuda_language.hpp.
+// Runtime functions for emulated device code: barriers, warp collectives and shared memory of the
+// running fiber. Kernels call them by CUDA's own names, declared in cuda_language.hpp.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace elbo::cuda::emulation {
 
-/// A place in a kernel's source, taken where a function with it as default argument is called.
+/// A position in a kernel's source. As a default argument, current() records the caller's position.
 struct Location {
   const char* file = "";
   int line = 0;
@@ -22,7 +22,7 @@ struct Location {
 
 enum class BarrierOp { kSync, kCount, kAnd, kOr };
 
-/// __syncthreads and its relatives; returns the reduction of `predicate` over the block.
+/// Implements __syncthreads and its variants. Returns the reduction of `predicate` over the block.
 int block_barrier(BarrierOp op, bool predicate, Location at);
 
 enum class WarpOp {
@@ -44,27 +44,29 @@ struct WarpRequest {
   uint64_t value = 0;
   int argument = 0;
   int width = 32;
-  MmaFragments* fragments = nullptr;  // mma: replaced by the result
+  MmaFragments* fragments = nullptr;  // mma: the operands; the result replaces d
 };
 
-/// The *_sync functions: waits for every lane of the mask, returns this lane's result.
+/// Implements the *_sync functions: waits for every lane of the mask and returns this lane's
+/// result.
 uint64_t warp_collective(const WarpRequest& request, Location at);
 
-/// d += a b, `op` being one of the mma: waits for all 32 lanes.
+/// Computes d += a b, with `op` one of the kMma operations. Waits for all 32 lanes.
 void mma(WarpOp op, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Location at);
 
-/// cp.async: `bytes` bytes, zeros where !present, arrive with the wait that covers their group; NaN
-/// bits until then. The target must be shared memory, both addresses multiples of `bytes`.
+/// Implements cp.async. The `bytes` bytes (zeros if !present) are written by the wait that covers
+/// their group; until then the target holds NaN bits. The target must be shared memory, and both
+/// addresses multiples of `bytes`.
 void copy_async(void* shared, const void* global, size_t bytes, bool present, Location at);
 void copy_async_commit();
 void copy_async_wait(int pending);
 
-/// __threadfence of the running thread, and whether it has issued one.
+/// Implements __threadfence; thread_has_fenced returns true once the running thread has called it.
 void fence_thread();
 bool thread_has_fenced();
 
-/// The block's static shared variable of this identity, made at its first use: filled with NaN
-/// bits, red zones around it.
+/// Returns the block's static shared variable with this identity. The first use allocates it,
+/// filled with NaN bits and surrounded by red zones.
 void* static_shared(const void* identity, size_t bytes, size_t alignment);
 void* dynamic_shared();
 

@@ -1,4 +1,4 @@
-// The executions that a test of kernels loops over: fibers in several schedules, and PTX.
+// The executions over which a kernel test is parameterised: fibers in several schedules, and PTX.
 //
 //   class LatentKernels : public EmulatedTest {};
 //   TEST_P(LatentKernels, EqualTheCpu) { ... launches ... }
@@ -24,12 +24,13 @@ namespace elbo::cuda::emulation {
 
 struct Execution {
   std::string name;
-  Executor executor;  // empty where the build had no CUDA compiler
+  Executor executor;  // empty if the build had no CUDA compiler
 };
 
 inline void PrintTo(const Execution& execution, std::ostream* out) { *out << execution.name; }
 
-/// The program's PTX, loaded once; empty where the build had no CUDA compiler.
+/// Returns an executor of the program's PTX, which is loaded once. Returns an empty executor if the
+/// build had no CUDA compiler.
 inline Executor ptx_executor() {
   static const Executor executor =
       std::string(ELBO_PTX_FILES).empty() ? Executor() : PtxExecutor(split_paths(ELBO_PTX_FILES));
@@ -54,7 +55,8 @@ inline std::string execution_name(const testing::TestParamInfo<Execution>& info)
   return info.param.name;
 }
 
-/// A fixture in which every launch runs on the test's execution; skips where it is not there.
+/// A fixture that runs every launch on the test's execution. The test is skipped if the build lacks
+/// that execution.
 class EmulatedTest : public testing::TestWithParam<Execution> {
  protected:
   void SetUp() override {

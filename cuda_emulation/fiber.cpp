@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kStackSize = 64 * 1024;
 constexpr size_t kSanitizedStackSize = 256 * 1024;
-// Fibers run one after the other, but as far as the race check knows they run at the same time.
+// Fibers run one after the other, but the race check must treat them as concurrent.
 constexpr unsigned kTsanNoSynchronisation = 1;
 
 namespace context = boost::context::detail;

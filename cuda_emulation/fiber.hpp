@@ -1,5 +1,5 @@
-// One suspendable computation on a stack of its own, and the stacks. Every switch is announced to
-// AddressSanitizer and ThreadSanitizer, where the program has them.
+// A suspendable computation with its own stack, and the pool of stacks. Every switch is announced
+// to AddressSanitizer and ThreadSanitizer if the program is built with them.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>
@@ -16,7 +16,7 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  /// Readies the fiber to run body(argument), which must not throw.
+  /// Prepares the fiber to run body(argument), which must not throw.
   void prepare(std::span<char> stack, void (*body)(void*), void* argument);
 
   /// Called by the scheduler: runs the fiber until it suspends or finishes.
@@ -25,7 +25,7 @@ class Fiber {
   /// Called on the fiber: returns to the scheduler until the next resume().
   void suspend();
 
-  /// Called by the scheduler when a launch is over: what the fiber did happens before what follows.
+  /// Called by the scheduler after a launch: the fiber's accesses happen before all later accesses.
   void join();
 
  private:
@@ -46,7 +46,7 @@ class Fiber {
   void* tsan_scheduler_ = nullptr;
 };
 
-/// Stacks with a guard page below each, kept from launch to launch.
+/// Stacks, each with a guard page below it, that are reused from launch to launch.
 class StackPool {
  public:
   StackPool();
@@ -54,7 +54,8 @@ class StackPool {
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  /// The `index`-th stack, free of what an abandoned fiber left poisoned in it.
+  /// Returns the `index`-th stack, unpoisoned: a fiber that was abandoned may have left poisoned
+  /// bytes in it.
   std::span<char> stack(size_t index);
 
  private:

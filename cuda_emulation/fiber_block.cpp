@@ -20,7 +20,7 @@ using State = FiberThread::State;
 
 FiberThread* running_thread = nullptr;
 
-/// Unwinds the running thread once the reason is noted in its block.
+/// Unwinds the running thread after the failure has been recorded in its block.
 struct ThreadStopped {};
 
 const char* state_name(State state) {
@@ -45,7 +45,7 @@ bool same_place(Location a, Location b) {
   return a.line == b.line && std::strcmp(a.file, b.file) == 0;
 }
 
-/// The lane that a shuffle reads from; itself where CUDA says that the value stays.
+/// Returns the lane that a shuffle reads: the calling lane if CUDA leaves the value unchanged.
 unsigned source_lane(const WarpRequest& request, unsigned lane) {
   const auto width = static_cast<unsigned>(request.width);
   const auto argument = static_cast<unsigned>(request.argument);

@@ -1,5 +1,5 @@
-// One block of an emulated launch: its threads as fibers, and the meaning of the barriers and warp
-// collectives at which they meet.
+// One block of an emulated launch: its threads as fibers, and the semantics of the barriers and
+// warp collectives that synchronise them.
 #pragma once
 
 #include <cstdint>
@@ -38,25 +38,26 @@ struct FiberThread {
   uint64_t warp_result = 0;
   bool fenced = false;
   PendingCopies copies;
-  char warp_tag = 0;  // identity of this lane's __syncwarp for the race check
+  char warp_tag = 0;  // identifies this lane's __syncwarp in the race check
 };
 
 class FiberBlock {
  public:
   FiberBlock(const Launch& launch, uint3 block_index, StackPool& stacks, size_t first_stack);
 
-  /// Runs the ready threads in `order`, each until it waits or exits. False where none was ready.
+  /// Runs the ready threads in `order`, each until it waits or exits. Returns false if none was
+  /// ready.
   bool run_ready_threads(const std::vector<unsigned>& order);
   bool finished() const { return exited_ == threads_.size() || !failure_.empty(); }
   void fail_with_deadlock();
 
-  /// Empty, or why the launch must end.
+  /// Returns the reason why the launch must end, or "".
   const std::string& failure() const { return failure_; }
 
   /// See Fiber::join.
   void join();
 
-  // Called on a thread's fiber.
+  // The following functions are called on a thread's fiber.
   int barrier(FiberThread& thread, BarrierOp op, bool predicate, Location at);
   uint64_t collective(FiberThread& thread, const WarpRequest& request, Location at);
   [[noreturn]] void fail(FiberThread& thread, const std::string& message);
@@ -79,11 +80,11 @@ class FiberBlock {
   size_t waiting_ = 0;
   size_t exited_ = 0;
   unsigned generation_ = 0;
-  char barrier_tags_[2] = {};  // identity of even and odd barriers for the race check
+  char barrier_tags_[2] = {};  // identify even and odd barriers in the race check
   std::string failure_;
 };
 
-/// The thread whose fiber runs now.
+/// Returns the thread whose fiber is running.
 FiberThread& current_thread();
 
 }  // namespace elbo::cuda::emulation

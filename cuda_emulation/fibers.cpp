@@ -14,7 +14,8 @@ namespace {
 
 constexpr size_t kMostThreadsInRaceCheck = 8000;  // ThreadSanitizer's limit is 8128
 
-/// The numbers 0 .. count-1, rearranged for each round as the schedule asks.
+/// The indices 0 .. count-1 in the order of the schedule; random schedules shuffle them every
+/// round.
 template <class Index>
 class Ordering {
  public:
@@ -50,8 +51,8 @@ void FiberExecutor::operator()(const Launch& launch) const {
   const size_t threads = size_t{launch.block.x} * launch.block.y * launch.block.z;
 
   std::mt19937_64 engine(schedule_.seed);
-  // Under the race check blocks stay alive until the end, or until there are too many threads: a
-  // fiber or stack that is reused orders two blocks that are not ordered.
+  // Under the race check, blocks stay alive until the end of the launch or until there are too many
+  // threads: reusing a fiber or stack would order two blocks that are not ordered in CUDA.
   std::vector<std::unique_ptr<FiberBlock>> blocks_run;
   Ordering<uint64_t> order(schedule_, blocks);
   for (const uint64_t i : order.next(engine)) {

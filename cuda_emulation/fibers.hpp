@@ -1,6 +1,6 @@
-// Runs a kernel as compiled C++, one fiber per CUDA thread. Every way that CUDA leaves undefined
-// for threads to meet (or miss each other) at barriers, shuffles and votes is an error; under
-// AddressSanitizer so is access out of bounds, under ThreadSanitizer a data race.
+// Runs a kernel as compiled C++, one fiber per CUDA thread. Any use of barriers, shuffles and votes
+// that CUDA leaves undefined (such as a divergent or unreached barrier) is an error. Out-of-bounds
+// accesses are errors under AddressSanitizer, and data races under ThreadSanitizer.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace elbo::cuda::emulation {
 
-/// The order in which ready threads, and the grid's blocks, run. A correct kernel gives the same
-/// result in all of them.
+/// The order in which ready threads, and the grid's blocks, run. A correct kernel computes the same
+/// result in every order.
 struct Schedule {
   enum class Order { kForward, kReverse, kRandom };
   Order order = Order::kForward;
@@ -21,8 +21,8 @@ class FiberExecutor {
  public:
   explicit FiberExecutor(Schedule schedule = {}) : schedule_(schedule) {}
 
-  /// Throws KernelError. Under ThreadSanitizer a launch is limited to 8000 threads, and is exact
-  /// up to about 250: with more, a race may go unseen.
+  /// Runs the launch; throws KernelError. Under ThreadSanitizer, up to 8000 threads are checked
+  /// together, and the check is exact up to about 250: with more threads it may miss a race.
   void operator()(const Launch& launch) const;
 
  private:

@@ -1,5 +1,5 @@
-// A kernel launch as data, and the switch that decides what executes it: fibers (fibers.hpp) or
-// the PTX interpreter (ptx.hpp).
+// A kernel launch as data, and the switch that selects its executor: fibers (fibers.hpp) or the PTX
+// interpreter (ptx.hpp).
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,9 @@
 
 namespace elbo::cuda::emulation {
 
-/// The emulated kernel did what CUDA leaves undefined or refuses. One line says where and what;
-/// further lines list what the block's threads were doing.
+/// The emulated kernel did something that CUDA leaves undefined or rejects. The first line of the
+/// message names the position and the error; any further lines list the states of the block's
+/// threads.
 class KernelError : public DeviceError {
  public:
   using DeviceError::DeviceError;
@@ -30,18 +31,18 @@ struct Launch {
 
 using Executor = std::function<void(const Launch&)>;
 
-/// Makes `executor` run every later launch; returns the one it replaces. The first is fibers in
-/// forward order.
+/// Makes `executor` run every later launch and returns the previous executor. Initially, fibers in
+/// forward order run the launches.
 Executor set_executor(Executor executor);
 
 /// Runs one launch to its end; throws KernelError.
 void execute(const Launch& launch);
 
-/// The linker's (mangled) name of a kernel, which is also its entry in PTX; throws KernelError
-/// where it has none (internal linkage, or a program linked without -rdynamic).
+/// Returns the mangled symbol name of a kernel, which is also its entry in PTX. Throws KernelError
+/// if the kernel has no exported symbol (internal linkage, or a program linked without -rdynamic).
 std::string kernel_name(const void* kernel);
 
-/// "(x, y, z)", for messages.
+/// Returns "(x, y, z)", for messages.
 std::string index_text(uint3 index);
 
 /// Restores the previous executor at the end of a scope.

@@ -12,7 +12,7 @@ constexpr int kNotYetCopied = 0xff;
 
 }  // namespace
 
-// AddressSanitizer watches the C library's memset and memcpy wherever they are called from.
+// AddressSanitizer intercepts memset and memcpy, so it checks these accesses without annotations.
 
 void PendingCopies::start(std::byte* target, const std::byte* source, size_t source_bytes,
                           size_t bytes) {

@@ -1,5 +1,4 @@
-// Asynchronous copies to shared memory (cp.async) between their start and the wait that covers
-// them.
+// Asynchronous copies to shared memory (cp.async) that have started and have not been waited for.
 #pragma once
 
 #include <cstddef>
@@ -8,15 +7,16 @@
 
 namespace elbo::cuda::emulation {
 
-/// The copies of one thread. As late as CUDA allows: the source is read, and the target written, by
-/// the wait; until then the target holds NaN bits.
+/// The pending copies of one thread. They run as late as CUDA allows: the wait reads the source and
+/// writes the target. Until then the target holds NaN bits.
 class PendingCopies {
  public:
-  /// `source_bytes` of the `bytes` come from `source`, the others are zero.
+  /// Starts a copy of `bytes` bytes: the first `source_bytes` come from `source`, the rest are
+  /// zero.
   void start(std::byte* target, const std::byte* source, size_t source_bytes, size_t bytes);
-  /// Ends a group: the copies started since the last one.
+  /// Ends the current group, which contains the copies started since the previous commit.
   void commit() { ++groups_; }
-  /// Completes all groups but the latest `pending`.
+  /// Completes all groups except the latest `pending` ones.
   void wait(uint64_t pending);
   size_t count() const { return copies_.size(); }
 
@@ -29,7 +29,7 @@ class PendingCopies {
     uint64_t group;
   };
 
-  std::vector<Copy> copies_;  // by group
+  std::vector<Copy> copies_;  // in ascending order of group
   uint64_t groups_ = 0;
 };
 

@@ -1,6 +1,6 @@
-// Runs the PTX that nvcc made of a kernel, so that device-only code and the compiler's own rounding
-// are exercised too. Exact for all instructions but the hardware's approximations (.approx)
-// and the order in which mma adds (tensor_core.hpp).
+// Runs the PTX that nvcc generated from a kernel, so that device-only code and the compiler's
+// rounding are tested too. All instructions are exact except the hardware's approximations
+// (.approx) and the order in which mma adds (tensor_core.hpp).
 #pragma once
 
 #include <filesystem>
@@ -18,17 +18,18 @@ struct Module;
 
 class PtxExecutor {
  public:
-  /// Loads the modules; throws KernelError where one cannot be read.
+  /// Loads the modules; throws KernelError if one cannot be read.
   explicit PtxExecutor(const std::vector<std::filesystem::path>& paths);
 
-  /// Runs the entry that has the kernel's name; throws KernelError, also where there is none.
+  /// Runs the entry with the kernel's name. Throws KernelError, including when there is no such
+  /// entry.
   void operator()(const Launch& launch) const;
 
  private:
   std::shared_ptr<const std::vector<ptx::Module>> modules_;
 };
 
-/// "a.ptx:b.ptx" as the build hands it over in ELBO_PTX_FILES; no files for "".
+/// Splits "a.ptx:b.ptx", the format of ELBO_PTX_FILES. Returns no paths for "".
 std::vector<std::filesystem::path> split_paths(std::string_view paths);
 
 }  // namespace elbo::cuda::emulation

@@ -1,4 +1,5 @@
-// Instructions on numbers. Compiled with -frounding-math: .rz, .rm and .rp set the host's mode.
+// Arithmetic instructions. Compiled with -frounding-math: .rz, .rm and .rp set the host's rounding
+// mode.
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -9,7 +10,8 @@
 namespace elbo::cuda::emulation::ptx {
 namespace {
 
-/// Integers wrap: `operation` sees them sign- or zero-extended to 64 bits.
+/// Returns the handler of an operation on two operands. Integers wrap: `Operation` receives them
+/// sign- or zero-extended to 64 bits.
 template <class Operation>
 Handler wrapping(const Instruction& instruction) {
   return for_modes(instruction, [&]<class T, Mode mode>() -> Handler {
@@ -74,7 +76,7 @@ Handler remainder(const Instruction& instruction) {
 
 __extension__ using WideSigned = __int128;
 __extension__ using WideUnsigned = unsigned __int128;
-/// Holds the product of two of T.
+/// An integer wide enough for the product of two values of type T.
 template <class T>
 using Product =
     std::conditional_t<std::is_signed_v<T>, std::conditional_t<sizeof(T) == 8, WideSigned, int64_t>,
@@ -82,7 +84,7 @@ using Product =
 
 enum class Half { kLow, kHigh, kWide };
 
-/// mul and mad of integers: the low or high half of the product, or all of it.
+/// mul and mad of integers: use the low half, the high half or the full product.
 template <Half half, bool adds>
 Handler multiply_half(const Instruction& instruction) {
   return for_integer(instruction.type, []<class T>() -> Handler {
@@ -129,7 +131,8 @@ Handler absolute(const Instruction& instruction) {
   });
 }
 
-/// The lesser or greater; of a number and NaN the number, of -0 and +0 by sign.
+/// Returns the minimum or maximum. If one operand is NaN, returns the other one, or NaN if
+/// `propagates_nan`. -0 is less than +0.
 template <bool greater, bool propagates_nan, class T>
 T extremum_of(T a, T b) {
   if constexpr (Real<T>) {
@@ -154,8 +157,8 @@ Handler extremum(const Instruction& instruction) {
   });
 }
 
-/// Functions of one real argument. The hardware's approximations (.approx) are computed exactly
-/// here: results agree with a GPU's to the documented error of the instruction, not to the bit.
+/// Functions of one floating-point operand. The hardware's approximations (.approx) are computed
+/// exactly: results agree with a GPU's to the documented error of the instruction, not bitwise.
 template <class Function>
 Handler unary(const Instruction& instruction) {
   return for_real_modes(instruction, []<class T, Mode mode>() -> Handler {

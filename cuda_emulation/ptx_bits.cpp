@@ -1,4 +1,4 @@
-// Instructions that move, combine and select bits; and the table of all opcodes.
+// Instructions that move, combine and select bits, and the lookup of all opcodes.
 #include <algorithm>
 #include <bit>
 #include <unordered_map>
@@ -28,11 +28,12 @@ const Step* reject_negation(Thread& thread, const Step& step) {
   reject(thread, step, "negated operand not supported");
 }
 
-/// The handler that visit.operator()<width>() returns for the bits of the type, 1 of a predicate.
+/// Returns visit.operator()<width>(), with `width` the number of bits of the type; 1 for
+/// predicates.
 template <class Visitor>
 Handler for_width(const Instruction& instruction, Visitor visit) {
   for (const Operand& operand : instruction.operands) {
-    if (operand.negated) return &reject_negation;  // PTX has them where conditions are combined
+    if (operand.negated) return &reject_negation;  // used by combined comparisons (setp)
   }
   if (instruction.type == Type::kPredicate) return visit.template operator()<1>();
   switch (size_of(instruction.type)) {
@@ -75,7 +76,7 @@ const Step* move_from_parts(Thread& thread, const Step& step) {
   return step.next();
 }
 
-/// Of values, addresses of symbols, and between a register and the parts that make it up.
+/// mov of values and of addresses of symbols, and between a register and its vector of parts.
 Handler move(const Instruction& instruction) {
   if (instruction.operands[0].kind == Operand::Kind::kVector) return &move_to_parts;
   if (instruction.operands[1].kind == Operand::Kind::kVector) return &move_from_parts;
@@ -86,7 +87,7 @@ Handler move(const Instruction& instruction) {
   });
 }
 
-/// The handler that stores Operation{}(second operand, third operand, ...).
+/// Returns the handler that stores Operation{}(second operand, third operand, ...).
 template <unsigned operands, class Operation>
 Handler logic(const Instruction& instruction) {
   return for_width(instruction, []<unsigned width>() -> Handler {
@@ -108,7 +109,7 @@ using Select = decltype([](uint64_t a, uint64_t b, uint64_t first) {
   return (first & 1) != 0 ? a : b;
 });
 
-/// Any function of three bits, bit by bit: the operand behind them is its truth table.
+/// lop3: applies a Boolean function of three bits to each bit; the last operand is its truth table.
 using ThreeInputLogic = decltype([](uint64_t a, uint64_t b, uint64_t c, uint64_t table) {
   uint64_t value = 0;
   for (unsigned row = 0; row < 8; ++row) {
@@ -118,7 +119,7 @@ using ThreeInputLogic = decltype([](uint64_t a, uint64_t b, uint64_t c, uint64_t
   return value;
 });
 
-/// Bits from `position` on are replaced by as many of the field as `length` says.
+/// bfi: replaces `length` bits of `into`, starting at `position`, by the low bits of `field`.
 using InsertField = decltype([](uint64_t field, uint64_t into, uint64_t position, uint64_t length) {
   position &= 0xff;
   const uint64_t kept = low_bits(~uint64_t{0}, length & 0xff);
@@ -127,10 +128,11 @@ using InsertField = decltype([](uint64_t field, uint64_t into, uint64_t position
   return (into & ~mask) | (placed & mask);
 });
 
-/// The 64-bit value {second operand, first operand} of two 32-bit ones.
+/// Returns the 64-bit value {high, low} of two 32-bit operands.
 uint64_t pair(uint64_t low, uint64_t high) { return high << 32 | low_bits(low, 32); }
 
-/// shf: 32 bits of the 64-bit value {high, low}; the count wraps at, or is clamped to, 32.
+/// shf: returns 32 bits of the 64-bit value {high, low}. The shift count wraps at 32 or is clamped
+/// to 32.
 template <bool left, bool wraps>
 struct FunnelShift {
   uint64_t operator()(uint64_t low, uint64_t high, uint64_t asked) const {
@@ -141,7 +143,8 @@ struct FunnelShift {
   }
 };
 
-/// prmt: each of the result's four bytes is one of the eight of {b, a}, or its sign spread out.
+/// prmt: each of the result's four bytes is one of the eight bytes of {b, a}, or the replicated
+/// sign bit of that byte.
 using PermuteBytes = decltype([](uint64_t a, uint64_t b, uint64_t selector) {
   const uint64_t bytes = pair(a, b);
   uint64_t value = 0;
@@ -176,7 +179,7 @@ Handler shift_right(const Instruction& instruction) {
   });
 }
 
-/// Bits [position, position + length) of the value, extended by its sign bit for signed types.
+/// bfe: extracts bits [position, position + length) of the value; signed types are sign-extended.
 Handler extract_field(const Instruction& instruction) {
   return for_integer(instruction.type, []<class T>() -> Handler {
     return [](Thread& thread, const Step& step) {
@@ -194,7 +197,7 @@ Handler extract_field(const Instruction& instruction) {
   });
 }
 
-/// Counts: results of 32 bits whatever the type.
+/// Instructions that count bits. The result has 32 bits for every type.
 template <class Operation>
 Handler count_bits(const Instruction& instruction) {
   return for_width(instruction, []<unsigned width>() -> Handler {

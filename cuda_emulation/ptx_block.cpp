@@ -1,4 +1,4 @@
-// How the threads of a block run, and meet at barriers and warp instructions.
+// The scheduler of a block's threads, and the barriers and warp instructions that synchronise them.
 #include <algorithm>
 #include <bit>
 
@@ -12,7 +12,7 @@ namespace {
 using State = Thread::State;
 
 const Step* active_mask(Thread& thread, const Step& step) {
-  // The least that CUDA promises: the calling lane itself.
+  // CUDA guarantees only that the calling lane is active.
   write(thread, step, uint32_t{1} << thread.lane());
   return step.next();
 }
@@ -77,7 +77,8 @@ struct ShuffleSource {
   bool in_segment;
 };
 
-/// The lane that shfl reads, by the PTX manual's pseudocode; the lane itself outside its segment.
+/// Returns the lane that shfl reads, following the pseudocode in the PTX manual. If the source is
+/// outside the segment, it is the calling lane itself.
 ShuffleSource shuffle_source(Collective mode, unsigned lane, unsigned argument, uint32_t control) {
   const unsigned clamp = control & 31, segment = control >> 8 & 31;
   const unsigned last = (lane & segment) | (clamp & ~segment);
@@ -127,7 +128,8 @@ Block::Block(const Function& function, const Launch& launch, uint3 index, Global
   }
 }
 
-/// Threads start when they first run, in memory that others which have exited left in the cache.
+/// Initialises a thread when it first runs. It reuses the storage of an exited thread, which is
+/// still in the cache.
 void Block::start(Thread& thread) {
   if (!spare_.empty()) {
     thread.frame.storage = std::move(spare_.back());
@@ -192,7 +194,8 @@ void Block::run_until_waiting(Thread& thread) {
   instructions_ += executed;
 }
 
-/// Lets the block go on if all of it has come; false if nobody waits or somebody is missing.
+/// Releases the block barrier if every thread has arrived. Returns false if no thread waits or some
+/// have not arrived.
 bool Block::release_barrier() {
   const Thread* first = nullptr;
   uint32_t count = 0;
@@ -225,7 +228,7 @@ bool Block::release_barrier() {
   return true;
 }
 
-/// Lets every complete group of waiting lanes go on; false if there is none.
+/// Executes and releases every complete group of waiting lanes. Returns false if there is none.
 bool Block::release_warp(unsigned warp) {
   bool released = false;
   const size_t end = std::min<size_t>(threads_.size(), (size_t{warp} + 1) * kLanes);
@@ -258,8 +261,8 @@ bool Block::release_warp(unsigned warp) {
   return released;
 }
 
-/// Collects the lanes of the mask of `waiting`; false while one of them is still under way. Lanes
-/// that have exited, or never were, are not waited for.
+/// Collects the lanes in the mask of `waiting`. Returns false if one of them has not arrived. Lanes
+/// that have exited or do not exist are not waited for.
 bool Block::complete_lanes(const Thread& waiting, Lanes& lanes) {
   const uint32_t mask = waiting.mask;
   const Thread* elsewhere = nullptr;
@@ -303,7 +306,7 @@ void Block::shuffle(const Lanes& lanes) {
   }
 }
 
-/// Votes and redux: one result for all lanes.
+/// Executes votes and redux, which produce the same result in all lanes.
 void Block::reduce(const Lanes& lanes) {
   uint32_t present = 0, ballot = 0, sum = 0;
   const Thread* first = nullptr;
@@ -352,7 +355,7 @@ void Block::reduce(const Lanes& lanes) {
   }
 }
 
-/// mma: its operands d, a, b, c are vectors of registers.
+/// Executes mma, whose operands d, a, b, c are vectors of registers.
 void Block::multiply(const Lanes& lanes) {
   const Thread* first = *std::find_if(lanes.begin(), lanes.end(), [](auto* lane) { return lane; });
   const Instruction& instruction = waiting_at(*first);

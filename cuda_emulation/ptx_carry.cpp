@@ -1,4 +1,4 @@
-// Arithmetic on numbers of several words: what .cc leaves in the carry flag, addc and madc take up.
+// Multi-word arithmetic: instructions with .cc write the carry flag; addc, subc and madc read it.
 #include "cuda_emulation/ptx_machine.hpp"
 #include "cuda_emulation/ptx_opcodes.hpp"
 

@@ -1,4 +1,4 @@
-// The control flow of one thread, and how it sees its place in the grid.
+// The control flow of one thread, and its special registers (its indices in the block and grid).
 #include <algorithm>
 
 #include "cuda_emulation/ptx_machine.hpp"
@@ -20,7 +20,7 @@ const Step* indexed_branch(Thread& thread, const Step& step) {
   return &thread.frame.function->steps[targets[index]];
 }
 
-/// Operands: (results), function, (arguments).
+/// Executes call, whose operands are (results), function, (arguments).
 const Step* call(Thread& thread, const Step& step) {
   const Function* callee = step.instruction->callee;
   if (callee == nullptr) reject(thread, step, "indirect call not supported");
@@ -62,7 +62,7 @@ const Step* come_back(Thread& thread, const Step& step) {
   return to.next;
 }
 
-// Fences order what already runs in order, one thread at a time.
+// Fences have no effect: threads run one at a time, and their accesses are in program order.
 const Step* nothing(Thread&, const Step& step) { return step.next(); }
 
 const Step* wait_for_grids(Thread& thread, const Step& step) {

@@ -1,4 +1,4 @@
-// Comparisons and conversions of numbers. Compiled with -frounding-math, as ptx_arithmetic.cpp.
+// Comparisons and numeric conversions. Compiled with -frounding-math, like ptx_arithmetic.cpp.
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -11,7 +11,7 @@
 namespace elbo::cuda::emulation::ptx {
 namespace {
 
-/// The handler that visit.operator()<Compare>() returns for the comparison's function object.
+/// Returns visit.operator()<Compare>(), with `Compare` the comparison's function object.
 template <class Visitor>
 Handler for_comparison(Comparison comparison, Visitor visit) {
   switch (comparison) {
@@ -88,7 +88,7 @@ Source to_integral(const Step& step, Source value) {
   return std::nearbyint(value);
 }
 
-/// Out of range goes to the nearest bound, NaN to 0.
+/// Converts to an integer. Values out of range become the nearest bound, NaN becomes 0.
 template <std::integral Target, Real Source>
 Target clamp_to(Source value) {
   if (std::isnan(value)) return 0;

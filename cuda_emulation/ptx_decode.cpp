@@ -40,7 +40,7 @@ const std::unordered_map<std::string_view, RoundingName> kRoundings = {
     {"rni", {Rounding::kNearest, true}}, {"rzi", {Rounding::kZero, true}},
     {"rmi", {Rounding::kDown, true}},    {"rpi", {Rounding::kUp, true}}};
 
-// Hints, scopes and memory orders: nothing to an interpreter that runs one thread at a time.
+// Hints, scopes and memory orders, which have no effect when one thread runs at a time.
 const std::unordered_set<std::string_view> kIgnored = {
     "uni",     "approx",  "full",    "nc",  "ca",       "cg",  "cs",  "cv",     "lu",
     "wb",      "wt",      "weak",    "cta", "cluster",  "gpu", "sys", "gl",     "relaxed",
@@ -94,7 +94,7 @@ bool is_ignored(std::string_view word) {
   return kIgnored.contains(word) || word.starts_with("L1::") || word.starts_with("L2::");
 }
 
-/// Takes apart "setp.lt.and.f32" and the like; what no table explains stays in the opcode's name.
+/// Decodes an opcode such as "setp.lt.and.f32". Modifiers that are in no table stay in its name.
 Instruction decode_opcode(std::string_view opcode) {
   Instruction instruction;
   std::string name;
@@ -143,7 +143,7 @@ Instruction decode_opcode(std::string_view opcode) {
   return instruction;
 }
 
-/// The same, taken apart once: a program has few different ones.
+/// Returns the cached decode_opcode(opcode): a program has few distinct opcodes.
 const Instruction& known_opcode(std::string_view opcode) {
   thread_local std::unordered_map<std::string, Instruction> known;
   const auto [place, is_new] = known.try_emplace(std::string(opcode));
@@ -225,7 +225,7 @@ Operand decode_operand(std::string_view text, RegisterFile& registers) {
     default:
       break;
   }
-  if (registers.contains(text)) {  // declared without the usual %
+  if (registers.contains(text)) {  // a register declared without the usual %
     operand = decode_register(text, registers);
   } else if (text == "_") {
     operand.kind = Operand::Kind::kSink;
@@ -270,7 +270,8 @@ Instruction decode_instruction(std::string_view statement, RegisterFile& registe
   instruction.guard_negated = guard.starts_with('!');
   if (instruction.guard_negated) guard.remove_prefix(1);
   if (!guard.empty()) instruction.guard = registers.number(guard);
-  if (instruction.select == &reject_instruction) return instruction;  // operands may be unknown too
+  // The operands of an unknown instruction may have an unknown syntax.
+  if (instruction.select == &reject_instruction) return instruction;
   const std::vector<std::string_view> operands = split_list(statement);
   instruction.operands.reserve(operands.size());
   for (const std::string_view operand : operands) {

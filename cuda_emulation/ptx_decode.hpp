@@ -1,4 +1,4 @@
-// One PTX statement to one Instruction.
+// Decodes a PTX statement to an Instruction.
 #pragma once
 
 #include <functional>
@@ -11,8 +11,8 @@
 
 namespace elbo::cuda::emulation::ptx {
 
-/// Names to register numbers, given out as they appear. A block in braces may declare registers of
-/// its own, which hide outer ones of the same name.
+/// Maps names to register numbers, which are assigned in order of first appearance. A block in
+/// braces may declare local registers, which hide outer registers of the same name.
 class RegisterFile {
  public:
   int number(std::string_view name);
@@ -31,19 +31,19 @@ class RegisterFile {
   int count_ = 0;
 };
 
-/// `statement` without its semicolon, e.g. "@%p1 ld.global.v2.f32 {%f1, %f2}, [%rd1+8]". Throws
-/// KernelError for malformed operands.
+/// Decodes `statement`, which excludes the semicolon: "@%p1 ld.global.v2.f32 {%f1, %f2}, [%rd1+8]".
+/// Throws KernelError for malformed operands.
 Instruction decode_instruction(std::string_view statement, RegisterFile& registers);
 
-/// kNone where `name` (without its dot) is no type.
+/// Returns the type called `name` (without its dot), or kNone if there is none.
 Type parse_type(std::string_view name);
 
-/// Bits of a number: 12, -0x1F, 0f3F800000 (a float), 0d3FF0000000000000 (a double).
+/// Returns the bits of a number: 12, -0x1F, 0f3F800000 (a float), 0d3FF0000000000000 (a double).
 uint64_t parse_immediate(std::string_view text);
 
 std::string_view trim(std::string_view text);
 
-/// Splits at commas that stand in no bracket or brace.
+/// Splits at commas outside of brackets, braces and parentheses.
 std::vector<std::string_view> split_list(std::string_view text);
 
 }  // namespace elbo::cuda::emulation::ptx

@@ -1,5 +1,5 @@
-// From instructions as they are written to steps as they run: every operand gets its slot, every
-// instruction the handler made for its types.
+// Lowers decoded instructions to executable steps: assigns a slot to every operand and selects each
+// instruction's handler for its types.
 #include <map>
 #include <utility>
 
@@ -54,7 +54,7 @@ class Layout {
   void find_constant(Operand& operand) {
     const bool is_address = operand.kind == Operand::Kind::kAddress;
     if (operand.kind != Operand::Kind::kImmediate && !is_address) return;
-    if (operand.slot >= 0) return;  // the address has a base
+    if (operand.slot >= 0) return;  // an address with a base register
     const size_t next =
         function_.register_count + function_.special_slots.size() + function_.constants.size();
     const uint64_t value = is_address ? 0 : operand.value;
@@ -77,7 +77,8 @@ class Layout {
     bool addressed = false;
     for (const Operand& operand : instruction.operands) {
       if (operand.kind == Operand::Kind::kAddress) {
-        if (std::exchange(addressed, true)) continue;  // cp.async reads the second one's operand
+        // The handler of cp.async reads its second address from the operand itself.
+        if (std::exchange(addressed, true)) continue;
         step.other = static_cast<uint32_t>(operand.slot);
         step.offset = operand.value;
         continue;

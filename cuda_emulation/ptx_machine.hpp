@@ -1,5 +1,5 @@
-// The state of one block that the PTX interpreter runs: threads with their registers, and the
-// state spaces that an address can lie in.
+// The state of a block that the PTX interpreter runs: threads with their registers, and the state
+// spaces of the addresses.
 #pragma once
 
 #include <array>
@@ -20,8 +20,8 @@ namespace elbo::cuda::emulation::ptx {
 
 inline constexpr unsigned kLanes = 32;
 
-// A generic address is a host address, or an offset in one of these windows, where no host memory
-// lies.
+// A generic address is a host address or an offset in one of these windows, which contain no host
+// memory.
 inline constexpr uint64_t kWindowSize = uint64_t{1} << 56;
 inline constexpr uint64_t kSharedWindow = 1 * kWindowSize;
 inline constexpr uint64_t kLocalWindow = 2 * kWindowSize;
@@ -29,20 +29,20 @@ inline constexpr uint64_t kParameterWindow = 3 * kWindowSize;
 
 class Block;
 
-/// How an instruction touches memory; atomics update it.
+/// How an instruction accesses memory. Atomics update it.
 enum class Touch : uint8_t { kRead, kWrite, kUpdate };
 
-/// Global memory that is not simply the host's: where its addresses lead, and who learns of each
+/// Translates addresses of global memory that is not the host's own memory, and observes every
 /// access.
 class GlobalMemory {
  public:
   virtual ~GlobalMemory() = default;
-  /// The host's memory behind `bytes` bytes at a device's address; null where they may not be
-  /// touched. `waited`: the thread has passed a griddepcontrol.wait.
+  /// Returns the host memory that backs `bytes` bytes at a device address, or null if the access is
+  /// not allowed. `waited`: the thread has passed a griddepcontrol.wait.
   virtual std::byte* access(uint64_t address, size_t bytes, Touch touch, bool waited) = 0;
 };
 
-/// What threads wait for each other to do.
+/// Operations at which threads wait for each other.
 enum class Collective : uint8_t {
   kBarrier,
   kBarrierCount,
@@ -63,16 +63,16 @@ enum class Collective : uint8_t {
   kMmaBf16,
 };
 
-/// A function that a thread is in: the kernel itself, or one called from it.
+/// An active function of a thread: the kernel, or a function called from it.
 struct Frame {
   const Function* function = nullptr;
-  const Step* next = nullptr;  // to run first; while waiting or in a call, the one behind it
+  const Step* next = nullptr;  // first step to run; while waiting or in a call, the step after it
   uint64_t* slots = nullptr;
   std::byte* parameters = nullptr;
-  std::unique_ptr<uint64_t[]> storage;  // of both
+  std::unique_ptr<uint64_t[]> storage;  // of slots and parameters
 };
 
-// What shared and local memory hold before they are written: as a float, NaN.
+// Initial bytes of shared and local memory: NaN as a float.
 inline constexpr unsigned char kUnwritten = 0xff;
 
 struct Thread {
@@ -88,11 +88,11 @@ struct Thread {
   unsigned linear = 0;
   uint3 index{};
   State state = State::kReady;
-  Collective collective{};     // while waiting
-  uint32_t mask = 0;           // while waiting at a warp function: the lanes that it waits for
+  Collective collective{};     // valid while waiting
+  uint32_t mask = 0;           // while waiting at a warp instruction: the lanes that must arrive
   bool carry = false;          // of the last .cc instruction
-  bool waited = false;         // for the grids before this one
-  Frame frame;                 // the running one
+  bool waited = false;         // the thread has waited for the preceding grids
+  Frame frame;                 // of the running function
   std::vector<Frame> callers;  // of the running function, the kernel first
   std::vector<std::byte> local;
   PendingCopies copies;
@@ -100,31 +100,33 @@ struct Thread {
 
 class Block {
  public:
-  /// `global`: null where device addresses are the host's. `held`: the grids before this one (by
-  /// programmatic dependent launch) are not complete, and threads stop at griddepcontrol.wait.
+  /// `global`: null if device addresses are host addresses. `held`: the preceding grids (in
+  /// programmatic dependent launch) are not complete, so threads stop at griddepcontrol.wait.
   Block(const Function& function, const Launch& launch, uint3 index, GlobalMemory* global = nullptr,
         bool held = false);
 
-  /// Runs every thread to its end, or while the block is held as far as they come. True when all
-  /// have ended; throws KernelError.
+  /// Runs every thread to its end; threads of a held block may stop at griddepcontrol.wait. Returns
+  /// true if all threads have ended. Throws KernelError.
   bool run();
-  /// The grids before this one are complete.
+  /// Resumes a held block: the preceding grids are complete.
   void release();
   void wait_for_grids(Thread& thread);
   void trigger(const Thread& thread);
-  /// Whether a thread of the block has let the next grid start, all before it in the block's order
-  /// having waited for the grids before; and whether one has waited at all.
+  /// triggered: a thread of the block has let the next grid start. triggered_after_wait: the first
+  /// thread to do so had waited for the preceding grids. waited: some thread has waited for them.
   bool triggered() const { return triggered_; }
   bool triggered_after_wait() const { return triggered_after_wait_; }
   bool waited() const { return waited_; }
   uint64_t instructions() const { return instructions_; }
 
-  /// Makes `function` the running one; its registers hold NaN bits.
+  /// Makes `function` the thread's running function. Its registers hold NaN bits, except shared
+  /// slots, which are written before they are read.
   void enter(Thread& thread, const Function& function);
   void exit(Thread& thread);
 
-  /// `bytes` bytes at an address of `space`; throws KernelError where they are misaligned or
-  /// (shared, local, parameter; global under AddressSanitizer) out of bounds.
+  /// Returns the host memory of `bytes` bytes at an address in `space`. Throws KernelError if they
+  /// are misaligned or out of bounds. If the block has no GlobalMemory, the bounds of global
+  /// accesses are checked only under AddressSanitizer.
   std::byte* memory(Thread& thread, const Instruction& instruction, Space space, uint64_t address,
                     size_t bytes, Touch touch);
   std::byte* memory(Thread& thread, const Instruction& instruction, uint64_t address, size_t bytes,
@@ -132,7 +134,7 @@ class Block {
     return memory(thread, instruction, instruction.space, address, bytes, touch);
   }
 
-  /// The same, without a call for most accesses.
+  /// The same; its fast paths need no function call for most accesses.
   template <Space space, size_t bytes>
   std::byte* place(Thread& thread, const Step& step, uint64_t address, Touch touch);
 
@@ -157,7 +159,7 @@ class Block {
     return *thread.frame.next[-1].instruction;
   }
 
-  /// A shared variable's addresses.
+  /// The address range of a shared variable.
   struct Extent {
     bool holds(uint64_t address, size_t bytes) const {
       return address >= begin && address + bytes <= end;
@@ -170,7 +172,7 @@ class Block {
   uint3 index_;
   std::vector<Thread> threads_;
   std::vector<std::byte> shared_;
-  Extent shared_last_;                              // the shared variable touched last
+  Extent shared_last_;                              // the shared variable accessed last
   std::vector<std::unique_ptr<uint64_t[]>> spare_;  // storage of threads that have exited
   GlobalMemory* global_;
   bool held_;
@@ -189,7 +191,7 @@ T from_bits(uint64_t bits) {
   }
 }
 
-/// Registers hold a value's bits, zero-extended.
+/// Returns a value's bits, zero-extended, as registers hold them.
 template <class T>
 uint64_t to_bits(T value) {
   uint64_t bits = 0;
@@ -208,7 +210,7 @@ void write(Thread& thread, const Operand& operand, T value) {
   thread.slot(static_cast<uint32_t>(operand.slot)) = to_bits(value);
 }
 
-/// The same of the operand in a step's slot, which is not negated.
+/// Reads the operand in the step's slot `index`, which is never negated.
 template <class T>
 T read(const Thread& thread, const Step& step, size_t index) {
   return from_bits<T>(thread.slot(step.slots[index]));
@@ -225,10 +227,11 @@ void write(Thread& thread, const Step& step, T value) {
   reject(thread, *step.instruction, why);
 }
 
-/// The handler of types that an opcode does not have.
+/// The handler for types that an opcode does not support.
 const Step* reject_type(Thread& thread, const Step& step);
 
-/// Returns visit.operator()<T>() with the C++ type of `type`, or `otherwise()`.
+/// Returns visit.operator()<T>(), with T the C++ type of `type`, or otherwise() if it is no
+/// integer.
 template <class Visitor, class Otherwise>
 auto with_integer(Type type, Visitor visit, Otherwise otherwise) {
   switch (type) {
@@ -257,7 +260,7 @@ auto with_integer(Type type, Visitor visit, Otherwise otherwise) {
   }
 }
 
-/// The handler that visit.operator()<T>() returns for the C++ type of `type`.
+/// Returns the handler visit.operator()<T>(), with T the C++ type of `type`.
 template <class Visitor>
 Handler for_integer(Type type, Visitor visit) {
   return with_integer(type, visit, []() -> Handler { return &reject_type; });
@@ -276,7 +279,7 @@ Handler for_number(Type type, Visitor visit) {
   return for_integer(type, visit);
 }
 
-/// Selects `handler` for all types.
+/// Returns `handler` for all types.
 template <Handler handler>
 Handler always(const Instruction&) {
   return handler;

@@ -39,8 +39,7 @@ const Step* from_generic(Thread& thread, const Step& step) {
   return step.next();
 }
 
-/// The handler that visit.operator()<T, space, count>() returns for a load or store of `count`
-/// elements.
+/// Returns the handler visit.operator()<T, space, count>() for a load or store of `count` elements.
 template <class Visitor>
 Handler for_access(const Instruction& instruction, const Operand& elements, Visitor visit) {
   const size_t count = elements.kind == Operand::Kind::kVector ? elements.parts.size() : 1;
@@ -68,7 +67,7 @@ Handler for_access(const Instruction& instruction, const Operand& elements, Visi
   });
 }
 
-/// Signed types narrower than the register are extended.
+/// ld: signed types narrower than the register are sign-extended.
 Handler load(const Instruction& instruction) {
   return for_access(instruction, instruction.operands[0],
                     []<class T, Space space, size_t count>() -> Handler {
@@ -103,8 +102,8 @@ Handler store(const Instruction& instruction) {
                     });
 }
 
-/// `update(old, operand, second operand)` makes the new value; atom writes the old one to a
-/// register, red does not.
+/// atom and red: store Update{}(old, operand, second operand). atom also writes the old value to a
+/// register; red does not.
 template <class Update>
 Handler atomic(const Instruction& instruction) {
   return for_number(instruction.type, []<class T>() -> Handler {
@@ -162,7 +161,7 @@ struct Xor {
   }
 };
 
-/// Operands: [target], [source], bytes, and optionally how many of them are read.
+/// cp.async: its operands are [target], [source], bytes and, optionally, the number of bytes read.
 const Step* copy_async(Thread& thread, const Step& step) {
   const Instruction& instruction = *step.instruction;
   const std::vector<Operand>& operands = instruction.operands;
@@ -231,7 +230,7 @@ std::byte* Block::memory(Thread& thread, const Instruction& instruction, Space s
     }
     address -= window_of(space);
   } else if (space == Space::kShared) {
-    address = static_cast<uint32_t>(address);  // its addresses wrap at 32 bits
+    address = static_cast<uint32_t>(address);  // shared addresses wrap at 32 bits
   }
   const auto within = [&](std::byte* storage, size_t size) {
     if (address > size || bytes > size - address) {

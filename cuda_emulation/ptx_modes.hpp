@@ -1,5 +1,5 @@
-// What the instructions on real numbers have in common: roundings, flushed subnormals, saturation.
-// Sources that include it are compiled with -frounding-math.
+// Modifiers of floating-point instructions: rounding, flushing of subnormals, saturation. Sources
+// that include this header are compiled with -frounding-math.
 #pragma once
 
 #include <algorithm>
@@ -38,12 +38,12 @@ class RoundingScope {
 };
 
 enum class Mode {
-  kPlain,    // operands and result as they are
-  kFlush,    // subnormal ones are zero (.ftz)
-  kGeneral,  // whatever the instruction says
+  kPlain,    // operands and result are unchanged
+  kFlush,    // subnormal operands and results become zero (.ftz)
+  kGeneral,  // the instruction's modifiers are tested at run time
 };
 
-/// The handler that visit.operator()<mode>() returns.
+/// Returns the handler visit.operator()<mode>() for the instruction's mode.
 template <class Visitor>
 Handler for_mode(const Instruction& instruction, Visitor visit) {
   const bool nearest = instruction.rounding == Rounding::kNearest && !instruction.to_integral;
@@ -52,7 +52,7 @@ Handler for_mode(const Instruction& instruction, Visitor visit) {
   return visit.template operator()<Mode::kPlain>();
 }
 
-/// The handler that visit.operator()<T, mode>() returns; integers are plain.
+/// Returns the handler visit.operator()<T, mode>(); the mode of integers is kPlain.
 template <class Visitor>
 Handler for_modes(const Instruction& instruction, Visitor visit) {
   return for_number(instruction.type, [&]<class T>() -> Handler {
@@ -95,21 +95,21 @@ const Step* result(Thread& thread, const Step& step, T value) {
   if constexpr (mode != Mode::kPlain && Real<T>) {
     value = flushed<mode>(step, value);
     if (mode == Mode::kGeneral && step.instruction->saturate) {
-      value = value > T(0) ? std::min(value, T(1)) : T(0);  // NaN: 0
+      value = value > T(0) ? std::min(value, T(1)) : T(0);  // NaN becomes 0
     }
   }
   write(thread, step, value);
   return step.next();
 }
 
-/// Evaluates a real expression in the instruction's rounding mode.
+/// Evaluates a floating-point expression in the instruction's rounding mode.
 template <Mode mode, class Operation, class... T>
 auto rounded(const Step& step, Operation operation, T... arguments) {
   if (mode != Mode::kGeneral || step.instruction->rounding == Rounding::kNearest) {
     return operation(arguments...);
   }
   const RoundingScope scope(step.instruction->rounding);
-  const auto hidden = [](auto value) {  // keeps the compiler from evaluating before the scope
+  const auto hidden = [](auto value) {  // keeps the evaluation inside the scope
     volatile auto copy = value;
     return copy;
   };

@@ -1,4 +1,4 @@
-// The interpreter's instruction set: each file of handlers lists the opcodes it gives meaning to.
+// The interpreter's instruction set: each file of handlers lists the opcodes that it implements.
 #pragma once
 
 #include <span>
@@ -13,12 +13,12 @@ struct Opcode {
   Selector select;
 };
 
-std::span<const Opcode> arithmetic_opcodes();  // numbers: ptx_arithmetic.cpp
+std::span<const Opcode> arithmetic_opcodes();  // arithmetic: ptx_arithmetic.cpp
 std::span<const Opcode> conversion_opcodes();  // comparisons and conversions: ptx_conversion.cpp
-std::span<const Opcode> carry_opcodes();       // numbers of several words: ptx_carry.cpp
+std::span<const Opcode> carry_opcodes();       // multi-word arithmetic: ptx_carry.cpp
 std::span<const Opcode> bit_opcodes();         // moves, logic, shifts: ptx_bits.cpp
 std::span<const Opcode> memory_opcodes();      // loads, stores, atomics: ptx_memory.cpp
 std::span<const Opcode> control_opcodes();     // branches and calls: ptx_control.cpp
-std::span<const Opcode> meeting_opcodes();     // barriers and warps: ptx_block.cpp
+std::span<const Opcode> meeting_opcodes();     // barriers and warp instructions: ptx_block.cpp
 
 }  // namespace elbo::cuda::emulation::ptx

@@ -1,4 +1,5 @@
-// The structure of a PTX file: variables, functions, labels; and the addresses of all symbols.
+// Parses the structure of a PTX file (variables, functions, labels) and assigns addresses to all
+// symbols.
 #include <algorithm>
 #include <cctype>
 #include <cstring>
@@ -17,7 +18,7 @@
 namespace elbo::cuda::emulation::ptx {
 namespace {
 
-// Unmapped bytes between two shared variables, so that an overrun does not reach the next one.
+// Unused bytes between two shared variables, so that an overrun does not reach the next variable.
 constexpr size_t kSharedGap = 64;
 
 std::string without_comments(std::string_view text) {
@@ -45,7 +46,7 @@ bool is_name_character(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c == '%';
 }
 
-/// ".shared .align 4 .b8 name[8]", with "= {...}" behind it for initialised ones.
+/// Parses ".shared .align 4 .b8 name[8]"; "= {...}" follows if the variable is initialised.
 Variable parse_variable(std::string_view declaration) {
   Variable variable;
   const size_t equals = declaration.find('=');
@@ -75,7 +76,7 @@ Variable parse_variable(std::string_view declaration) {
   variable.name = name.substr(0, bracket);
   size_t count = 1;
   if (bracket != std::string::npos) {
-    count = std::strtoull(name.c_str() + bracket + 1, nullptr, 10);  // "[]" is 0: dynamic
+    count = std::strtoull(name.c_str() + bracket + 1, nullptr, 10);  // "[]" yields 0: dynamic
   }
   variable.size = count * size_of(type);
   variable.alignment = std::max(variable.alignment, size_of(type));
@@ -151,7 +152,7 @@ class Parser {
     function.parameter_space = variable.address + variable.size;
   }
 
-  /// "(.param .b64 a, .param .b32 b)", if that comes next.
+  /// Parses a list such as "(.param .b64 a, .param .b32 b)"; returns {} if no list follows.
   std::vector<Variable> parse_parameters(Function& function) {
     std::vector<Variable> parameters;
     if (skip_blank(); !rest_.starts_with('(')) return parameters;
@@ -194,7 +195,8 @@ class Parser {
     RegisterFile registers;
     labels_.clear();
     std::map<std::string, std::string, std::less<>> branch_tables;
-    std::map<std::string, uint64_t> call_slots;  // arguments and results of calls, by latest name
+    // Addresses of arguments and results of calls. Names recur: the latest declaration holds.
+    std::map<std::string, uint64_t> call_slots;
     std::string last_label;
     int depth = 1;
     while (skip_blank(), depth > 0) {
@@ -221,7 +223,7 @@ class Parser {
       } else if (statement.starts_with(".local")) {
         function.locals.push_back(parse_variable(statement));
       } else if (statement.starts_with(".reg")) {
-        // Those of the whole function, such as "%r<9>", are known by their use.
+        // Registers of the whole function, such as "%r<9>", are numbered at their first use.
         for (const std::string_view name : split_list(statement)) {
           if (depth > 1) registers.declare(name.substr(name.find_last_of(" \t") + 1));
         }
@@ -231,7 +233,7 @@ class Parser {
         call_slots[variable.name] = variable.address;
       } else if (statement.starts_with(".shared")) {
         function.shared.push_back(parse_variable(statement));
-      } else if (!statement.empty() && statement[0] != '.') {  // .loc and .pragma say nothing
+      } else if (!statement.empty() && statement[0] != '.') {  // .loc and .pragma have no effect
         function.code.push_back(decode_instruction(statement, registers));
         for_each_symbol(function.code.back(), [&](Operand& operand) {
           const auto slot = call_slots.find(operand.symbol);
@@ -259,7 +261,8 @@ class Parser {
     }
   }
 
-  /// Functions do not recurse, so each has local memory of its own; entries lie behind them all.
+  /// Assigns local memory. Functions do not recurse, so each has its own variables at fixed
+  /// addresses; the variables of an entry follow those of all functions.
   void place_locals() {
     size_t end = 0;
     const auto place = [&end](Function& function) {
@@ -280,7 +283,8 @@ class Parser {
     }
   }
 
-  /// Gives the function's shared variables their addresses, and of the module's those it names.
+  /// Assigns addresses to the function's shared variables and to the module's shared variables that
+  /// it names.
   void place_shared(Function& function) {
     std::set<std::string_view> named;
     for (const Instruction& instruction : function.code) {
@@ -317,7 +321,7 @@ class Parser {
                    callee != module_.functions.end()) {
           instruction.callee = &callee->second;
         } else {
-          instruction.select = &reject_instruction;  // such as a call of printf
+          instruction.select = &reject_instruction;  // for example, a call of printf
         }
       });
     }

@@ -1,4 +1,4 @@
-// PTX text as data: a module of functions, each a list of decoded instructions.
+// The decoded form of PTX: a module of functions, each a list of instructions.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +30,7 @@ enum class Type : uint8_t {
   kPredicate,
 };
 
-/// Bytes of a value of this type in memory.
+/// Returns the number of bytes of a value of this type in memory.
 size_t size_of(Type type);
 
 enum class Space : uint8_t { kGeneric, kGlobal, kConstant, kShared, kLocal, kParameter };
@@ -39,7 +39,7 @@ enum class Rounding : uint8_t { kNearest, kZero, kDown, kUp };
 
 enum class Comparison : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual };
 
-/// How setp treats NaN, and what it makes of a further predicate.
+/// The result of setp for NaN operands, and the operation that combines it with another predicate.
 enum class NanRule : uint8_t { kFalse, kTrue, kTestNumber, kTestNan };
 enum class Combination : uint8_t { kNone, kAnd, kOr, kXor };
 
@@ -50,11 +50,11 @@ struct Operand {
 
   Kind kind = Kind::kImmediate;
   bool negated = false;        // !%p
-  int slot = -1;               // of the value; kAddress: of the base; symbols and vectors: none
+  int slot = -1;               // of the value; kAddress: of the base; symbols and vectors: -1
   int predicate = -1;          // the p of d|p
-  uint64_t value = 0;          // immediate bits; kAddress: what is added to the base
-  Special special{};           // kSpecial, with axis 0, 1, 2 in value
-  std::string symbol;          // kSymbol and kAddress, until it is resolved
+  uint64_t value = 0;          // immediate bits; kAddress: offset from the base
+  Special special{};           // kSpecial; `value` is its axis (0, 1, 2)
+  std::string symbol;          // kSymbol and kAddress; cleared when it is resolved
   std::vector<Operand> parts;  // kVector
 };
 
@@ -65,18 +65,18 @@ struct Step;
 
 /// Executes a step and returns the thread's next one, or null when the thread stops or waits.
 using Handler = const Step* (*)(Thread& thread, const Step& step);
-/// The handler made for the types and modes of an instruction.
+/// Returns the handler for the types and modes of an instruction.
 using Selector = Handler (*)(const Instruction& instruction);
 
-/// An instruction as its text says.
+/// A decoded instruction.
 struct Instruction {
   Selector select = nullptr;
   Type type = Type::kNone;         // of the result
-  Type source_type = Type::kNone;  // cvt, set: of the operand
+  Type source_type = Type::kNone;  // cvt, set: type of the operand
   Space space = Space::kGeneric;
-  Space source_space = Space::kGeneric;  // cp.async: of what it reads
+  Space source_space = Space::kGeneric;  // cp.async: space of the source
   Rounding rounding = Rounding::kNearest;
-  bool to_integral = false;  // .rni, .rzi, ...: the rounding makes an integral value
+  bool to_integral = false;  // .rni, .rzi, ...: rounds to an integral value
   bool flush = false;        // .ftz
   bool saturate = false;     // .sat
   Comparison comparison{};
@@ -90,21 +90,21 @@ struct Instruction {
   std::string text;
 };
 
-/// An instruction in the form that runs, one cache line. Every value it reads lies in a slot of the
-/// frame: registers, and behind them special registers and constants.
+/// The executable form of an instruction, one cache line. Every value that it reads is in a slot of
+/// the frame: the registers, followed by special registers and constants.
 struct alignas(64) Step {
   static constexpr size_t kSlots = 5;
 
   const Step* next() const { return this + 1; }
 
   Handler handler = nullptr;
-  Handler guarded = nullptr;  // when there is a guard: the handler to run if it holds
+  Handler guarded = nullptr;  // if the instruction has a guard: the handler to run if it holds
   const Instruction* instruction = nullptr;
   uint64_t offset = 0;       // of the address operand
-  uint32_t slots[kSlots]{};  // of the operands in order, parts of vectors one by one, no addresses
-  uint32_t other = 0;        // the base of the address operand; the p of d|p
+  uint32_t slots[kSlots]{};  // of the operands in order; one per vector part, none for addresses
+  uint32_t other = 0;        // slot of the address operand's base, or of the p of d|p
   uint32_t guard = 0;
-  int32_t jump = 0;  // bra: to the step so far from here
+  int32_t jump = 0;  // bra: distance to the target, in steps
 };
 static_assert(sizeof(Step) == 64);
 
@@ -113,7 +113,7 @@ struct Variable {
   Space space = Space::kGeneric;
   size_t size = 0;
   size_t alignment = 1;
-  uint64_t address = 0;  // in its space; global and constant: on the host
+  uint64_t address = 0;  // in its space; global and constant: a host address
   std::vector<std::byte> initial;
 };
 
@@ -129,20 +129,20 @@ struct Function {
   std::vector<Variable> parameters;
   std::vector<Variable> results;
   std::vector<Variable> locals;
-  std::vector<Variable> shared;    // all it can see; an empty one is the dynamic memory
-  size_t parameter_bytes = 0;      // of the entry's arguments
-  size_t parameter_space = 0;      // and of results and of the arguments of calls
+  std::vector<Variable> shared;    // all that it uses; a variable of size 0 is the dynamic memory
+  size_t parameter_bytes = 0;      // of results and parameters
+  size_t parameter_space = 0;      // of results, parameters and arguments of calls
   size_t local_bytes = 0;          // local memory of a thread that starts here
-  size_t static_shared_bytes = 0;  // where dynamic shared memory begins
+  size_t static_shared_bytes = 0;  // offset at which dynamic shared memory begins
   size_t register_count = 0;
-  size_t unshared_count = 0;  // of registers; the slots of the others may hold leftovers
+  size_t unshared_count = 0;  // registers with their own slot; shared slots may hold old values
   size_t max_threads = 0;     // .maxntid, or 0
   std::vector<Instruction> code;
 
-  // Made by lay_out:
-  std::vector<Step> steps;                 // of the instructions in `code`, one by one
-  std::vector<SpecialSlot> special_slots;  // behind the registers
-  std::vector<uint64_t> constants;         // behind those; then comes the slot of what nobody reads
+  // Set by lay_out:
+  std::vector<Step> steps;                 // one for each instruction in `code`
+  std::vector<SpecialSlot> special_slots;  // follow the registers
+  std::vector<uint64_t> constants;         // follow special_slots; then one slot for unused results
   size_t slot_count() const { return register_count + special_slots.size() + constants.size() + 1; }
 };
 
@@ -152,20 +152,20 @@ struct Module {
   std::vector<std::unique_ptr<std::byte[]>> storage;  // of global and constant variables
 };
 
-/// Reads what nvcc -ptx wrote. Throws KernelError for text it does not understand; an instruction
-/// it does not know is an error only when it is executed.
+/// Parses the output of nvcc -ptx. Throws KernelError for malformed text. An unknown instruction is
+/// an error only when it is executed.
 Module parse_module(const std::filesystem::path& path);
 Module parse_module(const std::string& text);
 
-/// Gives fewer slots to the function's registers than they are.
+/// Renumbers the function's registers so that registers with disjoint lifetimes share a slot.
 void share_registers(Function& function);
 
-/// Gives every operand of the function's code its slot, and makes the steps. The function must stay
-/// where it is, because steps point to its instructions.
+/// Shares registers, assigns a slot to every operand of the function's code, and creates the steps.
+/// The function must not be moved afterwards, because steps point to its instructions.
 void lay_out(Function& function);
 
-/// Selects the handler of an opcode such as "mul.wide" (types, spaces, roundings and hints
-/// removed); null for an unknown one.
+/// Returns the selector of an opcode such as "mul.wide" (types, spaces, roundings and hints
+/// removed), or null if it is unknown.
 Selector find_selector(const std::string& opcode);
 
 /// The selector of every unknown opcode: its handler throws KernelError with the instruction's

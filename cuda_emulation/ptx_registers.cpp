@@ -1,5 +1,5 @@
-// Which registers share a slot. A compiler names every value anew, so a function has thousands of
-// registers, of which few hold something at a time.
+// Assigns registers to slots. The compiler creates a register for every value, so a function has
+// thousands of registers, but only a few are live at a time.
 #include <set>
 #include <vector>
 
@@ -8,11 +8,11 @@
 namespace elbo::cuda::emulation::ptx {
 namespace {
 
-/// Calls visit(number, is_written) with every register that an instruction names, by reference.
+/// Calls visit(number, is_written) for every register of an instruction; `number` is a reference.
 template <class Visit>
 void for_each_register(Instruction& instruction, Visit visit) {
   if (instruction.guard >= 0) visit(instruction.guard, false);
-  // A branch by table and a barrier of a numbered kind read the operand that comes first.
+  // An indexed branch and a barrier with a number read their first operand.
   const bool writes = instruction.targets.empty() && instruction.operands.size() > 1;
   for (size_t i = 0; i < instruction.operands.size(); ++i) {
     Operand& operand = instruction.operands[i];
@@ -25,8 +25,8 @@ void for_each_register(Instruction& instruction, Visit visit) {
   }
 }
 
-/// Registers that are used between two targets of branches only, and written there first, share
-/// slots; the others have one each.
+/// A register is local if all its uses are between two branch targets and the first use writes it.
+/// Local registers share slots; every other register has its own slot.
 class Sharing {
  public:
   explicit Sharing(Function& function) : function_(function), uses_(function.register_count) {}
@@ -79,12 +79,14 @@ class Sharing {
     }
   }
 
-  /// Slots behind the first `own` ones, as many as are in use at a time; returns how many.
+  /// Assigns slots after the first `own` ones to the local registers; returns the number of slots,
+  /// which is the maximum number of local registers in use at a time.
   size_t share(size_t own) {
     std::vector<int> free;
     size_t count = 0;
     for (size_t i = 0; i < function_.code.size(); ++i) {
-      // A register that is read last here keeps its slot from the one written here.
+      // A register whose last use is here is freed after this instruction's result has been
+      // assigned a slot, so the two never share one.
       for_each_register(function_.code[i], [&](int number, bool) {
         Use& use = uses_[static_cast<size_t>(number)];
         if (use.slot >= 0) return;
@@ -96,7 +98,7 @@ class Sharing {
         Use& use = uses_[static_cast<size_t>(number)];
         if (!use.is_local() || use.last != i) return;
         free.push_back(use.slot);
-        use.last = function_.code.size();  // an instruction may name it twice
+        use.last = function_.code.size();  // freed once, even if the instruction names it twice
       });
     }
     return count;

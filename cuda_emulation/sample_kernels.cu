@@ -1,4 +1,4 @@
-// The sample kernels' instantiations, for the PTX that the interpreter runs.
+// Instantiates the sample kernels for the PTX interpreter.
 #include "cuda_emulation/sample_kernels.cuh"
 
 namespace elbo::cuda::sample {

@@ -1,5 +1,5 @@
-// Small kernels that prove the emulator: each has the shape of a kind of real kernel, and Bug
-// plants one of the mistakes that the emulator exists to catch.
+// Small kernels that test the emulator. Each has the structure of a kind of real kernel, and Bug
+// plants one of the mistakes that the emulator must detect.
 #pragma once
 
 #include "kernels/cuda/port.cuh"
@@ -26,7 +26,7 @@ enum class Bug {
 
 inline constexpr unsigned kBlock = 64;
 
-/// Sum of `value` over the warp, in every lane.
+/// Returns the sum of `value` over the warp, in every lane.
 template <Bug bug>
 ELBO_DEVICE float warp_sum(float value) {
   if (bug == Bug::kDivergentShuffle && threadIdx.x % kWarpSize < 16) {
@@ -39,13 +39,13 @@ ELBO_DEVICE float warp_sum(float value) {
   return value;
 }
 
-/// Sum of `value` over the block, in every thread; every thread of the block must call.
+/// Returns the sum of `value` over the block, in every thread. Every thread of the block must call.
 template <Bug bug>
 ELBO_DEVICE float block_sum(float value) {
   ELBO_SHARED(float, partial, kBlock / kWarpSize);
   const unsigned lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
   value = warp_sum<bug>(value);
-  __syncthreads();  // earlier readers of partial are done
+  __syncthreads();  // a previous call may still be reading partial
   if (lane == 0) partial[bug == Bug::kSharedOverrun ? warp + 1 : warp] = value;
   if (bug != Bug::kMissingBarrier) __syncthreads();
   return warp_sum<Bug::kNone>(lane < kBlock / kWarpSize ? partial[lane] : 0.0f);
@@ -78,7 +78,7 @@ struct CopyArgs {
   int64_t count;
 };
 
-/// target = source, four at a time and the ragged tail one by one.
+/// target = source, in vectors of four elements; the remainder is copied element by element.
 template <bool vectorised>
 ELBO_KERNEL void copy_kernel(CopyArgs args) {
   const int64_t first = 4 * (int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
@@ -96,8 +96,8 @@ struct ColumnSumArgs {
   int columns;
 };
 
-/// sums[column] = sum of x[:, column]; blocks of 32 columns by blockDim.y rows, in dynamic shared
-/// memory of blockDim.y * 33 floats.
+/// sums[column] = sum of x[:, column]. A block has 32 columns by blockDim.y rows and needs
+/// blockDim.y * 33 floats of dynamic shared memory.
 template <Bug bug>
 ELBO_KERNEL void column_sum_kernel(ColumnSumArgs args) {
   ELBO_DYNAMIC_SHARED(float, tile);
@@ -122,11 +122,12 @@ struct TotalArgs {
   const float* x;
   int64_t count;
   float* partial;    // [gridDim.x]
-  unsigned* ticket;  // zero before and after
+  unsigned* ticket;  // 0 before and after the launch
   float* total;
 };
 
-/// *total = sum of x in a fixed order: the last block to finish adds the others' partial sums.
+/// *total = sum of x in a fixed order: the last block to finish adds the partial sums of all
+/// blocks.
 template <Bug bug>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kBlock) total_kernel(TotalArgs args) {
   ELBO_SHARED(unsigned, rank, 1);
@@ -163,7 +164,8 @@ struct ArithmeticArgs {
   int count;
 };
 
-/// Operations that all executions must round alike, and the integer work of a random generator.
+/// Operations that every execution must round identically, and the integer operations of a random
+/// number generator.
 template <class Real>
 ELBO_KERNEL void arithmetic_kernel(ArithmeticArgs<Real> args) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
@@ -172,7 +174,8 @@ ELBO_KERNEL void arithmetic_kernel(ArithmeticArgs<Real> args) {
   const Real x = args.x[i];
   const uint32_t bits = args.bits[i];
 
-  Real powers[4] = {Real(1), x, x * x, math::fma(x, x, x)};  // indexed at run time: local memory
+  // In local memory, because it is indexed at run time.
+  Real powers[4] = {Real(1), x, x * x, math::fma(x, x, x)};
   for (uint32_t k = 0; k < bits % 3; ++k) powers[(bits + k) % 4] /= Real(3) + x;
   args.reals[i] = math::sqrt(powers[bits % 4] * powers[bits % 4]) + static_cast<Real>(bits) -
                   static_cast<Real>(static_cast<int>(bits));
@@ -190,8 +193,9 @@ struct CosineArgs {
   int count;
 };
 
-/// y = cos(x); for large x the compiler calls a function that it does not inline. Templated like
-/// all kernels of this header, so that it may be included more than once.
+/// y = cos(scale * x). For large arguments, the compiled code calls a function that is not inlined.
+/// Like all kernels of this header it is a template, so that several sources may include the
+/// header.
 template <int scale>
 ELBO_KERNEL void cosine_kernel(CosineArgs args) {
   const int i = static_cast<int>(threadIdx.x);
@@ -201,10 +205,10 @@ ELBO_KERNEL void cosine_kernel(CosineArgs args) {
 struct TicketArgs {
   unsigned* counter;
   unsigned* tickets;  // [gridDim.x]
-  unsigned* last;     // counts the blocks that were the last
+  unsigned* last;     // counts the blocks that drew the last ticket
 };
 
-/// Every block takes one ticket; templated like all kernels of this header.
+/// Every block takes one ticket.
 template <Bug bug>
 ELBO_KERNEL void ticket_kernel(TicketArgs args) {
   wait_for_previous_kernel();
@@ -221,14 +225,14 @@ struct StagedCopyArgs {
   int count;
 };
 
-/// target = source and zeros behind its end, by way of shared memory in two stages; a thread writes
-/// what another one has copied.
+/// target = source, padded with zeros, through shared memory in two stages. Each thread writes the
+/// elements that another thread has copied.
 template <int width, Bug bug>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kBlock) staged_copy_kernel(StagedCopyArgs args) {
   constexpr int kStage = static_cast<int>(kBlock) * width;
   ELBO_DYNAMIC_SHARED(float, staged);  // [2 stages, kBlock, width]
   const int own = static_cast<int>(threadIdx.x) * width;
-  if (bug == Bug::kLateWait) {  // what was there before must not pass for the copy
+  if (bug == Bug::kLateWait) {  // clears old data, which could be mistaken for the copy
     for (int i = static_cast<int>(threadIdx.x); i < 2 * kStage; i += kBlock) staged[i] = 0.0f;
     __syncthreads();
   }
@@ -277,8 +281,8 @@ struct MmaArgs {
   int depth;
 };
 
-/// d += a b by one warp. Element is the operands' bits: uint32_t of a float, uint16_t of a
-/// bfloat16.
+/// d += a b by one warp. Element holds the bits of an operand's element: uint32_t for float,
+/// uint16_t for bfloat16.
 template <class Element, Bug bug>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kWarpSize) mma_kernel(MmaArgs<Element> args) {
   constexpr bool bf16 = sizeof(Element) == 2;

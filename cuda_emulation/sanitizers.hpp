@@ -1,6 +1,6 @@
-// The sanitizers' fiber and memory interfaces as weak symbols: present exactly in programs built
-// with the sanitizer, null in all others. This library itself is compiled without ThreadSanitizer
-// (it is the scheduler, not the program that is checked), so it cannot ask the preprocessor.
+// The sanitizers' fiber and memory interfaces as weak symbols: defined in programs built with the
+// sanitizer, null in all others. The preprocessor cannot tell, because this library is compiled
+// without ThreadSanitizer (it is the scheduler, not the program under test).
 #pragma once
 
 #include <cstddef>
@@ -36,12 +36,13 @@ inline void poison(const void* address, size_t size) {
 inline void unpoison(const void* address, size_t size) {
   if (address_sanitizer()) __asan_unpoison_memory_region(address, size);
 }
-/// The first byte of the range that the program may not touch, or null; null without ASan.
+/// Returns the first poisoned byte of the range, or null if there is none or AddressSanitizer is
+/// off.
 inline void* first_poisoned(void* address, size_t size) {
   return address_sanitizer() ? __asan_region_is_poisoned(address, size) : nullptr;
 }
 
-/// What this library reads and writes in a thread's place.
+/// Report accesses that this library makes on behalf of an emulated thread to ThreadSanitizer.
 inline void note_read(const void* address, size_t size) {
   if (thread_sanitizer()) __tsan_read_range(const_cast<void*>(address), size);
 }

@@ -12,7 +12,7 @@ constexpr size_t kStaticLimit = 48 * 1024;
 constexpr size_t kRedZone = 64;
 constexpr size_t kAlignment = 128;
 constexpr size_t kMaxVariables = 64;
-// Room for the static variables, each with its red zone and padding.
+// Capacity for the static variables, each with its red zone and padding.
 constexpr size_t kStaticArena = kStaticLimit + kMaxVariables * (kRedZone + kAlignment);
 constexpr int kUnwritten = 0xff;
 
@@ -22,7 +22,8 @@ size_t round_up(size_t value, size_t multiple) {
 
 }  // namespace
 
-// Layout: dynamic memory, red zone, static variables as they come, each with a red zone behind it.
+// Layout: dynamic memory, red zone, then the static variables in order of first use, each followed
+// by a red zone.
 SharedMemory::SharedMemory(size_t dynamic_bytes)
     : capacity_(kAlignment + dynamic_bytes + kRedZone + kStaticArena),
       arena_(new std::byte[capacity_]) {

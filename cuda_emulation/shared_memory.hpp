@@ -1,5 +1,5 @@
-// The shared memory of one emulated block: NaN bits where nothing was written yet, and red zones
-// that AddressSanitizer guards between the variables.
+// The shared memory of one emulated block. Bytes that were never written are NaN bits, and
+// AddressSanitizer guards red zones between the variables.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,8 @@ class SharedMemory {
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;
 
-  /// The static variable of this identity, made at its first use; null where 48 KiB are exceeded.
+  /// Returns the static variable with this identity; the first use allocates it. Returns null if
+  /// the limit of 48 KiB or 64 variables is exceeded.
   void* variable(const void* identity, size_t bytes, size_t alignment);
   void* dynamic() const { return dynamic_; }
   bool contains(const void* address) const;

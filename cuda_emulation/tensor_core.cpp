@@ -75,7 +75,8 @@ uint32_t to_tf32(float x) {
   constexpr uint32_t kQuiet = 0x00400000u, kHalfUnit = 0x00001000u;
   const auto bits = std::bit_cast<uint32_t>(x);
   if (std::isnan(x)) return (bits | kQuiet) & kTf32Bits;
-  // Carries from the mantissa to the exponent are right, up to infinity; infinity itself stays.
+  // A carry from the mantissa into the exponent is correct, even if it yields infinity. Infinity
+  // stays infinity, because its mantissa is 0.
   return (bits + kHalfUnit) & kTf32Bits;
 }
 

@@ -11,25 +11,27 @@
 
 namespace elbo::cuda::simulated {
 
-/// How a running piece of work reaches device memory. Reports accesses that are out of bounds (and
-/// returns null), read what was never written, or are not ordered with other work's accesses.
+/// Access of a running piece of work to device memory. Reports accesses that are out of bounds (and
+/// returns null), that read uninitialized memory, or that are not ordered with accesses of other
+/// work.
 class Access : public MemoryWatcher {
  public:
-  /// `overlaps`: it may run beside the kernels before it, and is ordered by waiting for them;
-  /// `ignores_waits`: as if it did not wait (a planted defect).
+  /// `overlaps`: the work may run concurrently with its predecessors until it waits for them.
+  /// `ignores_waits`: the work is treated as if it never waited (a planted defect).
   Access(ActorId actor, bool overlaps, bool ignores_waits = false)
       : actor_(actor), overlaps_(overlaps), ignores_waits_(ignores_waits) {}
 
   std::byte* access(uint64_t address, size_t bytes, Touch touch, bool waited) override;
 
-  // For work that is not a kernel's; they throw std::runtime_error if it is out of bounds.
+  // For work that is not an interpreted kernel. They throw std::runtime_error if the access is out
+  // of bounds.
   const std::byte* read(const void* device, size_t bytes) {
     return checked(device, bytes, Touch::kRead);
   }
   std::byte* write(void* device, size_t bytes) { return checked(device, bytes, Touch::kWrite); }
   std::byte* update(void* device, size_t bytes) { return checked(device, bytes, Touch::kUpdate); }
 
-  /// After a pause, in which memory may have been released.
+  /// Call this after a pause: memory may have been released, so the cached allocation is dropped.
   void resume() { last_ = nullptr; }
 
  private:
@@ -42,7 +44,7 @@ class Access : public MemoryWatcher {
   ActorId actor_;
   bool overlaps_, ignores_waits_;
   Allocation* last_ = nullptr;
-  // The last answer of Order::with.
+  // Cache of the last result of Order::with.
   ActorSet readers_ = ~ActorSet{0}, readers_with_this_ = 0;
   Phase readers_phase_ = Phase::kBeforeWait;
 };
@@ -52,10 +54,10 @@ struct Range {
   uint64_t begin, end;
 };
 struct AccessedRanges {
-  std::vector<Range> read, written;  // in ascending order, joined
+  std::vector<Range> read, written;  // in ascending order; adjacent ranges are joined
 };
 
-/// Records every access from now on, until it is stopped.
+/// Record every access from start_recording until stop_recording, which returns the ranges.
 void start_recording();
 AccessedRanges stop_recording();
 

@@ -30,7 +30,7 @@ cudaError_t injected_error(const std::string& function) {
   return allocates ? cudaErrorMemoryAllocation : cudaErrorUnknown;
 }
 
-/// Whether a capture under way forbids an unsafe call, which then spoils the capture.
+/// Returns true if an active capture forbids unsafe calls; the call then invalidates the capture.
 bool forbidden_by_capture(const char* name) {
   bool forbidden = false;
   for (const auto& capture : Gpu::get().captures) {
@@ -59,7 +59,7 @@ cudaError_t make(Call& call, unsigned kind, const std::function<void(Call&)>& bo
   return gpu.lasting_error != cudaSuccess ? gpu.lasting_error : before;
 }
 
-/// A library loads its kernels in its first product, which CUDA may forbid during a capture.
+/// Loads a library's kernels at its first product. CUDA may forbid this during a capture.
 cudaError_t load_kernels(const std::string& library) {
   Gpu& gpu = Gpu::get();
   const std::lock_guard lock(gpu.mutex);
@@ -76,7 +76,7 @@ void report_leaks() {
     if (count > 0) report_defect("never released: " + std::to_string(count) + " " + things);
   };
   Gpu& gpu = Gpu::get();
-  if (gpu.lasting_error != cudaSuccess) return;  // which the device's objects do not survive
+  if (gpu.lasting_error != cudaSuccess) return;  // it has destroyed the device's objects
   if (!gpu.idle()) report_doubt("the process ends with work still queued");
   for (const auto& [address, allocation] : Memory::get().live())
     report_defect("never released: allocation " + std::to_string(allocation.number) + " (" +

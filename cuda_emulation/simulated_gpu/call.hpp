@@ -1,4 +1,4 @@
-// What the runtime's functions have in common.
+// Common parts of the runtime's functions.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -13,23 +13,23 @@ namespace elbo::cuda::simulated {
 
 extern thread_local cudaError_t last_error;
 
-/// One call of the runtime, under the GPU's lock.
+/// One call of the runtime. It holds the GPU's lock.
 class Call {
  public:
   explicit Call(const char* name) : name_(name), lock_(Gpu::get().mutex) {}
 
   const char* name() const { return name_; }
 
-  /// Ends the call with an error.
+  /// Ends the call with `error`.
   [[noreturn]] void refuse(cudaError_t error) const { throw Refusal{error}; }
-  /// Ends a call that no right program makes: reports it as a defect.
+  /// Ends a call that no correct program makes: reports a defect and returns `error`.
   [[noreturn]] void misuse(cudaError_t error, const std::string& why) const;
 
-  // They refuse handles that do not exist.
+  // These end the call with an error if the handle does not exist.
   CUstream_st& stream(cudaStream_t handle) const;
   CUevent_st& event(cudaEvent_t handle) const;
 
-  /// Queues the operation, or adds it to the graph that the stream is captured to.
+  /// Queues the operation. If the stream is captured, adds the operation to the graph instead.
   void submit(CUstream_st& stream, Operation operation) const;
   void wait_for(const EntryPointer& entry);
   void wait_for_all();
@@ -45,17 +45,19 @@ class Call {
 
 enum CallKind : unsigned {
   kOrdinary = 0,
-  kUnsafeInCapture = 1,  // a capture under way that is not relaxed forbids it
-  kReleases = 2,         // does its work even if it is to return an error
+  kUnsafeInCapture = 1,  // forbidden during a capture, unless its mode is relaxed
+  kReleases = 2,         // runs its body even if the call must return an error
 };
 
-/// Makes a call: `body` returns or refuses. Lasting errors and the option `fail` come before it.
+/// Executes a call of the runtime and returns its status. `body` returns normally or calls
+/// `refuse`. It does not run if a lasting error is set or the option `fail` applies (but see
+/// kReleases).
 cudaError_t call(const char* name, unsigned kind, const std::function<void(Call&)>& body);
 
-/// Has everything reported at the process's end that was never released. Once.
+/// Registers, once, an exit handler that reports every resource that was never released.
 void report_leaks_at_exit();
 
-// Numbers of live objects that nothing else counts.
+// Numbers of live graphs, which no list contains.
 struct LiveGraphs {
   size_t graphs = 0, executables = 0;
 };

@@ -14,7 +14,7 @@ cudaStreamCaptureStatus status_of(const CUstream_st& stream) {
                                  : cudaStreamCaptureStatusActive;
 }
 
-/// For each node of the graph, whether one of `ends` depends on it.
+/// Returns a flag per node of the graph: true if a node of `ends` depends on it or is the node.
 std::vector<bool> leading_to(const CUgraph_st& graph, const std::vector<cudaGraphNode_t>& ends) {
   std::vector<bool> leads(graph.nodes.size());
   for (const cudaGraphNode_t end : ends) leads[end->number] = true;
@@ -24,8 +24,8 @@ std::vector<bool> leading_to(const CUgraph_st& graph, const std::vector<cudaGrap
   return leads;
 }
 
-/// All streams and events leave the capture. True if the work of each stream that joined it leads
-/// to the end of the stream that began it.
+/// Detaches all streams and events from the capture. Returns true if the work of every stream that
+/// joined the capture leads to the end of the stream that began it.
 bool end(const std::shared_ptr<Capture>& capture, const std::vector<bool>& leads) {
   Gpu& gpu = Gpu::get();
   std::erase(gpu.captures, capture);
@@ -88,7 +88,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
       report_doubt("a captured graph has ends that the stream does not follow");
     *graph = capture->graph;
   });
-  if (status != cudaSuccess && *graph != nullptr) {  // by the option `fail`
+  if (status != cudaSuccess && *graph != nullptr) {  // the option `fail` made the call fail
     cudaGraphDestroy(*graph);
     *graph = nullptr;
   }
@@ -107,7 +107,7 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatu
   return call("cudaStreamGetCaptureInfo", kOrdinary, [&](Call& call) {
     CUstream_st& where = call.stream(stream);
     *status = status_of(where);
-    // Everything else is returned for an active capture alone.
+    // The other results are defined only for an active capture.
     if (*status != cudaStreamCaptureStatusActive) return;
     where.shown_dependencies = where.dependencies;
     where.shown_edges.assign(where.dependencies.size(), {});

@@ -1,5 +1,6 @@
-// The host's steady clock, slowed down and advanced by the GPU's work. A program that does as much
-// as fits a time would do almost nothing on a GPU this slow. Replaces the C library's function.
+// The host's steady clock, slowed down and advanced by the time of the simulated work. Without
+// this, a program that measures until a time limit would do almost nothing on a GPU this slow.
+// Replaces clock_gettime of the C library.
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -8,7 +9,7 @@
 #include "cuda_emulation/simulated_gpu/options.hpp"
 
 extern "C" int clock_gettime(clockid_t clock, timespec* time) {
-  constexpr double kSecond = 1e9, kMicrosecond = 1e3;  // in nanoseconds
+  constexpr double kSecond = 1e9, kMicrosecond = 1e3;  // nanoseconds
   const long status = syscall(SYS_clock_gettime, clock, time);
   const double speed = elbo::cuda::simulated::Options::get().clock;
   if (status != 0 || clock != CLOCK_MONOTONIC || speed == 1.0) return static_cast<int>(status);

@@ -1,5 +1,5 @@
-// Stands in for cuBLASLt: the functions and cases that the engine uses, on the simulated GPU.
-// Whatever the documentation forbids is reported.
+// The stand-in for cuBLASLt on the simulated GPU: the functions and cases that the engine uses.
+// Reports calls that the documentation forbids.
 #include <cublasLt.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ using namespace elbo::cuda::simulated;
 namespace {
 
 constexpr size_t kVersion = 130400;
-constexpr uint64_t kNoAlignment = 256;  // a matrix that need not be aligned to fewer bytes
+constexpr uint64_t kNoAlignment = 256;  // default of cuBLASLt: the full alignment of cudaMalloc
 
 struct Handle {};
 
@@ -26,7 +26,7 @@ struct Preference {
   uint32_t alignment[4] = {kNoAlignment, kNoAlignment, kNoAlignment, kNoAlignment};  // A, B, C, D
 };
 
-/// What the opaque cublasLtMatmulAlgo_t holds.
+/// The content of the opaque cublasLtMatmulAlgo_t.
 struct Algorithm {
   uint64_t way, problem, workspace;
   uint32_t alignment[4];
@@ -72,7 +72,7 @@ cublasStatus_t assign(T& to, const void* from, size_t bytes) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-/// Largest power of two that divides the address.
+/// Returns the largest power of two that divides the address; kNoAlignment for null.
 uint64_t alignment_of(const void* pointer) {
   const auto address = reinterpret_cast<uint64_t>(pointer);
   return address == 0 ? kNoAlignment : address & (~address + 1);
@@ -187,7 +187,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                                               cublasLtMatmulHeuristicResult_t results[],
                                               int* count) {
   constexpr uint64_t kWays = 3, kWorkspace = 1000;
-  constexpr uint32_t kVector = 16;  // bytes that the last way loads at once
+  constexpr uint32_t kVector = 16;  // width in bytes of the vector loads of the last algorithm
   *count = 0;
   if (fails("cublasLtMatmulAlgoGetHeuristic")) return CUBLAS_STATUS_INTERNAL_ERROR;
   if (object<MatrixLayout>(c) != object<MatrixLayout>(d))
@@ -207,7 +207,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     Algorithm algorithm{way, problem.hash(), workspace, {}};
     std::ranges::copy(p.alignment, algorithm.alignment);
     cublasLtMatmulHeuristicResult_t& result = results[(*count)++];
-    std::memset(&result, 0xee, sizeof result);  // the caller looks at the state first
+    // Garbage in the fields that are not set: the caller must check `state` first.
+    std::memset(&result, 0xee, sizeof result);
     result.state = CUBLAS_STATUS_SUCCESS;
     result.workspaceSize = workspace;
     result.wavesCount = 1.0f;

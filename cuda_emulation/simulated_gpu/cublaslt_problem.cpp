@@ -18,7 +18,7 @@ Number number_of(cudaDataType_t type) {
   return type == CUDA_R_16BF ? Number::kBfloat16 : Number::kFloat;
 }
 
-/// A matrix on the device: its columns, accessed as a whole.
+/// A matrix in device memory. The constructor records one access to each whole column.
 class Columns {
  public:
   Columns(Access& access, const MatrixLayout& layout, const void* data, Touch touch)
@@ -46,7 +46,7 @@ class Columns {
   std::vector<std::byte*> columns_;
 };
 
-/// The operand as [outer][k] floats, rounded to TF32 if so wanted.
+/// Returns the operand as [outer][k] floats, rounded to TF32 if `tf32`.
 std::vector<float> operand(const Columns& columns, uint64_t outer, uint64_t k, bool k_is_row,
                            bool tf32) {
   std::vector<float> values;
@@ -69,7 +69,7 @@ float dot(const float* a, const float* b, uint64_t k, uint64_t way) {
   return (parts[0] + parts[1]) + (parts[2] + parts[3]);
 }
 
-/// A bit for each element of the result: whether ReLU let it pass.
+/// The ReLU mask: one bit per element of the result, set if the element was positive.
 class ReluMask {
  public:
   ReluMask(Access& access, const MatmulDescription& d, uint64_t columns)

@@ -1,5 +1,5 @@
-// A product as the stand-in for cuBLASLt computes it: descriptions, the documentation's rules for
-// them, and plain loops.
+// A matrix product of the stand-in for cuBLASLt: its descriptions, the documented restrictions on
+// them, and a reference implementation in plain loops.
 #pragma once
 
 #include <cublasLt.h>
@@ -47,14 +47,14 @@ struct MatmulProblem {
   uint64_t k() const { return transposed(0) ? a.rows : a.columns; }
   bool transposed(int operand) const { return description.transposed[operand] == CUBLAS_OP_T; }
 
-  /// Why the library refuses it; "" if it does not.
+  /// Returns the reason why the library rejects the problem, or "" if it accepts it.
   std::string refusal() const;
   uint64_t hash() const;
-  /// Each of the library's ways adds in an order of its own.
+  /// Computes the product. Each algorithm, `way`, adds in a different order.
   void compute(Access& access, uint64_t way, const MatmulArrays& arrays) const;
 };
 
-/// "RELU_BIAS"; null if it is not simulated.
+/// Returns a name such as "RELU_BIAS", or null if the epilogue is not simulated.
 const char* name_of_epilogue(uint32_t epilogue);
 
 }  // namespace elbo::cuda::simulated

@@ -1,6 +1,5 @@
-// The functions of cuDNN that the engine calls: convolutions by plain loops, in double, as the
-// descriptions say. Where the arrays are and when this runs is the backend's matter
-// (cudnn_backend.hpp).
+// The functions of cuDNN that the engine calls. Convolutions are plain loops in double precision.
+// The backend (cudnn_backend.hpp) decides when they run and in which memory.
 #include <cudnn.h>
 
 #include <cstring>
@@ -56,7 +55,7 @@ Number number_of(cudnnDataType_t type) {
 int64_t count(const cudnnTensorStruct& t) { return int64_t{t.n} * t.c * t.h * t.w; }
 int64_t count(const cudnnFilterStruct& f) { return int64_t{f.k} * f.c * f.h * f.w; }
 
-/// All elements as doubles; in TF32 if the products are to be.
+/// Returns all elements as doubles, rounded to TF32 if `tf32`.
 template <class Array>
 std::vector<double> values(const Array& array, const std::byte* data, bool tf32) {
   const Number type = number_of(array.type);
@@ -91,7 +90,7 @@ std::string text(const cudnnConvolutionStruct& c) {
   return out.str();
 }
 
-/// What a call describes: x is the wide side and y the narrow one.
+/// The convolution that a call describes. In all directions, x is the input of the forward one.
 struct Convolution {
   cudnnTensorStruct x;
   cudnnFilterStruct w;
@@ -100,7 +99,7 @@ struct Convolution {
 
   bool tf32() const { return c.math != CUDNN_FMA_MATH && w.type == CUDNN_DATA_FLOAT; }
 
-  /// Whether the descriptions go together.
+  /// Returns true if the descriptors are consistent and describe a supported convolution.
   bool fits() const {
     const auto size = [&](int wide, int taps, int i) {
       return (wide + 2 * c.pad[i] - taps) / c.stride[i] + 1;
@@ -110,7 +109,7 @@ struct Convolution {
            c.dilation[1] == 1 && c.mode == CUDNN_CROSS_CORRELATION && c.compute == CUDNN_DATA_FLOAT;
   }
 
-  /// Calls meet(x, y, w), numbers of elements, for every product.
+  /// Calls meet(x, y, w), with the indices of the elements, for every product of the convolution.
   template <class Meet>
   void for_products(Meet meet) const {
     for (int n = 0; n < y.n; ++n)
@@ -136,7 +135,8 @@ struct Convolution {
 using Sums = std::vector<double>;
 using Inputs = std::vector<const std::byte*>;
 
-/// Leaves one * sums + kept * what is there. `add` gets the inputs' memory and the sums.
+/// Enqueues result = one * sums + kept * result. `add` receives the inputs' memory and adds to the
+/// sums.
 template <class Result, class Add>
 cudnnStatus_t run(const char* function, const char* name, cudnnHandle_t handle, int algorithm,
                   void* workspace, size_t workspace_bytes, std::vector<cudnn::Array> inputs,
@@ -178,7 +178,8 @@ Sums forward_sums(const Convolution& p, const Inputs& memory) {
   return sums;
 }
 
-/// Proposals to take, one of them twice, and proposals of every kind that is not to be taken.
+/// Returns acceptable proposals, one of them twice, and every kind of proposal that the caller must
+/// reject.
 template <class Proposal>
 cudnnStatus_t propose(const char* function, const char* name, const Convolution& p, int wanted,
                       int* found, Proposal* proposals) {
@@ -198,12 +199,12 @@ cudnnStatus_t propose(const char* function, const char* name, const Convolution&
   add(1, CUDNN_STATUS_SUCCESS, CUDNN_DETERMINISTIC);
   add(0, CUDNN_STATUS_SUCCESS, CUDNN_NON_DETERMINISTIC);
   add(1, CUDNN_STATUS_SUCCESS, CUDNN_DETERMINISTIC);
-  for (const int algorithm : {5, 2, 3})  // by transforms, the second one of gradients too
+  for (const int algorithm : {5, 2, 3})  // 5 uses transforms, and 2 in the backward directions
     add(algorithm, CUDNN_STATUS_SUCCESS, CUDNN_DETERMINISTIC);
   return CUDNN_STATUS_SUCCESS;
 }
 
-/// Nothing for the second algorithm, and more than any device has for the third.
+/// Returns 1000 bytes for algorithm 1, 0 for algorithm 2, and more than any device has for others.
 cudnnStatus_t workspace_bytes(const char* function, int algorithm, size_t* bytes) {
   if (cudnn::fails(function)) return CUDNN_STATUS_INTERNAL_ERROR;
   *bytes = algorithm == 1 ? 1000 : algorithm == 2 ? 0 : size_t{1} << 40;
@@ -321,7 +322,7 @@ cudnnStatus_t cudnnConvolutionBiasActivationForward(
     cudnnTensorDescriptor_t zd, const void*, cudnnTensorDescriptor_t bd, const void* bias,
     cudnnActivationDescriptor_t activation, cudnnTensorDescriptor_t yd, void* y) {
   const bool relu = activation->mode == CUDNN_ACTIVATION_RELU;
-  // As the library has it: the identity with this algorithm alone, and a bias for each channel.
+  // As in cuDNN, the identity is supported by this algorithm only, and the bias is per channel.
   if (!relu && (activation->mode != CUDNN_ACTIVATION_IDENTITY ||
                 algorithm != CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM))
     return CUDNN_STATUS_NOT_SUPPORTED;

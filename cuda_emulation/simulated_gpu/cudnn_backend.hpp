@@ -1,6 +1,6 @@
-// What differs between the two stand-ins for cuDNN that share cudnn.cpp: the simulated GPU's, which
-// queues its work on device memory, and the tests' (tests/fake_cudnn.cpp), which works on the
-// host's memory at once.
+// The interface between cudnn.cpp and its two backends: the simulated GPU (cudnn_queue.cpp), which
+// queues the work on device memory, and the unit tests (tests/fake_cudnn.cpp), which run it
+// immediately on host memory.
 #pragma once
 
 #include <cudnn.h>
@@ -11,13 +11,13 @@
 
 namespace elbo::cuda::simulated::cudnn {
 
-/// An array that a call reads, or its result.
+/// An input array or the result of a call.
 struct Array {
   const void* data = nullptr;
   size_t bytes = 0;
 };
 
-/// A convolution in any direction, with an algorithm.
+/// A forward or backward convolution with its algorithm.
 struct Work {
   std::string name;
   int algorithm = 0;
@@ -26,22 +26,22 @@ struct Work {
   size_t workspace_bytes = 0;
   std::vector<Array> inputs;
   Array result;
-  bool keeps_result = false;  // it is added to
-  /// On the host's memory; the sums are multiplied by `factor`.
+  bool keeps_result = false;  // the old value of the result is added (beta is not 0)
+  /// Computes the result in host memory and multiplies the sums by `factor`.
   std::function<void(const std::vector<const std::byte*>& inputs, std::byte* result, double factor)>
       compute;
 };
 
 cudnnStatus_t enqueue(const Work& work);
 size_t version();
-/// Whether cudnnCreate succeeds.
+/// Returns true if cudnnCreate succeeds.
 bool starts();
 const char* error_text(cudnnStatus_t status);
-/// Counts a call; true if it is to fail.
+/// Counts a call; returns true if the call must fail.
 bool fails(const char* function);
-/// `change` in the number of live handles and descriptions.
+/// Adds `change` to the number of live handles and descriptors.
 void count_objects(int change);
-/// A line about what algorithms were asked for.
+/// Records a line that describes a request for algorithms.
 void note(const std::string& line);
 
 }  // namespace elbo::cuda::simulated::cudnn

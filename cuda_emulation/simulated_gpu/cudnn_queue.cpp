@@ -1,4 +1,4 @@
-// The stand-in for cuDNN whose work is queued on the simulated GPU.
+// The backend of the cuDNN stand-in that queues the work on the simulated GPU.
 #include <cstring>
 
 #include "cuda_emulation/simulated_gpu/cudnn_backend.hpp"

@@ -1,4 +1,5 @@
-// What nvcc's host code calls before main: registers the kernels of the program's fat binaries.
+// The functions that nvcc's host code calls before main to register the kernels of the program's
+// fat binaries.
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 
@@ -15,7 +16,7 @@
 namespace elbo::cuda::simulated {
 namespace {
 
-// As nvcc lays them out.
+// These structures have the layout that nvcc writes.
 struct Wrapper {
   uint32_t magic, version;
   const std::byte* data;
@@ -69,11 +70,11 @@ std::string ptx_of(const Code& code, const std::byte* payload) {
   std::string text = (code.flags & kZstd) != 0
                          ? decompressed(payload, code.compressed_bytes, code.uncompressed_bytes)
                          : std::string(reinterpret_cast<const char*>(payload), code.payload_bytes);
-  text.resize(std::strlen(text.c_str()));  // padding
+  text.resize(std::strlen(text.c_str()));  // removes padding
   return text;
 }
 
-/// Adds the PTX for the newest architecture that the simulated GPU has.
+/// Adds the PTX for the newest architecture that the simulated GPU supports.
 void load(const std::byte* data) {
   Header header;
   std::memcpy(&header, data, sizeof header);
@@ -130,7 +131,7 @@ void __cudaRegisterFunction(void**, const char* host, char*, const char* name, i
                             dim3*, dim3*, int*) {
   functions()[host].name = name;
 }
-// Only cudaMemcpyToSymbol and the like need variables; they are not simulated.
+// Only functions such as cudaMemcpyToSymbol need registered variables, and they are not simulated.
 void __cudaRegisterVar(void**, char*, char*, const char*, int, size_t, int, int) {}
 
 }  // extern "C"

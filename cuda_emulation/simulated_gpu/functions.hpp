@@ -1,4 +1,4 @@
-// The kernels of the program, by the host functions that stand for them.
+// Looks up the program's kernels by their host functions.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct Function {
   size_t dynamic_shared_limit = kSharedWithoutOptIn;
 };
 
-/// Null if none is registered, or if there is no PTX for it.
+/// Returns the kernel of a host function, or null if none is registered or it has no PTX.
 Function* find_function(const void* host);
 
 }  // namespace elbo::cuda::simulated

@@ -9,7 +9,7 @@
 namespace elbo::cuda::simulated {
 namespace {
 
-/// "chain", "branches", "overlap" or "both".
+/// Returns "chain", "branches", "overlap" or "both".
 std::string kind_of(const std::vector<Node>& nodes) {
   bool branches = false, overlap = false;
   for (const Node& node : nodes) {
@@ -20,7 +20,7 @@ std::string kind_of(const std::vector<Node>& nodes) {
   return overlap ? "overlap" : "chain";
 }
 
-/// `target` and everything that it waits for.
+/// Returns `target` and all entries that it depends on.
 std::set<const Entry*> needed_by(const Entry& target) {
   std::set<const Entry*> needed;
   std::vector<const Entry*> open = {&target};
@@ -55,7 +55,7 @@ void Gpu::reset() {
     stream->dependencies.clear();
   }
   for (const auto& event : events) event->alive = false;
-  run_until(nullptr);  // so that what comes is in order with what was
+  run_until(nullptr);  // orders all later work after the discarded work
 }
 
 EntryPointer Gpu::enqueue(CUstream_st& stream, std::vector<EntryPointer> more) {
@@ -170,7 +170,7 @@ void Gpu::perform(const Step& step) {
 }
 
 void Gpu::run_until(const EntryPointer& target) {
-  // Free while a step is chosen anew, so that other threads may queue more.
+  // Released between steps, so that other threads can queue work.
   std::unique_lock lock(mutex);
   const bool only_needed = Options::get().order == Options::Order::kLatest || chance(0.7);
   while (lasting_error == cudaSuccess && !(target == nullptr ? pending_.empty() : target->done)) {

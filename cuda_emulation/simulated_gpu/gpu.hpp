@@ -1,5 +1,5 @@
-// Streams, events, graphs and captures, and the scheduler: work runs as late as CUDA allows, in any
-// order that the dependencies leave open.
+// Streams, events, graphs and captures, and the scheduler. By default work runs late, and in any
+// order that the dependencies allow.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -18,14 +18,14 @@
 
 namespace elbo::cuda::simulated {
 
-/// An entry of a stream's queue: an operation, the launch of a graph, or a point to wait for.
+/// An entry of a stream's queue: an operation, a graph launch, or a point that others wait for.
 struct Entry {
   std::vector<std::shared_ptr<Entry>> before;  // emptied when done
   bool done = false;
   uint32_t stream = 0, position = 0;
-  Clock clock;         // when it begins
-  double time = 0.0;   // when it was done, in microseconds
-  double began = 0.0;  // of a graph
+  Clock clock;         // the work that is complete when the entry begins
+  double time = 0.0;   // completion time in microseconds
+  double began = 0.0;  // start time of a graph in microseconds
   Operation operation;
   Nodes nodes;
   std::unique_ptr<GraphRun> run;
@@ -47,7 +47,7 @@ struct Capture {
 struct CUgraphNode_st {
   CUgraph_st* graph;
   uint32_t number;
-  std::vector<void*> arguments;  // what cudaGraphKernelNodeGetParams points to
+  std::vector<void*> arguments;  // storage of the array that cudaGraphKernelNodeGetParams returns
 };
 
 struct CUgraph_st {
@@ -65,10 +65,10 @@ struct CUstream_st {
   bool alive = true;
   elbo::cuda::simulated::EntryPointer last;
   uint32_t queued = 0;
-  // While it is captured:
+  // Used while the stream is captured:
   std::shared_ptr<elbo::cuda::simulated::Capture> capture;
   std::vector<cudaGraphNode_t> dependencies;
-  // What cudaStreamGetCaptureInfo points to:
+  // Storage of the arrays that cudaStreamGetCaptureInfo returns:
   std::vector<cudaGraphNode_t> shown_dependencies;
   std::vector<cudaGraphEdgeData> shown_edges;
 };
@@ -77,7 +77,7 @@ struct CUevent_st {
   unsigned flags = 0;
   bool alive = true;
   elbo::cuda::simulated::EntryPointer recorded;
-  // If it was recorded in a capture:
+  // Set if the event was recorded in a capture:
   std::shared_ptr<elbo::cuda::simulated::Capture> capture;
   std::vector<cudaGraphNode_t> nodes;
 };
@@ -92,23 +92,26 @@ class Gpu {
   cudaError_t lasting_error = cudaSuccess;
   std::vector<std::unique_ptr<CUstream_st>> streams;  // the default stream first
   std::vector<std::unique_ptr<CUevent_st>> events;
-  std::vector<std::shared_ptr<Capture>> captures;  // under way
+  std::vector<std::shared_ptr<Capture>> captures;  // the active ones
   std::set<std::string> loaded_libraries;
 
-  /// Forgets all work, errors, streams and events.
+  /// Discards all work, errors, streams and events.
   void reset();
-  /// Queues an entry on a stream, behind what is there and `more`.
+  /// Queues an entry on a stream. It waits for the stream's last entry and for the entries in
+  /// `more`.
   EntryPointer enqueue(CUstream_st& stream, std::vector<EntryPointer> more = {});
-  /// Runs what `target` needs and perhaps more; null: everything. Other threads may call meanwhile.
+  /// Runs `target` and its dependencies, and perhaps other work; runs all work if `target` is null.
+  /// The lock is released between steps, so other threads may call functions meanwhile.
   void run_until(const EntryPointer& target);
-  /// Runs something or not, as the option `order` says: a GPU works while the host calls.
+  /// Runs queued work as the option `order` requires, because a GPU works concurrently with the
+  /// host.
   void let_work_continue();
   bool idle() const { return pending_.empty(); }
-  /// True if a copy of these bytes of the host's memory is queued.
+  /// Returns true if a queued copy reads or writes these bytes of host memory.
   bool is_copy_queued(const void* memory, size_t bytes) const;
-  /// The host has seen that the entry is done.
+  /// Records that the host has observed the completion of the entry.
   void learn(const Entry& entry);
-  /// Microseconds of work done. Needs no lock.
+  /// Returns the simulated time in microseconds. Needs no lock.
   double now() const { return now_; }
 
   /// Discards all queued work, as a lasting error does.
@@ -117,7 +120,7 @@ class Gpu {
  private:
   struct Step {
     EntryPointer entry;
-    uint32_t node = 0;  // of a graph
+    uint32_t node = 0;  // if the entry is a graph
   };
   std::vector<Step> steps(const std::set<const Entry*>* wanted);
   void start_graph(Entry& entry);
@@ -126,7 +129,7 @@ class Gpu {
   void fail(const std::string& why);
 
   std::vector<EntryPointer> pending_;
-  Clock host_;  // what the host knows to be complete
+  Clock host_;  // the work that the host knows to be complete
   std::atomic<double> now_ = 0.0;
 };
 

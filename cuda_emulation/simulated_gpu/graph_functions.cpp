@@ -44,7 +44,7 @@ cudaError_t cudaGraphKernelNodeGetParams(cudaGraphNode_t node, cudaKernelNodePar
     if (!operation.is_kernel())
       call.misuse(cudaErrorInvalidValue, "of a node that is not a kernel");
     const KernelLaunch* launch = operation.kernel();
-    // The runtime does not know a library's own kernels.
+    // The runtime does not know the kernels inside a library.
     if (launch == nullptr) call.refuse(cudaErrorInvalidDeviceFunction);
     node->arguments.clear();
     for (const Parameter& parameter : launch->kernel->parameters)
@@ -86,7 +86,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   return call("cudaGraphExecDestroy", kReleases, [&](Call& call) {
     if (executable == nullptr) call.refuse(cudaErrorInvalidValue);
     --live_graphs().executables;
-    delete executable;  // launches under way keep what they need
+    delete executable;  // running launches share ownership of the nodes
   });
 }
 

@@ -9,9 +9,9 @@
 namespace elbo::cuda::simulated {
 namespace {
 
-/// Length of the shortest sequence of kernels that the whole graph repeats, 0 if there is none. A
-/// product is timed as such a sequence of up to kMaxPeriod kernels, kMinRepeats times or more; a
-/// training step has more kernels.
+/// Returns the length of the shortest sequence of kernels that the whole graph repeats, or 0 if
+/// there is none. The engine times a matrix product in such a graph: up to kMaxPeriod kernels,
+/// repeated at least kMinRepeats times. A training step has more kernels.
 size_t period_of(const std::vector<Node>& nodes) {
   constexpr size_t kMaxPeriod = 4, kMinRepeats = 4;
   for (size_t period = 1; period <= kMaxPeriod; ++period) {
@@ -70,7 +70,8 @@ bool GraphRun::may_start(uint32_t n) const {
 }
 
 std::vector<uint32_t> GraphRun::runnable() const {
-  std::vector<uint32_t> early, late;  // while a predecessor still runs, or behind them all
+  // `early` nodes start while a predecessor still runs, `late` nodes after all predecessors.
+  std::vector<uint32_t> early, late;
   for (uint32_t n = 0; n < states_.size(); ++n) {
     if (states_[n].stage == State::Stage::kDone) continue;
     if (all_before_done(n))
@@ -90,7 +91,7 @@ double GraphRun::advance(uint32_t n) {
   if (states_[n].stage == State::Stage::kWaiting) {
     start(n);
     const Operation& operation = (*nodes_)[n].operation;
-    // A library's kernel may let the next one start whenever it likes.
+    // A library's kernel may trigger the next kernel at any time.
     if (operation.kernel() == nullptr && operation.is_kernel() && chance(0.5)) {
       states_[n].triggered = true;
       return 0.0;
@@ -116,7 +117,7 @@ void GraphRun::start(uint32_t n) {
     }
     state.overlaps = true;
     state.at_start.join(before.at_start);
-    // Every block of it had waited before it let this one start.
+    // Each of its blocks had waited for the predecessors before it triggered this node.
     if (before.grid != nullptr && before.stage == State::Stage::kDone && before.waited &&
         before.grid->triggered_after_wait())
       state.at_start.join(before.behind_wait);

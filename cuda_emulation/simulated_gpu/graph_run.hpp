@@ -1,4 +1,4 @@
-// A launched graph while its nodes run, in any order that its edges allow.
+// Runs the nodes of a launched graph in any order that its edges allow.
 #pragma once
 
 #include <cstdint>
@@ -21,27 +21,30 @@ struct Node {
 
 using Nodes = std::shared_ptr<const std::vector<Node>>;
 
-/// Which nodes are known to be complete at a point (and so are ordered before what follows it):
+/// A launched graph. At three points, a node has a set of nodes that are known to be complete, and
+/// so are ordered before the work that follows the point:
 ///
-/// - When a node starts: its full predecessors with what was known at their ends, and what was
-///   known when its programmatic predecessors started. Those let it start and say no more.
-/// - Behind its griddepcontrol.wait: also the programmatic predecessors with what was known at
-///   their ends.
-/// - When it ends: itself and what was known at its start, and if one of its threads waited, what
-///   was known behind the wait. A kernel that never waits may end before its predecessors, and
-///   then its end says nothing about them.
+/// - `at_start`: the sets `at_end` of its full predecessors and the sets `at_start` of its
+///   programmatic predecessors. The trigger of a programmatic predecessor proves only that it has
+///   started. If all its blocks waited before they triggered, and it has ended, its set
+///   `behind_wait` is included too.
+/// - `behind_wait`, after its griddepcontrol.wait: also the sets `at_end` of its programmatic
+///   predecessors.
+/// - `at_end`: the node itself and `at_start` or, if one of its threads waited, `behind_wait`. A
+///   kernel that never waits may end before its predecessors, so its end proves nothing about them.
 class GraphRun {
  public:
-  /// `entry`: the launch as an entry of a stream's queue.
+  /// `entry` describes the launch as an entry of a stream's queue.
   GraphRun(Nodes nodes, Actor entry);
 
   bool done() const { return done_ == nodes_->size(); }
-  /// Nodes that can start or continue.
+  /// Returns nodes that can start or continue.
   std::vector<uint32_t> runnable() const;
-  /// Starts or continues a node; returns the microseconds that this took. Throws a std::exception
-  /// if it faults.
+  /// Starts or continues a node; returns the simulated time in microseconds. Throws a
+  /// std::exception if the node faults.
   double advance(uint32_t node);
-  /// In a graph that runs a few kernels again and again: runs them once, and takes the time of all.
+  /// If the graph repeats a sequence of a few kernels, runs it only once and multiplies its time by
+  /// the number of repeats.
   void skip_repeats();
 
  private:
@@ -50,8 +53,8 @@ class GraphRun {
     std::unique_ptr<Access> access;
     std::unique_ptr<GridRun> grid;
     ActorId actor = 0;
-    bool overlaps = false;       // it has programmatic predecessors
-    bool ignores_waits = false;  // planted
+    bool overlaps = false;       // the node has programmatic predecessors
+    bool ignores_waits = false;  // a planted defect
     bool triggered = false, waited = false;
     NodeSet at_start, behind_wait, at_end;
   };
@@ -59,7 +62,7 @@ class GraphRun {
   bool all_before_done(uint32_t node) const;
   bool may_start(uint32_t node) const;
   void start(uint32_t node);
-  /// True if it has to continue later.
+  /// Returns true if the node must continue later.
   bool start_kernel(uint32_t node, bool all_before_done);
   double finish(uint32_t node);
   void end(uint32_t node, bool all_before_done);
@@ -69,7 +72,7 @@ class GraphRun {
   std::vector<State> states_;
   size_t done_ = 0;
   double time_factor_ = 1.0;
-  enum class Preference { kNone, kEarly, kLate } preference_;  // for starting kernels
+  enum class Preference { kNone, kEarly, kLate } preference_;  // when kernels start
 };
 
 }  // namespace elbo::cuda::simulated

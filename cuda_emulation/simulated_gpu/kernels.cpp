@@ -42,7 +42,7 @@ InterpretedKernel describe(const ptx::Function& function) {
   return kernel;
 }
 
-/// The interpreter's view of the watched memory.
+/// Adapts a MemoryWatcher to the interpreter's interface.
 class WatchedMemory : public ptx::GlobalMemory {
  public:
   explicit WatchedMemory(MemoryWatcher& watcher) : watcher_(watcher) {}
@@ -91,7 +91,7 @@ struct GridRun::State {
   emulation::Launch launch{};
   WatchedMemory memory;
   bool held;
-  std::vector<uint3> left;  // blocks not begun, the next one last
+  std::vector<uint3> left;  // blocks that have not started; the next one is last
   std::vector<std::unique_ptr<ptx::Block>> stopped;
   bool all_triggered = true, all_triggered_after_wait = true, any_waited = false;
   uint64_t instructions = 0;
@@ -127,7 +127,7 @@ bool GridRun::run() {
   const emulation::DefaultFloatingPoint scope;
   State& s = *state_;
   while (!s.stopped.empty()) {
-    if (!s.stopped.back()->run()) return false;  // still held
+    if (!s.stopped.back()->run()) return false;  // the grid is still held
     s.note_end(*s.stopped.back());
     s.stopped.pop_back();
   }

@@ -1,5 +1,6 @@
-// Kernels as PTX, run by the interpreter (cuda_emulation/ptx_machine.hpp). Free of that one's
-// headers: they declare CUDA's vector types, as CUDA's own headers do.
+// Kernels as PTX, run by the interpreter (cuda_emulation/ptx_machine.hpp). This header does not
+// include the interpreter's headers, because they declare CUDA's vector types and would conflict
+// with CUDA's headers.
 #pragma once
 
 #include <cstddef>
@@ -19,33 +20,34 @@ struct Parameter {
   size_t offset, size;
 };
 
-/// What a launch has to know of a kernel.
+/// The properties of a kernel that a launch needs.
 struct Kernel {
   std::string name;
   std::vector<Parameter> parameters;
   size_t parameter_bytes = 0;
   size_t static_shared_bytes = 0;
-  size_t max_threads = 0;  // by its launch bounds; 0: not bounded
+  size_t max_threads = 0;  // per block, from the launch bounds; 0: not bounded
 };
 
-/// Adds a module's kernels; the text is parsed when a kernel is first asked for.
+/// Adds a module's kernels. The text is parsed by the next call of find_kernel.
 void add_module(std::string ptx);
-/// The kernel with this mangled name; null if no module has it.
+/// Returns the kernel with this mangled name, or null if no module contains it.
 const Kernel* find_kernel(const std::string& name);
-/// True if the bytes are part of a module's variable; its address is the host's.
+/// Returns true if the bytes are part of a module's variable, whose address is a host address.
 bool is_module_variable(uint64_t address, size_t bytes);
 
 enum class Touch { kRead, kWrite, kUpdate };
 
-/// Translates each address of a kernel's accesses, and learns of them.
+/// Observes a kernel's memory accesses and translates their addresses.
 class MemoryWatcher {
  public:
   virtual ~MemoryWatcher() = default;
-  /// Null if the access is not allowed. `waited`: the thread has passed griddepcontrol.wait.
+  /// Returns the host memory of the access, or null if it is not allowed. `waited`: the thread has
+  /// passed griddepcontrol.wait.
   virtual std::byte* access(uint64_t address, size_t bytes, Touch touch, bool waited) = 0;
 };
 
-/// A launched kernel. Its blocks run one after the other, in random order.
+/// A launched kernel. Its blocks run sequentially in random order.
 class GridRun {
  public:
   /// `held`: threads stop at griddepcontrol.wait until `release`.
@@ -53,16 +55,18 @@ class GridRun {
           size_t shared_bytes, MemoryWatcher& watcher, bool held);
   ~GridRun();
 
-  /// True when all blocks have ended; otherwise the remaining ones are held. Throws a
-  /// std::exception if the kernel does what is not allowed.
+  /// Runs the blocks. Returns true if all have ended; otherwise the remaining ones are held. Throws
+  /// a std::exception if the kernel does something illegal.
   bool run();
   void release();
 
-  /// Every block has let the next kernel start (griddepcontrol.launch_dependents, or by ending).
+  /// Returns true if every block has triggered the next kernel (by griddepcontrol.launch_dependents
+  /// or by ending).
   bool triggered() const;
-  /// Every block had waited for the kernels before when it did so; known once all have ended.
+  /// Returns true if every block had waited for the preceding kernels when it triggered. Valid
+  /// after all blocks have ended.
   bool triggered_after_wait() const;
-  /// A thread has waited for the kernels before.
+  /// Returns true if a thread has waited for the preceding kernels.
   bool waited() const;
   uint64_t instructions() const;
 

@@ -82,7 +82,7 @@ cudaError_t cudaFuncSetAttribute(const void* host, cudaFuncAttribute attribute, 
       case cudaFuncAttributePreferredSharedMemoryCarveout:
         if (value < -1 || value > 100)
           call.misuse(cudaErrorInvalidValue, "a carveout that is no percentage");
-        break;  // only speed depends on it
+        break;  // it affects only the speed
       default:
         call.misuse(cudaErrorInvalidValue, "an attribute that is not simulated");
     }
@@ -125,7 +125,7 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
         case cudaLaunchAttributeIgnore:
         case cudaLaunchAttributePriority:
         case cudaLaunchAttributePreferredSharedMemoryCarveout:
-          break;  // only speed depends on them
+          break;  // they affect only the speed
         default:
           call.misuse(cudaErrorNotSupported, "an attribute that is not simulated");
       }
@@ -135,7 +135,7 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
   });
 }
 
-// Behind the syntax kernel<<<...>>>(...).
+// nvcc compiles kernel<<<...>>>(...) to calls of the following functions.
 
 cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
   *kernel = reinterpret_cast<cudaKernel_t>(const_cast<void*>(function));

@@ -1,4 +1,4 @@
-// What stand-ins for NVIDIA's libraries ask of the simulated GPU.
+// The interface of the simulated GPU to the stand-ins for NVIDIA's libraries.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -10,15 +10,15 @@
 
 namespace elbo::cuda::simulated {
 
-/// Queues (or captures, as one kernel) work of a library; `body` reaches memory through the access
-/// that it is given. `cost` in microseconds.
+/// Queues work of a library, or captures it as one kernel. `body` accesses device memory through
+/// its argument. `cost` is in microseconds.
 cudaError_t enqueue_library_work(cudaStream_t stream, std::string name, double cost,
                                  std::function<void(Access&)> body);
 
-/// Counts a call of a library's function; true if the option `fail` wants it to fail.
+/// Counts a call of a library's function; returns true if the option `fail` makes it fail.
 bool fails(const char* function);
 
-/// True if the option `refuse` names this, or ALL.
+/// Returns true if the option `refuse` contains `name` or is ALL.
 bool is_refused(const std::string& name);
 
 }  // namespace elbo::cuda::simulated

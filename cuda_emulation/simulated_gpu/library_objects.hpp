@@ -1,4 +1,4 @@
-// Objects that stand-ins for libraries hand out, and numbers in the formats that they multiply.
+// Utilities of the libraries' stand-ins: a count of live objects, and conversion of number formats.
 #pragma once
 
 #include <cmath>
@@ -12,7 +12,7 @@
 
 namespace elbo::cuda::simulated {
 
-/// Number of live objects of one library, reported at the process's end unless 0.
+/// Counts the live objects of a library; reports a defect at the end of the process unless it is 0.
 class LiveObjects {
  public:
   explicit LiveObjects(const char* library) : library_(library) {}
@@ -55,7 +55,7 @@ inline void store(std::byte* to, Number type, float value) {
   }
 }
 
-/// To TF32's 10 bits behind the point, to nearest, ties away from zero.
+/// Rounds to TF32 (10 bits of mantissa): to nearest, ties away from zero.
 inline float to_tf32(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);

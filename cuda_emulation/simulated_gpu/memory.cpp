@@ -14,8 +14,8 @@ namespace {
 
 constexpr uint64_t kReserved = uint64_t{1} << 40;
 constexpr size_t kPage = 4096;
-constexpr size_t kAlignment = 256;  // what cudaMalloc promises, and no more
-constexpr int kUnwritten = 0xff;    // as a float: NaN
+constexpr size_t kAlignment = 256;  // the alignment that cudaMalloc guarantees
+constexpr int kUnwritten = 0xff;    // NaN as a float
 
 uint64_t number(const void* pointer) { return reinterpret_cast<uint64_t>(pointer); }
 
@@ -40,8 +40,8 @@ Memory& Memory::get() {
   return *memory;
 }
 
-// The device's addresses are reserved without access; the bytes are kept elsewhere. So the host
-// faults at once if it follows a device's pointer.
+// Device addresses are reserved without access rights, so the host faults immediately if it
+// dereferences a device pointer. The bytes are stored in a second mapping.
 Memory::Memory() {
   begin_ = next_ = reserve(PROT_NONE);
   end_ = begin_ + kReserved;

@@ -1,4 +1,4 @@
-// Device memory, at addresses that the host cannot touch, and the host's pinned memory.
+// Device memory, at addresses that the host cannot access, and the host's pinned memory.
 #pragma once
 
 #include <cstddef>
@@ -11,48 +11,50 @@
 
 namespace elbo::cuda::simulated {
 
-/// Bytes for which accesses are recorded together. Work that writes different bytes of one granule
-/// is taken for a race.
+/// The granularity in bytes at which accesses are recorded. Unordered work that writes different
+/// bytes of one granule is reported as a race.
 inline constexpr size_t kGranule = 4;
 
 struct Allocation {
   uint64_t address = 0;
   size_t bytes = 0;
   uint32_t number = 0;
-  // For each granule; empty without the race check:
+  // One element per granule; empty if the race check is off:
   std::vector<ActorId> writer;
-  std::vector<ActorSet> readers;     // since it was written
-  std::vector<uint8_t> initialized;  // a bit for each byte
+  std::vector<ActorSet> readers;     // since the last write
+  std::vector<uint8_t> initialized;  // one bit per byte
 };
 
 class Memory {
  public:
   static Memory& get();
 
-  /// Fresh memory holds NaN, at an address that is never used again; 0 if there is no room.
+  /// Returns the address of new memory filled with NaN, or 0 if there is not enough. Addresses are
+  /// never reused.
   uint64_t allocate(size_t bytes);
-  /// False if no live allocation starts there.
+  /// Releases an allocation. Returns false if no live allocation starts at the address.
   bool release(uint64_t address);
-  /// All device memory and pinned memory.
+  /// Releases all device memory and pinned memory.
   void release_all();
   bool is_device(const void* pointer) const;
-  /// The live allocation that contains the bytes, or null.
+  /// Returns the live allocation that contains the bytes, or null.
   Allocation* find(uint64_t address, size_t bytes);
-  /// Where the simulation keeps the bytes at a device's address.
+  /// Returns the host memory that stores the bytes at a device address.
   std::byte* view(uint64_t address) const {
     return reinterpret_cast<std::byte*>(address + offset_);
   }
-  /// "16 bytes at 64 of allocation 3 (1024 bytes)", also for freed memory and behind an allocation.
+  /// Returns "16 bytes at 64 of allocation 3 (1024 bytes)", also for freed memory and for addresses
+  /// past the end of an allocation.
   std::string describe(const void* pointer, size_t bytes) const;
   size_t used() const { return used_; }
   const std::map<uint64_t, Allocation>& live() const { return live_; }
 
-  /// Pinned memory between two pages that fault; null if there is none to be had.
+  /// Allocates pinned memory between two guard pages; returns null on failure.
   void* pin(size_t bytes);
-  /// False if it is not the start of pinned memory. Later accesses fault.
+  /// Releases pinned memory; later accesses fault. Returns false if no pinned memory starts there.
   bool unpin(void* memory);
   bool is_pinned(const void* memory, size_t bytes) const;
-  /// Number of bytes that were asked for; 0 if it is not the start of pinned memory.
+  /// Returns the requested size in bytes, or 0 if no pinned memory starts there.
   size_t pinned_bytes(const void* memory) const;
   size_t pinned_count() const { return pinned_.size(); }
 

@@ -9,7 +9,7 @@ using namespace elbo::cuda::simulated;
 
 namespace {
 
-constexpr int kUnfinished = 0xa5;  // what the target of a copy holds until it is waited for
+constexpr int kUnfinished = 0xa5;  // content of the target until an asynchronous copy has run
 
 uint64_t number(const void* pointer) { return reinterpret_cast<uint64_t>(pointer); }
 
@@ -27,8 +27,8 @@ void check_direction(const Call& call, cudaMemcpyKind kind, bool from_device, bo
     call.misuse(cudaErrorInvalidValue, "the direction does not match the pointers");
 }
 
-/// `waits`: the call is to return when it is done. Otherwise a copy of pageable memory may run in
-/// the call or later.
+/// `waits`: the call returns after the copy is complete. Otherwise a copy of pageable memory runs
+/// in the call or later, as the option `pageable` says.
 void copy(Call& call, void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
           cudaStream_t stream, bool waits) {
   CUstream_st& where = call.stream(stream);
@@ -105,7 +105,7 @@ cudaError_t cudaFreeHost(void* pointer) {
     if (pointer == nullptr) return;
     const size_t bytes = Memory::get().pinned_bytes(pointer);
     if (bytes == 0) call.misuse(cudaErrorInvalidValue, "of memory that is not pinned");
-    // Nothing says that it waits for copies.
+    // The documentation does not say that cudaFreeHost waits for copies.
     if (Gpu::get().is_copy_queued(pointer, bytes))
       call.misuse(cudaErrorInvalidValue, "of memory that a queued copy uses");
     Memory::get().unpin(pointer);

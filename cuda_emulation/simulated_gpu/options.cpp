@@ -34,13 +34,13 @@ void require_one_of(const std::string& value, const std::set<std::string>& names
 template <class T>
 T number_in_range(const std::string& value, T least, T most) {
   const T result = number<T>(value);
-  if (result >= least && result <= most) return result;  // also refuses NaN
+  if (result >= least && result <= most) return result;  // false for NaN
   std::ostringstream range;
   range << "got " << value << ", expected " << least << " to " << most;
   throw std::invalid_argument(range.str());
 }
 
-/// A file that can be appended to.
+/// Returns `path` after checking that the file can be appended to.
 std::string file(const std::string& path) {
   std::FILE* opened = std::fopen(path.c_str(), "a");
   if (opened == nullptr) throw std::invalid_argument("cannot write to '" + path + "'");
@@ -129,7 +129,7 @@ const std::map<std::string, Set>& setters() {
 }
 
 Options& current() {
-  static auto* options = [] {  // read at exit, when statics may be gone
+  static auto* options = [] {  // never destroyed, because exit handlers read it
     const char* text = std::getenv("SIMULATED_GPU");
     try {
       return new Options(Options::parse(text == nullptr ? "" : text));

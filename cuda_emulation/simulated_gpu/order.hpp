@@ -1,4 +1,5 @@
-// Which pieces of work are known to be complete when another one begins; only these are ordered.
+// Records which work is known to be complete when other work begins. Two pieces of work are ordered
+// only if one is known to be complete before the other begins.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 
 namespace elbo::cuda::simulated {
 
-/// For each stream, the number of entries of its queue that are complete: a vector clock.
+/// A vector clock: for each stream, the number of entries of its queue that are complete.
 class Clock {
  public:
   uint32_t at(uint32_t stream) const { return stream < done_.size() ? done_[stream] : 0; }
@@ -37,26 +38,26 @@ class NodeSet {
   std::vector<uint64_t> words_;
 };
 
-/// When a kernel touches memory: before or after it has waited for the kernels before it
-/// (griddepcontrol.wait). Work without such a wait is always behind it.
+/// The phase of a kernel's memory access: before or after it has waited for the preceding kernels
+/// (griddepcontrol.wait). Work that cannot overlap its predecessors is always in kBehindWait.
 enum class Phase { kBeforeWait, kBehindWait };
 
-/// A kernel, copy or the like that has begun: the entry `position` in the queue of `stream`, and in
-/// a graph's launch its node.
+/// An operation that has begun, such as a kernel or a copy. It is entry `position` in the queue of
+/// `stream`; if the entry is a graph launch, it is a node of the graph.
 struct Actor {
   std::string name;
   uint32_t stream = 0, position = 0;
-  Clock clock = {};     // when its entry began
-  uint64_t launch = 0;  // of a graph; 0: none
+  Clock clock = {};     // the work that was complete when the entry began
+  uint64_t launch = 0;  // number of the graph launch; 0: none
   uint32_t node = 0;
-  NodeSet complete[2] = {};  // nodes of that launch, by phase
+  NodeSet complete[2] = {};  // complete nodes of that launch, by phase
 
   const NodeSet& complete_in(Phase phase) const { return complete[static_cast<size_t>(phase)]; }
 };
 
 using ActorId = uint32_t;
 
-/// A set of actors, as a number; 0 is the empty set.
+/// The number of a set of actors; 0 is the empty set.
 using ActorSet = uint32_t;
 
 class Order {
@@ -65,17 +66,18 @@ class Order {
 
   ActorId begin(Actor actor);
   Actor& actor(ActorId id) { return actors_[id - first_]; }
-  /// True if all of `earlier` is complete and its writes are visible when `later` is in `phase`.
+  /// Returns true if `earlier` is complete and its writes are visible when `later` is in `phase`.
   bool ordered(ActorId earlier, ActorId later, Phase phase) const;
-  /// All work begun so far is complete, and the host knows: it precedes whatever follows.
+  /// Forgets all actors. Call this when the host knows that all work is complete, so that it is
+  /// ordered before all later work.
   void forget();
 
-  /// `set` and `actor`, without members that precede `actor`.
+  /// Returns the union of `set` and `actor`, without the members that are ordered before `actor`.
   ActorSet with(ActorSet set, ActorId actor, Phase phase);
   const std::vector<ActorId>& members(ActorSet set) const;
 
  private:
-  ActorId first_ = 1, next_ = 1;  // earlier actors are forgotten
+  ActorId first_ = 1, next_ = 1;  // actors before first_ are forgotten
   std::vector<Actor> actors_;
   ActorSet first_set_ = 1;
   std::vector<std::vector<ActorId>> sets_;

@@ -1,4 +1,4 @@
-// What the simulation finds, and its random choices.
+// Reports the simulation's findings, and makes its random choices.
 #pragma once
 
 #include <cstdint>
@@ -8,24 +8,27 @@
 
 namespace elbo::cuda::simulated {
 
-// A defect is refused by CUDA, undefined, unordered, or left behind at the end; a doubt is allowed
-// and worth a look. Each text is printed once and counted.
+// A defect is rejected by CUDA, has undefined behaviour, is unordered, or is a leak at the end. A
+// doubt is allowed but worth checking. Each text is printed once, and its occurrences are counted.
 void report_defect(const std::string& text);
 void report_doubt(const std::string& text);
 
-/// What was reported since the last call, "defect: ..." or "doubt: ..."; then it counts no more.
+/// Returns the findings since the last call ("defect: ..." or "doubt: ...") and clears them: they
+/// no longer affect the exit code.
 std::vector<std::string> take_findings();
 
-/// Has the counts of findings printed at the process's end, after everything that is registered
-/// with atexit later.
+/// Registers an exit handler that prints the counts of findings. It runs after all handlers that
+/// are registered later.
 void report_at_exit();
 
-/// Counts a call of a library's function, and says whether the option `fail` wants it to fail.
+/// Counts a call of a function of the runtime or a library. Returns the error that the option
+/// `fail` injects, if any.
 enum class Injected { kNothing, kError, kLastingError };
 Injected count_call(const char* function);
 void count_instructions(uint64_t instructions);
 
-/// "scale_kernel" for a kernel's mangled name: without its namespace and arguments.
+/// Returns the readable form of a kernel's mangled name, such as "scale_kernel": without the
+/// project's namespaces, and without parameters.
 std::string readable(const std::string& mangled);
 
 std::mt19937_64& dice();

@@ -28,7 +28,8 @@ cudaError_t create_event(const char* name, cudaEvent_t* event, unsigned flags) {
   });
 }
 
-/// Refuses an entry that is not done yet; otherwise the host knows that it is.
+/// Ends the call with cudaErrorNotReady if the entry is not done. Otherwise records that the host
+/// has observed its completion.
 void query(const Call& call, const EntryPointer& entry) {
   if (entry == nullptr) return;
   if (!entry->done) call.refuse(cudaErrorNotReady);
@@ -41,7 +42,7 @@ void need_outside_of_capture(const Call& call, const CUevent_st& event) {
   call.misuse(cudaErrorCapturedEvent, "of an event recorded in a capture");
 }
 
-/// The stream joins the capture in which the event was recorded.
+/// Makes the stream join the capture in which the event was recorded.
 void join_capture(const Call& call, CUstream_st& stream, const CUevent_st& event) {
   if (stream.capture != nullptr && stream.capture != event.capture) {
     stream.capture->invalid = event.capture->invalid = true;
@@ -77,7 +78,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return call("cudaStreamDestroy", kReleases, [&](Call& call) {
     if (stream == nullptr) call.refuse(cudaErrorInvalidResourceHandle);
     CUstream_st& where = call.stream(stream);
-    where.alive = false;  // its work continues
+    where.alive = false;  // queued work still runs
     if (where.capture != nullptr) report_defect("cudaStreamDestroy: of a captured stream");
   });
 }

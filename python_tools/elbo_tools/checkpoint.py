@@ -1,4 +1,4 @@
-"""Reads an elbo checkpoint: as NumPy arrays, or as the PyTorch module it was trained as."""
+"""Loads an elbo checkpoint as NumPy arrays, or as a PyTorch module of the trained model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ OPTIMIZER_PREFIX = "optimizer."
 @dataclass(frozen=True)
 class Checkpoint:
     arrays: dict[str, np.ndarray]  # parameters by name
-    optimizer: dict[str, dict[str, np.ndarray]]  # "first_moment", "second_moment" -> by name
+    optimizer: dict[str, dict[str, np.ndarray]]  # "first_moment", "second_moment" -> name -> array
     config: dict[str, object]  # the run's resolved configuration, keys as on the command line
-    data_shape: tuple[int, ...]  # of one row, e.g. (28, 28)
+    data_shape: tuple[int, ...]  # of one row of data, e.g. (28, 28)
     step: int
     epoch: int
 
@@ -34,11 +34,14 @@ class Checkpoint:
 
     @property
     def hidden(self) -> tuple[int, ...]:
-        """Widths of the encoder's hidden layers."""
+        """The widths of the encoder's hidden layers."""
         return self.integers("hidden")
 
     def integers(self, key: str) -> tuple[int, ...]:
-        """A list in the configuration, which has it as text or as a list."""
+        """Returns a setting that is a list of integers, stored as a list or as text ("512,256").
+
+        Returns () if the setting is missing or empty. Raises ValueError if an item is no integer.
+        """
         return parse_ints(self.config.get(key, ""))
 
 
@@ -48,7 +51,11 @@ def parse_ints(value: str | list[int]) -> tuple[int, ...]:
 
 
 def load_checkpoint(path: str | PathLike) -> Checkpoint:
-    """Reads a .safetensors file that elbo wrote. ValueError where it is something else."""
+    """Loads a .safetensors checkpoint written by elbo.
+
+    Raises ValueError if the file is not in the safetensors format, or not a checkpoint of this
+    format and version.
+    """
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
@@ -77,7 +84,12 @@ def load_checkpoint(path: str | PathLike) -> Checkpoint:
 
 
 def to_torch(path: str | PathLike):
-    """The checkpoint as an elbo_tools.twin.VAE with its weights. Needs torch."""
+    """Loads a checkpoint as an elbo_tools.twin.VAE with its weights, in evaluation mode.
+
+    Needs torch. Raises ValueError if load_checkpoint does, or if the model is not a plain VAE: a
+    Gaussian bottleneck and a likelihood, without classifier and discriminator. Raises RuntimeError
+    if the checkpoint's parameters do not match the model.
+    """
     import torch
 
     from elbo_tools.twin import VAE, VAEConfig

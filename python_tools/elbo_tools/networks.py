@@ -1,11 +1,12 @@
-"""The twin's networks, made of torch.nn's own layers.
+"""The twin's networks, built from the layers of torch.nn.
 
-A network is an nn.Sequential in which a layer of a checkpoint has its number there as its name, and
-what has none (activations, changes between maps and vectors) a name that says what it does.
+A network is an nn.Sequential. A layer that is in the checkpoint has its number in the checkpoint as
+its name. Other modules (activations, conversions between maps and vectors) have a name that
+describes them.
 
-Feature maps are [rows, channels, height, width] here, as PyTorch has them, and [rows, height,
-width, channels] in the engine. That shows where a map becomes a vector or was one (Flatten,
-MapLinear) and in the weights of convolutions, which `in_checkpoint` turns.
+Feature maps are [rows, channels, height, width] here, as in PyTorch, and [rows, height, width,
+channels] in the engine. The difference matters when a map is converted to or from a vector
+(Flatten, MapLinear), and for the weights of convolutions, which `in_checkpoint` permutes.
 """
 
 import math
@@ -21,12 +22,12 @@ DOWNSAMPLINGS = ("strided", "average")
 UPSAMPLINGS = ("transposed", "nearest", "bilinear")
 NORMALIZATIONS = ("none", "group")
 
-NORM_GROUPS = 8  # at most
-FIRST_CHANNELS, MOST_CHANNELS, SMALLEST_MAP = 32, 256, 5  # where no channels are given
+NORM_GROUPS = 8  # the maximum number of groups
+FIRST_CHANNELS, MOST_CHANNELS, SMALLEST_MAP = 32, 256, 5  # used if no channels are configured
 
 
 class Activation(nn.Module):
-    """One for a whole model, so that one hook sees every pre-activation."""
+    """An activation function. A model uses one instance, so one hook sees every pre-activation."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]):
         super().__init__()
@@ -43,14 +44,14 @@ class Map(NamedTuple):
 
 
 class Flatten(nn.Module):
-    """Maps as the vectors that the engine's dense layers read: pixel by pixel."""
+    """Converts maps [rows, C, H, W] to vectors [rows, H*W*C], the order of the engine's maps."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps.movedim(1, -1).flatten(1)
 
 
 class MapLinear(nn.Linear):
-    """A dense layer whose outputs are such a vector, as a map."""
+    """A dense layer [rows, width] -> [rows, C, H, W] whose outputs are in the engine's order."""
 
     def __init__(self, width: int, out: Map):
         super().__init__(width, math.prod(out))
@@ -61,13 +62,17 @@ class MapLinear(nn.Linear):
 
 
 def group_norm(channels: int, most_groups: int = NORM_GROUPS) -> nn.GroupNorm:
-    """With as many groups, up to the most, as divide the channels."""
+    """Returns a GroupNorm with the largest number of groups, up to most_groups, that divides the
+    channels."""
     groups = max(n for n in range(1, most_groups + 1) if channels % n == 0)
     return nn.GroupNorm(groups, channels)
 
 
 class ResidualBlock(nn.Module):
-    """Pre-activation, He et al. 2016: "Identity mappings in deep residual networks"."""
+    """A pre-activation residual block [rows, before, H, W] -> [rows, channels, H, W].
+
+    He et al. 2016, "Identity mappings in deep residual networks".
+    """
 
     def __init__(
         self, before: int, channels: int, activation: nn.Module, groups: int = NORM_GROUPS
@@ -87,29 +92,31 @@ class ResidualBlock(nn.Module):
 
 @dataclass(frozen=True)
 class Picture:
-    """How a row of data is read as a map."""
+    """The layout of a row of data as a map."""
 
     map: Map
     planar: bool  # stored plane by plane, [channels, height, width]
 
     def to_map(self, rows: Tensor) -> Tensor:
-        """Data [rows, D] as maps."""
+        """Converts data [rows, D] to maps [rows, C, H, W]."""
         if self.planar:
             return rows.unflatten(1, self.map)
         channels, height, width = self.map
         return rows.unflatten(1, (height, width, channels)).movedim(-1, 1)
 
     def to_rows(self, maps: Tensor) -> Tensor:
-        """Maps [rows, P * channels, height, width] as rows [rows, P * D], a block after the other
-        for each of P parameters, each in the order of the data."""
+        """Converts maps [rows, P*C, H, W] to rows [rows, P*D]: one block per parameter, each in the
+        order of the data."""
         if self.planar:
             return maps.flatten(1)
         return maps.unflatten(1, (-1, self.map.channels)).movedim(2, -1).flatten(1)
 
 
 def picture_of(shape: tuple[int, ...]) -> Picture:
-    """[h, w], [1 or 3, h, w], [h, w, 1 or 3]; a vector as the picture nearest to a square.
-    ValueError for another shape."""
+    """Returns the layout of a row with shape [h, w], [1 or 3, h, w] or [h, w, 1 or 3].
+
+    A vector is read as the rectangle nearest to a square. Raises ValueError for other shapes.
+    """
     if len(shape) == 1:
         height = max(n for n in range(1, math.isqrt(shape[0]) + 1) if shape[0] % n == 0)
         shape = (height, shape[0] // height)
@@ -123,7 +130,7 @@ def picture_of(shape: tuple[int, ...]) -> Picture:
 
 
 class Layers:
-    """A network that grows, and the shape of what it makes of a row."""
+    """A network under construction, and the shape of its output for one row."""
 
     def __init__(self, shape: tuple[int, ...], activation: Activation):
         self.network = nn.Sequential()
@@ -132,7 +139,7 @@ class Layers:
         self.number = 0
 
     def add(self, layer: nn.Module) -> None:
-        """The next numbered layer."""
+        """Appends a layer under the next number."""
         self._append(str(self.number), layer)
         self.number += 1
 
@@ -157,7 +164,7 @@ class Layers:
 
 
 class Stages:
-    """The parts of a stage, as a model's settings have them (twin.VAEConfig)."""
+    """Builds the parts of a stage from a model's settings (twin.VAEConfig)."""
 
     def __init__(self, config, layers: Layers):
         self.config, self.layers = config, layers
@@ -165,12 +172,12 @@ class Stages:
         self.bare = config.residual_blocks == 0 and config.normalization == "none"
 
     def keeping(self, channels: int) -> nn.Conv2d:
-        """A convolution that keeps height and width."""
+        """Returns a convolution that preserves height and width (its kernel size is odd)."""
         odd = self.kernel - (self.kernel + 1) % 2
         return nn.Conv2d(self.layers.shape[0], channels, odd, padding=odd // 2)
 
     def activate_bare(self) -> None:
-        """A stage without norms has its activation at once, before any pooling."""
+        """Appends the activation of a stage without norms, which comes before any pooling."""
         if self.bare:
             self.layers.activate()
 
@@ -186,14 +193,17 @@ class Stages:
             self.activate_bare()
 
     def doubling(self, wide: Map) -> nn.Module:
-        """The convolution up to the height and width of `wide`, with its channels. Upsampling
-        comes first and is a layer of its own."""
+        """Returns the convolution whose output has the size and channels of `wide`.
+
+        If the stage resamples, first appends the nn.Upsample layer, and raises ValueError if `wide`
+        is not exactly twice the current size.
+        """
         before, *narrow = self.layers.shape
         if self.config.upsampling != "transposed":
             if [wide.height, wide.width] != [2 * size for size in narrow]:
                 got = f"{narrow[0]} x {narrow[1]} to {wide.height} x {wide.width}"
                 raise ValueError(f"upsampling {self.config.upsampling}: {got} is not twice")
-            # align_corners is an error with nearest, and false by default with bilinear.
+            # align_corners is an error with nearest; with bilinear its default, false, is correct.
             self.layers.add(nn.Upsample(scale_factor=2, mode=self.config.upsampling))
             return self.keeping(wide.channels)
         more = [large - 2 * small + self.kernel % 2 for large, small in zip(wide[1:], narrow)]
@@ -216,14 +226,16 @@ class Stages:
             self.norm()
 
     def end(self) -> None:
-        """After the last stage: blocks end without norm and activation."""
+        """Appends the norm and activation after the last stage, which residual blocks lack."""
         if self.config.residual_blocks:
             self.norm()
 
 
 def stage_maps(config) -> list[Map]:
-    """The data's map, then what each stage makes of it. ValueError where a stage has nothing left
-    to halve."""
+    """Returns the map of the data, followed by the output map of each stage.
+
+    Raises ValueError if there are more configured stages than the map can be halved.
+    """
     maps = [picture_of(config.shape).map]
     rounds_up = config.downsampling == "strided" and config.kernel_size % 2 == 1
 
@@ -242,8 +254,10 @@ def stage_maps(config) -> list[Map]:
 
 
 def encoder(config, activation: Activation) -> tuple[nn.Sequential, int]:
-    """The network from data, as maps where the network is conv, to what the posterior reads, and
-    how many numbers that is."""
+    """Returns the network from data to the input of the posterior, and the width of that input.
+
+    The network reads [rows, D], or maps [rows, C, H, W] if it is conv, and returns [rows, width].
+    """
     if config.network == "conv":
         maps = stage_maps(config)
         layers = Layers(maps[0], activation)
@@ -263,9 +277,11 @@ def encoder(config, activation: Activation) -> tuple[nn.Sequential, int]:
 
 
 def decoder(config, activation: Activation, outputs: int) -> tuple[nn.Sequential, nn.Module]:
-    """The network from codes to what the output layer reads, and that layer: `outputs` numbers for
-    each element of the data, as maps [rows, outputs * channels, height, width] where the network is
-    conv."""
+    """Returns the network from codes [rows, latent] to the output layer's input, and that layer.
+
+    The output layer computes `outputs` numbers per element of the data: [rows, outputs * D], or
+    maps [rows, outputs * C, H, W] if the network is conv.
+    """
     layers = Layers((config.latent_dim,), activation)
     for width in reversed(config.hidden):
         layers.dense(width)
@@ -290,11 +306,12 @@ def decoder(config, activation: Activation, outputs: int) -> tuple[nn.Sequential
 
 
 def in_checkpoint(weight: Tensor) -> Tensor:
-    """A parameter, or its gradient, as a checkpoint has it: weights of convolutions with the
-    channels last."""
+    """Converts a parameter, or its gradient, to the layout of a checkpoint: a convolution's weight
+    [n, m, h, w] becomes [n, h, w, m]; other tensors are unchanged."""
     return weight.movedim(1, -1) if weight.ndim == 4 else weight
 
 
 def from_checkpoint(weight: Tensor) -> Tensor:
-    """The other way round."""
+    """Converts a parameter from the layout of a checkpoint to PyTorch's: the inverse of
+    in_checkpoint."""
     return weight.movedim(-1, 1) if weight.ndim == 4 else weight

@@ -1,4 +1,4 @@
-"""Pictures of a run as PNG: training curves, and codes coloured by label."""
+"""Draws the training curves of a run, and codes coloured by label, as PNG."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ MOST_COLOURS_NAMED = 20
 
 
 def read_metrics(path: str | PathLike) -> dict[str, list[dict]]:
-    """The lines of a metrics.jsonl by split. A last line still being written is left out."""
+    """Returns the rows of a metrics.jsonl by split, "train" and "validation".
+
+    Ignores an incomplete last line, which is still being written. Raises ValueError for any other
+    malformed line.
+    """
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     lines = Path(path).read_text().split("\n")
     for number, line in enumerate(lines[:-1], start=1):
@@ -49,7 +53,10 @@ def read_metrics(path: str | PathLike) -> dict[str, list[dict]]:
 
 
 def plot_curves(run: str | PathLike, out: str | PathLike | None = None) -> Path:
-    """Draws the metrics of a run directory; returns the PNG's path, RUN/curves.png by default."""
+    """Draws the metrics of a run directory; returns the PNG's path, by default RUN/curves.png.
+
+    Raises ValueError if there are no metrics yet or a line is malformed.
+    """
     run = Path(run)
     splits = read_metrics(run / "metrics.jsonl")
     if not any(splits.values()):
@@ -90,8 +97,12 @@ def plot_codes(
     labels: np.ndarray | None = None,
     out: str | PathLike = "codes.png",
 ) -> Path:
-    """Draws codes [N, latent] (an array or its .npy, as `elbo encode` writes it) in two dimensions,
-    the first two principal components where there are more. labels [N] colour the points."""
+    """Draws codes [N, latent] as points in two dimensions; returns the PNG's path.
+
+    codes is an array or the path of an .npy, as `elbo encode` writes it. If latent > 2, draws the
+    first two principal components. labels [N] colour the points. Raises ValueError if the shapes
+    of codes or labels are wrong.
+    """
     z = codes if isinstance(codes, np.ndarray) else np.load(codes)
     if z.ndim != 2 or len(z) == 0:
         raise ValueError(f"codes: got shape {z.shape}, want [N, latent], N > 0")
@@ -110,7 +121,7 @@ def plot_codes(
         figure.colorbar(image, label="label").solids.set_alpha(1)
     else:
         palette = colormaps["tab10" if len(classes) <= 10 else "tab20"].colors
-        # One scatter, in the rows' order: one per class would hide the first under the last.
+        # One scatter call in row order: a call per class would hide the first class under the last.
         ax.scatter(*points.T, c=np.array(palette)[np.searchsorted(classes, labels)], **dots)
         for colour, name in zip(palette, classes, strict=False):
             ax.scatter([], [], color=colour, s=40, label=f"{name}")
@@ -123,7 +134,7 @@ def plot_codes(
 
 
 def project_to_plane(z: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
-    """Codes as points [N, 2] and the names of the two axes."""
+    """Projects codes [N, latent] to points [N, 2]; returns them with the names of the two axes."""
     z = z.astype(np.float64)
     if z.shape[1] == 1:
         return np.column_stack([z, np.zeros(len(z))]), ("$z_1$", "")
@@ -137,7 +148,7 @@ def project_to_plane(z: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
 
 
 def read_labels(path: str | PathLike) -> np.ndarray:
-    """Labels from an .npy or from an IDX file of bytes, raw or gzipped."""
+    """Returns the labels [N] in an .npy file, or in an IDX file of bytes (raw or gzipped)."""
     raw = Path(path).read_bytes()
     if raw[:2] == b"\x1f\x8b":
         raw = gzip.decompress(raw)
@@ -147,7 +158,8 @@ def read_labels(path: str | PathLike) -> np.ndarray:
 
 
 def focus(ax):
-    """Leaves a plunge, as of the first steps, out of view where it would flatten all else."""
+    """Limits the y axis to exclude outliers, such as the first steps, that would flatten the
+    curves."""
     values = [line.get_ydata() for line in ax.get_lines()]
     values = np.concatenate(values) if values else np.empty(0)
     values = values[np.isfinite(values)]

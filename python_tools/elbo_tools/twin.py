@@ -1,7 +1,7 @@
-"""The engine's variational autoencoder in PyTorch: the same model, written independently.
+"""The engine's variational autoencoder in PyTorch: an independent implementation of the same model.
 
-`checkpoint_state` has the parameters under the names and in the shapes of an elbo checkpoint. The
-noise is an argument, never drawn here: given the same epsilon both sides compute the same numbers.
+`checkpoint_state` returns the parameters with the names and shapes of an elbo checkpoint. The noise
+is always an argument: given the same epsilon, the engine and the twin compute the same numbers.
 """
 
 import math
@@ -26,7 +26,7 @@ OBJECTIVES = ("elbo", "iwae")
 
 
 def softplus(x: Tensor) -> Tensor:
-    # PyTorch turns linear at 20, which is off by 2e-9; at 40 the difference is below double's ulp.
+    # PyTorch's default threshold, 20, has an error of 2e-9; at 40 it is below a double's ulp.
     return F.softplus(x, threshold=40)
 
 
@@ -46,7 +46,10 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """What determines the model. The decoder mirrors the encoder."""
+    """The settings of the model. The decoder mirrors the encoder.
+
+    Raises ValueError if a setting has an unknown name as its value.
+    """
 
     shape: tuple[int, ...]  # of a row of data
     latent_dim: int
@@ -55,11 +58,11 @@ class VAEConfig:
     likelihood: str = "gaussian"
     samples: int = 1
     beta: float = 1.0
-    posterior_variance: str = "input"  # "shared": one log-variance per latent, whatever the input
+    posterior_variance: str = "input"  # "shared": one log-variance per latent for all inputs
     mse_variance: float = 1.0
     objective: str = "elbo"  # "iwae": the importance-weighted bound of Burda et al. 2016
-    network: str = "dense"  # "conv": stages that halve a picture's size, then the hidden layers
-    channels: tuple[int, ...] = ()  # of each stage; none: as many as bring it down to 5 pixels
+    network: str = "dense"  # "conv": downsampling stages, then the hidden layers
+    channels: tuple[int, ...] = ()  # of each stage; (): halve until no side exceeds 5 pixels
     kernel_size: int = 4
     downsampling: str = "strided"
     upsampling: str = "transposed"
@@ -72,7 +75,7 @@ class VAEConfig:
 
     @property
     def picture(self) -> networks.Picture | None:
-        """How network conv reads a row."""
+        """The layout of a row for network conv; None for network dense."""
         return networks.picture_of(self.shape) if self.network == "conv" else None
 
     def __post_init__(self):
@@ -92,40 +95,43 @@ class VAEConfig:
 
 
 class Evidence(NamedTuple):
-    """What one forward pass yields; B inputs, L samples each, row b*L+l belongs to input b."""
+    """The result of a forward pass: B inputs, L samples each; row b*L+l is sample l of input b."""
 
     nll: Tensor  # [B*L] -log p(x|z), nats
     kl: Tensor  # [B] KL(q(z|x) || N(0, I)), nats
-    loss: Tensor  # [] mean over inputs of mean_l(nll) + beta * kl, or minus the weighted bound
+    loss: Tensor  # [] mean over inputs of mean_l(nll) + beta * kl, or of minus the IWAE bound
     posterior_mean: Tensor  # [B, latent]
     posterior_logvar: Tensor  # [B, latent], clamped
     output: Tensor  # [B*L, P*D] parameters of the likelihood
 
 
 def clamp_log_variance(log_variance: Tensor) -> Tensor:
-    """Clamps to +-LOG_VARIANCE_LIMIT; the gradient is 1 inside and 0 outside."""
+    """Clamps to +-LOG_VARIANCE_LIMIT. The gradient is 1 inside the limits and 0 outside."""
     return log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)
 
 
 def gaussian_nll(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """-log N(x; mean, exp(log_variance)) of every element; log_variance is clamped first."""
+    """Returns -log N(x; mean, exp(log_variance)) per element, in nats. Clamps log_variance."""
     log_variance = clamp_log_variance(log_variance)
     return 0.5 * (math.log(2 * math.pi) + log_variance + (x - mean) ** 2 * torch.exp(-log_variance))
 
 
 def mse_nll(x: Tensor, mean: Tensor, variance: float) -> Tensor:
-    """-log N(x; mean, variance) of every element, the variance fixed."""
+    """Returns -log N(x; mean, variance) per element, in nats, with a fixed variance."""
     return 0.5 * (math.log(2 * math.pi * variance) + (x - mean) ** 2 / variance)
 
 
 def bernoulli_nll(x: Tensor, logit: Tensor) -> Tensor:
-    """softplus(logit) - x * logit of every element, x in [0, 1]."""
+    """Returns softplus(logit) - x * logit per element, in nats, for x in [0, 1]."""
     return F.binary_cross_entropy_with_logits(logit, x, reduction="none")
 
 
 def discretized_logistic_nll(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """-log P(x) of every element, x in {0, 1/255, .., 1}: the mass of a logistic distribution
-    between the edges half-way to the neighbouring values; 0 and 1 have one edge each."""
+    """Returns -log P(x) per element, in nats, for x in {0, 1/255, .., 1}.
+
+    P(x) is the mass of a logistic distribution between the midpoints to the neighbouring values.
+    The bins of 0 and 1 extend to infinity on their outer side.
+    """
     scale = log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT).exp()
     half = 1 / 510
     upper, lower = (x + half - mean) / scale, (x - half - mean) / scale
@@ -136,12 +142,15 @@ def discretized_logistic_nll(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tens
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) of every element."""
+    """Returns KL(N(mean, exp(log_variance)) || N(0, 1)) per element, in nats."""
     return 0.5 * (mean**2 + torch.exp(log_variance) - 1 - log_variance)
 
 
 def log_weights(z: Tensor, mean: Tensor, log_variance: Tensor, samples: int, beta: float) -> Tensor:
-    """beta * (log p(z) - log q(z|x)) of every sample, from the densities."""
+    """Returns beta * (log p(z) - log q(z|x)) [B*L] per sample, from the densities.
+
+    z [B*L, latent]; mean and log_variance [B, latent]; samples is L.
+    """
     prior = torch.distributions.Normal(0.0, 1.0)
     posterior = torch.distributions.Normal(
         mean.repeat_interleave(samples, 0), torch.exp(0.5 * log_variance).repeat_interleave(samples, 0)
@@ -150,7 +159,11 @@ def log_weights(z: Tensor, mean: Tensor, log_variance: Tensor, samples: int, bet
 
 
 class Posterior(nn.Linear):
-    """The head that gives q(z|x): rows for the means, then (variance "input") the log-variances."""
+    """The layer that computes the mean and log-variance of q(z|x): [rows, width] -> [rows, latent].
+
+    Its weight contains the rows of the means, then (posterior variance "input") of the
+    log-variances.
+    """
 
     def __init__(self, width: int, config: VAEConfig):
         per_input = config.posterior_variance == "input"
@@ -169,7 +182,7 @@ class Posterior(nn.Linear):
 
 
 class Likelihood(nn.Module):
-    """The layer that gives the parameters of p(x|z), and p(x|z) itself."""
+    """The output layer, which computes the parameters of p(x|z), and the distribution p(x|z)."""
 
     def __init__(self, layer: nn.Module, config: VAEConfig):
         super().__init__()
@@ -192,7 +205,10 @@ class Likelihood(nn.Module):
         return self.shape[0] if self.planar() else self.shape[2]
 
     def element_log_variance(self) -> Tensor:
-        """The log-variance of every element of a picture's row, by its channel."""
+        """Returns the log-variance of every element of a row [D], which depends on its channel.
+
+        Rows with fewer than three dimensions have a single log-variance [1].
+        """
         if len(self.shape) < 3:
             return self.log_variance
         channels = self.log_variance.view(-1, 1, 1) if self.planar() else self.log_variance
@@ -203,7 +219,7 @@ class Likelihood(nn.Module):
         return self.picture.to_rows(output) if self.picture else output
 
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
-        """-log p(x|z) of every row, in nats."""
+        """Returns -log p(x|z) [rows], in nats, for x [rows, D] and output [rows, P*D]."""
         if self.kind == "gaussian":
             elements = gaussian_nll(x, *output.chunk(2, dim=1))
         elif self.kind == "gaussian-shared":
@@ -219,16 +235,16 @@ class Likelihood(nn.Module):
         return elements.sum(dim=1)
 
     def expectation(self, output: Tensor) -> Tensor:
-        """E[x|z] [rows, D]: the picture to show."""
+        """Returns E[x|z] [rows, D], the image to show, for output [rows, P*D]."""
         if self.kind == "gaussian":
             return output.chunk(2, dim=1)[0]
-        if self.kind == "discretized-logistic":  # nearly, where the mass is within [0, 1]
+        if self.kind == "discretized-logistic":  # accurate if most of the mass is in [0, 1]
             return output.chunk(2, dim=1)[0].clamp(0, 1)
         return torch.sigmoid(output) if self.kind == "bernoulli" else output
 
 
 def in_checkpoint(name: str) -> str:
-    """A parameter's name in a checkpoint."""
+    """Returns a parameter's name in a checkpoint."""
     return name.replace("likelihood.layer.", "likelihood.")
 
 
@@ -244,16 +260,22 @@ class VAE(nn.Module):
         self.likelihood = Likelihood(output_layer, config)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x), [B, latent] each, for rows x [B, D]."""
+        """Returns the mean and log-variance of q(z|x), [B, latent] each, for rows x [B, D]."""
         picture = self.config.picture
         return self.posterior(self.encoder(picture.to_map(x) if picture else x))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Parameters of p(x|z), [rows, P*D]; likelihood.expectation turns them into pictures."""
+        """Returns the parameters of p(x|z) [rows, P*D] for codes z [rows, latent].
+
+        likelihood.expectation converts them to images.
+        """
         return self.likelihood(self.decoder(z))
 
     def forward(self, x: Tensor, epsilon: Tensor) -> Evidence:
-        """x [B, D]; epsilon [B*L, latent], row b*L+l being sample l of input b."""
+        """Computes the loss and its parts for x [B, D] and standard normal noise epsilon.
+
+        epsilon is [B*L, latent]; row b*L+l is sample l of input b.
+        """
         samples = self.config.samples
         mean, log_variance = self.encode(x)
         scale = torch.exp(0.5 * log_variance)
@@ -269,22 +291,24 @@ class VAE(nn.Module):
         return Evidence(nll, kl, loss, mean, log_variance, output)
 
     def checkpoint_state(self) -> dict[str, Tensor]:
-        """The parameters as a checkpoint has them."""
+        """Returns the parameters by name, in the names, order and layout of a checkpoint."""
         return {name: networks.in_checkpoint(p.detach()) for name, p in self._checkpoint_items()}
 
     def checkpoint_gradients(self) -> dict[str, Tensor]:
-        """Their gradients likewise."""
+        """Returns the gradients of the parameters, with the keys of checkpoint_state."""
         return {name: networks.in_checkpoint(p.grad) for name, p in self._checkpoint_items()}
 
     def load_checkpoint_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes the parameters from what a checkpoint has. RuntimeError naming those that are
-        missing, strange or of another shape."""
+        """Sets the parameters from a checkpoint's tensors.
+
+        Raises RuntimeError, naming the parameters, if any are missing, unknown or of another shape.
+        """
         names = {in_checkpoint(name): name for name, _ in self.named_parameters()}
         self.load_state_dict(
             {names.get(n, n): networks.from_checkpoint(tensor) for n, tensor in tensors.items()}
         )
 
     def _checkpoint_items(self) -> list[tuple[str, nn.Parameter]]:
-        """In the engine's order, in which a variance comes after the layer it stands beside."""
+        """Returns the parameters in the engine's order: the likelihood's variance comes last."""
         items = [(in_checkpoint(name), p) for name, p in self.named_parameters()]
         return sorted(items, key=lambda item: item[0] == "likelihood.log_variance")

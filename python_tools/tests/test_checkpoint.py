@@ -1,4 +1,4 @@
-"""A checkpoint written with the official safetensors package, read back."""
+"""Checkpoints written with the official safetensors package are loaded."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
-"""A model trained by the engine, computed by the twin from its checkpoint: codes, what is decoded
-from them, and the bound."""
+"""Compares the engine with the twin on a checkpoint that the engine has trained: codes, decoded
+images, and the evidence lower bound."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ENGINE_SAMPLES, TWIN_SAMPLES = 1000, 2000
 
 DENSE = {"hidden": "6,5", "activation": "tanh"}
 CONV = {"network": "conv", "hidden": ""}
-# A list of its own for each way in which settings and shapes make networks.
+# One model for each way in which settings and shapes determine the network.
 MODELS = {
     "dense": ((4, 5), DENSE),
     "interleaved": ((9, 7, 3), CONV | {"channels": "3,5", "hidden": "6"}),
@@ -51,7 +51,7 @@ def program():
 
 
 class Trained:
-    """A run on random pictures, and the twin of its checkpoint in double precision."""
+    """A run trained on random images, and the twin of its checkpoint in double precision."""
 
     def __init__(self, program, place, shape, settings):
         self.program, self.run, self.place = program, place / "run", place
@@ -67,7 +67,7 @@ class Trained:
         flags = [word for key, value in settings.items() for word in (f"--{key}", value)]
         self.elbo("train", self.data, "--out", self.run, *flags)
         self.twin = to_torch(self.run / "checkpoints" / "best.safetensors").double()
-        # As in tests/golden.hpp: roundings of sums, in units of the largest number.
+        # As in tests/golden.hpp: rounding errors of sums, relative to the largest number.
         self.rounding = 1.5 * terms_of_vae(self.twin) ** 0.5 * 2.0**-23
 
     def elbo(self, *words):
@@ -115,9 +115,9 @@ def test_the_bound_is_the_engine_s(trained):
         torch.distributions.Normal(0.0, 1.0),
     ).sum(dim=1)
     assert engine["kl"] == pytest.approx(kl.mean().item(), abs=trained.rounding * kl.max().item())
-    # Both sides draw their own noise: five standard errors of the difference.
+    # Engine and twin draw independent noise: allow five standard errors of the difference.
     variance = nll.var(dim=1).sum().item() / ROWS**2
     error = (variance * (1 / ENGINE_SAMPLES + 1 / TWIN_SAMPLES)) ** 0.5
     bound = 5 * error + trained.rounding * nll.abs().max().item()
     assert engine["elbo"] == pytest.approx(-(nll.mean() + kl.mean()).item(), abs=bound)
-    assert bound < 0.05 * nll.mean().abs().item()  # else it would prove nothing
+    assert bound < 0.05 * nll.mean().abs().item()  # otherwise the comparison would prove nothing

@@ -1,4 +1,4 @@
-"""The golden files under version control are those that the generator writes."""
+"""The golden files under version control equal the generator's output."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_regenerating_gives_identical_bytes(regenerated, tmp_path):
 
 
 def is_input(tensor):
-    """Whether the generator draws it."""
+    """Returns True if the tensor is an input that the generator draws."""
     last = tensor.rpartition(".")[2]
     if tensor in ("x", "epsilon") or tensor.startswith("initial.") or last in ("input", "grad_y"):
         return True
@@ -42,8 +42,8 @@ def is_input(tensor):
 
 
 def test_committed_files_are_the_generator_s(regenerated):
-    """Inputs to the bit; outputs up to the last bits of a double, in which the matrix product and
-    exp of another processor or another torch may differ, and to the rounding of those in float."""
+    """Inputs are bitwise equal. float64 outputs may differ in the last bits, because matrix product
+    and exp depend on the processor and the version of torch; float32 outputs, by one rounding."""
     files = sorted(path.name for path in regenerated.iterdir())
     assert files == sorted(path.name for path in COMMITTED.iterdir())
     for name in files:
@@ -90,9 +90,9 @@ def test_files_are_small_and_cases_cover_the_lists(regenerated):
 
 @pytest.mark.parametrize("case", golden.CASES, ids=lambda case: case.name)
 def test_single_precision_comes_close(case):
-    """The promise of good conditioning, tried: the same 20 steps in float32."""
+    """Tests that the cases are well conditioned by running the same 20 steps in float32."""
     exact, single = (golden.run_case(case, dtype) for dtype in (torch.float64, torch.float32))
-    # Each step's update is known to about 16 ulp of a learning rate or of a parameter.
+    # The error of each step's update is about 16 ulp of a learning rate or of a parameter.
     bound = golden.STEPS * 16 * np.finfo(np.float32).eps
     for name in exact:
         if name.startswith("final."):
@@ -108,7 +108,7 @@ def test_an_ill_conditioned_run_is_refused():
 
 
 def test_points_gradients_are_derivatives():
-    """One-line closed forms, to prove which gradient is stored under which name."""
+    """Compares with closed forms, to verify which gradient is stored under which name."""
     table = golden.likelihood_points()
     x, mean, log_variance = (table[f"gaussian.{n}"] for n in ("x", "mean", "log_variance"))
     x, mean, log_variance = (a.astype(np.float64) for a in (x, mean, log_variance))

@@ -1,4 +1,4 @@
-"""scripts/gpu-check on programs that only pretend: what it runs, records, leaves out and writes."""
+"""Tests scripts/gpu-check with fake programs: the calls it makes, and the results it writes."""
 
 import dataclasses
 import fnmatch
@@ -36,7 +36,7 @@ NOT_MEASURED = "not yet measured on a GPU"
 STEP_ROW = SMALL[0].name
 PICTURES = next(setting.name for setting in LARGE if setting.model.startswith("conv-"))
 
-# All programs in one: told apart by the name they are called by. `mood` is what the test wants.
+# One script fakes all programs; its name selects one. Tests set its behaviour with `mood`.
 FAKE = r"""
 import json, os, re, sys, time
 
@@ -145,10 +145,10 @@ elif name in ("pytorch_gpu.py", "jax_gpu.py"):
 
 
 class Machine:
-    """A GPU machine: its programs, a copy of RESULTS.md, and the command run on it."""
+    """A fake GPU machine: its programs, a copy of RESULTS.md, and functions that run gpu-check."""
 
     MACHINES_OWN = ("bin/nvidia-smi", "bin/compute-sanitizer", "bin/python")
-    # Folders of no real build: CMake's list alone says where a program is.
+    # Unusual folders: the path of a program must be read from CMake's list.
     BUILT = {
         "elbo": "made/elbo",
         "kernels_gpu_test": "made/of tests/kernels_gpu_test",
@@ -163,7 +163,7 @@ class Machine:
         for program in (*self.MACHINES_OWN, *(f"build/{path}" for path in self.BUILT.values())):
             path = folder / program
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"#!{sys.executable} -IS\n{FAKE}")  # which starts sooner
+            path.write_text(f"#!{sys.executable} -IS\n{FAKE}")  # -IS reduces the start time
             path.chmod(0o755)
         self.out = folder / "out"
         self.results = folder / "RESULTS.md"
@@ -190,7 +190,7 @@ class Machine:
         )
 
     def check(self, *arguments, expected: int = 0, **environment) -> str:
-        """Output of gpu-check, which has to end with the exit code."""
+        """Returns the output of gpu-check, which must end with the exit code `expected`."""
         process = self.start(*arguments, **environment)
         output, _ = process.communicate()
         assert process.returncode == expected, output
@@ -201,7 +201,7 @@ class Machine:
         return json.loads((self.out / f"{name}.json").read_text())
 
     def calls(self) -> list[str]:
-        """The programs called since the last time this was asked."""
+        """Returns the program calls since the last call of this function."""
         log = self.folder / "calls.log"
         lines = log.read_text().splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
@@ -240,7 +240,7 @@ def test_everything_passes_and_is_recorded(machine):
     eager = results[step, "PyTorch eager, data on the GPU, its fastest Adam"]
     assert eager.startswith("9.00 ×, 50 µs against 450 µs: not reached (NVIDIA H200, 20")
     assert results["time of that step on an H200", ""].startswith("50 µs: reached")
-    # 1800 and 270 µs against 300; rows of 64 M elements alone count.
+    # 1800 and 270 µs against 300; only rows of 64 M elements count.
     assert results["fused kernels, 64 M elements", "PyTorch eager"].startswith("6.00 ×")
     assert "not reached" in results["fused kernels, 64 M elements", "Inductor"]
     assert results["fused kernels, 64 M elements", "the device's measured copy rate"].startswith(
@@ -257,7 +257,7 @@ def test_sides_take_turns(machine):
     machine.check("--parts", "steps")
     calls = machine.calls()
     first = [c for c in calls if "784-400-z20 --batch 128" in c]
-    assert [c.split()[0] for c in first].count("elbo_bench") == 1  # serves all rounds
+    assert [c.split()[0] for c in first].count("elbo_bench") == 1  # one process serves all rounds
     told = [c.split()[1:] for c in calls if c.startswith("told")]
     turns = [(side, *line) for side, *line in told if line[0] == "run"][: 2 * (len(EVERY) + 1)]
     assert turns == [(s, "run", n) for n in ("1", "2") for s in ("elbo", *SMALL[0].modes)]
@@ -287,7 +287,7 @@ def test_tests_that_fail_or_are_skipped_fail_the_part_alone(machine, mood, probl
     assert (
         "the same bits: reached" not in machine.goal_results()["noise and batch order", "the CPU's"]
     )
-    assert problem in machine.results.read_text()  # in the history
+    assert problem in machine.results.read_text()  # the history contains it
 
 
 def test_a_program_that_is_not_built_is_named(machine):
@@ -321,7 +321,7 @@ def test_a_peer_that_hangs_is_given_up():
     server = Server("graph", [sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(Problem, match="graph, told to prepare, had not ended after 0.1 s"):
         server.ask("prepare", Deadline(60, time.monotonic() + 60).within(0.1))
-    with pytest.raises(OutOfTime):  # the row had time yet, the whole run had not
+    with pytest.raises(OutOfTime):  # the row had time left, but the whole run did not
         server.ask("prepare", Deadline(60, time.monotonic() + 0.1))
     server.close()
     assert server.process.returncode == -signal.SIGKILL
@@ -332,7 +332,8 @@ ONE_ROW = dataclasses.replace(SMALL[0], modes=("eager", "graph", "scan"))
 
 @pytest.fixture
 def comparison(machine, tmp_path, monkeypatch):
-    """A function that compares within limits, and keeps each result passed on before the end."""
+    """Returns a function that runs a comparison within time limits. Its attribute `kept` lists the
+    intermediate results."""
     monkeypatch.setenv("FAKE_FOLDER", str(machine.folder))
     facts.python_facts.cache_clear()
 
@@ -386,7 +387,7 @@ def test_a_side_that_misses_its_turn_keeps_its_earlier_rounds(machine, compariso
 
 @pytest.mark.parametrize("limits", [{"row_s": 10, "run_s": 60}, {"row_s": 60, "run_s": 10}])
 def test_a_row_out_of_time_keeps_what_it_has_measured(machine, comparison, limits):
-    machine.be(seconds={f"{mode} run": 1 for mode in ONE_ROW.modes})  # a turn has some 2 s
+    machine.be(seconds={f"{mode} run": 1 for mode in ONE_ROW.modes})  # a turn may take about 2 s
     result = comparison(**limits, rounds=5)
     rounds = result.values["rounds"]
     assert 1 <= rounds < 5
@@ -465,7 +466,7 @@ def test_elbo_finds_the_libraries_of_the_python(machine):
     folders = "/site/nvidia/cu13/lib:/site/nvidia/cudnn/lib"
     assert f"ELBO_CUDA_LIBRARIES={folders}" in output
     environments = [c.split()[1] for c in machine.calls() if c.startswith("environment")]
-    assert environments == ["none", folders]  # own kernels alone, then with the libraries
+    assert environments == ["none", folders]  # first only own kernels, then the libraries
     machine.check("--parts", "tests", ELBO_CUDA_LIBRARIES="/mine")
     assert "environment /mine" in machine.calls()
 
@@ -534,8 +535,8 @@ def test_kernels_that_fall_over_take_no_others_with_them(machine):
     assert results.keys() == parts.KERNEL_ROWS.keys()
     assert [name for name, row in results.items() if row["problems"]] == ["optimizer_update"]
     rows = [name for row in results.values() for name in row["values"].get("rows", ())]
-    assert len(rows) == len(set(rows)) == 6  # none twice
-    # The least of four ops out of five is not the goal's.
+    assert len(rows) == len(set(rows)) == 6  # no row twice
+    # The goal is the minimum over five ops; four of them do not determine it.
     copy_rate = "fused kernels, 64 M elements", "the device's measured copy rate"
     assert machine.goal_results()[copy_rate] == NOT_MEASURED
 
@@ -544,7 +545,7 @@ TERMS = sorted({term for tests in SANITIZERS.values() for term in tests.split(":
 
 
 def test_names_of_tests():
-    """Suite.Test of every source of kernels_gpu_test."""
+    """gpu_tests finds the tests in the sources of kernels_gpu_test."""
     assert "CudaOptimizer.EndsAStep" in gpu_tests() and "GraphOf.HasSixteenNodesAStep" in gpu_tests()
 
 
@@ -556,7 +557,7 @@ def gpu_tests() -> set[str]:
 
 @pytest.mark.parametrize("term", [*TERMS, *parts.REHEARSED_TESTS.split(":"), parts.OF_A_LIBRARY])
 def test_every_term_of_a_filter_matches_tests(term):
-    # A test of a backend is called Cuda/Suite.Test/Gpu.
+    # A backend test is named Cuda/Suite.Test/Gpu.
     names = [*gpu_tests(), *(f"Cuda/{name}/Gpu" for name in gpu_tests())]
     assert any(fnmatch.fnmatchcase(name, term) for name in names)
 
@@ -601,7 +602,7 @@ def test_a_rehearsal_is_no_measurement(machine):
 def test_a_call_is_expected_to_end_within_its_time():
     for call, stages in protocol.CALLS.items():
         seconds = sum(protocol.expected_s(stage, BY_NAME[stage.part]) for stage in stages)
-        if call == 3:  # its last rows are for the time that is left
+        if call == 3:  # its last rows run only if time is left
             seconds -= protocol.expected_s(stages[-1], BY_NAME["steps"])
         assert seconds <= 9 * 60, f"call {call}"
     assert [stages[0].part for stages in protocol.CALLS.values()] == ["steps", "sanitizer", "large"]
@@ -666,7 +667,7 @@ def test_resume_leaves_out_what_has_passed(machine):
     assert "kernels_gpu_test" in programs
     assert not {"elbo", "elbo_calibrate"} & programs
     assert all(machine.part(name)["status"] == "passed" for name in ("tests", "calibration"))
-    # What was found with another driver is not mixed with this one's.
+    # Results of different drivers are not mixed.
     machine.be(driver="590.2")
     machine.check("--parts", "calibration", "--resume")
     assert any(call.startswith("elbo_calibrate") for call in machine.calls())
@@ -699,7 +700,7 @@ def test_history_is_kept_and_unmeasured_goals_stay(machine):
     assert f"  - {goals.STEP} against PyTorch's VAE example, unchanged: 120.00 ×" in history
 
     machine.check("--write-results", machine.out)
-    assert machine.results.read_text() == first  # the same run is there once
+    assert machine.results.read_text() == first  # a run is not added twice
 
     machine.be(driver="590.2", times={"example": 4.0})
     machine.out = machine.folder / "other"
@@ -711,7 +712,7 @@ def test_history_is_kept_and_unmeasured_goals_stay(machine):
     assert "80.00 ×" in results[goals.STEP, "PyTorch's VAE example, unchanged"]
 
     machine.out = machine.folder / "third"
-    machine.check("--parts", "tests")  # says nothing of steps
+    machine.check("--parts", "tests")  # contains no results of steps
     assert "80.00 ×" in machine.goal_results()[goals.STEP, "PyTorch's VAE example, unchanged"]
 
 
@@ -733,7 +734,7 @@ def test_on_a_cpu_nothing_is_written_into_the_results(machine):
     output = machine.check("--write-results", machine.out, expected=2)
     assert "was measured with --device cpu" in output
     assert machine.results.read_text() == before
-    machine.check(expected=2)  # nor are both kinds mixed in a folder
+    machine.check(expected=2)  # a folder cannot contain results of both devices
 
 
 def test_without_a_gpu_it_says_so(machine):
@@ -797,11 +798,12 @@ def test_test_logs_and_benchmarks_are_read():
     assert not goals.is_large("latent_forward/20x50/samples=50")
 
 
-# The peers themselves, where PyTorch and JAX are installed.
+# The following tests run the peers themselves, if PyTorch and JAX are installed.
 
 
 def without_noise(torch, spec, importance_samples=0):
-    """A peer's VAE whose posterior has no spread worth noticing, so that its loss is one number."""
+    """Returns a peer's VAE with a negligible posterior variance, so that noise hardly affects its
+    loss."""
     import models
 
     torch.manual_seed(3)
@@ -833,7 +835,7 @@ def test_the_peers_loss_is_the_twins(activation, likelihood):
     other.load_checkpoint_state(model.state_dict())
     x = torch.rand(5, 12)
     expected = other(x, torch.zeros(5, 3)).loss.item()
-    # z is off by some exp(-7) = 9e-4 in three latents, and nll's slope there is of order 1.
+    # The noise changes three latents by about exp(-7) = 9e-4, and the slope of nll is of order 1.
     assert model(x).item() == pytest.approx(expected, abs=0.02)
 
 
@@ -848,7 +850,7 @@ def test_the_convolutional_peer_s_loss_is_the_twin_s(monkeypatch):
     torch.manual_seed(3)
     config = twin.VAEConfig((8, 8, 3), 3, network="conv", channels=(4, 5))
     other = twin.VAE(config)
-    with torch.no_grad():  # biases that show, and small log-variances
+    with torch.no_grad():  # makes biases differ from 0, and keeps log-variances small
         for parameter in other.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
     model = models.make_vae(spec)
@@ -858,7 +860,7 @@ def test_the_convolutional_peer_s_loss_is_the_twin_s(monkeypatch):
     pictures = rows.view(5, 8, 8, 3).permute(0, 3, 1, 2)
     expected = other(rows, torch.zeros(5, 3)).loss.item()
     monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
-    # Sums of some 200 numbers in float, whose roundings grow with the root of their number.
+    # Sums of about 200 floats, whose rounding error grows with the square root of their number.
     assert model(pictures).item() == pytest.approx(expected, rel=200**0.5 * 2**-23 * 4)
     assert models.scaled(np.full((2, 192), 128, np.uint8), spec).shape == (2, 3, 8, 8)
 
@@ -883,8 +885,9 @@ def test_jax_computes_pytorchs_loss(activation, likelihood, importance_samples):
     with torch.no_grad():
         expected = model(x).item()
     value = float(loss(parameters, x.numpy(), jax.random.key(0)))
-    # Without importance weights z's noise of 9e-4 is left, over 4000 rows. With them log q holds
-    # epsilon^2 / 2 of 3 latents: deviation sqrt(1.5), over 4000 rows 0.02, on both sides.
+    # Without importance weights, only z's noise of 9e-4 remains, averaged over 4000 rows. With
+    # them, log q contains epsilon^2 / 2 of 3 latents: its standard deviation is sqrt(1.5), or 0.02
+    # in the mean over 4000 rows, in both losses.
     assert value == pytest.approx(expected, abs=0.12 if importance_samples else 0.001)
 
 
@@ -901,7 +904,7 @@ def test_importance_weights_of_one_sample_give_the_elbo():
     x = torch.rand(20000, 12)
     with torch.no_grad():
         loss = elbo(x).item()
-        # epsilon^2 / 2 against its mean: deviation sqrt(1.5) over 20000 rows is 0.009.
+        # The noise is epsilon^2 / 2 minus its mean: sqrt(1.5), or 0.009 in the mean of 20000 rows.
         assert weighted(x).item() == pytest.approx(loss, abs=0.05)
         assert many(x).item() < loss - 0.05  # a tighter bound
 

@@ -1,4 +1,4 @@
-"""bench/papers: schedules as published, runs that stop and go on, and the line of results."""
+"""Tests bench/papers: published schedules, interrupted and resumed runs, and the result line."""
 
 import json
 import math
@@ -20,7 +20,7 @@ import iwae_table1  # noqa: E402
 import pythae_vae  # noqa: E402
 from reproduction import Schedule  # noqa: E402
 
-# A reproduction of nothing, a few seconds long, with --epochs for how long.
+# A reproduction script without a paper. It runs for a few seconds; --epochs sets the length.
 SMALL = f"""
 import sys
 sys.path.insert(0, {str(PAPERS)!r})
@@ -51,7 +51,7 @@ def program():
 
 @pytest.fixture
 def mnist(tmp_path):
-    """Random pictures of 4 x 4, in MNIST's files."""
+    """Random 4 x 4 images in MNIST's file format."""
     random = np.random.default_rng(1)
     place = tmp_path / "mnist"
     place.mkdir()
@@ -94,7 +94,7 @@ def bench(program, mnist, tmp_path):
 
 
 def rates(settings):
-    """The learning rate of every stage, and how many epochs it has."""
+    """Returns the learning rate and the number of epochs of every stage."""
     edges = [0.0, *map(float, settings["learning-rate-milestones"].split(",")),
              settings["epochs"]]
     gamma = float(settings["learning-rate-gamma"])
@@ -124,7 +124,7 @@ def test_other_schedules():
     assert rates(pythae_vae.settings(1.0)) == [
         pytest.approx((1e-4 * 10 ** (-i / 5), epochs)) for i, epochs in enumerate((200, 150, 150))]
     assert Schedule(10, [5], 0.1).scaled(0.04).epochs == 1
-    # Ten million faces in all, and the prior's weight for the faces trained on.
+    # Ten million samples in total, and the weight of the prior for the number of training faces.
     settings = aevb_frey.settings(5, 1.0)
     assert settings["epochs"] * aevb_frey.ROWS == pytest.approx(aevb_frey.SAMPLES, rel=1e-3)
     assert float(settings["weight-decay"]) * aevb_frey.ROWS == pytest.approx(1.0)
@@ -152,7 +152,7 @@ def test_runs_to_its_line_of_results_once(bench):
 
 
 def hears_interrupts():
-    """As at a terminal, also where these tests run in a shell's background, which ignores them."""
+    """Restores the default action of SIGINT, which a shell disables in background jobs."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -165,7 +165,7 @@ def test_goes_on_where_it_stopped(bench):
     deadline = time.monotonic() + 60
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    os.killpg(process.pid, signal.SIGINT)  # Ctrl-C at a terminal signals the whole group
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "goes on with: " in complaint and "Traceback" not in complaint

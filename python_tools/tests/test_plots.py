@@ -85,7 +85,7 @@ def test_the_plane_holds_the_largest_variances():
     points, names = plots.project_to_plane(np.concatenate([spread, -spread]) + 7)
     expected = np.zeros((4, 2))
     expected[1, 0], expected[3, 1] = 4, 3
-    # The sign of a principal component is free.
+    # The sign of a principal component is arbitrary.
     np.testing.assert_allclose(np.abs(points), np.concatenate([expected, expected]), atol=1e-12)
     assert names[0] == "principal component 1 (62% of the variance)"
 

@@ -1,4 +1,4 @@
-"""The twin against torch.distributions, which knows nothing of it."""
+"""Compares the twin with torch.distributions, an independent implementation."""
 
 import itertools
 import math
@@ -23,10 +23,10 @@ def make_model(likelihood, **others):
         samples=SAMPLES,
     )
     model = twin.VAE(config).double()
-    with torch.no_grad():  # log-variances start at 0, which would hide a lost factor
+    with torch.no_grad():  # log-variances start at 0, which would hide a missing factor
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-        if likelihood == "discretized-logistic":  # far out, not even its mass is above 1e-308
+        if likelihood == "discretized-logistic":  # far from the mean, the reference underflows
             model.likelihood.layer.weight.mul_(0.1)
     return model
 
@@ -34,14 +34,14 @@ def make_model(likelihood, **others):
 def make_inputs(likelihood, dim=DIM):
     x = torch.randn(BATCH, dim, dtype=torch.double)
     x = (x > 0).double() if likelihood == "bernoulli" else x
-    if likelihood == "discretized-logistic":  # the values at the ends among them
+    if likelihood == "discretized-logistic":  # includes the smallest and largest value
         x = torch.tensor([0, 1, 128, 254, 255], dtype=torch.double)
         x = x.repeat(BATCH, -(-dim // 5))[:, :dim] / 255
     return x, torch.randn(BATCH * SAMPLES, LATENT, dtype=torch.double)
 
 
 class BytesOfLogistic:
-    """A logistic distribution cut into bins, from its cumulative distribution function."""
+    """A logistic distribution divided into 256 bins, from its cumulative distribution function."""
 
     def __init__(self, mean, scale):
         logistic = distributions.TransformedDistribution(
@@ -55,7 +55,7 @@ class BytesOfLogistic:
         none, all_ = torch.zeros_like(below[:1]), torch.ones_like(below[:1])
         from_below = torch.cat((none, below, all_)).diff(dim=0)
         from_above = -torch.cat((all_, above, none)).diff(dim=0)
-        # From the side where little lies: differences of numbers near 1 have no digits left.
+        # Takes differences in the smaller tail: differences of numbers near 1 lose all digits.
         right = torch.cat((none < 0, edges.view(-1, *([1] * mean.dim())) > mean))
         self.probabilities = torch.where(right, from_above, from_below)
 
@@ -105,7 +105,7 @@ def test_forward_equals_torch_distributions(likelihood, posterior_variance, netw
     kl = distributions.kl_divergence(posterior, distributions.Normal(0.0, 1.0)).sum(1)
     torch.testing.assert_close(evidence.kl, kl)
 
-    # Sample by sample, to prove the order of the rows.
+    # Compares each sample, to verify the order of the rows.
     for b, sample in itertools.product(range(BATCH), range(SAMPLES)):
         row = b * SAMPLES + sample
         z = evidence.posterior_mean[b] + posterior.stddev[b] * epsilon[row]
@@ -178,7 +178,7 @@ def test_parameter_names_and_shapes_are_the_checkpoint_s():
         "likelihood.bias": (DIM,),
         "likelihood.log_variance": (1,),
     }
-    # Stages of 9 x 7, 5 x 4, 3 x 2 pixels; [narrow channels, kernel, kernel, wide channels].
+    # Maps of 9 x 7, 5 x 4, 3 x 2 pixels; weights [narrow channels, kernel, kernel, wide channels].
     config = twin.VAEConfig(
         (9, 7, 3), LATENT, network="conv", channels=(4, 6), kernel_size=3, normalization="group"
     )
@@ -204,7 +204,7 @@ def test_parameter_names_and_shapes_are_the_checkpoint_s():
         "likelihood.weight": (4, 3, 3, 2 * 3),
         "likelihood.bias": (2 * 3,),
     }
-    # What has no parameters has its number too; a block's skip is there where channels change.
+    # Layers without parameters are numbered too. A block has skip weights only if channels change.
     config = replace(
         config, channels=(4,), downsampling="average", upsampling="bilinear", residual_blocks=1
     )
@@ -235,7 +235,7 @@ def test_pictures_are_read_in_the_data_s_order(shape):
         else:
             place = row[y, x] if len(shape) == 2 else row[y * width + x]
         assert pixels[c, y, x] == place
-    # Two parameters, the second a thousand above the first: one block after the other.
+    # Two parameters, the second larger by 1000: their blocks must follow each other.
     both = torch.cat((pixels, pixels + 1000))[None]
     assert picture.to_rows(both).tolist() == [[*elements.tolist(), *(elements + 1000).tolist()]]
 

@@ -1,4 +1,4 @@
-"""Training cases of network conv: every way of halving and doubling, pictures stored both ways."""
+"""Training cases of network conv: every kind of downsampling and upsampling, both data layouts."""
 
 from functools import partial
 
@@ -10,10 +10,10 @@ from elbo_tools.golden.training import Case
 conv = partial(twin.VAEConfig, network="conv", latent_dim=2)
 case = partial(Case, stored=np.float32)
 
-# Channels that a norm follows are 9 or 10, in groups of 3 or 2: where a group is one channel, the
-# norm takes away what a bias before it adds, and that bias's gradient is nothing but rounding.
+# Layers before a norm have 9 or 10 channels, in groups of 3 or 2. If a group were one channel, the
+# norm would cancel the preceding bias, whose gradient would consist of rounding errors only.
 CASES = (
-    case(  # odd heights and widths: what a stage leaves over comes back as output padding
+    case(  # odd heights and widths, which the decoder restores by output padding
         "conv_relu",
         conv((9, 7, 3), likelihood="gaussian", activation="relu", channels=(3, 5)),
         seed=2910,
@@ -92,7 +92,7 @@ CASES = (
         seed=6,
         optimizer="adagrad",
     ),
-    case(  # a picture too small for stages: pixels of two parameters from a dense layer
+    case(  # an image too small for stages: a dense layer computes both parameters of each pixel
         "conv_no_stages",
         conv((3, 4, 5), likelihood="gaussian", activation="tanh", hidden=(5,)),
         seed=4,

@@ -1,4 +1,4 @@
-"""The files and what is in which."""
+"""Writes the golden files, and lists the cases and points that they contain."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,11 @@ POINTS = (points.likelihood_points, points.activation_points, points.posterior_p
 
 
 def write_safetensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]):
-    """The safetensors format. The official writer orders the metadata differently at every run;
-    these files are under version control, so their bytes must depend on their content alone."""
+    """Writes a file in the safetensors format, with bytes that depend only on the content.
+
+    The official writer orders the metadata differently in every run, but these files are under
+    version control. tensors are float32 or float64.
+    """
     dtypes = {"float64": "F64", "float32": "F32"}
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))
     header, offset = {"__metadata__": dict(sorted(metadata.items()))}, 0
@@ -34,10 +37,10 @@ def write_safetensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict
 
 
 def write_golden(folder: Path):
-    """Writes every golden file into the folder, which is made if need be."""
+    """Writes every golden file into the folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # one order of summation
+    torch.set_num_threads(1)  # makes the order of summation deterministic
     try:
         for case in CASES:
             tensors, metadata = training.run_case(case), case.metadata()

@@ -1,16 +1,16 @@
-"""The engine's layers (host/nn/layers.hpp), one at a time: forward, and every gradient.
+"""Golden cases of the engine's layers (host/nn/layers.hpp): the output and every gradient.
 
-A case's description is JSON in the metadata under the case's name, with the engine's settings and
+The metadata contains a JSON description under the case's name: the engine's settings and
 
-    layer     its name in the engine's list           in    [height, width, channels]
-    rows      of the batch, of which `active` are in the step
-    made_by   the activation that made the layer's input, so that gradients are those before it
-    times     how often the layer is applied, each time to what it made before
+    layer     name in the engine's list of layers     in    [height, width, channels]
+    rows      rows of the batch, of which `active` are in the step
+    made_by   activation that computes the layer's input; input and grad_input are before it
+    times     number of times that the layer is applied, each time to its own output
     terms     see terms.py
 
-and its tensors, all float32, maps with the channels last, are
+The case's tensors are float32, with the channels of maps last:
 
-    CASE.input [active, in], before made_by; CASE.<parameter>; CASE.grad_y [active, out]
+    CASE.input [active, in] (before made_by); CASE.<parameter>; CASE.grad_y [active, out]
     CASE.y [active, out]; CASE.grad_input [active, in]; gradient.CASE.<parameter>
 """
 
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from elbo_tools import networks, twin
 from elbo_tools.golden.terms import KINKS, count_terms
 
-SMALLEST_KINK_DISTANCE = 1e-4  # of pre-activations of order 1, known to some 1e-6
+SMALLEST_KINK_DISTANCE = 1e-4  # pre-activations are of order 1, with an error of about 1e-6
 
 
 def dense_cases():
@@ -38,8 +38,8 @@ def dense_cases():
 
 
 def swept(sizes_of) -> dict[str, dict]:
-    """Every kernel with every stride; paddings, channels, groups and activations take turns. One
-    row each: these are many."""
+    """Returns a case for every kernel size and stride; paddings, channels, groups and activations
+    alternate. Each case has one row, because there are many cases."""
     paddings = cycle((0, 1, 2, 1))
     channels = cycle(((1, 3, 1), (3, 2, 1), (4, 2, 2), (4, 4, 4), (3, 5, 1), (2, 8, 2), (5, 1, 1)))
     activations, makers = cycle(twin.ACTIVATIONS), cycle(sorted(twin.ACTIVATIONS, reverse=True))
@@ -64,7 +64,7 @@ def swept(sizes_of) -> dict[str, dict]:
 
 
 def extra(transposed: bool) -> dict[str, dict]:
-    """What the sweep leaves out."""
+    """Returns cases that the sweep does not cover."""
     pixel = {"in": (1, 1, 3) if transposed else (4, 4, 3), "kernel": 4}
     halving = {"kernel": 4, "stride": 2, "padding": 1, "rows": 7, "active": 3}
     return {
@@ -86,7 +86,7 @@ def transposed_cases():
     shapes = cycle(((3, 4), (2, 3), (4, 2)))
 
     def sizes(kernel, stride):
-        if stride == 1:  # nothing is spread: what padding takes away has to be there
+        if stride == 1:  # the map is not enlarged, so it must be large enough for the padding
             return {"in": (5, 4), "output_padding": (0, 0)}
         return {"in": next(shapes), "output_padding": ((kernel + 1) % stride, stride - 1)}
 
@@ -124,7 +124,7 @@ def group_norm_cases():
 
 
 def residual_cases():
-    # Channels of which a group has several: else the norm takes away what the bias before it adds.
+    # Every group has several channels; otherwise the norm would cancel the preceding bias.
     return {
         "same_channels": {"in": (3, 4, 6), "channels": 6, "norm_groups": 2, "activation": "silu"},
         "more_channels": {"in": (3, 2, 3), "channels": 10, "activation": "tanh"},
@@ -160,7 +160,7 @@ def make_activation(name: str) -> networks.Activation:
 
 
 def make_module(case: dict) -> nn.Module:
-    """The layer on maps with the channels first, its activation included."""
+    """Returns the layer with its activation, on maps with the channels first."""
     activation = make_activation(case["activation"])
     height, width, before = case["in"]
     match case["layer"]:
@@ -187,23 +187,27 @@ def make_module(case: dict) -> nn.Module:
 
 
 def parameter_name(name: str) -> str:
-    """In the engine, from that in an nn.Sequential or a block."""
+    """Returns the engine's name of a parameter of an nn.Sequential or a residual block."""
     number, _, rest = name.partition(".")
     return rest if number.isdigit() else name
 
 
 def single(tensor: Tensor) -> Tensor:
-    """Rounded to float32, kept as float64."""
+    """Rounds to float32 values, stored as float64."""
     return tensor.float().double()
 
 
 def draw(random: np.random.RandomState, *shape: int) -> Tensor:
-    """Normal float32 numbers, as float64. RandomState, because NumPy has frozen its stream."""
+    """Returns standard normal float32 values as float64.
+
+    Uses RandomState, because NumPy guarantees that its stream will not change.
+    """
     return torch.from_numpy(random.standard_normal(shape).astype(np.float32)).double()
 
 
 def draw_parameters(module: nn.Module, random: np.random.RandomState) -> None:
-    """Weights that keep the scale of what flows through them; biases not 0, norms' scales not 1."""
+    """Draws weights that preserve the scale of activations, biases other than 0, and scales of
+    norms other than 1."""
     for layer in module.modules():
         for name, parameter in layer.named_parameters(recurse=False):
             value = draw(random, *parameter.shape)
@@ -215,8 +219,10 @@ def draw_parameters(module: nn.Module, random: np.random.RandomState) -> None:
 
 
 def run_case(name: str, case: dict) -> tuple[dict[str, np.ndarray], dict]:
-    """The case's tensors, and its description with the terms: of the first numbers drawn that keep
-    every pre-activation clear of kinks."""
+    """Returns the case's tensors, and its description with the terms.
+
+    Uses the first seed for which no pre-activation is too close to a kink.
+    """
     for seed in count(sum(map(ord, case["layer"] + name))):
         try:
             return run_drawn_case(name, case, np.random.RandomState(seed))
@@ -265,7 +271,7 @@ def run_drawn_case(
 
 
 def run_cases(kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of all cases of a layer, and their descriptions."""
+    """Returns the tensors of all cases of a layer, and their descriptions."""
     tensors, descriptions = {}, {}
     for name, settings in KINDS[kind]().items():
         case = DEFAULTS | OWN_DEFAULTS.get(kind, {}) | settings | {"layer": kind}

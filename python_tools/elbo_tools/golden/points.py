@@ -1,4 +1,4 @@
-"""Formulas and their derivatives, element by element, at awkward places."""
+"""Formulas and their derivatives, per element, at numerically difficult points."""
 
 import numpy as np
 import torch
@@ -8,14 +8,15 @@ from elbo_tools import twin
 
 
 def points(*axes) -> list[Tensor]:
-    """Every combination of the axes' values, each a float32 value held as a float64 leaf."""
+    """Returns every combination of the axes' values, one flat tensor per axis: float32 values
+    stored as float64 leaves."""
     axes = [torch.tensor(axis, dtype=torch.float32).double() for axis in axes]
     return [grid.flatten().requires_grad_() for grid in torch.meshgrid(*axes, indexing="ij")]
 
 
 def tabulate(prefix: str, inputs: dict[str, Tensor], value_name: str, value: Tensor) -> dict:
-    """prefix.<input> F32, prefix.<value_name> F64 and prefix.grad_<input> F64 of an elementwise
-    value. The input named x is data and has no gradient."""
+    """Returns the arrays prefix.<input> (F32), prefix.<value_name> (F64) and prefix.grad_<input>
+    (F64) of an elementwise value. The input named x is data and has no gradient."""
     table = {f"{prefix}.{name}": tensor.detach().float() for name, tensor in inputs.items()}
     table[f"{prefix}.{value_name}"] = value.detach()
     variables = {name: tensor for name, tensor in inputs.items() if name != "x"}
@@ -25,8 +26,8 @@ def tabulate(prefix: str, inputs: dict[str, Tensor], value_name: str, value: Ten
     return {name: tensor.numpy() for name, tensor in table.items()}
 
 
-# Both float32 neighbours of the clamp's limits, not the limits: there PyTorch's gradient was 1 in
-# earlier releases and is 0 in later ones.
+# The float32 neighbours of the clamp's limits. The limits themselves are not tested: PyTorch's
+# gradient there was 1 in earlier releases and is 0 in later ones.
 INSIDE, OUTSIDE = (float(np.nextafter(np.float32(16), np.float32(far))) for far in (0, 90))
 LOG_VARIANCES = (-90, -17, -OUTSIDE, -INSIDE, -5, -0.5, 0, 0.5, 5, INSIDE, OUTSIDE, 17, 90)
 LOG_SCALES = (-90, -11, -9.9, -6, -2.5, 0, 2, 9.9, 11)
@@ -58,14 +59,14 @@ def likelihood_points() -> dict[str, np.ndarray]:
 def activation_points() -> dict[str, np.ndarray]:
     table = {}
     for name, function in twin.ACTIVATIONS.items():
-        far = () if name == "exponential" else (90, 1e4)  # beyond a float's range
+        far = () if name == "exponential" else (90, 1e4)  # exp would overflow a float
         (z,) = points((-1e4, -90, -40, -17, -3, -1, -1e-4, 0, 1e-4, 1, 3, 17, 40, *far))
         table |= tabulate(name, {"z": z}, "value", function(z))
     return table
 
 
 def posterior_points() -> dict[str, np.ndarray]:
-    """The KL term, its log-variance clamped as the model does before it."""
+    """Returns the points of the KL term; its log-variance is clamped first, as in the model."""
     mean, log_variance = points((-100, -1, 0, 1e-4, 2), LOG_VARIANCES)
     kl = twin.gaussian_kl(mean, twin.clamp_log_variance(log_variance))
     return tabulate("gaussian", {"mean": mean, "log_variance": log_variance}, "kl", kl)

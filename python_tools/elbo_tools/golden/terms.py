@@ -1,5 +1,5 @@
-"""How many numbers are added up on the way through a model and back: the tests' bounds grow with
-the root of it."""
+"""Counts the terms of the sums in a model's forward and backward pass. The tolerances of the tests
+grow with the square root of that number."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from elbo_tools import twin
 from elbo_tools.networks import Activation
 
-# Where activations have no derivative.
+# The points at which activations have no derivative.
 KINKS = {"relu": (0.0,), "leaky-relu": (0.0,), "clip": (0.0, 1.0)}
 
 
 def sums_of(layer: nn.Module, x: Tensor, y: Tensor) -> tuple[int, int, int]:
-    """Terms of an output's sum, of the sum that is the gradient at an input, and of the one that
-    is a parameter's gradient."""
+    """Returns the numbers of terms in the sums that compute an output element, the gradient of an
+    input element, and the gradient of a parameter."""
     match layer:
         case nn.Linear():
             return layer.in_features, layer.out_features, len(x)
@@ -23,7 +23,7 @@ def sums_of(layer: nn.Module, x: Tensor, y: Tensor) -> tuple[int, int, int]:
             taps = layer.kernel_size[0] * layer.kernel_size[1]
             there, back = layer.in_channels // layer.groups, layer.out_channels // layer.groups
             return taps * there, taps * back, y[:, 0].numel()
-        case nn.GroupNorm():  # the mean, then the variance; likewise the gradient's two means
+        case nn.GroupNorm():  # a mean and a variance forward, two means backward
             elements = y[0].numel() // layer.num_groups
             return 2 * elements, 2 * elements, y[:, 0].numel()
         case nn.AvgPool2d():
@@ -31,13 +31,14 @@ def sums_of(layer: nn.Module, x: Tensor, y: Tensor) -> tuple[int, int, int]:
         case nn.Upsample():
             copies = int(layer.scale_factor) ** 2
             return (4, 4 * copies, 0) if layer.mode == "bilinear" else (1, copies, 0)
-        case Activation():  # as many roundings as a formula and its derivative have
+        case Activation():  # roundings in the formula and its derivative, counted as terms
             return 4, 4, 0
     return 0, 0, 0
 
 
 def count_terms(model: nn.Module, run: Callable[[], object]) -> int:
-    """On the longest way of what `run` does with the model: there, back, and over the batch."""
+    """Returns the number of terms on the longest path of `run`, which applies the model: the
+    forward and backward sums of every layer, and the largest sum over the batch."""
     ways, batches = [0], [0]
 
     def count(layer: nn.Module, arguments: tuple, y: Tensor) -> None:
@@ -55,7 +56,8 @@ def count_terms(model: nn.Module, run: Callable[[], object]) -> int:
 
 
 def terms_of_vae(vae: twin.VAE, batch: int = 1) -> int:
-    """Of the way to the gradients, with the sum over a row's elements that nll is."""
+    """Returns the number of terms on the path to the gradients, including nll's sum over the D
+    elements of a row."""
     config, like = vae.config, next(vae.parameters())
     x = like.new_zeros(batch, config.dim)
     epsilon = like.new_zeros(batch * config.samples, config.latent_dim)

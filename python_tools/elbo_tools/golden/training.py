@@ -1,5 +1,5 @@
-"""Training cases: a tiny VAE, one batch, 20 steps. The package's docstring has their tensors and
-what makes them well conditioned."""
+"""Training cases: a tiny VAE, one batch, 20 steps. The package's docstring lists their tensors and
+the conditions for a well-conditioned run."""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LARGEST_EXPONENT = 2.0
 class Case:
     name: str
     model: twin.VAEConfig
-    seed: int  # chosen such that check_conditioning agrees
+    seed: int  # chosen such that check_conditioning accepts the run
     batch: int = 5
     optimizer: str = "adam"
     learning_rate: float = 1 / 128
@@ -30,12 +30,12 @@ class Case:
     momentum: float = 0.0
     clip_norm: float = 0.0  # 0: no clipping
     epsilon: float = 1e-8
-    second_moment_start: float = 0.0  # adam-epsilon-hat alone
-    loss_reduction: str = "mean"  # sum: steps take batch times the gradients in the file
-    stored: type = np.float64  # outputs; float32 adds half a rounding to the engine's own
+    second_moment_start: float = 0.0  # used by adam-epsilon-hat only
+    loss_reduction: str = "mean"  # sum: a step uses the gradients in the file times the batch size
+    stored: type = np.float64  # of the outputs; float32 adds half an ulp to the engine's error
 
     def metadata(self) -> dict[str, str]:
-        """Every setting, and the terms of the longest sums on the way."""
+        """Returns every setting, and the number of terms in the longest chain of sums."""
         terms = terms_of_vae(twin.VAE(self.model), self.batch)
         values = {"steps": STEPS, "terms": terms} | vars(self) | vars(self.model)
         texts = {
@@ -49,7 +49,7 @@ NO_SETTINGS = ("name", "model", "seed", "stored")
 
 
 def model(likelihood: str, activation: str, hidden: tuple[int, ...], **others) -> twin.VAEConfig:
-    # Odd sizes by default: no vector width divides them.
+    # The default sizes are odd, so that no vector width divides them.
     sizes = {"shape": (11,), "latent_dim": 3}
     return twin.VAEConfig(
         **(sizes | others), likelihood=likelihood, activation=activation, hidden=hidden
@@ -154,8 +154,8 @@ CASES = (
 
 
 class AdamEpsilonHat(torch.optim.Optimizer):
-    """Kingma and Ba 2015, the end of section 2: the corrections are in the step size, and epsilon
-    stands beside the uncorrected root of the second moment."""
+    """Adam in the form at the end of section 2 of Kingma and Ba 2015: the bias corrections are in
+    the step size, and epsilon is added to the uncorrected root of the second moment."""
 
     def __init__(self, parameters, lr: float, eps: float, second_moment_start: float):
         super().__init__(parameters, {"lr": lr, "eps": eps, "start": second_moment_start})
@@ -178,7 +178,10 @@ class AdamEpsilonHat(torch.optim.Optimizer):
 
 
 def draw_inputs(case: Case, vae: twin.VAE) -> dict[str, np.ndarray]:
-    """The float32 inputs. RandomState, because NumPy has frozen its stream."""
+    """Returns the float32 inputs: x [B, D], epsilon [steps, B*L, latent], initial.<parameter>.
+
+    Uses RandomState, because NumPy guarantees that its stream will not change.
+    """
     random = np.random.RandomState(case.seed)
     config, batch = case.model, case.batch
     if config.likelihood == "bernoulli":
@@ -190,8 +193,8 @@ def draw_inputs(case: Case, vae: twin.VAE) -> dict[str, np.ndarray]:
     epsilon = random.standard_normal((STEPS, batch * config.samples, config.latent_dim))
     inputs = {"x": x, "epsilon": epsilon}
     for name, parameter in vae.checkpoint_state().items():
-        # Weights keep the scale of what flows through them; biases and log-variances are not zero,
-        # norms' scales not 1.
+        # Weights preserve the scale of activations; biases and log-variances differ from 0, scales
+        # of norms from 1.
         shape = tuple(parameter.shape)
         scale = math.prod(shape[1:]) ** -0.5 if len(shape) > 1 else 0.25
         middle = 1 if len(shape) == 1 and name.endswith(".weight") else 0
@@ -219,7 +222,10 @@ def make_optimizer(case: Case, vae: twin.VAE) -> torch.optim.Optimizer:
 
 
 def run_case(case: Case, dtype: torch.dtype = torch.float64) -> dict[str, np.ndarray]:
-    """Trains the twin for STEPS steps; returns the tensors of the case's file."""
+    """Trains the twin for STEPS steps; returns the tensors of the case's file.
+
+    Raises RuntimeError if the run is ill conditioned.
+    """
     vae = twin.VAE(case.model).to(dtype)
     inputs = draw_inputs(case, vae)
     x, epsilon = (torch.from_numpy(inputs[name]).to(dtype) for name in ("x", "epsilon"))
@@ -261,8 +267,8 @@ def run_case(case: Case, dtype: torch.dtype = torch.float64) -> dict[str, np.nda
 
 
 def watch_hidden(vae: twin.VAE, activations: tuple[str, ...], measure) -> list[float]:
-    """A list that grows, as the model runs, by what `measure` says of each hidden layer's
-    pre-activations, in models with one of the activations."""
+    """Returns a list to which every run of the model appends measure(pre-activations) of each
+    hidden layer. The list stays empty if the model's activation is not one of `activations`."""
     measured = []
     for module in vae.modules() if vae.config.activation in activations else ():
         if isinstance(module, networks.Activation):
@@ -275,7 +281,7 @@ def watch_hidden(vae: twin.VAE, activations: tuple[str, ...], measure) -> list[f
 def check_conditioning(
     case: Case, evidence: twin.Evidence, optimizer: torch.optim.Optimizer, kink_distance: float
 ):
-    """RuntimeError where the run is not conditioned as the head of this file promises."""
+    """Raises RuntimeError if the run violates the conditions in the package's docstring."""
     require(case, kink_distance > SMALLEST_KINK_DISTANCE, f"kink at {kink_distance:.3g}")
     log_variance = evidence.posterior_logvar.abs().max().item()
     require(case, log_variance < twin.LOG_VARIANCE_LIMIT / 2, f"log-variance {log_variance:.3g}")
