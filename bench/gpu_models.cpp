@@ -67,7 +67,7 @@ const GpuModel& gpu_model(std::string_view key) {
     if (model.key == key) return model;
     keys += (keys.empty() ? "" : ", ") + std::string(model.key);
   }
-  throw ConfigError("gpu: got '" + std::string(key) + "', want one of " + keys);
+  throw ConfigError("gpu: got '" + std::string(key) + "', expected one of " + keys);
 }
 
 }  // namespace elbo::bench

@@ -30,8 +30,9 @@ class Products {
   explicit Products(const StepModel& model) {
     const Config config = step_config(model, 1, ChosenPrecision::fp32);
     if (config.network != NetworkType::dense)
-      throw ConfigError("model: got '" + std::string(model.name) +
-                        "', want one of dense layers: its decoder is compared with their products");
+      throw ConfigError(
+          "model: got '" + std::string(model.name) +
+          "', expected one of dense layers: its decoder is compared with their products");
     std::vector<int64_t> widths = {config.latent_dim};
     widths.insert(widths.end(), config.hidden.rbegin(), config.hidden.rend());
     widths.push_back(element_count(model.sample_shape) *
@@ -91,7 +92,7 @@ void run_likelihood_command(const LikelihoodCommand& command, const std::string&
                             int threads) {
   const std::shared_ptr<Device> device = make_device(device_name, threads);
   if (device->kind() != DeviceKind::cpu)
-    throw ConfigError("device: got '" + device_name + "', want cpu: the products are oneDNN's");
+    throw ConfigError("device: got '" + device_name + "', expected cpu: the products are oneDNN's");
   const StepModel& step = step_model(command.model);
   Dataset data = command.data.empty() ? random_rows(step, command.images)
                                       : Dataset::open(command.data, {.validation_fraction = 0.0});

@@ -44,7 +44,7 @@ class StepBench {
         model_(step_model(command.model)),
         seed_(command.seed) {
     if (command.steps < timing_.least_steps)
-      throw ConfigError("steps: got " + std::to_string(command.steps) + ", want " +
+      throw ConfigError("steps: got " + std::to_string(command.steps) + ", expected " +
                         std::to_string(timing_.least_steps) + " or more");
     training_.emplace(model_, open_data(model_, command.data),
                       StepOptions{.batch = command.batch,
@@ -137,7 +137,7 @@ void serve(StepBench& bench) {
     else if (command == "run" && words >> seed)
       std::cout << bench.run(seed) << std::endl;
     else
-      throw ConfigError("command: got '" + line + "', want 'prepare' or 'run SEED'");
+      throw ConfigError("command: got '" + line + "', expected 'prepare' or 'run SEED'");
   }
 }
 

@@ -292,7 +292,7 @@ TEST(Analysis, FactorsNeedAPosterior) {
       1u);
   options.factors->values.pop_back();
   expect_data_error([&] { analyze(constant_posterior(0.0f, 0.0f), data.split("train"), options); },
-                    "got 7 rows, want 8");
+                    "got 7 rows, expected 8");
   Config config = small_config();
   config.bottleneck = Bottleneck::deterministic;
   config.likelihood = math::Likelihood::of<math::Mse>();

@@ -16,11 +16,12 @@ namespace elbo {
 template <class T>
 testing::AssertionResult same_bits(const std::vector<T>& got, const std::vector<T>& want) {
   if (got.size() != want.size())
-    return testing::AssertionFailure() << "got " << got.size() << " elements, want " << want.size();
+    return testing::AssertionFailure()
+           << "got " << got.size() << " elements, expected " << want.size();
   for (size_t i = 0; i < got.size(); ++i)
     if (std::memcmp(&got[i], &want[i], sizeof(T)) != 0)
       return testing::AssertionFailure() << "element " << i << " of " << got.size() << ": got "
-                                         << testing::PrintToString(got[i]) << ", want "
+                                         << testing::PrintToString(got[i]) << ", expected "
                                          << testing::PrintToString(want[i]) << ", to the bit";
   return testing::AssertionSuccess();
 }
@@ -30,13 +31,13 @@ inline testing::AssertionResult within(const std::vector<float>& got,
                                        const std::vector<float>& want,
                                        const std::vector<double>& bound) {
   if (got.size() != want.size() || bound.size() != want.size())
-    return testing::AssertionFailure() << "got " << got.size() << " elements, want " << want.size()
-                                       << " (" << bound.size() << " bounds)";
+    return testing::AssertionFailure() << "got " << got.size() << " elements, expected "
+                                       << want.size() << " (" << bound.size() << " bounds)";
   for (size_t i = 0; i < got.size(); ++i) {
     const double difference = std::abs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
     if (!(std::isfinite(got[i]) && std::isfinite(want[i]) && difference <= bound[i]))
       return testing::AssertionFailure()
-             << "element " << i << " of " << got.size() << ": got " << got[i] << ", want "
+             << "element " << i << " of " << got.size() << ": got " << got[i] << ", expected "
              << want[i] << ", which differ by " << difference << ", bound " << bound[i];
   }
   return testing::AssertionSuccess();

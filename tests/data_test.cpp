@@ -312,10 +312,10 @@ struct BadDirectory {
 const BadDirectory kBadDirectories[] = {
     {"empty",
      [](const TemporaryDirectory&) {},
-     {"empty directory", "wanted train-images-idx3-ubyte", "train.npy"}},
+     {"empty directory", "expected train-images-idx3-ubyte", "train.npy"}},
     {"nothing recognised",
      [](const TemporaryDirectory& d) { d.write("notes.txt", "hello"); },
-     {"no data set recognised", "wanted train-images-idx3-ubyte", "train.npy"}},
+     {"no data set recognised", "expected train-images-idx3-ubyte", "train.npy"}},
     {"only labels",
      [](const TemporaryDirectory& d) { write_labels(d / "train-labels-idx1-ubyte", 3); },
      {"no data set recognised"}},
@@ -355,12 +355,12 @@ const BadDirectory kBadDirectories[] = {
        write_floats(d / "train.npy", {5, 2});
        write_floats(d / "y_train.npy", {5});
      },
-     {"y_train.npy", "<f4", "wanted integers"}},
+     {"y_train.npy", "<f4", "expected integers"}},
     {"integer rows",
      [](const TemporaryDirectory& d) {
        write_npy(d / "train.npy", {5, 2}, std::vector<std::int32_t>(10));
      },
-     {"train.npy", "<i4", "wanted |u1, <f4 or <f8"}},
+     {"train.npy", "<i4", "expected |u1, <f4 or <f8"}},
     {"shapes differ",
      [](const TemporaryDirectory& d) {
        write_images(d / "train-images-idx3-ubyte", 5, {28, 28});

@@ -89,7 +89,8 @@ TEST(FactorInformation, AFactorThatNeverChangesHasNone) {
 
 TEST(FactorInformation, RefusesWhatDoesNotFit) {
   const PosteriorRows q = codes(1, 0.0, [](size_t, size_t) { return 0.0; });
-  expect_data_error([&] { analyze_factors(q, Floats(kRows - 1), 1); }, "got 319 rows, want 320");
+  expect_data_error([&] { analyze_factors(q, Floats(kRows - 1), 1); },
+                    "got 319 rows, expected 320");
   expect_data_error([&] { analyze_factors(q, Floats(kRows + 1), 2); }, "one row or more of 2");
   Floats bad(kRows);
   bad[7] = std::numeric_limits<float>::infinity();

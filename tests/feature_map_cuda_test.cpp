@@ -55,7 +55,7 @@ std::vector<float> held(const std::vector<float>& values, Format format) {
 /// Zero, of either sign.
 testing::AssertionResult all_zero(const std::vector<float>& values) {
   for (const float value : values)
-    if (value != 0.0f) return testing::AssertionFailure() << "got " << value << ", want 0";
+    if (value != 0.0f) return testing::AssertionFailure() << "got " << value << ", expected 0";
   return testing::AssertionSuccess();
 }
 

@@ -63,7 +63,7 @@ template <class Error, class Action>
 void expect_error(Action&& action, std::initializer_list<std::string_view> words) {
   try {
     action();
-    ADD_FAILURE() << "nothing was thrown; wanted a message with '" << *words.begin() << "'";
+    ADD_FAILURE() << "nothing was thrown; expected a message with '" << *words.begin() << "'";
   } catch (const std::exception& error) {
     const std::string message = error.what();
     EXPECT_EQ(typeid(error), typeid(Error)) << message;

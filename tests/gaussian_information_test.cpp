@@ -233,7 +233,7 @@ TEST(Gaussian, WhatIsNoCovarianceIsRefused) {
   expect_data_error([&] { with({1.0, 1.0, 1.0, 1.0}); }, "dimension 1 has no positive variance");
   expect_data_error([&] { with({-1.0, 0.0, 0.0, 1.0}); }, "dimension 0 has no positive variance");
   expect_data_error([&] { with({1.0, 0.0, 0.0, kNan}); }, "covariance: number 3");
-  expect_data_error([&] { with({1.0, 0.0, 1.0}); }, "covariance: got 3 numbers, want 4");
+  expect_data_error([&] { with({1.0, 0.0, 1.0}); }, "covariance: got 3 numbers, expected 4");
   const Doubles one = {0.0}, bad = {kNan, 0.0};
   expect_data_error([&] { entropy(DiagonalGaussian{zero, one}); }, "log-variance: got 1 numbers");
   expect_data_error([&] { entropy(DiagonalGaussian{bad, zero}); }, "mean: number 0");
@@ -241,12 +241,12 @@ TEST(Gaussian, WhatIsNoCovarianceIsRefused) {
       [&] {
         kl_divergence(DiagonalGaussian{zero, zero}, DiagonalGaussian{one, one});
       },
-      "got 1 dimensions of q, want 2");
+      "got 1 dimensions of q, expected 2");
   expect_data_error(
       [&] {
         kl_divergence(FullGaussian{zero, identity}, FullGaussian{one, {one}});
       },
-      "got 1 dimensions of q, want 2");
+      "got 1 dimensions of q, expected 2");
 }
 
 TEST(Gaussian, KnowsWhatIsPositiveDefinite) {

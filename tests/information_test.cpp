@@ -123,13 +123,13 @@ TEST(Discrete, WhatIsNoDistributionIsRefused) {
       [] {
         kl_divergence(Doubles{1.0}, Doubles{0.5, 0.5});
       },
-      "q: got 2 probabilities, want 1");
+      "q: got 2 probabilities, expected 1");
   expect_data_error([] { kl_divergence(Doubles{0.5, 0.5}, Doubles{0.5, 0.6}); }, "q: the");
   expect_data_error(
       [] {
         mutual_information(Doubles{0.5, 0.25, 0.25}, 2);
       },
-      "joint: got 3 numbers, want one row or more of 2");
+      "joint: got 3 numbers, expected one row or more of 2");
   expect_data_error([] { mutual_information(Doubles{1.0}, 0); }, "joint");
   // Rounded to floats, thirds do not add up to 1, and still are probabilities.
   EXPECT_NEAR(entropy(Doubles(3, static_cast<double>(1.0f / 3.0f))), kLog3, 1e-7);

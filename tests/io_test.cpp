@@ -286,7 +286,7 @@ TEST(Npy, ConvertsIntegersAndChecksTheirRange) {
   const NpyArray array = open_npy(directory.write("l.npy", npy(npy_dict("<i8", "(3,)"), data)));
   expect_error<DataError>([&] { to_integers(array, "l.npy"); },
                           {"l.npy", "element 2", "2147483648", "32 bits"});
-  expect_error<DataError>([&] { to_floats(array, "l.npy"); }, {"<i8", "wanted <f4 or <f8"});
+  expect_error<DataError>([&] { to_floats(array, "l.npy"); }, {"<i8", "expected <f4 or <f8"});
   const NpyArray two =
       open_npy(directory.write("2.npy", npy(npy_dict("<i8", "(2,)"), data.substr(0, 16))));
   EXPECT_EQ(to_integers(two, "2.npy"), (std::vector<std::int32_t>{3, -4}));
@@ -307,15 +307,15 @@ std::vector<Malformed> malformed_npy() {
       {"header of 4 GiB", "\x93NUMPY\x02\0\xff\xff\xff\xff{"s, {"header claims 4294967295"}},
       {"data cut", good.substr(0, good.size() - 1), {"truncated", "needs 2 bytes", "1 are there"}},
       {"data too long", good + "c", {"oversized", "needs 2 bytes", "3 are there"}},
-      {"object", with("|O", "(2,)"), {"object dtype '|O'", "wanted |u1, <f4 or <f8"}},
-      {"big-endian", with(">f4", "(2,)"), {"big-endian dtype '>f4'", "wanted"}},
-      {"half", with("<f2", "(1,)"), {"dtype '<f2'", "wanted"}},
-      {"complex", with("<c8", "(2,)"), {"dtype '<c8'", "wanted"}},
-      {"text array", with("<U2", "(2,)"), {"dtype '<U2'", "wanted"}},
-      {"bool", with("|b1", "(2,)"), {"dtype '|b1'", "wanted"}},
+      {"object", with("|O", "(2,)"), {"object dtype '|O'", "expected |u1, <f4 or <f8"}},
+      {"big-endian", with(">f4", "(2,)"), {"big-endian dtype '>f4'", "expected"}},
+      {"half", with("<f2", "(1,)"), {"dtype '<f2'", "expected"}},
+      {"complex", with("<c8", "(2,)"), {"dtype '<c8'", "expected"}},
+      {"text array", with("<U2", "(2,)"), {"dtype '<U2'", "expected"}},
+      {"bool", with("|b1", "(2,)"), {"dtype '|b1'", "expected"}},
       {"structured",
        npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", "ab"),
-       {"structured dtype", "wanted"}},
+       {"structured dtype", "expected"}},
       {"fortran",
        npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2,), }", "ab"),
        {"Fortran order", "C order"}},
@@ -328,16 +328,16 @@ std::vector<Malformed> malformed_npy() {
       {"overflow behind a zero", with("|u1", "(4294967296, 4294967296, 0)"), {"overflows"}},
       {"extent of 2^70", with("|u1", "(1180591620717411303424,)"), {"below 2^63"}},
       {"extent not a number", with("|u1", "(x,)"), {"malformed"}},
-      {"shape not a tuple", with("|u1", "2"), {"wanted a tuple"}},
-      {"not a dict", npy("['descr', '|u1']", "ab"), {"wanted a dict"}},
-      {"dict not closed", npy("{'descr': '|u1'", "ab"), {"wanted ',' or '}'"}},
+      {"shape not a tuple", with("|u1", "2"), {"expected a tuple"}},
+      {"not a dict", npy("['descr', '|u1']", "ab"), {"expected a dict"}},
+      {"dict not closed", npy("{'descr': '|u1'", "ab"), {"expected ',' or '}'"}},
       {"string not closed", npy("{'descr: ", "ab"), {"unterminated"}},
-      {"key missing", npy("{'descr': '|u1', 'shape': (2,)}", "ab"), {"wanted the keys"}},
+      {"key missing", npy("{'descr': '|u1', 'shape': (2,)}", "ab"), {"expected the keys"}},
       {"key twice", npy("{'descr': '|u1', 'descr': '|u1'}", "ab"), {"repeated key 'descr'"}},
       {"key unknown", npy("{'colour': '|u1'}", "ab"), {"unknown", "'colour'"}},
       {"text after the dict", npy(npy_dict("|u1", "(2,)") + "{}", "ab"), {"text after"}},
       {"not a bool", npy("{'fortran_order': 0}", "ab"), {"True or False"}},
-      {"empty header", npy("", ""), {"wanted a dict"}},
+      {"empty header", npy("", ""), {"expected a dict"}},
       {"control characters", npy("{'\n\x01': 0}", ""), {"unknown", R"('??')"}},
   };
 }
@@ -386,7 +386,7 @@ TEST(Idx, NamesWhatIsMalformed) {
       {"data too long", good + "g", {"oversized", "2x3", "needs 18"}},
       {"wrong magic", "IDX!"s + good, {"wrong magic", "0x49 0x44", "0x00 0x00"}},
       {"little-endian magic", "\x03\x08\0\0"s + good, {"wrong magic", "0x03 0x08"}},
-      {"float elements", "\0\0\x0d\x02"s + good.substr(4), {"type 0x0d", "wanted 0x08"}},
+      {"float elements", "\0\0\x0d\x02"s + good.substr(4), {"type 0x0d", "expected 0x08"}},
       {"rank 0", "\0\0\x08\0"s, {"rank 0"}},
       {"2^64 bytes", huge, {"overflows"}},
       {"2^60 bytes", large, {"truncated", "needs 1152921503533105164"}},

@@ -95,7 +95,7 @@ TEST_F(PictureListTest, ASplitWithoutPictures) {
 
 TEST_F(PictureListTest, TwoDirectoriesOfOneSplit) {
   touch({"train/1.png", "val/2.png", "validation/3.png"});
-  expect_refused({"'val'", "'validation'", "wanted one of the two"});
+  expect_refused({"'val'", "'validation'", "expected one of the two"});
 }
 
 TEST_F(PictureListTest, LinksAreFollowed) {

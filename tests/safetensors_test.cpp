@@ -53,7 +53,7 @@ TEST(Safetensors, RoundTripsAndIsDeterministic) {
       [&] {
         file.read("z.weight", {3, 2}, loaded);
       },
-      {"'z.weight' is F32 of shape 2x3", "wanted F32 of shape 3x2"});
+      {"'z.weight' is F32 of shape 2x3", "expected F32 of shape 3x2"});
   expect_error<DataError>([&] { file.read("w", {3, 2}, loaded); }, {"no tensor 'w'"});
 }
 
@@ -93,10 +93,10 @@ TEST(Safetensors, NamesWhatIsMalformed) {
        file(tensor("[4]", "[0,4]") + "," + tensor("[4]", "[0,4]")),
        {"repeated key 't'"}},
       {"repeated field", file(R"("t":{"dtype":"U8","dtype":"U8"})"), {"repeated key 'dtype'"}},
-      {"entry not an object", file("\"t\":3"), {"'t'", "wanted exactly dtype"}},
+      {"entry not an object", file("\"t\":3"), {"'t'", "expected exactly dtype"}},
       {"extra field",
        file(R"("t":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":1})"),
-       {"wanted exactly dtype"}},
+       {"expected exactly dtype"}},
       {"unknown dtype",
        file(R"("t":{"dtype":"Q7","shape":[4],"data_offsets":[0,4]})"),
        {"unknown dtype", "Q7"}},
@@ -112,7 +112,7 @@ TEST(Safetensors, NamesWhatIsMalformed) {
       {"three offsets", file(tensor("[4]", "[0,4,4]")), {"data_offsets is not a pair"}},
       {"backwards", file(tensor("[4]", "[4,0]")), {"not within"}},
       {"beyond the end", file(tensor("[5]", "[0,5]")), {"not within the 4 bytes"}},
-      {"gap at the start", file(tensor("[3]", "[1,4]")), {"starts at byte 1", "wanted 0"}},
+      {"gap at the start", file(tensor("[3]", "[1,4]")), {"starts at byte 1", "expected 0"}},
       {"gap", file(tensor("[1]", "[0,1]") + "," + second + "[2,4]}"), {"'s' starts at byte 2"}},
       {"overlap", file(tensor("[3]", "[0,3]") + "," + second + "[2,4]}"), {"starts at byte 2"}},
       {"oversized", file(tensor("[3]", "[0,3]")), {"oversized", "1 bytes belong to no tensor"}},

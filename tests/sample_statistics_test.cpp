@@ -110,7 +110,7 @@ TEST(SampleStatistics, RefuseWhatAreNoRows) {
       [] {
         moments(Doubles{1.0, 2.0, 3.0}, 2);
       },
-      "rows: got 3 numbers, want one row or more of 2");
+      "rows: got 3 numbers, expected one row or more of 2");
   expect_data_error([] { moments(Doubles{}, 2); }, "rows: got 0 numbers");
   expect_data_error([] { moments(Doubles{1.0}, 0); }, "rows: got 1 numbers");
   expect_data_error([&] { moments(Doubles{1.0, nan}, 1); }, "number 1");

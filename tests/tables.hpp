@@ -60,7 +60,7 @@ template <class Act>
 void expect_data_error(Act&& act, const std::string& words) {
   try {
     act();
-    ADD_FAILURE() << "no error; want '" << words << "'";
+    ADD_FAILURE() << "no error; expected '" << words << "'";
   } catch (const DataError& error) {
     EXPECT_NE(std::string(error.what()).find(words), std::string::npos)
         << "'" << words << "' not in: " << error.what();

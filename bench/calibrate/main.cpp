@@ -32,13 +32,13 @@ bool is_wanted(const Part& part, const Options& options) {
 
 void check_options(const Options& options) {
   if (options.seconds && !(*options.seconds > 0.0))
-    throw ConfigError("--seconds: got " + Json(*options.seconds).dump() + ", want more than 0");
+    throw ConfigError("--seconds: got " + Json(*options.seconds).dump() + ", expected more than 0");
   std::string known;
   for (const Part& part : kParts) known += (known.empty() ? "" : ", ") + std::string(part.name);
   for (const std::string& name : options.parts)
     if (std::none_of(std::begin(kParts), std::end(kParts),
                      [&](const Part& part) { return part.name == name; }))
-      throw ConfigError("--parts: got '" + name + "', want some of " + known);
+      throw ConfigError("--parts: got '" + name + "', expected some of " + known);
 }
 
 void list_parts() {

@@ -84,7 +84,7 @@ def argument_parser(description, data):
 def scale(text):
     value = float(text)
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"got {text}, want a number above 0 and at most 1")
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number above 0 and at most 1")
     return value
 
 

@@ -210,7 +210,7 @@ def parse_arguments(description: str, modes: dict[str, str]) -> argparse.Namespa
     options = parser.parse_args()
     least = LEAST_STEPS[options.device]
     if options.steps < least:
-        give_up(f"steps: got {options.steps}, want {least} or more")
+        give_up(f"steps: got {options.steps}, expected {least} or more")
     return options
 
 
@@ -236,5 +236,5 @@ def run_peer(peer: Peer, options: argparse.Namespace, rows: int) -> None:
             case ["run", seed]:
                 answer = measure(peer, options, rows, int(seed))
             case _:
-                give_up(f"command: got '{line.strip()}', want 'prepare' or 'run SEED'")
+                give_up(f"command: got '{line.strip()}', expected 'prepare' or 'run SEED'")
         print(json.dumps(answer), file=answers)

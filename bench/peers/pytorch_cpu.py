@@ -68,7 +68,7 @@ def main() -> None:
 
     blocks = options.steps // BLOCK
     if blocks < 8:
-        sys.exit(f"steps: got {options.steps}, want {8 * BLOCK} or more")
+        sys.exit(f"steps: got {options.steps}, expected {8 * BLOCK} or more")
     milliseconds, losses = [], []
     for _ in range(blocks):
         start = time.perf_counter()

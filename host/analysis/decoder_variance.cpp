@@ -27,7 +27,7 @@ class Collector {
       const float raw = log_variances[i];
       if (!std::isfinite(raw))
         throw DataError(
-            formatted("decoder's log-variances: element {} is {:f}, want finite ones", i, raw));
+            formatted("decoder's log-variances: element {} is {:f}, expected finite ones", i, raw));
       const float deviation = math::posterior_deviation(raw);
       sums_[i] += deviation;
       result_.smallest[i] = std::min(result_.smallest[i], deviation);

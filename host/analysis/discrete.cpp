@@ -16,13 +16,13 @@ void require_probabilities(std::string_view what, std::span<const double> p) {
   double sum = 0.0;
   for (size_t i = 0; i < p.size(); ++i) {
     if (p[i] < 0.0)
-      throw DataError(formatted("{}: probability {} is {:f}, want at least 0", what, i, p[i]));
+      throw DataError(formatted("{}: probability {} is {:f}, expected at least 0", what, i, p[i]));
     sum += p[i];
   }
   // Rounding each of them to a float moves the sum by at most half of this.
   constexpr double kTolerance = std::numeric_limits<float>::epsilon();
   if (!(std::abs(sum - 1.0) <= kTolerance))
-    throw DataError(formatted("{}: the probabilities' sum is {:f}, want 1", what, sum));
+    throw DataError(formatted("{}: the probabilities' sum is {:f}, expected 1", what, sum));
 }
 
 /// p log(p / q), where a quotient of small probabilities may overflow or vanish.
@@ -44,7 +44,7 @@ double entropy(std::span<const double> p) {
 double kl_divergence(std::span<const double> p, std::span<const double> q) {
   if (p.size() != q.size())
     throw DataError(
-        formatted("q: got {} probabilities, want {}, as many as p has", q.size(), p.size()));
+        formatted("q: got {} probabilities, expected {}, as many as p has", q.size(), p.size()));
   require_probabilities("p", p);
   require_probabilities("q", q);
   double sum = 0.0;

@@ -72,7 +72,7 @@ FactorInformation factor_information(const PosteriorRows& q, const CodeDraws& dr
   const size_t rows = q.rows(), latent = q.latent, count = draws.rows.size();
   const std::vector<double> checked(factors.begin(), factors.end());
   if (require_rows("factors", checked, columns) != rows)
-    throw DataError(formatted("factors: got {} rows, want {}, one for each code",
+    throw DataError(formatted("factors: got {} rows, expected {}, one for each code",
                               factors.size() / columns, rows));
   std::vector<std::vector<int32_t>> groups(columns);
   std::vector<float> column(rows);

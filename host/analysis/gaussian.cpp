@@ -105,7 +105,7 @@ Cholesky require_covariance(const FullGaussian& p) {
 
 void require_equal_dimensions(size_t p, size_t q) {
   if (p != q)
-    throw DataError(formatted("mean: got {} dimensions of q, want {}, as many as p has", q, p));
+    throw DataError(formatted("mean: got {} dimensions of q, expected {}, as many as p has", q, p));
 }
 
 /// Overwrites rows [d, columns] with L^-1 times them, and gives the sum of their squares.

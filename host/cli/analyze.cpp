@@ -9,7 +9,6 @@
 #include "host/analysis/analysis_files.hpp"
 #include "host/analysis/analysis_json.hpp"
 #include "host/cli/commands.hpp"
-#include "host/io/formatted.hpp"
 #include "host/io/new_directory.hpp"
 #include "kernels/core/error.hpp"
 

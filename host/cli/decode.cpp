@@ -25,7 +25,7 @@ void add_decode(CLI::App& app) {
     const NpyArray codes = open_npy(flags->codes);
     if (codes.shape.size() != 2 || codes.shape[1] != model.architecture.latent() ||
         codes.shape[0] < 1)
-      fail_file(flags->codes, formatted("codes have shape {}, want rows x {}",
+      fail_file(flags->codes, formatted("codes have shape {}, expected rows x {}",
                                         to_string(codes.shape), model.architecture.latent()));
     const std::vector<float> means = decode(model, to_floats(codes, flags->codes));
     write_samples(flags->out, means, model.data.sample_shape);

@@ -41,13 +41,13 @@ Batch open_batch(std::string_view split, const fs::path& path) {
   Batch batch{split, std::make_unique<const MappedFile>(path)};
   const std::size_t bytes = batch.file->bytes().size();
   if (bytes == 0 || bytes % kRecord != 0) {
-    fail_file(path, formatted("{} bytes; wanted a multiple of {}, a label and 32x32x3 values",
+    fail_file(path, formatted("{} bytes; expected a multiple of {}, a label and 32x32x3 values",
                               bytes, kRecord));
   }
   for (std::int64_t i = 0; i < batch.size(); ++i) {
     const int label = std::to_integer<int>(*batch.record(i));
     if (label >= kClasses) {
-      fail_file(path, formatted("record {} has label {}; wanted 0 to 9", i, label));
+      fail_file(path, formatted("record {} has label {}; expected 0 to 9", i, label));
     }
   }
   return batch;

@@ -23,11 +23,11 @@ void check_options(const DatasetOptions& options) {
   const double fraction = options.validation_fraction;
   if (!(fraction >= 0.0 && fraction < 1.0)) {
     throw ConfigError(formatted(
-        "--validation-fraction is {:f}; wanted a number from 0 to less than 1", fraction));
+        "--validation-fraction is {:f}; expected a number from 0 to less than 1", fraction));
   }
   if (options.images.size < 0 || options.images.size > kLargestImageSize) {
     throw ConfigError(
-        formatted("--image-size is {}; wanted 0 to {}", options.images.size, kLargestImageSize));
+        formatted("--image-size is {}; expected 0 to {}", options.images.size, kLargestImageSize));
   }
 }
 
@@ -46,8 +46,9 @@ std::pair<const DatasetReader*, std::vector<Table>> read_tables(const fs::path& 
     expected += (expected.empty() ? "" : "; or ") + std::string(reader.expects);
   }
   const bool empty = fs::is_directory(status) && fs::is_empty(path, error);
-  fail_file(path, (empty ? "is an empty directory; wanted " : "no data set recognised; wanted ") +
-                      expected);
+  fail_file(path,
+            (empty ? "is an empty directory; expected " : "no data set recognised; expected ") +
+                expected);
 }
 
 /// Every table alone, and that they agree with the first.
@@ -58,7 +59,7 @@ void check_tables(const std::vector<Table>& tables) {
     const std::int64_t rows = table.shape.front();
     if (rows == 0) fail_file(table.source, "holds no rows");
     if (rows > std::numeric_limits<std::uint32_t>::max()) {
-      fail_file(table.source, std::to_string(rows) + " rows; wanted fewer than 2^32");
+      fail_file(table.source, std::to_string(rows) + " rows; expected fewer than 2^32");
     }
     const Shape shape(table.shape.begin() + 1, table.shape.end());
     if (element_count(shape) == 0) {

@@ -29,7 +29,7 @@ std::vector<const Split*> tables_of(const Dataset& data, const Split& split) {
 Factors read_table(const fs::path& path, const std::string& source, int64_t rows) {
   const NpyArray array = open_npy(path);
   if (array.shape.size() != 2 || array.shape[0] != rows || array.shape[1] < 1)
-    fail_file(path, formatted("factors have shape {}, want {} x factors, a row for each of {}",
+    fail_file(path, formatted("factors have shape {}, expected {} x factors, a row for each of {}",
                               to_string(array.shape), rows, source));
   Factors factors{static_cast<size_t>(array.shape[1]), {}};
   if (is_integer(array.type)) {
@@ -70,7 +70,7 @@ std::optional<Factors> find_factors(const Dataset& data, const Split& split) {
       continue;
     }
     if (part.columns != all->columns)
-      fail_file(path, formatted("got {} factors, want {} as in the file before", part.columns,
+      fail_file(path, formatted("got {} factors, expected {} as in the file before", part.columns,
                                 all->columns));
     all->values.insert(all->values.end(), part.values.begin(), part.values.end());
   }

@@ -62,7 +62,7 @@ std::vector<SplitFiles> single_file(const fs::path& directory, const std::vector
     if (!place.empty()) {
       fail_file(directory, "several .npy files (" + in_quotes(place.filename().string()) + ", " +
                                in_quotes(file.filename().string()) +
-                               ") and none named for a split; wanted train.npy, test.npy, "
+                               ") and none named for a split; expected train.npy, test.npy, "
                                "or a path to one file");
     }
     place = file;
@@ -82,7 +82,7 @@ DType row_dtype(NpyType type, const fs::path& path) {
     default:
       break;
   }
-  fail_file(path, std::string("dtype ") + descr_of(type) + "; wanted |u1, <f4 or <f8");
+  fail_file(path, std::string("dtype ") + descr_of(type) + "; expected |u1, <f4 or <f8");
 }
 
 }  // namespace

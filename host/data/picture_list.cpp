@@ -139,7 +139,7 @@ void check_classes(const fs::path& folder, const std::vector<ListedPicture>& pic
   if (labelled == nullptr || unlabelled == nullptr) return;
   fail_file(folder, "pictures both in class directories (" + in_quotes(labelled->name) +
                         ") and beside them (" + in_quotes(unlabelled->name) +
-                        "); wanted one or the other");
+                        "); expected one or the other");
 }
 
 struct SplitDirectory {
@@ -163,7 +163,7 @@ std::vector<SplitDirectory> split_directories(const fs::path& folder,
     } else if (const auto [first, is_new] = found.try_emplace(*split, name); !is_new) {
       fail_file(folder, in_quotes(first->second) + " and " + in_quotes(name) +
                             " are both named for the split " + std::string(*split) +
-                            "; wanted one of the two");
+                            "; expected one of the two");
     }
   }
   std::vector<SplitDirectory> directories;
@@ -179,7 +179,7 @@ void check_beside(const fs::path& folder, const std::vector<ListedPicture>& besi
   const auto found = std::ranges::find(beside, std::string(), &ListedPicture::fault);
   if (found == beside.end()) return;
   fail_file(folder, in_quotes(found->name) + " lies beside the split " + in_quotes(first.name) +
-                        "; wanted all pictures in directories named for splits, or none");
+                        "; expected all pictures in directories named for splits, or none");
 }
 
 /// Numbers the labels by the sorted names of the classes.
@@ -222,8 +222,9 @@ PictureList list_pictures(const fs::path& folder) {
     std::ranges::move(walk.pictures, std::back_inserter(list.pictures));
   }
   if (!without.empty() && !list.pictures.empty()) {
-    fail_file(folder / without,
-              "holds no pictures; wanted .png, .jpg or .jpeg files in it or in directories of it");
+    fail_file(
+        folder / without,
+        "holds no pictures; expected .png, .jpg or .jpeg files in it or in directories of it");
   }
   sort_classes(list, classes);
   return list;

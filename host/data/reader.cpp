@@ -67,7 +67,7 @@ std::vector<SplitFiles> group_by_split(const std::vector<fs::path>& files,
       if (!place.empty()) {
         fail_file(file, "holds the same as " + in_quotes(place.filename().string()) + ", the " +
                             (role->labels ? "labels" : "rows") + " of split " + std::string(split) +
-                            "; wanted one of the two");
+                            "; expected one of the two");
       }
       place = file;
     }
@@ -79,7 +79,8 @@ std::vector<SplitFiles> group_by_split(const std::vector<fs::path>& files,
 void check_label_shape(const SplitFiles& files, const Shape& labels, std::int64_t rows) {
   const std::int64_t count = labels.front();
   if (element_count(labels) != count) {
-    fail_file(files.labels, formatted("labels of shape {}; wanted one per row", to_string(labels)));
+    fail_file(files.labels,
+              formatted("labels of shape {}; expected one per row", to_string(labels)));
   }
   if (count != rows) {
     fail_file(files.labels,

@@ -141,7 +141,7 @@ void write_split(const fs::path& directory, const FileNames& names, std::int64_t
 
 void check_option(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value >= low && value <= high) return;
-  throw ConfigError(formatted("{} is {}; wanted {} to {}", name, value, low, high));
+  throw ConfigError(formatted("{} is {}; expected {} to {}", name, value, low, high));
 }
 
 }  // namespace

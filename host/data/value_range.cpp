@@ -48,7 +48,7 @@ ValueRange range_of(const Value* values, std::int64_t rows, std::int64_t dim,
 
   std::int64_t first = 0;
   while (std::isfinite(static_cast<double>(values[first]))) ++first;
-  throw DataError(formatted("{}: row {}, element {} is {:f}; wanted finite values", source,
+  throw DataError(formatted("{}: row {}, element {} is {:f}; expected finite values", source,
                             first / dim, first % dim, static_cast<double>(values[first])));
 }
 

@@ -53,7 +53,7 @@ bool is_gzip(std::span<const std::byte> bytes) {
 
 GzipReader::GzipReader(std::span<const std::byte> compressed, std::filesystem::path path)
     : state_(std::make_unique<State>()) {
-  if (!is_gzip(compressed)) fail_file(path, "is not gzip data (wanted it to start with 1f 8b)");
+  if (!is_gzip(compressed)) fail_file(path, "is not gzip data (expected it to start with 1f 8b)");
   state_->input = compressed;
   state_->path = std::move(path);
   if (inflateInit2(&state_->stream, kGzipOnly) != Z_OK) throw std::bad_alloc();

@@ -39,11 +39,11 @@ Header parse_header(std::span<const std::byte> start, const fs::path& path) {
                               hex(byte_at(0)), hex(byte_at(1))));
   }
   if (byte_at(2) != kUnsignedByte) {
-    fail_file(path, "IDX element type " + hex(byte_at(2)) + "; wanted 0x08 (unsigned byte)");
+    fail_file(path, "IDX element type " + hex(byte_at(2)) + "; expected 0x08 (unsigned byte)");
   }
   const std::size_t rank = byte_at(3);
   if (rank == 0 || rank > kMostDimensions) {
-    fail_file(path, formatted("IDX rank {}; wanted 1 to {} dimensions", rank, kMostDimensions));
+    fail_file(path, formatted("IDX rank {}; expected 1 to {} dimensions", rank, kMostDimensions));
   }
 
   Header header{Shape(rank), 4 + 4 * rank, 0};

@@ -116,7 +116,7 @@ void require_content(std::span<const std::byte> file, std::int64_t pixels) {
   }
   if (scans > kUsual || scans * pixels > kMostScanned) {
     throw DataError(
-        formatted("has {} scans of {} pixels, wanted at most {}, and 2^32 pixels in all", scans,
+        formatted("has {} scans of {} pixels, expected at most {}, and 2^32 pixels in all", scans,
                   pixels, kUsual));
   }
 }

@@ -15,7 +15,7 @@ void make_new_directory(const std::filesystem::path& directory) {
   const bool empty = fs::is_empty(directory, error);
   if (error) fail_system(directory, "list", error.value());
   if (!empty)
-    throw ConfigError(directory.string() + ": exists and is not empty; wanted a new directory");
+    throw ConfigError(directory.string() + ": exists and is not empty; expected a new directory");
 }
 
 }  // namespace elbo

@@ -24,7 +24,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::string_view kWanted = "wanted |u1, <f4 or <f8, or little-endian integers for labels";
+constexpr std::string_view kWanted =
+    "expected |u1, <f4 or <f8, or little-endian integers for labels";
 
 struct TypeRow {
   NpyType type;
@@ -79,16 +80,17 @@ class DictParser {
       } else {
         fail("unknown or repeated key " + in_quotes(key));
       }
-      if (!accept(',') && peek() != '}') fail("wanted ',' or '}'");
+      if (!accept(',') && peek() != '}') fail("expected ',' or '}'");
     }
     if (peek() != '\0' || position_ != text_.size()) fail("text after the dict");
-    if (!descr || !fortran_order || !shape) fail("wanted the keys descr, fortran_order and shape");
+    if (!descr || !fortran_order || !shape)
+      fail("expected the keys descr, fortran_order and shape");
 
     const NpyType type = parse_descr(*descr, path_);
     if (*fortran_order) {
-      fail_file(path_, "Fortran order; wanted C order (numpy.ascontiguousarray makes it so)");
+      fail_file(path_, "Fortran order; expected C order (numpy.ascontiguousarray makes it so)");
     }
-    if (shape->empty()) fail_file(path_, "a scalar; wanted an array of at least one dimension");
+    if (shape->empty()) fail_file(path_, "a scalar; expected an array of at least one dimension");
     return {type, std::move(*shape)};
   }
 
@@ -112,12 +114,12 @@ class DictParser {
   }
 
   void expect(char wanted, const std::string& description) {
-    if (!accept(wanted)) fail("wanted " + description);
+    if (!accept(wanted)) fail("expected " + description);
   }
 
   std::string_view parse_string(const std::string& description) {
     const char quote = peek();
-    if (quote != '\'' && quote != '"') fail("wanted " + description);
+    if (quote != '\'' && quote != '"') fail("expected " + description);
     const std::size_t end = text_.find(quote, position_ + 1);
     if (end == std::string_view::npos) fail("unterminated string");
     const std::string_view value = text_.substr(position_ + 1, end - position_ - 1);
@@ -133,7 +135,7 @@ class DictParser {
         return value;
       }
     }
-    fail("wanted True or False");
+    fail("expected True or False");
   }
 
   Shape parse_shape() {
@@ -144,14 +146,14 @@ class DictParser {
       peek();
       const char* first = text_.data() + position_;
       const auto [last, error] = std::from_chars(first, text_.data() + text_.size(), extent);
-      if (error != std::errc{}) fail("wanted an extent below 2^63");
+      if (error != std::errc{}) fail("expected an extent below 2^63");
       if (extent < 0) fail("negative extent " + std::to_string(extent));
       if (shape.size() == kMostDimensions) {
         fail(formatted("more than {} dimensions", kMostDimensions));
       }
       position_ += static_cast<std::size_t>(last - first);
       shape.push_back(extent);
-      if (!accept(',') && peek() != ')') fail("wanted ',' or ')'");
+      if (!accept(',') && peek() != ')') fail("expected ',' or ')'");
     }
     return shape;
   }
@@ -202,7 +204,7 @@ std::vector<std::int32_t> integers_of(const NpyArray& array, const fs::path& pat
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!std::in_range<std::int32_t>(values[i])) {
       fail_file(path,
-                formatted("element {} is {}; wanted an integer that fits 32 bits", i, values[i]));
+                formatted("element {} is {}; expected an integer that fits 32 bits", i, values[i]));
     }
     result[i] = static_cast<std::int32_t>(values[i]);
   }
@@ -218,13 +220,13 @@ bool is_integer(NpyType type) { return type != NpyType::f32 && type != NpyType::
 NpyHeader read_npy_header(std::span<const std::byte> file, const fs::path& path) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (!text.starts_with(kMagic)) {
-    fail_file(path, "is not a .npy file (wanted it to start with \\x93NUMPY)");
+    fail_file(path, "is not a .npy file (expected it to start with \\x93NUMPY)");
   }
   const auto byte_at = [&](std::size_t i) { return std::to_integer<std::size_t>(file[i]); };
   if (file.size() < 8) fail_file(path, "truncated in its .npy header");
   const std::size_t version = byte_at(6);
   if (version < 1 || version > 3) {
-    fail_file(path, formatted(".npy format version {}; wanted 1, 2 or 3", version));
+    fail_file(path, formatted(".npy format version {}; expected 1, 2 or 3", version));
   }
   const std::size_t length_bytes = version == 1 ? 2 : 4;
   const std::size_t dict_offset = 8 + length_bytes;
@@ -272,7 +274,7 @@ std::vector<float> to_floats(const NpyArray& array, const fs::path& path) {
     const auto* values = static_cast<const double*>(array.data);
     for (std::size_t i = 0; i < result.size(); ++i) result[i] = static_cast<float>(values[i]);
   } else {
-    fail_file(path, std::string("dtype ") + descr_of(array.type) + "; wanted <f4 or <f8");
+    fail_file(path, std::string("dtype ") + descr_of(array.type) + "; expected <f4 or <f8");
   }
   return result;
 }
@@ -299,7 +301,7 @@ std::vector<std::int32_t> to_integers(const NpyArray& array, const fs::path& pat
     case NpyType::f64:
       break;
   }
-  fail_file(path, std::string("dtype ") + descr_of(array.type) + "; wanted integers");
+  fail_file(path, std::string("dtype ") + descr_of(array.type) + "; expected integers");
 }
 
 NpyWriter::NpyWriter(const fs::path& path, NpyType type, const Shape& row_shape)

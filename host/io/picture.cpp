@@ -86,7 +86,7 @@ const PictureHeader& checked(const std::optional<PictureHeader>& header) {
   const auto [height, width, channels, orientation] = *header;
   if (height > 0 && width > 0 && height <= kMostPixels / width) return *header;
   throw DataError(
-      formatted("claims to be {}x{}, wanted at least 1 pixel and at most 2^28", height, width));
+      formatted("claims to be {}x{}, expected at least 1 pixel and at most 2^28", height, width));
 }
 
 }  // namespace

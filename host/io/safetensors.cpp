@@ -124,7 +124,7 @@ TensorView parse_tensor(const std::string& name, const Json& entry, std::span<co
   const std::string tensor = "tensor " + in_quotes(name);
   if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") ||
       !entry.contains("shape") || !entry.contains("data_offsets")) {
-    fail_file(path, tensor + ": wanted exactly dtype, shape and data_offsets");
+    fail_file(path, tensor + ": expected exactly dtype, shape and data_offsets");
   }
   const Json& dtype = entry["dtype"];
   const auto type = dtype.is_string() ? parse_type(dtype.get<std::string>()) : std::nullopt;
@@ -261,7 +261,7 @@ SafetensorsFile::SafetensorsFile(const fs::path& path)
   const std::byte* expected = data.data();
   for (const TensorView& tensor : tensors_) {
     if (begin_of(tensor) != expected) {
-      fail_file(path, formatted("tensor {} starts at byte {} of the data; wanted {} (no gaps, no "
+      fail_file(path, formatted("tensor {} starts at byte {} of the data; expected {} (no gaps, no "
                                 "overlaps)",
                                 in_quotes(tensor.name), begin_of(tensor) - data.data(),
                                 expected - data.data()));
@@ -286,11 +286,11 @@ const TensorView& SafetensorsFile::require(std::string_view name, TensorType typ
   const std::string wanted =
       std::string(name_of(type)) + " of shape " + to_string(std::span(shape));
   if (tensor == nullptr) {
-    fail_file(path_, "no tensor " + in_quotes(name) + "; wanted one, " + wanted);
+    fail_file(path_, "no tensor " + in_quotes(name) + "; expected one, " + wanted);
   }
   if (tensor->type != type || tensor->shape != shape) {
     fail_file(path_, "tensor " + in_quotes(name) + " is " + name_of(tensor->type) + " of shape " +
-                         to_string(tensor->shape) + "; wanted " + wanted);
+                         to_string(tensor->shape) + "; expected " + wanted);
   }
   return *tensor;
 }

@@ -78,7 +78,8 @@ std::string step_model_names() {
 const StepModel& step_model(std::string_view name) {
   for (const StepModel& model : step_models())
     if (model.name == name) return model;
-  throw ConfigError("model: got '" + std::string(name) + "', want one of " + step_model_names());
+  throw ConfigError("model: got '" + std::string(name) + "', expected one of " +
+                    step_model_names());
 }
 
 Config step_config(const StepModel& step_model, int64_t batch, ChosenPrecision precision) {

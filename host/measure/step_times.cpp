@@ -94,7 +94,7 @@ std::vector<OpTimes> profile_step(TrainingStep& training, double seconds) {
   double took = seconds_of([&] {
     if (executable->time_ops(kTries).empty())
       throw ConfigError("profile: " + training.model.device->describe() +
-                        " runs ops side by side and cannot tell their times apart, want a CPU");
+                        " runs ops side by side and cannot tell their times apart, expected a CPU");
   });
   const uint64_t block = block_of(took, kTries);
   const auto seconds_in = [](const std::vector<OpTime>& times) {

@@ -21,8 +21,9 @@ DataSignature signature_of(const ModelSettings& settings, const Dataset& dataset
   const auto [least, most] = std::ranges::minmax_element(labels);
   constexpr int32_t kMostClasses = 1 << 16;
   if (*least < 0 || *most >= kMostClasses)
-    throw DataError(formatted("{}: labels reach from {} to {}; wanted classes from 0 to at most {}",
-                              dataset.path().string(), *least, *most, kMostClasses - 1));
+    throw DataError(
+        formatted("{}: labels reach from {} to {}; expected classes from 0 to at most {}",
+                  dataset.path().string(), *least, *most, kMostClasses - 1));
   signature.classes = *most + 1;
   return signature;
 }

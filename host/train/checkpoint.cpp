@@ -36,7 +36,7 @@ T number(const SafetensorsFile& file, const std::string& key) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size())
-    fail_file(file.path(), "metadata '" + key + "' is " + in_quotes(text) + ", want a number");
+    fail_file(file.path(), "metadata '" + key + "' is " + in_quotes(text) + ", expected a number");
   return value;
 }
 
@@ -57,7 +57,7 @@ TermSums sums_from(const SafetensorsFile& file, const std::string& key) {
   for (const char *at = text.data(), *end = at + text.size();; ++at) {
     const auto [next, error] = std::from_chars(at, end, values.emplace_back());
     if (error != std::errc{} || (next != end && *next != ',') || !std::isfinite(values.back()))
-      fail_file(file.path(), "metadata '" + key + "' is " + in_quotes(text) + ", want numbers");
+      fail_file(file.path(), "metadata '" + key + "' is " + in_quotes(text) + ", expected numbers");
     if (next == end) break;
     at = next;
   }
@@ -121,7 +121,7 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
       sums_from(file, "since_metrics"),
       sums_from(file, "since_report")};
   if (header.progress.rollbacks > kMostRollbacks)
-    fail_file(file.path(), formatted("metadata 'rollbacks' is {}, want at most {}",
+    fail_file(file.path(), formatted("metadata 'rollbacks' is {}, expected at most {}",
                                      header.progress.rollbacks, kMostRollbacks));
   return header;
 }

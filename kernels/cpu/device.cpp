@@ -90,7 +90,7 @@ class CpuDevice : public Device {
 
 std::shared_ptr<Device> make_cpu_device(int threads) {
   if (threads < 0)
-    throw ConfigError("threads: got " + std::to_string(threads) + ", want 0 (all) or more");
+    throw ConfigError("threads: got " + std::to_string(threads) + ", expected 0 (all) or more");
   return std::make_shared<cpu::CpuDevice>(threads == 0 ? omp_get_max_threads() : threads);
 }
 
@@ -105,7 +105,7 @@ std::shared_ptr<Device> make_device(std::string_view name, int threads) {
         ordinal.find_first_not_of("0123456789") == std::string::npos)
       return make_cuda_device(std::stoi(ordinal));
   }
-  throw ConfigError("device: got '" + std::string(name) + "', want auto, cpu, cuda or cuda:N");
+  throw ConfigError("device: got '" + std::string(name) + "', expected auto, cpu, cuda or cuda:N");
 }
 
 }  // namespace elbo

@@ -64,7 +64,7 @@ def load_checkpoint(path: str | PathLike) -> Checkpoint:
         raise ValueError(f"{path}: not a safetensors file ({error})") from None
     found = (metadata.get("format"), metadata.get("version"))
     if found != (FORMAT, VERSION):
-        raise ValueError(f"{path}: got format {found}, want {(FORMAT, VERSION)}")
+        raise ValueError(f"{path}: got format {found}, expected {(FORMAT, VERSION)}")
 
     arrays, optimizer = {}, {}
     for name, tensor in tensors.items():

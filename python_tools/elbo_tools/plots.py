@@ -105,7 +105,7 @@ def plot_codes(
     """
     z = codes if isinstance(codes, np.ndarray) else np.load(codes)
     if z.ndim != 2 or len(z) == 0:
-        raise ValueError(f"codes: got shape {z.shape}, want [N, latent], N > 0")
+        raise ValueError(f"codes: got shape {z.shape}, expected [N, latent], N > 0")
     if labels is not None and len(labels) != len(z):
         raise ValueError(f"labels: got {len(labels)} of them for {len(z)} codes")
     points, names = project_to_plane(z)

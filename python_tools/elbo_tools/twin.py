@@ -91,7 +91,7 @@ class VAEConfig:
         ):
             value = getattr(self, field)
             if value not in valid:
-                raise ValueError(f"{field}: got '{value}', want one of {', '.join(valid)}")
+                raise ValueError(f"{field}: got '{value}', expected one of {', '.join(valid)}")
 
 
 class Evidence(NamedTuple):

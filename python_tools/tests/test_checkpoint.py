@@ -100,7 +100,7 @@ def test_to_torch_computes_with_the_weights(tmp_path):
 @pytest.mark.parametrize("metadata", [{"format": "other"}, {"version": "1"}])
 def test_another_format_is_refused(tmp_path, metadata):
     write_checkpoint(tmp_path / "x.safetensors", **metadata)
-    with pytest.raises(ValueError, match="x.safetensors: got format .* want .*elbo-checkpoint"):
+    with pytest.raises(ValueError, match="x.safetensors: got format .* expected .*elbo-checkpoint"):
         load_checkpoint(tmp_path / "x.safetensors")
 
 

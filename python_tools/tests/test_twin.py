@@ -298,5 +298,5 @@ def test_log_variance_is_clamped_with_the_matching_gradient():
     ],
 )
 def test_an_unknown_name_is_refused_with_the_valid_ones(field):
-    with pytest.raises(ValueError, match=f"{field}: got 'poisson', want one of .*, "):
+    with pytest.raises(ValueError, match=f"{field}: got 'poisson', expected one of .*, "):
         twin.VAEConfig(shape=(1,), latent_dim=1, **{field: "poisson"})
