@@ -1,5 +1,5 @@
-// Every activation on the list: its derivative is its value's, float keeps to double, the PyTorch
-// twin agrees, and NaN is never hidden.
+// For every registered activation: the derivative matches finite differences, float agrees with
+// double, values and gradients match PyTorch, and NaN propagates.
 #include "kernels/math/activation.hpp"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace elbo::math {
 namespace {
 
-// Away from 0 and 1, where some have a kink.
+// Away from 0 and 1: some activations have a kink there.
 constexpr double kPlaces[] = {-80.0, -17.0, -3.0, -1.0, -0.3, -1e-2,
                               1e-2,  0.3,   0.9,  3.0,  17.0, 80.0};
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
@@ -35,8 +35,8 @@ TEST(Activation, DerivativesAreTheValues) {
   });
 }
 
-// An elementary function within 4 ulps and at most four operations after it; where a 1 cancels
-// (elu, the derivatives), they count relative to that 1.
+// An elementary function is within 4 ulps, and at most four operations follow it. If a 1 cancels
+// (elu, the derivatives), the errors are relative to that 1.
 TEST(Activation, FloatKeepsToDouble) {
   Activations::for_each([](auto activation) {
     using A = decltype(activation);

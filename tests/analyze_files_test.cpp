@@ -1,4 +1,4 @@
-// `elbo analyze --out` and known factors: what is written agrees with encode, decode and --json.
+// `elbo analyze --out` and `--factors`: the files written agree with encode, decode and --json.
 #include <png.h>
 
 #include <algorithm>
@@ -64,7 +64,7 @@ std::set<std::string> names_in(const fs::path& directory) {
   return names;
 }
 
-/// Expects a colour picture that is neither empty nor of one colour.
+/// Expects an RGB PNG that is not blank.
 void expect_picture(const fs::path& file) {
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
@@ -77,15 +77,15 @@ void expect_picture(const fs::path& file) {
   EXPECT_GT((std::set<std::uint8_t>(pixels.begin(), pixels.end()).size()), 4u) << file;
 }
 
-/// Rows [from, from + count) of [.., width].
+/// Returns rows [from, from + count) of an array [.., width].
 std::vector<float> part(const std::vector<float>& values, int64_t from, int64_t count,
                         int64_t width) {
   return {values.begin() + from * width, values.begin() + (from + count) * width};
 }
 
-/// Expects decoded pictures to be equal but for rounding: batches of another size may add in
-/// another order. Outputs are sums of 17 products of less than 8, and nothing after them is
-/// steeper.
+/// Expects decoded images to be equal up to rounding: the order of additions may depend on the
+/// batch size. Outputs are sums of 17 products below 8, and the output functions have slopes of at
+/// most 1.
 void expect_decoded(const std::vector<float>& got, const std::vector<float>& want) {
   constexpr double kBound = 17 * 8 * std::numeric_limits<float>::epsilon();
   ASSERT_EQ(got.size(), want.size());
@@ -102,7 +102,7 @@ TEST_F(AnalyzeFiles, WritesWhatItPrints) {
   EXPECT_EQ(Json::parse(read_bytes(out / "analysis.json")), Json::parse(printed));
   for (const char* name : {"codes.png", "interpolations.png", "kl.png", "traversals.png"})
     expect_picture(out / name);
-  // Without --out the same is said, and nothing written.
+  // The printed result is the same without --out.
   EXPECT_EQ(expect_done(analyze("vae", {"--json"})), printed);
 
   expect_done({"encode", path("vae"), path("data"), "--with-logvar", "--out", path("both.npy"),
@@ -121,7 +121,7 @@ TEST_F(AnalyzeFiles, PicturesAreDecodedCodes) {
   expect_done(analyze("vae", {"--out", out.string()}));
   const Json json = Json::parse(read_bytes(out / "analysis.json"));
 
-  // A row for each active dimension, the most KL first; a single one where none is active.
+  // One row for each active dimension, in order of decreasing KL; a single row if none is active.
   const std::vector<double> kl = json.at("posterior").at("kl_per_dimension");
   const std::vector<size_t> inactive = json["posterior"].at("inactive");
   std::vector<size_t> shown;
@@ -142,11 +142,11 @@ TEST_F(AnalyzeFiles, PicturesAreDecodedCodes) {
 
   const std::vector<float> codes = read(out / "codes.npy", {kRows, 5});
   const std::vector<float> between = read(out / "interpolations.npy", {8, 11, 8, 8});
-  // 16 rows, two or three apart; the first pair's are 0 and 2.
+  // The eight pairs use 16 rows that are two or three apart; the first pair is rows 0 and 2.
   const std::vector<float> ends = decode("vae", part(codes, 0, 3, 5), 5);
   expect_decoded(part(between, 1, 1, kDim), part(ends, 0, 1, kDim));
   expect_decoded(part(between, 9, 1, kDim), part(ends, 2, 1, kDim));
-  // Half-way on the circle is half-way on the line, and as far out as the circle is.
+  // The midpoint of the spherical interpolation is the sum of the two codes, scaled to the circle.
   double dot = 0.0, first = 0.0, second = 0.0;
   for (size_t j = 0; j < 5; ++j) {
     dot += double{codes[j]} * codes[10 + j];
@@ -158,7 +158,7 @@ TEST_F(AnalyzeFiles, PicturesAreDecodedCodes) {
   for (size_t j = 0; j < 5; ++j)
     middle.push_back(static_cast<float>(out_by * (double{codes[j]} + codes[10 + j])));
   expect_decoded(part(between, 5, 1, kDim), decode("vae", middle, 5));
-  // Beside them the rows themselves, binary as the model saw them, and not the same.
+  // The outer columns contain the two input rows, binarized as the model saw them.
   for (const int64_t column : {0, 10})
     for (const float value : part(between, column, 1, kDim)) EXPECT_TRUE(value == 0 || value == 1);
   EXPECT_NE(part(between, 0, 1, kDim), part(between, 10, 1, kDim));
@@ -170,7 +170,7 @@ TEST_F(AnalyzeFiles, DrawsThePlaneAndTheVariance) {
   for (const char* name : {"manifold.png", "deviations.png", "codes.png"})
     expect_picture(out / name);
   const std::vector<float> plane = read(out / "manifold.npy", {20, 20, 8, 8});
-  // Quantiles 2.5 % and 97.5 %: the largest z1 is above, the smallest z0 at the left.
+  // Corners are the quantiles 2.5 % and 97.5 %: z0 grows to the right, z1 grows upwards.
   const float end = 1.959963985f;
   const std::vector<float> corners =
       decode("plane", {-end, end, end, end, -end, -end, end, -end}, 2);
@@ -198,8 +198,9 @@ TEST_F(AnalyzeFiles, WritesWhatTheModelHas) {
             (std::set<std::string>{"analysis.json", "codes.npy", "codes.png", "interpolations.npy",
                                    "interpolations.png", "manifold.npy", "manifold.png",
                                    "traversals.npy", "traversals.png"}));
-  // Nothing made these codes look like a prior: each dimension goes from the codes' quantile 1 % to
-  // 99 %, the other staying at its mean. Of 40 rows the first and last.
+  // No loss pulls these codes towards a prior, so each dimension is traversed from the 1 % to the
+  // 99 % quantile of the codes while the other dimension stays at its mean. Of 40 rows, these
+  // quantiles are the smallest and the largest code.
   const std::vector<float> codes = read(plain / "codes.npy", {kRows, 2});
   std::vector<double> mean(2), square(2);
   std::vector<std::vector<float>> sorted(2);
@@ -208,7 +209,7 @@ TEST_F(AnalyzeFiles, WritesWhatTheModelHas) {
     sorted[i % 2].push_back(codes[i]);
   }
   for (size_t i = 0; i < codes.size(); ++i) square[i % 2] += std::pow(codes[i] - mean[i % 2], 2);
-  const size_t first = square[0] >= square[1] ? 0 : 1;  // the most variance
+  const size_t first = square[0] >= square[1] ? 0 : 1;  // largest variance first
   std::vector<float> z;
   for (const size_t j : {first, 1 - first}) {
     std::ranges::sort(sorted[j]);
@@ -245,7 +246,7 @@ TEST_F(AnalyzeFiles, PartsOfTheDivergenceAddUp) {
   EXPECT_EQ(aggregate.at("log_count"), std::log(double{kRows}));
   const double information = aggregate.at("mutual_information");
   EXPECT_LE(information, std::log(double{kRows}));
-  // What a draw says of both has no more deviation than the sum of theirs.
+  // The standard error of a sum is at most the sum of the standard errors.
   const double error = aggregate.at("mutual_information_standard_error").get<double>() +
                        aggregate.at("prior_kl_standard_error").get<double>();
   EXPECT_NEAR(information + aggregate.at("prior_kl").get<double>(),
@@ -269,7 +270,7 @@ TEST_F(AnalyzeFiles, FindsTheFactorsOfTheSplitsRows) {
     ASSERT_EQ(factors.at("normalized_mutual_information").size(), 5u);
     for (const Json& row : factors["normalized_mutual_information"])
       for (const Json& value : row) EXPECT_LE(value.get<double>(), 1.0 + 1e-9);
-    // The first factor is the label, which the classifier's analysis counts by itself.
+    // The first factor is the label, whose entropy the analysis of the classifier computes too.
     const Json classes = Json::parse(expect_done(analyze("classes", {"--json", "--split", split})));
     EXPECT_NEAR(factors["entropy"][0].get<double>(),
                 classes.at("classes").at("label_entropy").get<double>(), 1e-12);

@@ -1,5 +1,6 @@
-// Flipping and shifting pictures: every output is one of the pictures that its source can become,
-// as often as it should be, by draws of a stream of their own; without it nothing changes.
+// Flipping and shifting images: every output is a possible augmentation of its source, each
+// occurs with the right frequency, and the draws use their own noise stream. Evaluation does not
+// augment.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -29,7 +30,7 @@ struct Batch {
   std::vector<uint32_t> row_ids;
 };
 
-/// A batch of all `rows` at a step.
+/// Gathers all `rows` as the batch of a step.
 template <class Stored>
 Batch gather(const std::vector<Stored>& rows, const Shape& shape, GatherBatch op, uint64_t step) {
   const int64_t columns = element_count(shape);
@@ -52,7 +53,7 @@ Batch gather(const std::vector<Stored>& rows, const Shape& shape, GatherBatch op
   return {w.get(op.x, rows.size()), w.get(op.input.f32(), rows.size()), w.get(op.row_ids, count)};
 }
 
-/// A picture as rows of pixels of channels, whatever its layout in memory.
+/// An image as [y][x][channel], whatever its layout in memory.
 using Picture = std::vector<std::vector<std::array<float, 3>>>;
 
 Picture read_picture(const float* row, const Shape& shape) {
@@ -69,7 +70,7 @@ Picture read_picture(const float* row, const Shape& shape) {
   return picture;
 }
 
-/// The picture surrounded by what its edges mirror, `margin` pixels on each side.
+/// Returns the image with reflection padding of `margin` pixels on each side.
 Picture mirrored_margins(const Picture& picture, size_t margin) {
   const auto widen = [margin](const auto& line) {
     auto wide = line;
@@ -89,7 +90,7 @@ Picture mirrored(Picture picture) {
   return picture;
 }
 
-/// A frame of the picture's size whose upper left corner is at (y, x).
+/// Returns the height x width crop with its upper left corner at (y, x).
 Picture frame(const Picture& wide, size_t y, size_t x, size_t height, size_t width) {
   Picture result;
   for (size_t i = y; i < y + height; ++i)
@@ -104,7 +105,7 @@ struct Found {
   auto operator<=>(const Found&) const = default;
 };
 
-/// The ways in which `got` can have come from `source`.
+/// Returns every augmentation that turns `source` into `got`.
 std::vector<Found> ways(const Picture& got, const Picture& source, bool flips, size_t shift) {
   std::vector<Found> found;
   const Picture wide = mirrored_margins(source, shift);
@@ -122,10 +123,10 @@ constexpr struct Setting {
   int32_t shift;
 } kSettings[] = {{true, 0}, {false, 1}, {true, 3}};
 
-// So large that no two ways lead to the same picture.
+// Large enough that no two augmentations produce the same image.
 const Shape kShapes[] = {{8, 9}, {8, 9, 3}, {3, 9, 8}};
 
-/// Bytes of random pictures, no two elements of which are likely to be the same.
+/// Returns random bytes, so that different images and displacements are unlikely to coincide.
 std::vector<uint8_t> random_bytes(size_t count) {
   std::vector<uint8_t> bytes;
   for (const float value : uniform_floats(count, 0.0f, 256.0f, 3))
@@ -152,7 +153,7 @@ TEST(Augmentation, MakesOneOfItsPicturesOfEverySource) {
         ASSERT_EQ(found.size(), 1u) << "row " << i;
         ++counts[found.front()];
       }
-      // Of 98 ways, each is missed by 200 draws with probability 0.13.
+      // There are at most 98 augmentations; 200 draws miss each with probability 0.13.
       const size_t all = static_cast<size_t>((flip ? 2 : 1) * (2 * shift + 1) * (2 * shift + 1));
       EXPECT_GT(counts.size(), all / 2);
       EXPECT_LE(counts.size(), all);
@@ -160,7 +161,7 @@ TEST(Augmentation, MakesOneOfItsPicturesOfEverySource) {
     }
 }
 
-// Counts of each flip and each shift over many pictures, within five deviations of a binomial's.
+// Counts of each flip and each shift over many images, within five binomial standard deviations.
 TEST(Augmentation, DrawsFlipsAndShiftsEquallyOften) {
   constexpr int32_t kCrop = 2;
   constexpr uint32_t kDraws = 100000;
@@ -183,7 +184,8 @@ TEST(Augmentation, DrawsFlipsAndShiftsEquallyOften) {
   expect(together, 0.5 * 0.2 * 0.2);
 }
 
-// By (row of the data set, step): not by the place in the batch, which shuffling changes.
+// The draw depends on (row of the data set, step), not on the index in the batch, which shuffling
+// changes.
 TEST(Augmentation, IsDrawnForTheRowAndTheStep) {
   constexpr size_t kCount = 64, kColumns = 20;
   const Shape shape = {5, 4};
@@ -213,12 +215,12 @@ TEST(Augmentation, IsDrawnForTheRowAndTheStep) {
                              first.x.begin() + static_cast<std::ptrdiff_t>((i + 1) * kColumns),
                              later.x.begin() + static_cast<std::ptrdiff_t>(i * kColumns));
   }
-  // Two draws of 50 agree once in 50.
+  // There are 50 augmentations, so two draws agree once in 50.
   EXPECT_GT(differing, kCount / 2);
 }
 
-// The noise of a view belongs to where the element is shown, so that taking it away again leaves
-// what the plain op would make of the augmented picture.
+// A view draws its noise by the position in the output. The result is therefore the same as if the
+// op without augmentation had gathered the augmented image.
 TEST(Augmentation, ComesBeforeTheViewAndTheCorruption) {
   constexpr size_t kCount = 50;
   const Shape shape = {5, 4, 3};
@@ -265,7 +267,7 @@ Dataset pictures() {
   return Dataset::from_rows(random_bytes(20 * 60), {5, 4, 3}, {.validation_fraction = 0.0});
 }
 
-// Training sees pictures that evaluation does not.
+// Training augments its batches; evaluation, reconstruction and encoding do not.
 TEST(Augmentation, IsForTrainingAlone) {
   const Dataset data = pictures();
   Config plain_config = picture_config();

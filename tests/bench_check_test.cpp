@@ -1,5 +1,5 @@
-// The benchmark's check on a device whose memory is its own: emulated kernels agree with the
-// reference in every precision, and what differs is reported.
+// The benchmark's check on a device that does not share host memory: emulated kernels agree with
+// the reference in every precision, and differences are reported.
 #include "bench/check.hpp"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ std::shared_ptr<Device> emulated_device() {
   return make_emulated_device(cuda::emulation::FiberExecutor());
 }
 
-/// Rows for a GPU that do not take long to emulate, and between them every op.
+/// Returns GPU rows that are fast to emulate; together they cover every op.
 Rows small_rows() {
   const std::regex wanted(
       "(random_fill|latent_|likelihood_).*/(4096|128x20|20x50/samples=50|128x784)|"
@@ -52,7 +52,8 @@ TEST_P(BenchCheck, Agrees) {
   EXPECT_EQ(difference(*device, work.program, image.program), std::nullopt);
 }
 
-/// What the check says where the reference computes the row `name` after `change(op)`.
+/// Returns the check's message for the row `name` if `change` is applied to the op that the
+/// reference computes; "agrees" if the check finds no difference.
 template <class O, class Change>
 std::string difference_after(const std::string& name, Change change) {
   const Rows rows = all_rows();

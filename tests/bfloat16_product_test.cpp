@@ -1,5 +1,5 @@
-// Products in bfloat16 on the CPU, by every way that this processor has: rounding, sums, and whole
-// trainings.
+// bfloat16 products on the CPU, with every kernel that this processor supports: rounding, sums and
+// whole trainings.
 #include <cmath>
 #include <limits>
 
@@ -11,7 +11,7 @@
 namespace elbo {
 namespace {
 
-/// Whether sums are taken in the order of AMX's.
+/// True if the kernels add in the same order as AMX.
 bool sums_as_amx(const Way& way) { return std::string(way.kernels.name) != "avx512_bf16"; }
 
 TEST(Bfloat16Rounding, IsToTheNearestInLines) {
@@ -25,7 +25,7 @@ TEST(Bfloat16Rounding, IsToTheNearestInLines) {
       SCOPED_TRACE(testing::Message() << way.kernels.name << ", " << count);
       const auto lanes = static_cast<size_t>(way.kernels.lanes);
       const size_t blocks = (count + 2 * lanes - 1) / (2 * lanes), step = lanes + 3;
-      // Exactly as many as there may be, so that the address sanitizer sees others read.
+      // An exact-size array, so that the address sanitizer detects reads beyond it.
       const std::vector<float> from(numbers.begin(),
                                     numbers.begin() + static_cast<std::ptrdiff_t>(count));
       std::vector<math::Bfloat16> got(2 * blocks * step, math::Bfloat16{0xa5a5}), want = got;
@@ -69,7 +69,7 @@ TEST(Bfloat16Rounding, KeepsNotANumber) {
   }
 }
 
-/// Whole and broken tiles, panels, words, blocks of sums, and groups of panels.
+/// Whole and partial tiles, panels, words, reduction blocks and groups of panels.
 constexpr LayerShape kShapes[] = {{1, 1, 1, 1},        {3, 2, 5, 7},       {16, 16, 32, 16},
                                   {17, 17, 33, 17},    {20, 20, 784, 40},  {40, 33, 31, 100},
                                   {128, 128, 20, 50},  {300, 299, 48, 64}, {600, 513, 9, 33},
@@ -86,7 +86,7 @@ TEST(Bfloat16Product, SumsProductsOfRoundedFactors) {
   }
 }
 
-/// Of numbers far from the subnormal ones, which AMX takes for zero.
+/// Values stay far from subnormals, which AMX flushes to zero.
 TEST(Bfloat16Product, HasTheBitsOfAmxOnEveryProcessor) {
   for (const LayerShape& shape : kShapes) {
     const DenseLayer layer(shape, Precision::bf16);
@@ -103,7 +103,7 @@ TEST(Bfloat16Product, HasTheBitsOfAmxOnEveryProcessor) {
   }
 }
 
-/// Pictures of a bright rectangle each.
+/// Images that each show a bright rectangle.
 Dataset rectangles(int64_t rows, int64_t side) {
   std::vector<float> pixels;
   const std::vector<float> corners = uniform_floats(static_cast<size_t>(4 * rows), 0.0f, 1.0f, 5);
@@ -133,7 +133,7 @@ Config picture_config(const std::string& precision) {
   return config;
 }
 
-/// Nats an input, of the last quarter of some steps.
+/// Returns the mean loss per input, in nats, over the last quarter of 400 steps.
 double final_loss(SmallTraining& training) {
   constexpr int kSteps = 400;
   double loss = 0.0;
