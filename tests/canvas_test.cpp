@@ -1,4 +1,4 @@
-// What pictures are drawn with.
+// Drawing primitives, plot axes and colour palettes.
 #include "host/analysis/canvas.hpp"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace elbo {
 namespace {
 
-/// How much of the canvas is inked in black, in pixels.
+/// Returns the area drawn in black, in pixels.
 double ink(const Canvas& canvas) {
   double sum = 0.0;
   for (size_t i = 0; i < canvas.image().pixels.size(); i += 3)
@@ -30,12 +30,13 @@ TEST(Canvas, StartsWhite) {
   EXPECT_EQ(canvas.image().pixels, std::vector<std::uint8_t>(105, 255));
 }
 
-// Pixels are rounded to 1/255, so that an area of n partly covered pixels is within n/510.
+// Pixels are rounded to 1/255, so the area of n partly covered pixels is accurate to n/510.
 TEST(Canvas, CoversTheAreaOfWhatIsDrawn) {
   Canvas rectangle(40, 40);
   rectangle.rectangle(3.25, 4.5, 20.75, 9.0, kInk);
   EXPECT_NEAR(ink(rectangle), 17.5 * 4.5, 46.0 / 510);
-  // Coverage by distance is right to first order; a circle bends within a pixel by 1 / (8 r).
+  // Coverage computed from the distance is accurate to first order; the arc of a circle deviates
+  // from a line by 1 / (8 r) within a pixel.
   Canvas disc(40, 40);
   disc.disc(19.3, 20.6, 10.0, kInk);
   const double circumference = 2.0 * std::numbers::pi * 10.0;
@@ -43,7 +44,7 @@ TEST(Canvas, CoversTheAreaOfWhatIsDrawn) {
   Canvas half(40, 40);
   half.disc(20.0, 20.0, 10.0, kInk, 0.5);
   EXPECT_NEAR(ink(half), 0.5 * std::numbers::pi * 100.0, circumference / 80.0 + 314.0 / 510);
-  // A line's length times its width, and half a disc at each end.
+  // The area of a line is length times width, plus half a disc at each end.
   Canvas across(60, 60), down(60, 60);
   across.line(10.0, 20.0, 50.0, 20.0, 2.0, kInk);
   down.line(20.0, 10.0, 20.0, 50.0, 2.0, kInk);
@@ -93,9 +94,9 @@ TEST(Canvas, WritesTextWhereItsAnchorIs) {
     EXPECT_GE(first, std::floor(start));
     EXPECT_LE(first, start + 3.0);
     EXPECT_LE(last, start + width + 1.0);
-    EXPECT_GE(last, start + width - 7.0);  // a character ends with space
+    EXPECT_GE(last, start + width - 7.0);  // a glyph ends with empty columns
   }
-  // Bytes that are no ASCII are replaced, not looked up.
+  // Bytes without a printable glyph are drawn as '?'.
   EXPECT_EQ(Canvas::text_width("\xce\xbc\n"), Canvas::text_width("???"));
 }
 

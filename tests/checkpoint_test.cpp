@@ -1,5 +1,5 @@
-// Checkpoints: damage is noticed wherever it is, as many are kept as are asked for, and the newest
-// that is whole is the one a training goes on from.
+// Checkpoints: damage is detected at any position, `keep-checkpoints` of them are kept, and
+// training resumes from the newest intact one.
 #include "host/train/checkpoint_files.hpp"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ Trainer small_trainer(Config config = small_config()) {
   return {std::move(config), small_data(37), make_cpu_device(1)};
 }
 
-/// Saves after every report, as a run directory does.
+/// Saves checkpoints after every report, as a run directory does.
 class Saver : public TrainingObserver {
  public:
   explicit Saver(const fs::path& directory) : files(directory) {}
@@ -36,7 +36,7 @@ std::vector<std::string> names_in(const fs::path& directory) {
   return names;
 }
 
-/// 8 epochs of 5 steps, `keep` checkpoints kept.
+/// Trains 8 epochs of 5 steps and keeps `keep` checkpoints.
 void train_into(const fs::path& directory, int64_t keep) {
   fs::create_directories(directory);
   Config config = small_config();
@@ -71,7 +71,8 @@ TEST(Checkpoint, DamageIsNoticedWhereverItIs) {
     bytes[i] = static_cast<char>(bytes[i] ^ (1 << i % 8));
     try {
       const TrainingState read = state(bytes);
-      // Under another name the checksum says nothing, and there is nothing wrong with the rest.
+      // Only a damaged key "checksum" goes undetected: no checksum is found then, and the rest of
+      // the file is intact.
       EXPECT_LT(i - key, std::string_view("checksum").size()) << "byte " << i;
       EXPECT_EQ(read.progress, wanted.progress);
       EXPECT_EQ(read.weights, wanted.weights);
@@ -134,7 +135,7 @@ TEST(Checkpoint, TheNewestThatIsWholeIsTaken) {
   fs::remove(path / "last.safetensors");
   expect_step(30, {"step-35.safetensors"});
   damage(path / "step-30.safetensors");
-  expect_step(40, {"step-35.safetensors", "step-30.safetensors"});  // the best: there was no choice
+  expect_step(40, {"step-35.safetensors", "step-30.safetensors"});  // best.safetensors
   damage(path / "best.safetensors");
   Trainer trainer = small_trainer();
   expect_error<DataError>([&] { CheckpointFiles(path).restore(trainer); },
@@ -144,8 +145,8 @@ TEST(Checkpoint, TheNewestThatIsWholeIsTaken) {
   expect_step(0, {});
 }
 
-// A damaged newest one is not worth keeping under another name, nor are damaged ones of later
-// steps.
+// A damaged last checkpoint is not kept under a step's name, and damaged checkpoints of later steps
+// are removed.
 TEST(Checkpoint, DamagedOnesGoWithTheNextThatIsWritten) {
   const TemporaryDirectory directory;
   const fs::path path = directory / "checkpoints";
@@ -176,7 +177,7 @@ TEST(Checkpoint, FailsWithoutHarm) {
   EXPECT_THROW(trainer.restore(last), DataError);
   EXPECT_EQ(trainer.progress().step, 40u);
   trainer.save(directory / "same");
-  // The same weights and progress; the settings are other ones.
+  // Weights and progress are unchanged. The files differ in their settings, so compare the tensors.
   const SafetensorsFile same(directory / "same");
   std::ofstream(last, std::ios::binary) << before;
   const SafetensorsFile was(last);

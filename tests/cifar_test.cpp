@@ -1,4 +1,4 @@
-// CIFAR-10's binary batches as a data set.
+// The binary batches of CIFAR-10 as a data set.
 #include <algorithm>
 
 #include "host/data/dataset.hpp"
@@ -18,7 +18,7 @@ struct Record {
 
 Record record(int seed, int label) { return {label, scattered_image(32, 32, 3, seed)}; }
 
-/// The label, then all red, all green, all blue.
+/// Returns the records in CIFAR-10's format: label, red plane, green plane, blue plane.
 std::string bytes_of(const std::vector<Record>& records) {
   std::string bytes;
   for (const auto& [label, image] : records) {

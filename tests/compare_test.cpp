@@ -1,4 +1,4 @@
-// The comparisons every kernel test rests on: what they must reject, they reject.
+// The comparisons that every kernel test relies on must reject differences.
 #include "tests/compare.hpp"
 
 #include <algorithm>
@@ -62,7 +62,7 @@ TEST(Within, RejectsASwappedSignAndAnOffByOne) {
   EXPECT_FALSE(within(shifted, kValues, bounds(1e-3)));
 }
 
-// A sum that misses one of its terms must not pass for rounding, at the largest size tested.
+// A sum that lacks one term must not be mistaken for rounding, even at the largest tested size.
 TEST(SumBound, IsTighterThanOneTerm) {
   for (const double count : {1.0, 33.0, 1000.0, 4099.0})
     EXPECT_LT(sum_bound(count, count), 1.0) << count;

@@ -1,5 +1,5 @@
-// What the CPU execution of small ops does is what their contracts say: each against the contract
-// read out loud, element by element in double.
+// The CPU execution of small ops satisfies their contracts: each is compared with a direct
+// transcription of the contract, element by element in double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -42,7 +42,7 @@ TEST(L1Terms, IsItsContract) {
         double want = 0.7 / static_cast<double>(kShape.active_rows());
         if (activated) want *= static_cast<double>(saved[i]) * (1.0 - saved[i]);
         if (x[i] <= 0.0f) want = x[i] == 0.0f ? 0.0 : -want;
-        // The weight's own rounding, the quotient's, two of the derivative and two products'.
+        // Six roundings: the weight, the quotient, two of the derivative and two products.
         ASSERT_NEAR(grad[i], want, 6.0 * kRounding * std::abs(want)) << i;
       }
       ASSERT_NEAR(norm[r], sum, sum_bound(kShape.columns, sum));
@@ -65,7 +65,7 @@ TEST(L1Terms, LetsNanThrough) {
   EXPECT_TRUE(std::isnan(w.get(op.grad_x.f32(), 8)[3]));
 }
 
-// Small whole numbers, whose sums are exact.
+// Sums of small whole numbers are exact.
 TEST(GradientSum, IsItsContract) {
   const std::vector<float> wide(kShape.elements(), 1.0f), far(kShape.elements(), 100.0f);
   const std::vector<float> narrow(kShape.rows() * 10, 10.0f);
@@ -98,12 +98,12 @@ TEST(SquaredDistance, IsItsContract) {
     for (size_t c = 0; c < kShape.width(); ++c)
       want += std::pow(
           static_cast<double>(x[r / 3 * kShape.width() + c]) - y[r * kShape.width() + c], 2.0);
-    // A difference rounds once and its square once more.
+    // The difference rounds once (twice that in its square) and the square once more.
     EXPECT_NEAR(got[r], want, sum_bound(kShape.columns, want) + 4.0 * kRounding * want);
   }
 }
 
-// Sums of products of eighths, exact in float.
+// Sums of products of eighths are exact in float.
 TEST(DenseBackwardWeights, AddsToWhatIsThere) {
   constexpr int32_t kIn = 13, kOut = 37, kRows = 9, kActive = 6;
   const std::vector<float> grad = odd_eighths(kRows * kOut, 1), x = odd_eighths(kRows * kIn, 2);
@@ -136,7 +136,7 @@ TEST(DenseBackwardWeights, AddsToWhatIsThere) {
   }
 }
 
-// mu = logvar = 0 for every input: z is epsilon, that of the stream asked for.
+// With mu = logvar = 0 for every input, z equals the epsilon of the requested noise stream.
 TEST(LatentForward, DrawsFromThePrior) {
   const auto draw = [](math::NoiseStream stream) {
     Workspace w(device());
@@ -169,7 +169,7 @@ struct Draws {
   std::vector<float> z, log_ratio;
 };
 
-/// `samples` draws for each of kShape's inputs, numbered from `first`.
+/// Draws `samples` codes for each of kShape's inputs; their sample numbers start at `first`.
 Draws draw(int32_t samples, uint64_t first) {
   Workspace w(device());
   StepState state = kShape.state();
@@ -194,8 +194,9 @@ Draws draw(int32_t samples, uint64_t first) {
   return {w.get(op.z.f32(), active * kShape.width()), w.get(op.log_ratio, active)};
 }
 
-// Float against the densities in double, at the noise of each sample's number: those of a row fill
-// 76 groups each, and the last that most_samples() allows has the last groups of all.
+// Compares the float log-ratio with the densities in double, at the noise that belongs to each
+// sample number. A sample of 301 columns uses 76 noise groups, and the last sample that
+// most_samples() allows uses the last groups of the 32-bit range.
 TEST(LatentForward, LogRatioIsPriorOverPosterior) {
   const size_t codes = kShape.inputs() * kShape.width();
   const std::vector<float> mu = uniform_floats(codes, -2.0f, 2.0f, 1);
@@ -222,7 +223,7 @@ TEST(LatentForward, LogRatioIsPriorOverPosterior) {
         ratio += -0.5 * z * z + 0.5 * std::pow((z - mu[i]) / deviation, 2.0) + std::log(deviation);
         magnitude += 0.5 * (z * z + epsilon * epsilon + std::abs(logvar[i]));
       }
-      // z is off by up to five roundings, its square by twice that, the product by three more.
+      // z has up to five roundings, its square twice as many, and the product three more.
       EXPECT_NEAR(got.log_ratio[r], ratio,
                   sum_bound(kShape.columns, magnitude) + 16.0 * kRounding * magnitude)
           << first_sample << ' ' << r;
@@ -244,7 +245,8 @@ TEST(LatentForward, ASampleIsTheSameInWhicheverRun) {
   }
 }
 
-// The gradient at logvar = 0 is z's own noise where that of z is 1, and the divergence's is 0.
+// At mu = logvar = 0: z = epsilon, dz/dlogvar = epsilon / 2, and the gradient of the KL is zero.
+// With grad_z = 1, the gradient of logvar therefore equals z / 2.
 TEST(LatentBackward, DrawsTheForwardPasssSamples) {
   Workspace w(device());
   StepState state = kShape.state();
@@ -278,7 +280,7 @@ TEST(LatentBackward, DrawsTheForwardPasssSamples) {
   EXPECT_TRUE(same_bits(w.get(grad_logvar, active), half));
 }
 
-// Of a power of two, with which every gradient scales exactly; the nll itself has no weight.
+// The weights are powers of two, so gradients scale exactly. The NLL itself is not weighted.
 TEST(LikelihoodTerms, WeighsItsGradientsAlone) {
   struct Result {
     std::vector<float> grad, grad_log_variance, nll;

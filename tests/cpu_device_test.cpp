@@ -1,4 +1,4 @@
-// What the CPU says of memory that it does not have.
+// Allocations that exceed the machine's memory must fail with a message.
 #include <gtest/gtest.h>
 #include <sys/sysinfo.h>
 
@@ -18,8 +18,8 @@ std::string refusal(size_t bytes) {
   return "";
 }
 
-// Some of a machine's memory is always taken; the system would lend it all the same, and kill the
-// process later.
+// Some memory is always in use, so an allocation of all of it must fail. Otherwise Linux would
+// overcommit and kill the process later.
 TEST(CpuDevice, LendsNoMemoryThatIsNotThere) {
   struct sysinfo system = {};
   ASSERT_EQ(::sysinfo(&system), 0);

@@ -1,5 +1,5 @@
-// cuDNN as a library of products, on a library that stands in for it: what is asked of it, which of
-// its algorithms are taken, and that the arrays and descriptions given to it mean the op.
+// cuDNN as a product library, tested on a fake: the requests, the choice of algorithms, and that
+// the arrays and descriptors passed to cuDNN describe the op.
 #include "kernels/cuda/cudnn.hpp"
 
 #include <dlfcn.h>
@@ -48,7 +48,7 @@ class Cudnn : public testing::Test {
   size_t room_ = 1 << 20;
 };
 
-/// Of a layer on no arrays, for what follows from the shape alone.
+/// Returns an op without arrays, for tests that depend only on the shape.
 ConvolutionForward forward() {
   ConvolutionForward op;
   op.rows = {nullptr, 2, 1};
@@ -107,10 +107,10 @@ TEST_F(Cudnn, ProposesNothingForWhatItDoesNotKnow) {
   const auto library = make();
   EXPECT_TRUE(library->candidates(DenseForward{}).products.empty());
   ConvolutionForward op = forward();
-  op.y.format = Format::bf16;  // of factors that are floats
+  op.y.format = Format::bf16;  // but the operands are floats
   EXPECT_TRUE(library->candidates(op).products.empty());
   op = forward();
-  op.shape.narrow.height -= 1;  // leaves out pixels that a convolution of the library's has
+  op.shape.narrow.height -= 1;  // fewer pixels than cuDNN would compute
   EXPECT_TRUE(library->candidates(op).products.empty());
   EXPECT_TRUE(fake_->log.empty());
 }
@@ -125,7 +125,7 @@ TEST_F(Cudnn, LeavesOutWhatThereIsNoRoomFor) {
   EXPECT_EQ(library->candidates(forward()).shortage, "");
 }
 
-// Every array that it is given is on a multiple of 16 bytes, as the algorithms read them.
+// The algorithms load 16 bytes at a time, so every array must be aligned to 16 bytes.
 TEST_F(Cudnn, ProposesNothingForArraysThatAreNotAligned) {
   const auto library = make();
   const auto at = [](uintptr_t address) { return reinterpret_cast<float*>(address); };
@@ -167,7 +167,7 @@ TEST_F(Cudnn, DescribesTheConvolution) {
   EXPECT_EQ(asked(op),
             "forward: wide bf16 2x9x7x6, weight bf16 8x3x3x3, padding 1 1 stride 2 2 groups 2 "
             "tensor, narrow bf16 2x5x4x8");
-  ConvolutionBackwardWeights weights;  // whose gradient is made of floats always
+  ConvolutionBackwardWeights weights;  // its gradient is always float
   weights.rows = op.rows;
   weights.shape = op.shape;
   weights.x.format = weights.grad_y.format = Format::bf16;
@@ -176,8 +176,8 @@ TEST_F(Cudnn, DescribesTheConvolution) {
             "groups 2 tensor, narrow bf16 2x5x4x8");
 }
 
-/// Compares what every algorithm leaves, of those that do the whole op or of those that do not,
-/// with what the CPU makes of the op. `make_op(workspace)` gives op and result.
+/// Compares the result of every algorithm whose whole() equals `whole` with the CPU's.
+/// `make_op(workspace)` returns the op and its result array.
 template <class MakeOp>
 void expect_results(ProductLibrary& library, bool whole, size_t count, MakeOp make_op) {
   const auto device = make_cpu_device(1);
@@ -199,8 +199,8 @@ void expect_results(ProductLibrary& library, bool whole, size_t count, MakeOp ma
   EXPECT_GT(compared, 0);
 }
 
-// Sums of products of eighths, exact in every order. Behind sums that are not the whole op there
-// is nothing left to do where the bias is zero and the activation the identity.
+// Sums of products of eighths are exact in every order. If the bias is zero and the activation the
+// identity, an algorithm without epilogue also computes the complete result.
 TEST_F(Cudnn, MeansTheOp) {
   const auto library = make();
   for (const ConvolutionCase& c : convolutions())
