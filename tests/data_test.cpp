@@ -209,7 +209,7 @@ TEST(ValidationSplit, DependsOnTheSeedAloneAndIsTheSameEverywhere) {
   };
   EXPECT_EQ(chosen(1), chosen(1));
   EXPECT_NE(chosen(1), chosen(2));
-  // Recorded once: a change here silently moves every user's validation rows.
+  // Recorded once. A different result would silently change every user's validation split.
   EXPECT_EQ(chosen(1), (std::vector<std::uint32_t>{4, 7, 12, 18}));
 }
 
@@ -222,7 +222,8 @@ TEST(ValidationSplit, ChoosesEveryRowEquallyOften) {
         Dataset::from_rows(counting_bytes(kRows), {1}, {.validation_fraction = 0.3, .seed = seed});
     for (std::uint32_t row : data.split("validation").index) ++count[row];
   }
-  // Binomial with p = 0.3: five standard deviations, ten rows (p < 1e-5 for a fair choice).
+  // Five standard deviations of a binomial with p = 0.3. With ten rows, a fair choice fails with
+  // probability < 1e-5.
   const double bound = 5.0 * std::sqrt(kTrials * 0.3 * 0.7);
   for (int row = 0; row < kRows; ++row) {
     EXPECT_NEAR(count[static_cast<std::size_t>(row)], kTrials * 0.3, bound) << row;

@@ -1,5 +1,5 @@
-// A device that fails in the middle of a training: the error says why and where to go on, and the
-// last checkpoint is whole.
+// A device that fails during training: the last checkpoint is intact, and the program reports how
+// to resume from it.
 #include <gtest/gtest.h>
 
 #include "host/train/run_directory.hpp"
@@ -10,7 +10,7 @@
 namespace elbo {
 namespace {
 
-/// The CPU, until its programs have been run a number of times.
+/// A CPU device that throws DeviceError after a given number of program runs.
 class MortalDevice : public ForwardingDevice {
  public:
   explicit MortalDevice(int64_t runs) : runs_left_(std::make_shared<int64_t>(runs)) {}
@@ -39,9 +39,9 @@ class MortalDevice : public ForwardingDevice {
   std::shared_ptr<int64_t> runs_left_;
 };
 
-/// Trains until the device fails; gives what a user would be told.
+/// Trains until the device fails and returns the advice on how to resume.
 std::string broken_off(const std::filesystem::path& path, int64_t runs) {
-  const Config config = small_config();  // five steps an epoch, a report after each
+  const Config config = small_config();  // five steps per epoch, a report after each epoch
   Trainer trainer(config, small_data(37), std::make_shared<MortalDevice>(runs));
   RunDirectory run = RunDirectory::create(path, config);
   try {
@@ -70,7 +70,7 @@ TEST(DeviceLoss, NamesTheLastCheckpoint) {
   EXPECT_EQ(resumed.model().arena.weights.download(), undisturbed.model().arena.weights.download());
 }
 
-/// Cannot clear memory.
+/// A device that fails to clear memory and counts its allocations.
 class UnclearDevice : public ForwardingDevice {
  public:
   void* allocate(size_t bytes, std::string_view purpose) override {

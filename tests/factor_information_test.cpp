@@ -1,4 +1,4 @@
-// What codes tell of factors, where codes were made so that the answer is known.
+// Information that codes contain about factors, for constructed codes with known results.
 #include "host/analysis/factor_information.hpp"
 
 #include "tests/tables.hpp"
@@ -10,7 +10,7 @@ constexpr double kRounding = 1e-12;
 constexpr size_t kRows = 320;
 using Floats = std::vector<float>;
 
-/// Two factors of 4 and 5 values, in all combinations equally often.
+/// Returns two factors of 4 and 5 values whose combinations all occur equally often.
 Floats crossed_factors() {
   Floats factors;
   for (size_t row = 0; row < kRows; ++row) {
@@ -20,7 +20,7 @@ Floats crossed_factors() {
   return factors;
 }
 
-/// Codes whose means are `mean(row, dimension)`.
+/// Returns posteriors with the means `mean(row, dimension)` and a constant log-variance.
 template <class Mean>
 PosteriorRows codes(size_t latent, double log_variance, Mean&& mean) {
   PosteriorRows q{{}, Doubles(kRows * latent, log_variance), latent};
@@ -34,7 +34,7 @@ FactorInformation analyze_factors(const PosteriorRows& q, const Floats& factors,
 
 TEST(FactorInformation, ALatentThatIsAFactorTellsAllOfIt) {
   const Floats factors = crossed_factors();
-  // z0 is factor 0, z1 is factor 1 and z2 nothing; a value's neighbours are e^8 deviations away.
+  // z0 is factor 0, z1 is factor 1 and z2 is constant. Adjacent values are e^8 deviations apart.
   const PosteriorRows q =
       codes(3, -16.0, [&](size_t row, size_t j) { return j < 2 ? factors[row * 2 + j] : 0.0; });
   const FactorInformation got = analyze_factors(q, factors, 2);
@@ -54,7 +54,7 @@ TEST(FactorInformation, ALatentThatIsAFactorTellsAllOfIt) {
 
 TEST(FactorInformation, LatentsThatTellTheSameLeaveNoGap) {
   const Floats factors = crossed_factors();
-  // z0 and z1 are both factor 0, on scales of their own.
+  // z0 and z1 are both factor 0, with different scales.
   const PosteriorRows q =
       codes(2, -16.0, [&](size_t row, size_t j) { return (j + 1.0) * factors[row * 2]; });
   const FactorInformation got = analyze_factors(q, factors, 2);
@@ -65,7 +65,7 @@ TEST(FactorInformation, LatentsThatTellTheSameLeaveNoGap) {
 }
 
 TEST(FactorInformation, HalfAFactorIsHalfOfIt) {
-  // Which half of four values: log 2 of log 4.
+  // The code identifies the half of the four values: log 2 of log 4 nats.
   const Floats factors = crossed_factors();
   const PosteriorRows q =
       codes(1, -16.0, [&](size_t row, size_t) { return factors[row * 2] < 2.0f ? 0.0 : 1.0; });
@@ -110,7 +110,7 @@ TEST(BinFactor, DividesManyValuesEqually) {
 }
 
 TEST(BinFactor, KeepsEqualValuesTogether) {
-  // Half of the rows are 0: they are one bin, and the 50 other values make ten of the 20.
+  // Half of the rows are 0 and fill one bin; the 50 other values fill ten of the 20 bins.
   Floats values(50, 0.0f);
   for (int i = 1; i <= 50; ++i) values.push_back(static_cast<float>(i));
   const std::vector<int32_t> bins = bin_factor(values);

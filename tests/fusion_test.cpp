@@ -1,5 +1,5 @@
-// An update that takes gradients straight from their sums leaves what one that reads them leaves,
-// to the bit; and it takes only what nothing else wants.
+// An optimizer update fused with the op that computes its gradients is bitwise equal to a separate
+// one. Only gradients that no other op needs are fused.
 #include "kernels/cpu/fusion.hpp"
 
 #include "tests/compositions.hpp"
@@ -57,8 +57,8 @@ TEST(Fusion, ChangesNoBitForAnyOptimizer) {
   }
 }
 
-/// A layer's gradients, another op, and an update of the layer's parameters, which stand side by
-/// side.
+/// A program of a layer's gradients, optional ops, and the update of the layer's parameters. The
+/// weights and the bias are contiguous.
 class FusedProgram : public testing::Test {
  protected:
   static constexpr int32_t kIn = 3, kOut = 2, kBatch = 4, kParameters = kIn * kOut + kOut;
@@ -78,7 +78,7 @@ class FusedProgram : public testing::Test {
     update_.first_moment = moment_;
     update_.only_reader = true;
   }
-  /// Whether the gradients are taken when `between` stands between them and the update.
+  /// Returns true if the update is fused when the ops `between` separate it from the gradients.
   bool taken(const Program& between = {}) const {
     Program program = {gradient_};
     program.insert(program.end(), between.begin(), between.end());
