@@ -70,7 +70,7 @@ TEST(Accesses, CategoricalTermsDeclareEveryLabel) {
 }
 
 // Rows are held out for validation, so an index selects the training rows.
-TEST(Accesses, OfARecordedStepCoverTheDataSet) {
+TEST(Accesses, CoverTheDataSetInARecordedStep) {
   SmallTraining training(small_config(), small_data(50, 0.26));
   const auto& gather = training.op<GatherBatch>();
   ASSERT_NE(gather.index, nullptr);

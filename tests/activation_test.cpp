@@ -22,7 +22,7 @@ T derivative_at(T x) {
   return A::derivative(A::derivative_from_input ? x : A::value(x));
 }
 
-TEST(Activation, DerivativesAreTheValues) {
+TEST(Activation, DerivativeMatchesFiniteDifferences) {
   Activations::for_each([](auto activation) {
     using A = decltype(activation);
     static_assert(ActivationFormula<A>);
@@ -37,7 +37,7 @@ TEST(Activation, DerivativesAreTheValues) {
 
 // An elementary function is within 4 ulps, and at most four operations follow it. If a 1 cancels
 // (elu, the derivatives), the errors are relative to that 1.
-TEST(Activation, FloatKeepsToDouble) {
+TEST(Activation, FloatMatchesDouble) {
   Activations::for_each([](auto activation) {
     using A = decltype(activation);
     for (const double x : kPlaces) {
@@ -53,7 +53,7 @@ TEST(Activation, FloatKeepsToDouble) {
   });
 }
 
-TEST(Activation, EqualsTheTwin) {
+TEST(Activation, MatchesPyTorch) {
   const GoldenFile golden(golden_folder() / "activation_points.safetensors");
   Activations::for_each([&](auto activation) {
     using A = decltype(activation);
@@ -72,7 +72,7 @@ TEST(Activation, EqualsTheTwin) {
   });
 }
 
-TEST(Activation, LetsNanThrough) {
+TEST(Activation, PropagatesNan) {
   Activations::for_each([](auto activation) {
     using A = decltype(activation);
     EXPECT_TRUE(std::isnan(A::value(std::numeric_limits<float>::quiet_NaN()))) << A::name;

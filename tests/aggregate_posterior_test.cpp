@@ -58,7 +58,7 @@ double log_sum(const Doubles& terms) {
   return largest + std::log(sum);
 }
 
-TEST(MixtureDensity, IsTheSumOverRows) {
+TEST(MixtureDensity, EqualsTheSumOverRows) {
   // More than one tile of rows and one block of draws, with a partial last tile and block.
   const PosteriorRows q = random_posteriors(301, 3, 1);
   const CodeDraws draws = draw_codes(q, 40);
@@ -92,7 +92,7 @@ TEST(MixtureDensity, IsTheSumOverRows) {
   }
 }
 
-TEST(MixtureDensity, DrawsAreSpreadEvenlyAndKeepTheirNoise) {
+TEST(CodeDraws, SelectRowsEvenlyWithFixedNoise) {
   const PosteriorRows q = random_posteriors(50, 5, 2);
   const CodeDraws all = draw_codes(q, 1000), some = draw_codes(q, 5);
   ASSERT_EQ(all.rows.size(), 50u);
@@ -101,7 +101,7 @@ TEST(MixtureDensity, DrawsAreSpreadEvenlyAndKeepTheirNoise) {
     for (size_t j = 0; j < 5; ++j) EXPECT_EQ(some.z[m * 5 + j], all.z[some.rows[m] * 5 + j]);
 }
 
-TEST(AggregatePosterior, OfEqualPosteriorsIsThatOne) {
+TEST(AggregatePosterior, EqualsThePosteriorThatAllRowsShare) {
   constexpr size_t kRows = 1000, kLatent = 3;
   const double mean = 0.7, variance = 0.25;
   PosteriorRows q{Doubles(kRows * kLatent, mean), Doubles(kRows * kLatent, std::log(variance)),
@@ -124,7 +124,7 @@ TEST(AggregatePosterior, OfEqualPosteriorsIsThatOne) {
   }
 }
 
-TEST(AggregatePosterior, OfSeparatePosteriorsTellsTheRow) {
+TEST(AggregatePosterior, InformationOfSeparatePosteriorsIsSaturated) {
   constexpr size_t kRows = 333, kLatent = 4;
   PosteriorRows q{{}, Doubles(kRows * kLatent), kLatent};
   for (size_t i = 0; i < kRows * kLatent; ++i)
@@ -142,7 +142,7 @@ TEST(AggregatePosterior, OfSeparatePosteriorsTellsTheRow) {
     EXPECT_NEAR(information, entropy, kPosition);
 }
 
-TEST(AggregatePosterior, IsWhatIntegrationSays) {
+TEST(AggregatePosterior, MatchesNumericalIntegration) {
   constexpr size_t kRows = 7, kTimes = 20000;
   const PosteriorRows q = random_posteriors(kRows, 2, 3);
   const AggregatePosterior got = aggregate_posterior(q, draw_often(q, kTimes, 4));
@@ -195,7 +195,7 @@ TEST(AggregatePosterior, IsWhatIntegrationSays) {
   }
 }
 
-TEST(AggregatePosterior, PartsAddUpToTheMeanDivergence) {
+TEST(AggregatePosterior, PartsSumToTheMeanKl) {
   const PosteriorRows q = random_posteriors(400, 6, 5);
   const AggregatePosterior got = aggregate_posterior(q, draw_codes(q, 400));
   double kl = 0.0, variance = 0.0, dimensions = 0.0;
@@ -209,7 +209,7 @@ TEST(AggregatePosterior, PartsAddUpToTheMeanDivergence) {
   EXPECT_LE(got.mutual_information.value, got.log_rows);
 }
 
-TEST(AggregatePosterior, IsTheSameWithAnyNumberOfThreads) {
+TEST(AggregatePosterior, DoesNotDependOnThreads) {
   const PosteriorRows q = random_posteriors(700, 5, 6);
   const CodeDraws draws = draw_codes(q, 100);
   const MixtureDensities one = mixture_densities(q, draws, {}, 1);
@@ -221,7 +221,7 @@ TEST(AggregatePosterior, IsTheSameWithAnyNumberOfThreads) {
 }
 
 // The narrowest and the widest posteriors that the engine allows, mixed and in many dimensions.
-TEST(AggregatePosterior, StandsExtremeVariances) {
+TEST(AggregatePosterior, HandlesExtremeVariances) {
   constexpr size_t kRows = 20, kLatent = 300;
   Draws draws(7);
   PosteriorRows q{draws.normals(kRows * kLatent), {}, kLatent};

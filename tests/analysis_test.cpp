@@ -38,7 +38,7 @@ Model constant_posterior(float mean, float log_variance) {
 
 double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
-TEST(Analysis, APosteriorThatIsThePriorTellsNothing) {
+TEST(Analysis, PosteriorEqualToPriorHasNoInformation) {
   const Dataset data = small_data(kRows);
   const Analysis got = analyze(constant_posterior(0.0f, 0.0f), data.split("train"));
   EXPECT_EQ(got.count, static_cast<int64_t>(kRows));
@@ -58,7 +58,7 @@ TEST(Analysis, APosteriorThatIsThePriorTellsNothing) {
   EXPECT_FALSE(got.factors.has_value());
 }
 
-TEST(Analysis, AConstantPosteriorIsTheAggregate) {
+TEST(Analysis, ConstantPosteriorEqualsAggregate) {
   const Dataset data = small_data(kRows);
   const auto log_variance = static_cast<float>(2.0 * std::log(2.0));
   const double variance = std::exp(static_cast<double>(log_variance));
@@ -88,7 +88,7 @@ TEST(Analysis, AConstantPosteriorIsTheAggregate) {
 }
 
 // The engine clamps log-variances to ±16, and an analysis must use the clamped values.
-TEST(Analysis, LogVariancesActClamped) {
+TEST(Analysis, ClampsLogVariances) {
   const Dataset data = small_data(8);
   for (const float log_variance : {-30.0f, 20.0f}) {
     const Model model = constant_posterior(0.0f, log_variance);
@@ -99,7 +99,7 @@ TEST(Analysis, LogVariancesActClamped) {
   }
 }
 
-TEST(Analysis, CodesThatAreNoNumbersAreRefused) {
+TEST(Analysis, RejectsNanCodes) {
   const Dataset data = small_data(8);
   const float nan = std::numeric_limits<float>::quiet_NaN();
   expect_data_error([&] { analyze(constant_posterior(nan, 0.0f), data.split("train")); },
@@ -108,7 +108,7 @@ TEST(Analysis, CodesThatAreNoNumbersAreRefused) {
                     "log-variances of q(z|x): number 0 is nan");
 }
 
-TEST(Analysis, CodesThatAreZeroHaveNoDensity) {
+TEST(Analysis, ZeroCodesHaveNoDensity) {
   Config config = small_config();
   config.bottleneck = Bottleneck::deterministic;
   config.likelihood = math::Likelihood::of<math::Mse>();
@@ -123,7 +123,7 @@ TEST(Analysis, CodesThatAreZeroHaveNoDensity) {
   EXPECT_EQ(codes.ks.front().statistic, 0.5);
 }
 
-TEST(Analysis, UnitsWhoseMeansMoveAreActive) {
+TEST(Analysis, UnitsWithVaryingMeansAreActive) {
   // mu_j = c_j x_j with x uniform, so the variance of mu_j is c^2 / 12 in expectation, and exactly
   // c^2 times the sample variance of these rows.
   const Dataset data = small_data(kRows);
@@ -154,7 +154,7 @@ TEST(Analysis, UnitsWhoseMeansMoveAreActive) {
       << got.findings[0].text;
 }
 
-TEST(Analysis, ACollapsedPosteriorIsToldWithRemedies) {
+TEST(Analysis, ReportsCollapsedPosteriorWithRemedies) {
   const Dataset data = small_data(40);
   Config config = small_config();
   config.beta = 20.0;
@@ -232,7 +232,7 @@ TEST(Analysis, FindsVariancesAtTheirFloor) {
   EXPECT_EQ(std::ranges::count_if(got.findings, warns), 1);
 }
 
-TEST(Analysis, ASharedVarianceIsOneNumber) {
+TEST(Analysis, SharedVarianceIsOneNumber) {
   const Dataset data = small_data(8);
   const Model model = constant_model(small_config(), "likelihood.log_variance", {-1.0f});
   const DecoderVariance decoder = analyze(model, data.split("train")).decoder.value();
@@ -254,7 +254,7 @@ TEST(Analysis, ASharedVarianceIsOneNumber) {
       "log-variances: element 0 is nan");
 }
 
-TEST(Analysis, ChannelsHaveVariancesOfTheirOwn) {
+TEST(Analysis, ReportsVariancePerChannel) {
   const Shape shape = {2, 2, 3};
   const Dataset data = Dataset::from_rows(uniform_floats(8 * 12, 0.0f, 1.0f, 1), shape,
                                           {.validation_fraction = 0.0});
@@ -282,7 +282,7 @@ TEST(Analysis, ChannelsHaveVariancesOfTheirOwn) {
   EXPECT_EQ(std::ranges::count_if(got.findings, warns), 1);
 }
 
-TEST(Analysis, FactorsNeedAPosterior) {
+TEST(Analysis, FactorsRequireAPosterior) {
   const Dataset data = small_data(8);
   AnalysisOptions options;
   options.factors = Factors{1, std::vector<float>(8)};
@@ -314,7 +314,7 @@ Dataset labelled_data() {
                             {.validation_fraction = 0.0}, {0, 0, 0, 0, 1, 1, 2, 2});
 }
 
-TEST(Analysis, AConstantClassTellsNothingOfTheLabel) {
+TEST(Analysis, ConstantClassHasNoInformationAboutTheLabel) {
   const Dataset data = labelled_data();
   constexpr double e = std::numbers::e;
   const auto p = [](double odds) { return odds / (1.0 + e + 1.0); };
@@ -334,7 +334,7 @@ TEST(Analysis, AConstantClassTellsNothingOfTheLabel) {
   expect_equal(labels.mutual_information, 0.0, 9, 2.0);
 }
 
-TEST(Analysis, LabelsAreThoseOfTheSplitsRows) {
+TEST(Analysis, UsesTheLabelsOfTheSplit) {
   const Dataset data = labelled_data();
   Split split = data.split("train");
   split.index = {3, 4, 6, 7};

@@ -92,7 +92,7 @@ void expect_decoded(const std::vector<float>& got, const std::vector<float>& wan
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], kBound) << i;
 }
 
-TEST_F(AnalyzeFiles, WritesWhatItPrints) {
+TEST_F(AnalyzeFiles, WritesThePrintedResult) {
   const fs::path out = path("vae-out");
   const std::string printed = expect_done(analyze("vae", {"--json", "--out", out.string()}));
   EXPECT_EQ(names_in(out),
@@ -116,7 +116,7 @@ TEST_F(AnalyzeFiles, WritesWhatItPrints) {
   }
 }
 
-TEST_F(AnalyzeFiles, PicturesAreDecodedCodes) {
+TEST_F(AnalyzeFiles, ImagesAreDecodedCodes) {
   const fs::path out = path("decoded-out");
   expect_done(analyze("vae", {"--out", out.string()}));
   const Json json = Json::parse(read_bytes(out / "analysis.json"));
@@ -164,7 +164,7 @@ TEST_F(AnalyzeFiles, PicturesAreDecodedCodes) {
   EXPECT_NE(part(between, 0, 1, kDim), part(between, 10, 1, kDim));
 }
 
-TEST_F(AnalyzeFiles, DrawsThePlaneAndTheVariance) {
+TEST_F(AnalyzeFiles, DrawsManifoldAndDeviations) {
   const fs::path out = path("plane-out");
   expect_done(analyze("plane", {"--out", out.string()}));
   for (const char* name : {"manifold.png", "deviations.png", "codes.png"})
@@ -191,7 +191,7 @@ TEST_F(AnalyzeFiles, DrawsThePlaneAndTheVariance) {
   }
 }
 
-TEST_F(AnalyzeFiles, WritesWhatTheModelHas) {
+TEST_F(AnalyzeFiles, WritesOnlyApplicableFiles) {
   const fs::path plain = path("plain-out"), classes = path("classes-out");
   expect_done(analyze("plain", {"--out", plain.string()}));
   EXPECT_EQ(names_in(plain),
@@ -230,7 +230,7 @@ TEST_F(AnalyzeFiles, WritesWhatTheModelHas) {
   EXPECT_EQ(names_in(classes), (std::set<std::string>{"analysis.json"}));
 }
 
-TEST_F(AnalyzeFiles, RefusesADirectoryInUse) {
+TEST_F(AnalyzeFiles, RejectsNonEmptyDirectory) {
   fs::create_directories(path("empty"));
   expect_done(analyze("classes", {"--out", path("empty")}));
   expect_complaint(analyze("classes", {"--out", path("empty")}), 2, {"empty", "not empty"});
@@ -239,7 +239,7 @@ TEST_F(AnalyzeFiles, RefusesADirectoryInUse) {
   EXPECT_EQ(names_in(path("empty")).size(), 1u);
 }
 
-TEST_F(AnalyzeFiles, PartsOfTheDivergenceAddUp) {
+TEST_F(AnalyzeFiles, InformationAndPriorKlSumToKl) {
   const Json json = Json::parse(expect_done(analyze("vae", {"--json"})));
   const Json& aggregate = json.at("aggregate");
   EXPECT_EQ(aggregate.at("draws"), kRows);
@@ -254,14 +254,14 @@ TEST_F(AnalyzeFiles, PartsOfTheDivergenceAddUp) {
   EXPECT_TRUE(json.at("findings").is_array());
 }
 
-TEST_F(AnalyzeFiles, DrawsAsManyCodesAsAskedFor) {
+TEST_F(AnalyzeFiles, DrawsTheRequestedNumberOfCodes) {
   const Json some = Json::parse(expect_done(analyze("vae", {"--json", "--draws", "7"})));
   EXPECT_EQ(some.at("aggregate").at("draws"), 7);
   EXPECT_EQ(some["aggregate"].at("log_count"), std::log(double{kRows}));
   expect_complaint(analyze("vae", {"--draws", "0"}), 2, {"draws", "'0'", "at least 1"});
 }
 
-TEST_F(AnalyzeFiles, FindsTheFactorsOfTheSplitsRows) {
+TEST_F(AnalyzeFiles, UsesTheFactorsOfTheSplit) {
   for (const char* split : {"test", "train", "validation", "all"}) {
     SCOPED_TRACE(split);
     const Json json = Json::parse(expect_done(analyze("vae", {"--json", "--split", split})));
@@ -283,7 +283,7 @@ TEST_F(AnalyzeFiles, FindsTheFactorsOfTheSplitsRows) {
   EXPECT_NE(told.find("mutual information gap"), std::string::npos) << told;
 }
 
-TEST_F(AnalyzeFiles, ComplainsOfFactorsThatDoNotFit) {
+TEST_F(AnalyzeFiles, RejectsInvalidFactors) {
   expect_complaint(analyze("vae", {"--factors", path("data/train-factors.npy")}), 3,
                    {"train-factors.npy", "80x5", "40 x factors"});
   expect_complaint(analyze("vae", {"--factors", path("none.npy")}), 3, {"none.npy"});

@@ -102,7 +102,7 @@ void expect_kolmogorov_smirnov(const Json& codes, size_t latent) {
             std::min(1.0, smallest_p * static_cast<double>(latent)));
 }
 
-TEST_F(Analyze, DivergencesAreThoseOfEvaluate) {
+TEST_F(Analyze, KlMatchesEvaluate) {
   const Json evaluated = json_of("evaluate", "vae"), analyzed = json_of("analyze", "vae");
   EXPECT_EQ(analyzed.at("split"), "test");
   EXPECT_EQ(analyzed.at("count"), kRows);
@@ -122,7 +122,7 @@ TEST_F(Analyze, DivergencesAreThoseOfEvaluate) {
   EXPECT_FALSE(analyzed.at("codes").contains("zeros"));
 }
 
-TEST_F(Analyze, PosteriorsAreThoseOfEncode) {
+TEST_F(Analyze, PosteriorsMatchEncode) {
   const std::vector<float> both = floats_of("encode", "vae", {"--with-logvar"});
   ASSERT_EQ(both.size(), kRows * 2 * kLatent);
   std::vector<double> mean(kLatent), covariance(kLatent * kLatent), kl(kLatent);
@@ -152,7 +152,7 @@ TEST_F(Analyze, PosteriorsAreThoseOfEncode) {
             analyzed["posterior"]["kl"].get<double>());
 }
 
-TEST_F(Analyze, DeterministicCodesAreThoseOfEncode) {
+TEST_F(Analyze, DeterministicCodesMatchEncode) {
   const std::vector<float> z = floats_of("encode", "adversarial-autoencoder");
   ASSERT_EQ(z.size(), kRows * kLatent);
   std::vector<double> mean(kLatent), covariance(kLatent * kLatent);
@@ -169,7 +169,7 @@ TEST_F(Analyze, DeterministicCodesAreThoseOfEncode) {
   EXPECT_FALSE(analyzed.contains("classes"));
 }
 
-TEST_F(Analyze, ZerosAreThoseOfEvaluate) {
+TEST_F(Analyze, ZerosMatchEvaluate) {
   const Json evaluated = json_of("evaluate", "regularized-autoencoder");
   const Json analyzed = json_of("analyze", "regularized-autoencoder");
   EXPECT_GT(analyzed.at("codes").at("zeros").get<double>(), 0.0);
@@ -178,7 +178,7 @@ TEST_F(Analyze, ZerosAreThoseOfEvaluate) {
   EXPECT_TRUE(analyzed.contains("classes"));
 }
 
-TEST_F(Analyze, ClassesAreThoseOfClassify) {
+TEST_F(Analyze, ClassesMatchClassify) {
   const std::vector<float> p = floats_of("classify", "mlp-classifier");
   ASSERT_EQ(p.size(), kRows * kClasses);
   double entropy = 0.0;
@@ -191,7 +191,7 @@ TEST_F(Analyze, ClassesAreThoseOfClassify) {
 }
 
 // On the train split, the labels of rows held out for validation must be skipped.
-TEST_F(Analyze, ConfusionIsOfTheSplitsLabels) {
+TEST_F(Analyze, ConfusionUsesTheLabelsOfTheSplit) {
   for (const char* split : {"train", "test"}) {
     SCOPED_TRACE(split);
     const Json evaluated = json_of("evaluate", "mlp-classifier", split);
@@ -222,7 +222,7 @@ TEST_F(Analyze, ConfusionIsOfTheSplitsLabels) {
   }
 }
 
-TEST_F(Analyze, GivesTheSameBytesAlways) {
+TEST_F(Analyze, OutputIsDeterministic) {
   for (const char* run : {"vae", "adversarial-autoencoder", "mlp-classifier"})
     for (const Words& format : {Words{}, Words{"--json"}}) {
       const Words command = Words{"analyze", path(run), path("data"), "--device", "cpu"} + format;
@@ -232,7 +232,7 @@ TEST_F(Analyze, GivesTheSameBytesAlways) {
     }
 }
 
-TEST_F(Analyze, SaysItInLinesThatFit) {
+TEST_F(Analyze, OutputFitsEightyColumns) {
   for (const auto& [run, words] : std::vector<std::pair<std::string, Words>>{
            {"vae", {"test: 40 rows", "q(z|x)", "by dimension", "against N(0, I)"}},
            {"regularized-autoencoder", {"against N(0, I)", "exactly 0", "entropy of the labels"}},
@@ -258,7 +258,7 @@ TEST_F(Analyze, FewRowsHaveNoDensity) {
   EXPECT_TRUE(gaussian.at("codes").at("moment_kl").is_number()) << gaussian;
 }
 
-TEST_F(Analyze, ComplainsAsOtherCommandsDo) {
+TEST_F(Analyze, RejectsInvalidArguments) {
   const std::string run = path("vae"), data = path("data");
   expect_complaint({"analyze", path("none"), data}, 3, {path("none")});
   expect_complaint({"analyze", run, path("none")}, 3, {path("none")});

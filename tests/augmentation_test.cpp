@@ -134,7 +134,7 @@ std::vector<uint8_t> random_bytes(size_t count) {
   return bytes;
 }
 
-TEST(Augmentation, MakesOneOfItsPicturesOfEverySource) {
+TEST(Augmentation, ProducesOneOfThePossibleImages) {
   constexpr size_t kCount = 200;
   for (const Shape& shape : kShapes)
     for (const auto& [flip, shift] : kSettings) {
@@ -162,7 +162,7 @@ TEST(Augmentation, MakesOneOfItsPicturesOfEverySource) {
 }
 
 // Counts of each flip and each shift over many images, within five binomial standard deviations.
-TEST(Augmentation, DrawsFlipsAndShiftsEquallyOften) {
+TEST(Augmentation, DrawsAreUniform) {
   constexpr int32_t kCrop = 2;
   constexpr uint32_t kDraws = 100000;
   std::map<int32_t, double> flips, downs, rights;
@@ -186,7 +186,7 @@ TEST(Augmentation, DrawsFlipsAndShiftsEquallyOften) {
 
 // The draw depends on (row of the data set, step), not on the index in the batch, which shuffling
 // changes.
-TEST(Augmentation, IsDrawnForTheRowAndTheStep) {
+TEST(Augmentation, DependsOnRowAndStep) {
   constexpr size_t kCount = 64, kColumns = 20;
   const Shape shape = {5, 4};
   const std::vector<uint8_t> rows = random_bytes(kCount * kColumns);
@@ -221,7 +221,7 @@ TEST(Augmentation, IsDrawnForTheRowAndTheStep) {
 
 // A view draws its noise by the position in the output. The result is therefore the same as if the
 // op without augmentation had gathered the augmented image.
-TEST(Augmentation, ComesBeforeTheViewAndTheCorruption) {
+TEST(Augmentation, PrecedesViewAndCorruption) {
   constexpr size_t kCount = 50;
   const Shape shape = {5, 4, 3};
   const std::vector<uint8_t> rows = random_bytes(kCount * 60);
@@ -243,7 +243,7 @@ TEST(Augmentation, ComesBeforeTheViewAndTheCorruption) {
   }
 }
 
-TEST(Augmentation, LeavesFloatsTheirBits) {
+TEST(Augmentation, PreservesFloatBits) {
   constexpr size_t kCount = 30;
   const Shape shape = {3, 4, 5};
   const std::vector<float> rows = uniform_floats(kCount * 60, -3.0f, 3.0f, 1);
@@ -268,7 +268,7 @@ Dataset pictures() {
 }
 
 // Training augments its batches; evaluation, reconstruction and encoding do not.
-TEST(Augmentation, IsForTrainingAlone) {
+TEST(Augmentation, AppliesOnlyToTraining) {
   const Dataset data = pictures();
   Config plain_config = picture_config();
   plain_config.flip = Flip::none, plain_config.shift = 0;
@@ -289,7 +289,7 @@ TEST(Augmentation, IsForTrainingAlone) {
   EXPECT_EQ(of_augmented.encode(false), of_plain.encode(false));
 }
 
-TEST(Augmentation, DoesNotDependOnThreadsOrTheBatch) {
+TEST(Augmentation, DoesNotDependOnThreads) {
   const Dataset data = pictures();
   SmallTraining one(picture_config(), data, true, false, 1),
       two(picture_config(), data, true, false, 2);

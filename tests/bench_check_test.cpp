@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(Small, BenchCheck, testing::ValuesIn(small_rows()), [](
   return std::regex_replace(row.param.name, std::regex("[^A-Za-z0-9]"), "_");
 });
 
-TEST_P(BenchCheck, Agrees) {
+TEST_P(BenchCheck, AgreesWithTheReference) {
   const std::shared_ptr<Device> device = emulated_device();
   const Work work = GetParam().make(device);
   const Work image = GetParam().make(make_planning_device(device->kind()));
@@ -70,20 +70,20 @@ void expect_start(const std::string& text, const std::string& start) {
   EXPECT_TRUE(text.starts_with(start)) << text;
 }
 
-TEST(BenchCheckReports, OtherBits) {
+TEST(BenchCheckReports, DifferentBits) {
   expect_start(
       difference_after<RandomFill>("random_fill/uniform/4096", [](RandomFill& op) { op.seed = 2; }),
       "random_fill: out[0] has bits ");
 }
 
-TEST(BenchCheckReports, ARoundingThatWasNotAskedFor) {
+TEST(BenchCheckReports, UnexpectedRounding) {
   expect_start(
       difference_after<DenseForward>("dense_forward/identity/256x64/B=128/tf32",
                                      [](DenseForward& op) { op.precision = Precision::fp32; }),
       "dense_forward: y[");
 }
 
-TEST(BenchCheckReports, AnotherActivationInBfloat16) {
+TEST(BenchCheckReports, DifferentActivationInBfloat16) {
   expect_start(
       difference_after<DenseBackwardInput>(
           "dense_backward_input/relu/256x64/B=128/bf16",

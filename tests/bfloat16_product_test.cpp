@@ -14,7 +14,7 @@ namespace {
 /// True if the kernels add in the same order as AMX.
 bool sums_as_amx(const Way& way) { return std::string(way.kernels.name) != "avx512_bf16"; }
 
-TEST(Bfloat16Rounding, IsToTheNearestInLines) {
+TEST(Bfloat16Rounding, RoundsLinesToNearest) {
   const float infinity = std::numeric_limits<float>::infinity();
   std::vector<float> numbers = {0.0f,          -0.0f,      1.0f,      0x1.01p0f,    0x1.03p0f,
                                 0x1.010002p0f, infinity,   -infinity, 0x1.fffp127f, -3.0e38f,
@@ -38,7 +38,7 @@ TEST(Bfloat16Rounding, IsToTheNearestInLines) {
     }
 }
 
-TEST(Bfloat16Rounding, IsToTheNearestInPairs) {
+TEST(Bfloat16Rounding, RoundsPairsToNearest) {
   for (const Way& way : ways())
     for (size_t count = 1; count <= 50; ++count)
       for (const bool has_odd : {true, false}) {
@@ -59,7 +59,7 @@ TEST(Bfloat16Rounding, IsToTheNearestInPairs) {
       }
 }
 
-TEST(Bfloat16Rounding, KeepsNotANumber) {
+TEST(Bfloat16Rounding, PreservesNan) {
   const std::vector<float> numbers(64, -std::numeric_limits<float>::quiet_NaN());
   for (const Way& way : ways()) {
     std::vector<math::Bfloat16> words(64);
@@ -75,7 +75,7 @@ constexpr LayerShape kShapes[] = {{1, 1, 1, 1},        {3, 2, 5, 7},       {16, 
                                   {128, 128, 20, 50},  {300, 299, 48, 64}, {600, 513, 9, 33},
                                   {33, 20, 1100, 130}, {5, 0, 4, 3},       {12, 12, 2100, 260}};
 
-TEST(Bfloat16Product, SumsProductsOfRoundedFactors) {
+TEST(Bfloat16Product, MatchesSumsOfRoundedOperands) {
   for (const LayerShape& shape : kShapes) {
     const DenseLayer layer(shape, Precision::bf16);
     for (const Way& way : ways())
@@ -87,7 +87,7 @@ TEST(Bfloat16Product, SumsProductsOfRoundedFactors) {
 }
 
 /// Values stay far from subnormals, which AMX flushes to zero.
-TEST(Bfloat16Product, HasTheBitsOfAmxOnEveryProcessor) {
+TEST(Bfloat16Product, IsBitwiseEqualToAmx) {
   for (const LayerShape& shape : kShapes) {
     const DenseLayer layer(shape, Precision::bf16);
     const std::vector<Way> all = ways();
@@ -144,7 +144,7 @@ double final_loss(SmallTraining& training) {
   return 4.0 * loss / kSteps;
 }
 
-TEST(Bfloat16Training, EndsWithinAPercentOfFloats) {
+TEST(Bfloat16Training, LossIsWithinOnePercentOfFloat) {
   const Dataset data = rectangles(512, 16);
   SmallTraining floats(picture_config("fp32"), data), rounded(picture_config("bf16"), data);
   const double start = floats.step().terms[0];
@@ -154,7 +154,7 @@ TEST(Bfloat16Training, EndsWithinAPercentOfFloats) {
   EXPECT_NE(floats.weights(), rounded.weights());
 }
 
-TEST(Bfloat16Training, DoesNotDependOnTheThreads) {
+TEST(Bfloat16Training, DoesNotDependOnThreads) {
   const Dataset data = rectangles(100, 16);
   SmallTraining one(picture_config("bf16"), data, true, false, 1);
   SmallTraining three(picture_config("bf16"), data, true, false, 3);

@@ -31,7 +31,7 @@ TEST(Canvas, StartsWhite) {
 }
 
 // Pixels are rounded to 1/255, so the area of n partly covered pixels is accurate to n/510.
-TEST(Canvas, CoversTheAreaOfWhatIsDrawn) {
+TEST(Canvas, CoverageEqualsArea) {
   Canvas rectangle(40, 40);
   rectangle.rectangle(3.25, 4.5, 20.75, 9.0, kInk);
   EXPECT_NEAR(ink(rectangle), 17.5 * 4.5, 46.0 / 510);
@@ -53,7 +53,7 @@ TEST(Canvas, CoversTheAreaOfWhatIsDrawn) {
   EXPECT_NEAR(ink(down), ink(across), 1e-9);  // added in another order
 }
 
-TEST(Canvas, CutsOffWhatIsOutside) {
+TEST(Canvas, ClipsShapes) {
   Canvas canvas(10, 10);
   canvas.rectangle(-5.0, -5.0, 3.0, 2.0, kInk);
   EXPECT_EQ(ink(canvas), 6.0);
@@ -65,14 +65,14 @@ TEST(Canvas, CutsOffWhatIsOutside) {
   EXPECT_EQ(ink(canvas), 7.0);
 }
 
-TEST(Canvas, PlacesGreyAndColour) {
+TEST(Canvas, PlacesGreyAndColourImages) {
   Canvas canvas(2, 1);
   canvas.place(0, 0, Image{1, 1, 1, {77}});
   canvas.place(1, 0, Image{1, 1, 3, {1, 2, 3}});
   EXPECT_EQ(canvas.image().pixels, (std::vector<std::uint8_t>{77, 77, 77, 1, 2, 3}));
 }
 
-TEST(Canvas, WritesTextWhereItsAnchorIs) {
+TEST(Canvas, AlignsTextToItsAnchor) {
   const double width = Canvas::text_width("text");
   EXPECT_GT(width, 0.0);
   EXPECT_NEAR(Canvas::text_width("texttext"), 2.0 * width, 1e-9);
@@ -100,7 +100,7 @@ TEST(Canvas, WritesTextWhereItsAnchorIs) {
   EXPECT_EQ(Canvas::text_width("\xce\xbc\n"), Canvas::text_width("???"));
 }
 
-TEST(Plot, CountsAsPeopleDo) {
+TEST(Plot, TicksAreRoundNumbers) {
   EXPECT_EQ(ticks_between(0.0, 10.0, 5), (std::vector<double>{0, 2, 4, 6, 8, 10}));
   EXPECT_EQ(ticks_between(-1.1, 1.1, 4), (std::vector<double>{-1, -0.5, 0, 0.5, 1}));
   EXPECT_EQ(ticks_between(7.0, 7.0, 4), (std::vector<double>{7}));
@@ -110,7 +110,7 @@ TEST(Plot, CountsAsPeopleDo) {
   EXPECT_EQ(tick_label(0.30000000000000004), "0.3");
 }
 
-TEST(Plot, MapsUpwards) {
+TEST(Plot, MapsYUpwards) {
   const Plot plot{10.0, 20.0, 110.0, 220.0, -1.0, 1.0, 0.0, 4.0};
   EXPECT_EQ(plot.x(-1.0), 10.0);
   EXPECT_EQ(plot.x(0.0), 60.0);
@@ -118,7 +118,7 @@ TEST(Plot, MapsUpwards) {
   EXPECT_EQ(plot.y(4.0), 20.0);
 }
 
-TEST(Palette, EndsWhereItShould) {
+TEST(Palette, EndsMatchViridis) {
   const auto same = [](Colour a, Colour b) {
     return a.red == b.red && a.green == b.green && a.blue == b.blue;
   };

@@ -53,7 +53,7 @@ void damage(const fs::path& file) {
   std::ofstream(file, std::ios::binary) << bytes;
 }
 
-TEST(Checkpoint, DamageIsNoticedWhereverItIs) {
+TEST(Checkpoint, DetectsDamageAtAnyByte) {
   const TemporaryDirectory directory;
   Config config = small_config();
   config.hidden = {2};
@@ -84,7 +84,7 @@ TEST(Checkpoint, DamageIsNoticedWhereverItIs) {
   expect_error<DataError>([&] { state(whole + '\0'); }, {"file", "checksum"});
 }
 
-TEST(Checkpoint, HoldsNothingThatIsNotFinite) {
+TEST(Checkpoint, RejectsNonFiniteWeights) {
   const TemporaryDirectory directory;
   Trainer trainer = small_trainer();
   std::vector<float> weights = trainer.model().arena.weights.download();
@@ -95,7 +95,7 @@ TEST(Checkpoint, HoldsNothingThatIsNotFinite) {
                           {"file", "not finite"});
 }
 
-TEST(Checkpoint, AsManyAsAreAskedForAreKept) {
+TEST(Checkpoint, KeepsTheRequestedNumber) {
   const TemporaryDirectory directory;
   train_into(directory / "one", 1);
   EXPECT_EQ(names_in(directory / "one"),
@@ -112,7 +112,7 @@ TEST(Checkpoint, AsManyAsAreAskedForAreKept) {
               step);
 }
 
-TEST(Checkpoint, TheNewestThatIsWholeIsTaken) {
+TEST(Checkpoint, RestoresTheNewestIntact) {
   const TemporaryDirectory directory;
   const fs::path path = directory / "checkpoints";
   train_into(path, 3);
@@ -147,7 +147,7 @@ TEST(Checkpoint, TheNewestThatIsWholeIsTaken) {
 
 // A damaged last checkpoint is not kept under a step's name, and damaged checkpoints of later steps
 // are removed.
-TEST(Checkpoint, DamagedOnesGoWithTheNextThatIsWritten) {
+TEST(Checkpoint, NextSaveRemovesDamaged) {
   const TemporaryDirectory directory;
   const fs::path path = directory / "checkpoints";
   train_into(path, 3);
@@ -165,7 +165,7 @@ TEST(Checkpoint, DamagedOnesGoWithTheNextThatIsWritten) {
   EXPECT_EQ(read_checkpoint_header(path / "last.safetensors").progress.step, 35u);
 }
 
-TEST(Checkpoint, FailsWithoutHarm) {
+TEST(Checkpoint, FailedRestoreChangesNothing) {
   const TemporaryDirectory directory;
   const fs::path path = directory / "checkpoints";
   train_into(path, 2);

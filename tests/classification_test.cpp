@@ -46,7 +46,7 @@ double gradient(const Logits& logits, size_t c, size_t label) {
 
 const std::vector<Logits> kRows = {{0.3}, {2.0, -1.0}, {0.0, 0.0, 0.0}, {-3.0, 0.5, 6.0, 0.25}};
 
-TEST(ClassLoss, GradientsAreThoseOfTheLossThroughTheSoftmax) {
+TEST(ClassLoss, GradientMatchesFiniteDifferences) {
   ClassLosses::for_each([](auto member) {
     using L = decltype(member);
     for (const Logits& row : kRows)
@@ -65,7 +65,7 @@ TEST(ClassLoss, GradientsAreThoseOfTheLossThroughTheSoftmax) {
   });
 }
 
-TEST(ClassLoss, IsTheLossItSays) {
+TEST(ClassLoss, MatchesFormula) {
   const Logits row = {-3.0, 0.5, 6.0, 0.25};
   const double sum = ::exp(-3.0) + ::exp(0.5) + ::exp(6.0) + ::exp(0.25);
   EXPECT_NEAR(loss<CrossEntropy>(row, 1), -::log(::exp(0.5) / sum), 1e-14);
@@ -92,7 +92,7 @@ TEST(ClassLoss, IsProper) {
 
 // Compares the op on the CPU with the losses above: labels are looked up by data set row, an input
 // has several rows, the batch is partial, gradients are means over active rows and have a weight.
-TEST(CategoricalTerms, IsTheFormula) {
+TEST(CategoricalTerms, MatchesFormula) {
   constexpr int32_t kInputs = 9, kActive = 7, kSamples = 2, kClasses = 37;
   constexpr size_t kRowCount = kActive * kSamples;
   constexpr double kWeight = 0.625;

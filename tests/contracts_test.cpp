@@ -16,7 +16,7 @@ constexpr double kRounding = 0x1p-24;
 
 std::shared_ptr<Device> device() { return make_cpu_device(2); }
 
-TEST(L1Terms, IsItsContract) {
+TEST(L1Terms, SatisfiesContract) {
   std::vector<float> x = uniform_floats(kShape.elements(), -1.0f, 1.0f, 1);
   for (size_t i = 0; i < x.size(); i += 7) x[i] = 0.0f;
   const std::vector<float> saved = uniform_floats(kShape.elements(), 0.1f, 0.9f, 2);
@@ -50,7 +50,7 @@ TEST(L1Terms, IsItsContract) {
   }
 }
 
-TEST(L1Terms, LetsNanThrough) {
+TEST(L1Terms, PropagatesNan) {
   std::vector<float> x(8, 1.0f);
   x[3] = std::numeric_limits<float>::quiet_NaN();
   Workspace w(device());
@@ -66,7 +66,7 @@ TEST(L1Terms, LetsNanThrough) {
 }
 
 // Sums of small whole numbers are exact.
-TEST(GradientSum, IsItsContract) {
+TEST(GradientSum, SatisfiesContract) {
   const std::vector<float> wide(kShape.elements(), 1.0f), far(kShape.elements(), 100.0f);
   const std::vector<float> narrow(kShape.rows() * 10, 10.0f);
   for (const bool in_place : {false, true}) {
@@ -86,7 +86,7 @@ TEST(GradientSum, IsItsContract) {
   }
 }
 
-TEST(SquaredDistance, IsItsContract) {
+TEST(SquaredDistance, SatisfiesContract) {
   const std::vector<float> x = uniform_floats(kShape.inputs() * kShape.width(), -1.0f, 1.0f, 1);
   const std::vector<float> y = uniform_floats(kShape.elements(), -1.0f, 1.0f, 2);
   Workspace w(device());
@@ -104,7 +104,7 @@ TEST(SquaredDistance, IsItsContract) {
 }
 
 // Sums of products of eighths are exact in float.
-TEST(DenseBackwardWeights, AddsToWhatIsThere) {
+TEST(DenseBackwardWeights, AccumulatesIfAsked) {
   constexpr int32_t kIn = 13, kOut = 37, kRows = 9, kActive = 6;
   const std::vector<float> grad = odd_eighths(kRows * kOut, 1), x = odd_eighths(kRows * kIn, 2);
   const std::vector<float> weight = odd_eighths(kIn * kOut, 3), bias = odd_eighths(kOut, 4);
@@ -137,7 +137,7 @@ TEST(DenseBackwardWeights, AddsToWhatIsThere) {
 }
 
 // With mu = logvar = 0 for every input, z equals the epsilon of the requested noise stream.
-TEST(LatentForward, DrawsFromThePrior) {
+TEST(LatentForward, DrawsFromTheRequestedStream) {
   const auto draw = [](math::NoiseStream stream) {
     Workspace w(device());
     const float* zeros = w.put(std::vector<float>(kShape.width()));
@@ -231,7 +231,7 @@ TEST(LatentForward, LogRatioIsPriorOverPosterior) {
   }
 }
 
-TEST(LatentForward, ASampleIsTheSameInWhicheverRun) {
+TEST(LatentForward, SampleDependsOnlyOnItsNumber) {
   const Draws whole = draw(7, 20);
   for (const auto& [first, samples] : {std::pair{0, 3}, std::pair{3, 3}, std::pair{6, 1}}) {
     const Draws part = draw(samples, 20 + static_cast<uint64_t>(first));
@@ -247,7 +247,7 @@ TEST(LatentForward, ASampleIsTheSameInWhicheverRun) {
 
 // At mu = logvar = 0: z = epsilon, dz/dlogvar = epsilon / 2, and the gradient of the KL is zero.
 // With grad_z = 1, the gradient of logvar therefore equals z / 2.
-TEST(LatentBackward, DrawsTheForwardPasssSamples) {
+TEST(LatentBackward, DrawsTheSamplesOfTheForwardPass) {
   Workspace w(device());
   StepState state = kShape.state();
   state.first_sample = 13;
@@ -281,7 +281,7 @@ TEST(LatentBackward, DrawsTheForwardPasssSamples) {
 }
 
 // The weights are powers of two, so gradients scale exactly. The NLL itself is not weighted.
-TEST(LikelihoodTerms, WeighsItsGradientsAlone) {
+TEST(LikelihoodTerms, WeightAppliesOnlyToGradients) {
   struct Result {
     std::vector<float> grad, grad_log_variance, nll;
   };

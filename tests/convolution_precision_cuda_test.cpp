@@ -155,12 +155,12 @@ class ConvolutionPrecision : public CudaTest {
 };
 ELBO_INSTANTIATE_CUDA_TEST(ConvolutionPrecision);
 
-TEST_P(ConvolutionPrecision, InFloat) { expect_products(kFloat); }
-TEST_P(ConvolutionPrecision, InTf32) { expect_products(kTf32); }
-TEST_P(ConvolutionPrecision, InBf16) { expect_products(kBf16); }
+TEST_P(ConvolutionPrecision, MatchesDoubleInFloat) { expect_products(kFloat); }
+TEST_P(ConvolutionPrecision, MatchesDoubleInTf32) { expect_products(kTf32); }
+TEST_P(ConvolutionPrecision, MatchesDoubleInBf16) { expect_products(kBf16); }
 
 // TF32 and bfloat16 represent these operands exactly, so only storing the results rounds.
-TEST_P(ConvolutionPrecision, ExactFactorsGiveExactSums) {
+TEST_P(ConvolutionPrecision, ExactOperandsGiveExactSums) {
   struct Result {
     std::vector<float> y, preactivation, grad_x;
   };

@@ -56,7 +56,7 @@ Corrupted corrupt_everywhere(float x, uint64_t step = 1) {
 
 // The noise is addressed by the row in the data set, not by the index in the batch, and does not
 // share the stream of the view.
-TEST(Corruption, IsTheFormulaOnItsOwnStream) {
+TEST(Corruption, MatchesFormulaOnItsOwnStream) {
   constexpr uint32_t kCount = 11;
   constexpr size_t kColumns = 261;
   constexpr uint64_t kStep = 5;
@@ -81,7 +81,7 @@ TEST(Corruption, IsTheFormulaOnItsOwnStream) {
   });
 }
 
-TEST(Corruption, IsDrawnAnewAtEveryStep) {
+TEST(Corruption, DiffersBetweenSteps) {
   const auto differing = [](const std::vector<float>& a, const std::vector<float>& b) {
     double count = 0.0;
     for (size_t i = 0; i < a.size(); ++i) count += a[i] != b[i];
@@ -105,13 +105,13 @@ void expect_part(const std::vector<float>& values, float value, double probabili
   EXPECT_NEAR(part, probability, 5.0 * std::sqrt(probability * (1.0 - probability) / n)) << value;
 }
 
-TEST(Corruption, MasksWithItsProbability) {
+TEST(Corruption, MaskingHasItsProbability) {
   const Corrupted got = corrupt_everywhere<math::Masking>(0.5f);
   expect_part(got.input, 0.0f, kLevel);
   expect_part(got.input, 0.5f, 1.0 - kLevel);
 }
 
-TEST(Corruption, StrewsSaltAndPepperWithHalfItsProbabilityEach) {
+TEST(Corruption, SaltAndPepperHaveHalfTheProbabilityEach) {
   const Corrupted got = corrupt_everywhere<math::SaltAndPepper>(0.5f);
   expect_part(got.input, 0.0f, kLevel / 2.0);
   expect_part(got.input, 1.0f, kLevel / 2.0);
@@ -119,7 +119,7 @@ TEST(Corruption, StrewsSaltAndPepperWithHalfItsProbabilityEach) {
 }
 
 // The standard errors of a normal's mean and variance are sigma / sqrt(n) and sigma^2 sqrt(2 / n).
-TEST(Corruption, AddsNormalNoiseOfItsDeviation) {
+TEST(Corruption, GaussianNoiseHasItsDeviation) {
   const Corrupted got = corrupt_everywhere<math::GaussianCorruption>(0.5f);
   const auto n = static_cast<double>(got.input.size());
   double mean = 0.0, square = 0.0;
@@ -132,7 +132,7 @@ TEST(Corruption, AddsNormalNoiseOfItsDeviation) {
   EXPECT_NEAR(square, variance, 5.0 * variance * std::sqrt(2.0 / n));
 }
 
-TEST(Corruption, OfNoneIsTheInput) {
+TEST(Corruption, NoneLeavesTheInputUnchanged) {
   const Corrupted got = corrupt_everywhere<math::NoCorruption>(0.5f);
   EXPECT_TRUE(same_bits(got.input, got.x));
 }

@@ -20,7 +20,7 @@ std::string refusal(size_t bytes) {
 
 // Some memory is always in use, so an allocation of all of it must fail. Otherwise Linux would
 // overcommit and kill the process later.
-TEST(CpuDevice, LendsNoMemoryThatIsNotThere) {
+TEST(CpuDevice, RejectsAllocationsBeyondMemory) {
   struct sysinfo system = {};
   ASSERT_EQ(::sysinfo(&system), 0);
   const size_t machine = (system.totalram + system.totalswap) * system.mem_unit;
@@ -31,7 +31,7 @@ TEST(CpuDevice, LendsNoMemoryThatIsNotThere) {
   EXPECT_EQ(refusal(size_t{65} << 20), "");
 }
 
-TEST(CpuDevice, RefusesSizesThatOverflow) {
+TEST(CpuDevice, RejectsOverflowingSizes) {
   EXPECT_NE(refusal(SIZE_MAX), "");
   EXPECT_NE(refusal(SIZE_MAX - 64), "");
 }

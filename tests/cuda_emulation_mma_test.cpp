@@ -137,7 +137,7 @@ TEST_P(WarpKernels, RoundOncePerMma) {
   for (const float element : product.run()) EXPECT_EQ(element, 1.0f + std::ldexp(1.0f, -21));
 }
 
-TEST_P(WarpKernels, KeepSubnormalsThoughTheHostFlushesThem) {
+TEST_P(WarpKernels, KeepSubnormalsIfTheHostFlushesThem) {
   constexpr unsigned kFlush = 0x8040;  // flush subnormal results and operands to zero
   const float subnormal = std::ldexp(1.0f, -130);
   Product<uint32_t> product(8);
@@ -242,16 +242,16 @@ void expect_zero_fill() {
   }
 }
 
-TEST_P(WarpKernels, CopyAsynchronouslyWithZerosBehindTheEnd16) { expect_zero_fill<4>(); }
-TEST_P(WarpKernels, CopyAsynchronouslyWithZerosBehindTheEnd4) { expect_zero_fill<1>(); }
+TEST_P(WarpKernels, ZeroFillAsynchronousCopies16) { expect_zero_fill<4>(); }
+TEST_P(WarpKernels, ZeroFillAsynchronousCopies4) { expect_zero_fill<1>(); }
 
-TEST_P(WarpKernels, CatchCopiesNeverWaitedFor) {
+TEST_P(WarpKernels, CatchMissingWaitForCopies) {
   const auto source = counted_from_one(2 * kBlock * 4);
   const std::string error = error_of([&] { staged_copy<4, Bug::kMissingWait>(source); });
   EXPECT_NE(error.find("2 asynchronous copies never waited for"), std::string::npos) << error;
 }
 
-TEST_P(WarpKernels, PoisonCopiesUntilTheirGroupIsWaitedFor) {
+TEST_P(WarpKernels, PoisonCopiesUntilTheWait) {
   const auto source = counted_from_one(2 * kBlock * 4);
   const auto target = staged_copy<4, Bug::kLateWait>(source);
   for (size_t i = 0; i < target.size(); ++i) {
@@ -263,8 +263,8 @@ TEST_P(WarpKernels, PoisonCopiesUntilTheirGroupIsWaitedFor) {
   }
 }
 
-TEST_P(WarpKernels, PoisonCopiesThatOtherThreadsHaveNotWaitedFor) {
-  if (thread_sanitizer()) GTEST_SKIP() << "the race check reports it, see RacesAreSeen";
+TEST_P(WarpKernels, PoisonCopiesOfOtherThreadsUntilTheBarrier) {
+  if (thread_sanitizer()) GTEST_SKIP() << "the race check reports it, see DetectsRaces";
   const auto source = counted_from_one(2 * kBlock * 4);
   const auto target = staged_copy<4, Bug::kMissingBarrier>(source);
   EXPECT_TRUE(std::any_of(target.begin(), target.end(), [](float x) { return std::isnan(x); }));
@@ -307,7 +307,7 @@ TEST_P(WarpFibers, CatchAsynchronousCopyToGlobalMemory) {
 INSTANTIATE_TEST_SUITE_P(Emulated, WarpFibers, testing::ValuesIn(fiber_executions()),
                          execution_name);
 
-TEST(AsynchronousCopyDeathTest, RacesAreSeen) {
+TEST(AsynchronousCopyDeathTest, DetectsRaces) {
   if (!thread_sanitizer()) GTEST_SKIP() << "needs a build with clang and ThreadSanitizer";
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   constexpr int kThreadSanitizerFoundSomething = 66;

@@ -106,7 +106,7 @@ TEST_P(SampleKernels, SumColumnsInDynamicSharedMemory) {
   }
 }
 
-TEST_P(SampleKernels, TotalByTheLastBlock) {
+TEST_P(SampleKernels, SumInTheLastBlock) {
   for (const size_t count : {1, 64, 191, 193, 1000}) {
     const auto x = whole_numbers(count);
     EXPECT_EQ(total(x), std::accumulate(x.begin(), x.end(), 0.0f)) << count;
@@ -155,10 +155,10 @@ void expect_equal_arithmetic() {
   }
 }
 
-TEST_P(SampleKernels, RoundAsTheHostInFloat) { expect_equal_arithmetic<float>(); }
-TEST_P(SampleKernels, RoundAsTheHostInDouble) { expect_equal_arithmetic<double>(); }
+TEST_P(SampleKernels, RoundLikeTheHostInFloat) { expect_equal_arithmetic<float>(); }
+TEST_P(SampleKernels, RoundLikeTheHostInDouble) { expect_equal_arithmetic<double>(); }
 
-TEST_P(SampleKernels, CallFunctionsThatWereNotInlined) {
+TEST_P(SampleKernels, CallNonInlinedFunctions) {
   std::vector<double> x(40), y(40, NAN);
   for (size_t i = 0; i < x.size(); ++i) x[i] = 1.37 * static_cast<double>(i) - 20.0;
   launch(cosine_kernel<100000000>, 1, dim3(kBlock), 0, nullptr, {x.data(), y.data(), 40});
@@ -221,7 +221,7 @@ TEST_P(Fibers, CatchDivergentShuffle) {
             std::string::npos);
 }
 
-TEST_P(Fibers, NameThePlaceOfAnError) {
+TEST_P(Fibers, NameTheSourceLineOfAnError) {
   const auto x = whole_numbers(32);
   const std::string error = error_of([&] { row_sums<Bug::kExitBeforeBarrier>(x, 1, 32); });
   EXPECT_NE(error.find("block (0, 0, 0) thread ("), std::string::npos) << error;
@@ -243,7 +243,7 @@ TEST(FiberSchedules, CatchMissingBarrier) {
   EXPECT_TRUE(caught);
 }
 
-TEST(Ptx, RefusesAnUnknownKernel) {
+TEST(Ptx, RejectsAnUnknownKernel) {
   if (!ptx_executor()) GTEST_SKIP() << "built without a CUDA compiler: no PTX to interpret";
   const ScopedExecutor scoped(ptx_executor());
   const auto x = whole_numbers(64);
@@ -300,7 +300,7 @@ TEST(Ptx, BranchesByTable) {
 // If two live registers shared a slot, the sum would change: %r3 is live across iterations, %r5
 // after the loop, the last use of %p1 is the definition of %p2 and %p3, and %r9 is written under a
 // guard.
-TEST(Ptx, KeepsRegistersThatAreStillRead) {
+TEST(Ptx, KeepsLiveRegisters) {
   std::vector<float> target(4, NAN);
   run_copy_kernel_as(R"(
     ld.param.u64 %rd1, [args+8];

@@ -57,7 +57,7 @@ ConvolutionForward forward() {
   return op;
 }
 
-TEST_F(Cudnn, TakesAlgorithmsThatAddProductsRepeatAndFit) {
+TEST_F(Cudnn, SelectsDirectDeterministicAlgorithmsThatFit) {
   const auto library = make();
   EXPECT_EQ(names(library->candidates(forward())), (Names{"cuDNN forward #1", "cuDNN forward #2"}));
   ConvolutionForward op = forward();
@@ -76,7 +76,7 @@ TEST_F(Cudnn, TakesAlgorithmsThatAddProductsRepeatAndFit) {
   EXPECT_EQ(names(library->candidates(weights)), Names{"cuDNN backward filter #1"});
 }
 
-TEST_F(Cudnn, FusesWhatItCan) {
+TEST_F(Cudnn, FusesSupportedEpilogues) {
   const auto library = make();
   const auto taken = [&](auto change) {
     ConvolutionForward op = forward();
@@ -103,7 +103,7 @@ TEST_F(Cudnn, FusesWhatItCan) {
             none);
 }
 
-TEST_F(Cudnn, ProposesNothingForWhatItDoesNotKnow) {
+TEST_F(Cudnn, ProposesNothingForUnsupportedOps) {
   const auto library = make();
   EXPECT_TRUE(library->candidates(DenseForward{}).products.empty());
   ConvolutionForward op = forward();
@@ -115,7 +115,7 @@ TEST_F(Cudnn, ProposesNothingForWhatItDoesNotKnow) {
   EXPECT_TRUE(fake_->log.empty());
 }
 
-TEST_F(Cudnn, LeavesOutWhatThereIsNoRoomFor) {
+TEST_F(Cudnn, OmitsAlgorithmsThatExceedMemory) {
   const auto library = make();
   room_ = 999;
   const Candidates candidates = library->candidates(forward());
@@ -126,7 +126,7 @@ TEST_F(Cudnn, LeavesOutWhatThereIsNoRoomFor) {
 }
 
 // The algorithms load 16 bytes at a time, so every array must be aligned to 16 bytes.
-TEST_F(Cudnn, ProposesNothingForArraysThatAreNotAligned) {
+TEST_F(Cudnn, ProposesNothingForMisalignedArrays) {
   const auto library = make();
   const auto at = [](uintptr_t address) { return reinterpret_cast<float*>(address); };
   ConvolutionForward op = forward();
@@ -201,7 +201,7 @@ void expect_results(ProductLibrary& library, bool whole, size_t count, MakeOp ma
 
 // Sums of products of eighths are exact in every order. If the bias is zero and the activation the
 // identity, an algorithm without epilogue also computes the complete result.
-TEST_F(Cudnn, MeansTheOp) {
+TEST_F(Cudnn, ResultsMatchTheCpu) {
   const auto library = make();
   for (const ConvolutionCase& c : convolutions())
     for (const bool transposed : {false, true}) {
@@ -260,7 +260,7 @@ TEST_F(Cudnn, MeansTheOp) {
     }
 }
 
-TEST_F(Cudnn, SaysWhatIsLeftToDo) {
+TEST_F(Cudnn, ReportsUnfinishedOps) {
   const auto library = make();
   ConvolutionForward op = forward();
   op.activation = math::Activation::of<math::Relu>();
@@ -283,7 +283,7 @@ TEST_F(Cudnn, SaysWhatIsLeftToDo) {
   for (const auto& product : library->candidates(weights).products) EXPECT_FALSE(product->whole());
 }
 
-TEST_F(Cudnn, RunsOnTheStreamGiven) {
+TEST_F(Cudnn, RunsOnTheGivenStream) {
   const auto library = make();
   ConvolutionForward op = forward();
   std::vector<float> x(2 * 9 * 7 * 6), weight(8 * 3 * 3 * 3), y(2 * 5 * 4 * 8);
@@ -298,7 +298,7 @@ TEST_F(Cudnn, RunsOnTheStreamGiven) {
             (Names{"forward #1 workspace 1000 stream 0x10", "forward #2 workspace 0 stream 0x20"}));
 }
 
-TEST_F(Cudnn, IsAbsentForAReason) {
+TEST_F(Cudnn, ReportsWhyItIsUnavailable) {
   std::string reason;
   const LibrarySearch missing = {{"no such file", "nor this"}, "two places"};
   EXPECT_EQ(make_cudnn({}, reason, &missing), nullptr);
@@ -313,7 +313,7 @@ TEST_F(Cudnn, IsAbsentForAReason) {
   EXPECT_EQ(reason, "cuDNN failed to start: as the test wants it");
 }
 
-TEST_F(Cudnn, LeavesNothingBehind) {
+TEST_F(Cudnn, ReleasesItsObjects) {
   {
     auto library = make();
     EXPECT_EQ(library->version(), "cuDNN 91900");

@@ -194,14 +194,14 @@ TEST(ValidationSplit, IsAnAscendingPartition) {
   }
 }
 
-TEST(ValidationSplit, IsTheLastRowsWhereAsked) {
+TEST(ValidationSplit, IsTheLastRowsIfAsked) {
   const Dataset data = Dataset::from_rows(counting_bytes(10), {1},
                                           {.validation_fraction = 0.3, .validation_last = true});
   EXPECT_EQ(data.split("train").index, (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(data.split("validation").index, (std::vector<std::uint32_t>{7, 8, 9}));
 }
 
-TEST(ValidationSplit, DependsOnTheSeedAloneAndIsTheSameEverywhere) {
+TEST(ValidationSplit, DependsOnlyOnTheSeed) {
   const auto chosen = [](std::uint64_t seed) {
     const Dataset data =
         Dataset::from_rows(counting_bytes(20), {1}, {.validation_fraction = 0.2, .seed = seed});
@@ -213,7 +213,7 @@ TEST(ValidationSplit, DependsOnTheSeedAloneAndIsTheSameEverywhere) {
   EXPECT_EQ(chosen(1), (std::vector<std::uint32_t>{4, 7, 12, 18}));
 }
 
-TEST(ValidationSplit, ChoosesEveryRowEquallyOften) {
+TEST(ValidationSplit, IsUniform) {
   constexpr int kRows = 10;
   constexpr int kTrials = 4000;
   std::vector<int> count(kRows);
@@ -230,7 +230,7 @@ TEST(ValidationSplit, ChoosesEveryRowEquallyOften) {
   }
 }
 
-TEST(ValidationSplit, KeepsToItsLimits) {
+TEST(ValidationSplit, RespectsSizeLimits) {
   const auto open = [](std::int64_t rows, double fraction) {
     return Dataset::from_rows(counting_bytes(rows), {1}, {.validation_fraction = fraction});
   };
@@ -278,7 +278,7 @@ TEST(ValueRange, FindsRangeAndEveryNonFiniteValue) {
   EXPECT_EQ(range.maximum, 255.0);
 }
 
-TEST(ValueRange, TakesExtremeFiniteValues) {
+TEST(ValueRange, AcceptsExtremeFiniteValues) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   const std::vector<float> values = {kLargest, -kLargest, 0.0F, -0.0F,
                                      std::numeric_limits<float>::denorm_min()};
@@ -403,7 +403,7 @@ const BadDirectory kBadDirectories[] = {
      {"test.npy", "not a .npy file"}},
 };
 
-TEST(Dataset, NamesWhatIsWrongWithADirectory) {
+TEST(Dataset, RejectsMalformedDirectories) {
   for (const BadDirectory& bad : kBadDirectories) {
     SCOPED_TRACE(bad.name);
     TemporaryDirectory directory;
@@ -415,7 +415,7 @@ TEST(Dataset, NamesWhatIsWrongWithADirectory) {
   }
 }
 
-TEST(Dataset, NamesWhatIsWrongWithAPath) {
+TEST(Dataset, RejectsInvalidPaths) {
   TemporaryDirectory directory;
   expect_error<DataError>([&] { Dataset::open(directory / "none"); },
                           {"none", "No such file or directory"});

@@ -85,13 +85,13 @@ class UnclearDevice : public ForwardingDevice {
   int allocations = 0;
 };
 
-TEST(DeviceLoss, LeavesNoMemoryOfABufferThatCannotBeCleared) {
+TEST(DeviceLoss, ReleasesABufferThatCannotBeCleared) {
   const auto device = std::make_shared<UnclearDevice>();
   EXPECT_THROW(Buffer<float>(device, 8, "a test"), DeviceError);
   EXPECT_EQ(device->allocations, 0);
 }
 
-TEST(DeviceLoss, SaysWhereThereIsNoCheckpointYet) {
+TEST(DeviceLoss, ReportsMissingCheckpoint) {
   const TemporaryDirectory directory;
   EXPECT_EQ(broken_off(directory / "run", 3), "there is no checkpoint yet");
 }

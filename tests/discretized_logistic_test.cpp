@@ -76,7 +76,7 @@ TEST(DiscretizedLogistic, SumsToOneOverAllValues) {
 
 // Sheppard's correction: if the scale is well above the bins' width, binning adds only a bin's
 // variance.
-TEST(DiscretizedLogistic, StartsAtMeanAndVariance) {
+TEST(DiscretizedLogistic, StartMatchesMeanAndVariance) {
   constexpr double kVariance = 0.002;
   for (const double mean : {0.5, 0.4}) {
     const auto [first, second] = DiscretizedLogistic::start(mean, kVariance);
@@ -105,7 +105,7 @@ void for_each_place(Use&& use) {
         }
 }
 
-TEST(DiscretizedLogistic, FloatKeepsToDoubleEverywhere) {
+TEST(DiscretizedLogistic, FloatMatchesDouble) {
   struct Worst {
     const char* term;
     double error = 0.0;  // as a multiple of the bound
@@ -132,7 +132,7 @@ TEST(DiscretizedLogistic, FloatKeepsToDoubleEverywhere) {
   }
 }
 
-TEST(DiscretizedLogistic, EqualsTheTwin) {
+TEST(DiscretizedLogistic, MatchesPyTorch) {
   const GoldenFile golden(golden_folder() / "likelihood_points.safetensors");
   const auto in = [&](const std::string& name) {
     return golden.floats("discretized-logistic." + name);
@@ -158,7 +158,7 @@ TEST(DiscretizedLogistic, EqualsTheTwin) {
 }
 
 // NaN propagates at x = 0, x = 1 and in between, which omit different terms.
-TEST(DiscretizedLogistic, NanIsNeverHidden) {
+TEST(DiscretizedLogistic, PropagatesNan) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   for (const float x : {0.0f, 0.5f, 1.0f}) {
     EXPECT_TRUE(std::isnan(terms(x, kNan, 0.0f).nll)) << x;

@@ -105,7 +105,7 @@ void make_gradients_overflow(Trainer& trainer) {
   trainer.model().set_weights(weights);
 }
 
-TEST(Divergence, FindsGradientsBeforeTheLossShowsThem) {
+TEST(Divergence, IsDetectedInGradientsBeforeTheLoss) {
   Config config = exploding_config();
   config.learning_rate = 1e-3;
   Trainer trainer(config, small_data(37), make_cpu_device(1));
@@ -121,7 +121,7 @@ TEST(Divergence, FindsGradientsBeforeTheLossShowsThem) {
 }
 
 // The loss of the last step is finite, but its updated weights are not and must not be saved.
-TEST(Divergence, NoCheckpointOfWeightsThatAreNotFinite) {
+TEST(Divergence, LeavesNoNonFiniteCheckpoint) {
   const TemporaryDirectory directory;
   Config config = exploding_config();
   config.learning_rate = 1e-3;
@@ -144,7 +144,7 @@ TEST(Divergence, NoCheckpointOfWeightsThatAreNotFinite) {
 }
 
 // With clipping, the gradient norm reveals non-finite gradients in the step that computes them.
-TEST(Divergence, TheNormTellsAtOnce) {
+TEST(Divergence, IsDetectedByTheClippingNorm) {
   Config config = exploding_config();
   config.learning_rate = 1e-3;
   config.clip_norm = 1.0;
@@ -165,7 +165,7 @@ Config rolling_config() {
   return config;
 }
 
-TEST(Divergence, RollsBackALimitedNumberOfTimes) {
+TEST(Divergence, RollbacksAreLimited) {
   Trainer trainer(rolling_config(), small_data(37), make_cpu_device(1));
   Witness witness;
   expect_error<DivergenceError>([&] { trainer.train(&witness); }, {"diverged at step 2:"});
@@ -186,7 +186,7 @@ Config recovering_config() {
   return config;
 }
 
-TEST(Divergence, GoesOnWithASmallerLearningRate) {
+TEST(Divergence, ContinuesWithASmallerLearningRate) {
   const TemporaryDirectory directory;
   const Config config = recovering_config();
   const Dataset data = small_data(37);
@@ -221,7 +221,7 @@ TEST(Divergence, GoesOnWithASmallerLearningRate) {
 }
 
 // The metrics of steps that are rolled back are removed.
-TEST(Divergence, TakesBackMetrics) {
+TEST(Divergence, RollbackRemovesMetrics) {
   const TemporaryDirectory directory;
   Config config = recovering_config();
   config.metrics_interval = 1;
@@ -236,7 +236,7 @@ TEST(Divergence, TakesBackMetrics) {
 }
 
 // Steps are deterministic: if replaying does not reproduce an error, the training did not cause it.
-TEST(Divergence, SaysWhenItDoesNotHappenAgain) {
+TEST(Divergence, ReportsIrreproducibleSteps) {
   class Saboteur : public Witness {
    public:
     explicit Saboteur(Trainer& trainer) : trainer_(trainer) {}

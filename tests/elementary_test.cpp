@@ -51,7 +51,7 @@ TEST(Elementary, ExpIsWithinTwoUlps) {
   EXPECT_LE(worst(kTiny, 86.6f, exp, ::exp, -1.0f), 2.0);
 }
 
-TEST(Elementary, ExpAtItsEnds) {
+TEST(Elementary, ExpIsCorrectAtItsLimits) {
   EXPECT_EQ(exp(0.0f), 1.0f);
   EXPECT_TRUE(std::isfinite(exp(88.72f)));
   for (const float x : {88.73f, 89.0f, 100.0f, 1e30f, kInfinity}) EXPECT_EQ(exp(x), kInfinity) << x;
@@ -112,7 +112,7 @@ TEST(Elementary, TanhIsWithinTwoUlps) {
 }
 
 // The bound is absolute, one ulp of 1, because sines near zero need no relative accuracy.
-TEST(Elementary, SineAndCosineOfATurn) {
+TEST(Elementary, SincosTurnIsWithinAnUlpOfOne) {
   for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4099) {
     const double angle = 2.0 * 3.14159265358979323846 * (static_cast<double>(bits) + 0.5) * 0x1p-32;
     float sine, cosine;

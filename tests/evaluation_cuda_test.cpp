@@ -20,7 +20,7 @@ std::vector<double> log_likelihoods(const std::shared_ptr<Device>& device, int64
 
 // The logarithm of an importance weight is computed from ten sums of at most fifteen terms below
 // 20. The relative error of the mean weight is at most the largest error of a weight.
-TEST(EvaluationCuda, LikelihoodsAreTheCpus) {
+TEST(EvaluationCuda, LikelihoodsMatchTheCpu) {
   constexpr double kRounding = 64.0 * std::numeric_limits<float>::epsilon() * 20.0;
   const std::vector<double> want = log_likelihoods(make_cpu_device(1), 11, {.samples = 13});
   for (const int64_t decoder_rows : {1, 16, 200}) {

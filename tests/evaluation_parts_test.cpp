@@ -39,7 +39,7 @@ double mean_squared_distance(const std::vector<float>& one, const std::vector<fl
   return sum / static_cast<double>(kCount);
 }
 
-TEST(EvaluationParts, OfAnAutoencoder) {
+TEST(EvaluationParts, AutoencoderMetricsMatchItsOutputs) {
   Evaluated model({"autoencoder", {{"bottleneck", "deterministic"}, {"code-activation", "relu"}}});
   const Evaluation e = model.evaluator().evaluate();
   const auto pairs = model.evaluator().reconstruct(kCount);
@@ -72,7 +72,7 @@ TEST(EvaluationParts, OfAnAutoencoder) {
                             {"bottleneck deterministic", "expected bottleneck gaussian"});
 }
 
-TEST(EvaluationParts, OfADenoiser) {
+TEST(EvaluationParts, DenoiserMetricsMatchItsOutputs) {
   Evaluated model(
       {"denoiser",
        {{"bottleneck", "deterministic"}, {"corruption", "gaussian"}, {"corruption-level", "0.5"}}});
@@ -89,7 +89,7 @@ TEST(EvaluationParts, OfADenoiser) {
   EXPECT_NE(decode(model.model, model.evaluator().encode(false)), pairs.means);
 }
 
-TEST(EvaluationParts, OfAClassifier) {
+TEST(EvaluationParts, ClassifierMetricsMatchItsOutputs) {
   Evaluated model(
       {"classifier",
        {{"bottleneck", "none"}, {"likelihood", "none"}, {"classifier", "cross-entropy"}}});
@@ -113,7 +113,7 @@ TEST(EvaluationParts, OfAClassifier) {
                             {"no decoder"});
 }
 
-TEST(EvaluationParts, OfAClassifierWithoutLabels) {
+TEST(EvaluationParts, UnlabelledDataHaveNoAccuracy) {
   Evaluated model(
       {"classifier", {{"classifier", "cross-entropy"}, {"bottleneck", "deterministic"}}});
   const Dataset unlabelled = small_data(5);
@@ -122,7 +122,7 @@ TEST(EvaluationParts, OfAClassifierWithoutLabels) {
   EXPECT_FALSE(std::isnan(e.reconstruction.value));
 }
 
-TEST(EvaluationParts, LabelsBeyondTheModelsAreNamed) {
+TEST(EvaluationParts, RejectsLabelsBeyondTheClasses) {
   Evaluated model(
       {"classifier",
        {{"bottleneck", "none"}, {"likelihood", "none"}, {"classifier", "cross-entropy"}}});
@@ -132,7 +132,7 @@ TEST(EvaluationParts, LabelsBeyondTheModelsAreNamed) {
                           {"row 1 has label 7", "classes 0 to 2"});
 }
 
-TEST(EvaluationParts, OfAGan) {
+TEST(EvaluationParts, GanMetricsMatchItsOutputs) {
   Evaluated model({"gan", {{"discriminator", "data"}, {"likelihood", "bernoulli"}}});
   const Evaluation e = model.evaluator(kCount).evaluate();
   const std::vector<float> d =
@@ -150,7 +150,7 @@ TEST(EvaluationParts, OfAGan) {
   EXPECT_NEAR(cut.d_generated, e.d_generated, 1e-5);
 }
 
-TEST(EvaluationParts, OfAnAdversarialCode) {
+TEST(EvaluationParts, AdversarialCodeMetricsMatchItsOutputs) {
   Evaluated model({"aae", {{"discriminator", "code"}, {"bottleneck", "deterministic"}}});
   const Evaluation e = model.evaluator().evaluate();
   const std::vector<float> d = discriminate(model.model, model.evaluator().encode(false));
@@ -162,7 +162,7 @@ TEST(EvaluationParts, OfAnAdversarialCode) {
 
 /// N steps, a checkpoint and N more steps are bitwise equal to 2N steps, including the optimizer
 /// moments of every phase.
-TEST(TrainerParts, ResumesToTheBit) {
+TEST(TrainerParts, ResumeIsBitwiseExact) {
   for (const Composed& parts : kCompositions) {
     SCOPED_TRACE(parts.name);
     Config config = composed_config(parts);

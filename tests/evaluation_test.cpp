@@ -81,7 +81,7 @@ TEST(Evaluation, IsAMeanOverRows) {
   EXPECT_NE(whole.kl.standard_error, whole.reconstruction.standard_error);
 }
 
-TEST(Evaluation, IsTheSameEveryTimeAndOtherwiseForAnotherSeed) {
+TEST(Evaluation, DependsOnlyOnTheSeed) {
   const Dataset data = small_data(20);
   Model model = small_model(small_config());
   Evaluator evaluator(model, data.split("train"));
@@ -112,7 +112,7 @@ TEST(Evaluation, UsesEverySample) {
   EXPECT_LT(quotient, 256.0);
 }
 
-TEST(Evaluation, ElboIsReconstructionMinusDivergenceWhateverBeta) {
+TEST(Evaluation, ElboDoesNotDependOnBeta) {
   const Dataset data = small_data(20);
   Config config = small_config();
   const Evaluation plain = Evaluator(small_model(config), data.split("train")).evaluate();
@@ -128,7 +128,7 @@ Model blank_model(Config config, DType dtype) {
   return {std::move(config), {{kSmallDim}, dtype}, make_cpu_device(1), Model::Purpose::inference};
 }
 
-TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
+TEST(Evaluation, BitsPerDimensionReferToTheStoredValues) {
   std::vector<uint8_t> bytes;
   for (int i = 0; i < 4 * kSmallDim; ++i) bytes.push_back(static_cast<uint8_t>(13 * i % 256));
   const Dataset data = Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.0});
@@ -163,7 +163,7 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
 
 // Each column contains every value once, and the model has mu = 0 and s = 1. The probabilities of
 // the stored values follow the definition, whatever the setting `dequantize`.
-TEST(Evaluation, BytesHaveProbabilities) {
+TEST(Evaluation, BytesHaveDiscreteProbabilities) {
   std::vector<uint8_t> bytes;
   double nats = 0.0;
   const auto below = [](double edge) { return 1.0 / (1.0 + std::exp(-edge)); };
@@ -190,7 +190,7 @@ TEST(Evaluation, BytesHaveProbabilities) {
   }
 }
 
-TEST(Evaluation, BitsOfReconstructionAndDivergenceAreTheBounds) {
+TEST(Evaluation, BitsOfReconstructionAndKlSumToBitsOfElbo) {
   std::vector<uint8_t> bytes;
   for (int i = 0; i < 4 * kSmallDim; ++i) bytes.push_back(static_cast<uint8_t>(13 * i % 256));
   const Dataset data = Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.0});
@@ -216,7 +216,7 @@ TEST(Evaluation, BitsOfReconstructionAndDivergenceAreTheBounds) {
 
 // The cross-entropy of grey targets is at least their entropy, with equality if the model's
 // probabilities equal the targets.
-TEST(Evaluation, GreyTargetsHaveAFloor) {
+TEST(Evaluation, GreyTargetsHaveAnEntropyFloor) {
   Config config = small_config();
   config.likelihood = math::Likelihood::of<math::Bernoulli>();
   const auto floor_of = [&](const Dataset& data, const Config& how) {
@@ -262,7 +262,7 @@ TEST(Evaluation, GreyTargetsHaveAFloor) {
   EXPECT_NEAR(e.nll.value, e.cross_entropy_floor, 16.0 * kEpsilon * e.cross_entropy_floor);
 }
 
-TEST(Evaluation, BernoulliOfABlankModelIsOneBitAnElement) {
+TEST(Evaluation, BlankBernoulliModelNeedsOneBitPerElement) {
   Config config = small_config();
   config.likelihood = math::Likelihood::of<math::Bernoulli>();
   config.binarize = Binarization::dynamic;

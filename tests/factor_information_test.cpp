@@ -32,7 +32,7 @@ FactorInformation analyze_factors(const PosteriorRows& q, const Floats& factors,
   return factor_information(q, draw_codes(q, 100), factors, columns);
 }
 
-TEST(FactorInformation, ALatentThatIsAFactorTellsAllOfIt) {
+TEST(FactorInformation, LatentEqualToAFactorHasAllInformation) {
   const Floats factors = crossed_factors();
   // z0 is factor 0, z1 is factor 1 and z2 is constant. Adjacent values are e^8 deviations apart.
   const PosteriorRows q =
@@ -52,7 +52,7 @@ TEST(FactorInformation, ALatentThatIsAFactorTellsAllOfIt) {
   EXPECT_NEAR(got.mean_gap, 1.0, kRounding);
 }
 
-TEST(FactorInformation, LatentsThatTellTheSameLeaveNoGap) {
+TEST(FactorInformation, RedundantLatentsHaveNoGap) {
   const Floats factors = crossed_factors();
   // z0 and z1 are both factor 0, with different scales.
   const PosteriorRows q =
@@ -64,7 +64,7 @@ TEST(FactorInformation, LatentsThatTellTheSameLeaveNoGap) {
   EXPECT_NEAR(got.mean_gap, 0.0, kRounding);
 }
 
-TEST(FactorInformation, HalfAFactorIsHalfOfIt) {
+TEST(FactorInformation, HalfOfAFactorHasHalfTheInformation) {
   // The code identifies the half of the four values: log 2 of log 4 nats.
   const Floats factors = crossed_factors();
   const PosteriorRows q =
@@ -75,7 +75,7 @@ TEST(FactorInformation, HalfAFactorIsHalfOfIt) {
   EXPECT_NEAR(got.gap[1], 0.0, kRounding);
 }
 
-TEST(FactorInformation, AFactorThatNeverChangesHasNone) {
+TEST(FactorInformation, ConstantFactorHasNoInformation) {
   const Floats factors(kRows, 3.0f);
   const PosteriorRows q = codes(2, 0.0, [](size_t row, size_t) { return row % 7 * 1.0; });
   const FactorInformation got = analyze_factors(q, factors, 1);
@@ -87,7 +87,7 @@ TEST(FactorInformation, AFactorThatNeverChangesHasNone) {
   EXPECT_TRUE(std::isnan(got.mean_gap));
 }
 
-TEST(FactorInformation, RefusesWhatDoesNotFit) {
+TEST(FactorInformation, RejectsInvalidFactors) {
   const PosteriorRows q = codes(1, 0.0, [](size_t, size_t) { return 0.0; });
   expect_data_error([&] { analyze_factors(q, Floats(kRows - 1), 1); }, "got 319 rows, want 320");
   expect_data_error([&] { analyze_factors(q, Floats(kRows + 1), 2); }, "one row or more of 2");
@@ -96,7 +96,7 @@ TEST(FactorInformation, RefusesWhatDoesNotFit) {
   expect_data_error([&] { analyze_factors(q, bad, 1); }, "number 7 is inf");
 }
 
-TEST(BinFactor, KeepsFewValuesApart) {
+TEST(BinFactor, SeparatesFewValues) {
   EXPECT_EQ(bin_factor(Floats{2.5f, -1.0f, 2.5f, 7.0f}), (std::vector<int32_t>{1, 0, 1, 2}));
   EXPECT_EQ(bin_factor(Floats{4.0f}), (std::vector<int32_t>{0}));
 }

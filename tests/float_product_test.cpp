@@ -15,7 +15,7 @@ constexpr LayerShape kShapes[] = {{1, 1, 1, 1},         {3, 2, 5, 7},       {1, 
                                   {31, 20, 2100, 1041}, {128, 128, 20, 50}, {300, 299, 48, 64},
                                   {600, 513, 90, 33},   {5, 0, 128, 3}};
 
-TEST(FloatProduct, SumsProducts) {
+TEST(FloatProduct, MatchesDoubleSums) {
   for (const LayerShape& shape : kShapes) {
     const DenseLayer layer(shape, Precision::fp32);
     for (const Way& way : ways())
@@ -27,7 +27,7 @@ TEST(FloatProduct, SumsProducts) {
 }
 
 /// A row's result does not depend on the number or content of the rows after it.
-TEST(FloatProduct, IsTheSameInAShortBatch) {
+TEST(FloatProduct, DoesNotDependOnFollowingRows) {
   for (const LayerShape& full : kShapes)
     for (const int32_t active : {1, full.active / 2, full.active - 1}) {
       if (active < 1 || active >= full.active) continue;

@@ -34,7 +34,7 @@ Trained train(const Composed& parts, const Config& config, bool keep_gradients, 
 
 class Fusion : public testing::TestWithParam<Composed> {};
 
-TEST_P(Fusion, ChangesNoBit) {
+TEST_P(Fusion, IsBitwiseExact) {
   Config config = composed_config(GetParam());
   config.learning_rate = 0.01;
   for (const double clip_norm : {0.0, 0.1}) {
@@ -47,7 +47,7 @@ TEST_P(Fusion, ChangesNoBit) {
 INSTANTIATE_TEST_SUITE_P(Compositions, Fusion, testing::ValuesIn(kCompositions),
                          [](const auto& parts) { return std::string(parts.param.name); });
 
-TEST(Fusion, ChangesNoBitForAnyOptimizer) {
+TEST(Fusion, IsBitwiseExactForEveryOptimizer) {
   const Composed& parts = kCompositions[3];
   Config config = composed_config(parts);
   for (const std::string_view optimizer : math::Optimizers::names) {
@@ -95,7 +95,7 @@ class FusedProgram : public testing::Test {
   OptimizerUpdate update_;
 };
 
-TEST_F(FusedProgram, TakesGradientsPastWhatDoesNotTouchThem) {
+TEST_F(FusedProgram, FusesPastUnrelatedOps) {
   EXPECT_TRUE(taken());
   DenseBackwardInput reads_weights;
   reads_weights.rows = gradient_.rows;
@@ -107,30 +107,30 @@ TEST_F(FusedProgram, TakesGradientsPastWhatDoesNotTouchThem) {
   EXPECT_TRUE(taken({reads_weights}));
 }
 
-TEST_F(FusedProgram, LeavesGradientsThatOthersRead) {
+TEST_F(FusedProgram, KeepsGradientsThatOthersRead) {
   update_.only_reader = false;
   EXPECT_FALSE(taken());
   update_.only_reader = true;
   EXPECT_FALSE(taken({SquaredNorm{.count = kParameters, .x = grad_, .partial = other_}}));
 }
 
-TEST_F(FusedProgram, LeavesGradientsWhoseFactorsAreOverwritten) {
+TEST_F(FusedProgram, KeepsGradientsWhoseOperandsAreOverwritten) {
   EXPECT_FALSE(taken({RandomFill{.count = kBatch * kIn, .out = x_}}));
   EXPECT_TRUE(taken({RandomFill{.count = kBatch * kIn, .out = other_}}));
 }
 
-TEST_F(FusedProgram, LeavesGradientsThatAddUp) {
+TEST_F(FusedProgram, KeepsAccumulatedGradients) {
   gradient_.accumulate = true;
   EXPECT_FALSE(taken());
 }
 
-TEST_F(FusedProgram, LeavesGradientsThatAreClipped) {
+TEST_F(FusedProgram, KeepsClippedGradients) {
   update_.clip_norm = 1.0f;
   update_.squared_norm = other_;
   EXPECT_FALSE(taken());
 }
 
-TEST_F(FusedProgram, LeavesGradientsOfWhichAnUpdateWantsAPart) {
+TEST_F(FusedProgram, KeepsGradientsOfPartialUpdates) {
   update_.count = kParameters - 1;
   EXPECT_FALSE(taken());
 }
