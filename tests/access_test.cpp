@@ -38,8 +38,8 @@ void expect_declared(GatherBatch op, const std::string& which) {
     }
   }
   if (op.index != nullptr) {
-    const size_t places = op.window == 0 ? op.count : 2 * size_t{op.window};
-    EXPECT_TRUE(declares(accesses, op.index, places * sizeof(uint32_t)));
+    const size_t index_count = op.window == 0 ? op.count : 2 * size_t{op.window};
+    EXPECT_TRUE(declares(accesses, op.index, index_count * sizeof(uint32_t)));
   }
   const double moved = kBatch * 3.0 + (op.index == nullptr ? 0.0 : kBatch * sizeof(uint32_t));
   EXPECT_EQ(accesses.bytes(), moved);

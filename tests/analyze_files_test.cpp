@@ -153,10 +153,10 @@ TEST_F(AnalyzeFiles, ImagesAreDecodedCodes) {
     first += double{codes[j]} * codes[j];
     second += double{codes[10 + j]} * codes[10 + j];
   }
-  const double out_by = std::sqrt(0.5 / (1.0 + dot / std::sqrt(first * second)));
+  const double scale = std::sqrt(0.5 / (1.0 + dot / std::sqrt(first * second)));
   std::vector<float> middle;
   for (size_t j = 0; j < 5; ++j)
-    middle.push_back(static_cast<float>(out_by * (double{codes[j]} + codes[10 + j])));
+    middle.push_back(static_cast<float>(scale * (double{codes[j]} + codes[10 + j])));
   expect_decoded(part(between, 5, 1, kDim), decode("vae", middle, 5));
   // The outer columns contain the two input rows, binarized as the model saw them.
   for (const int64_t column : {0, 10})
@@ -175,8 +175,8 @@ TEST_F(AnalyzeFiles, DrawsManifoldAndDeviations) {
   const std::vector<float> corners =
       decode("plane", {-end, end, end, end, -end, -end, end, -end}, 2);
   int64_t corner = 0;
-  for (const int64_t place : {0, 19, 380, 399}) {
-    expect_decoded(part(plane, place, 1, kDim), part(corners, corner++, 1, kDim));
+  for (const int64_t index : {0, 19, 380, 399}) {
+    expect_decoded(part(plane, index, 1, kDim), part(corners, corner++, 1, kDim));
   }
   const std::vector<float> deviations = read(out / "deviations.npy", {3, 8, 8});
   const Json decoder = Json::parse(read_bytes(out / "analysis.json")).at("decoder");
@@ -222,8 +222,8 @@ TEST_F(AnalyzeFiles, WritesOnlyApplicableFiles) {
   const std::vector<float> want = decode("plain", z, 2);
   const std::vector<float> traversals = read(plain / "traversals.npy", {2, 13, 8, 8});
   int64_t row = 0;
-  for (const int64_t place : {0, 12, 13, 25}) {
-    expect_decoded(part(traversals, place, 1, kDim), part(want, row++, 1, kDim));
+  for (const int64_t index : {0, 12, 13, 25}) {
+    expect_decoded(part(traversals, index, 1, kDim), part(want, row++, 1, kDim));
   }
 
   expect_done(analyze("classes", {"--out", classes.string()}));
@@ -279,8 +279,8 @@ TEST_F(AnalyzeFiles, UsesTheFactorsOfTheSplit) {
   const std::string found = expect_done(analyze("vae", {"--json"}));
   EXPECT_EQ(expect_done(analyze("vae", {"--json", "--factors", path("data/test-factors.npy")})),
             found);
-  const std::string told = expect_done(analyze("vae", {}));
-  EXPECT_NE(told.find("mutual information gap"), std::string::npos) << told;
+  const std::string output = expect_done(analyze("vae", {}));
+  EXPECT_NE(output.find("mutual information gap"), std::string::npos) << output;
 }
 
 TEST_F(AnalyzeFiles, RejectsInvalidFactors) {

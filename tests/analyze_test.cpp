@@ -237,10 +237,10 @@ TEST_F(Analyze, OutputFitsEightyColumns) {
            {"vae", {"test: 40 rows", "q(z|x)", "by dimension", "against N(0, I)"}},
            {"regularized-autoencoder", {"against N(0, I)", "exactly 0", "entropy of the labels"}},
            {"mlp-classifier", {"test: 40 rows", "entropy of the labels"}}}) {
-    const std::string told = expect_done({"analyze", path(run), path("data"), "--device", "cpu"});
-    for (const std::string& word : words) EXPECT_NE(told.find(word), std::string::npos) << told;
-    EXPECT_EQ(told.find("nan"), std::string::npos) << told;
-    std::istringstream lines(told);
+    const std::string output = expect_done({"analyze", path(run), path("data"), "--device", "cpu"});
+    for (const std::string& word : words) EXPECT_NE(output.find(word), std::string::npos) << output;
+    EXPECT_EQ(output.find("nan"), std::string::npos) << output;
+    std::istringstream lines(output);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
   }
 }

@@ -106,7 +106,8 @@ struct Found {
 };
 
 /// Returns every augmentation that turns `source` into `got`.
-std::vector<Found> ways(const Picture& got, const Picture& source, bool flips, size_t shift) {
+std::vector<Found> matching_augmentations(const Picture& got, const Picture& source, bool flips,
+                                          size_t shift) {
   std::vector<Found> found;
   const Picture wide = mirrored_margins(source, shift);
   for (size_t y = 0; y <= 2 * shift; ++y)
@@ -147,9 +148,9 @@ TEST(Augmentation, ProducesOneOfThePossibleImages) {
       ASSERT_EQ(got.row_ids, plain.row_ids);
       std::map<Found, int> counts;
       for (size_t i = 0; i < kCount; ++i) {
-        const auto found =
-            ways(read_picture(&got.x[i * columns], shape),
-                 read_picture(&plain.x[i * columns], shape), flip, static_cast<size_t>(shift));
+        const auto found = matching_augmentations(read_picture(&got.x[i * columns], shape),
+                                                  read_picture(&plain.x[i * columns], shape), flip,
+                                                  static_cast<size_t>(shift));
         ASSERT_EQ(found.size(), 1u) << "row " << i;
         ++counts[found.front()];
       }
@@ -157,18 +158,18 @@ TEST(Augmentation, ProducesOneOfThePossibleImages) {
       const size_t all = static_cast<size_t>((flip ? 2 : 1) * (2 * shift + 1) * (2 * shift + 1));
       EXPECT_GT(counts.size(), all / 2);
       EXPECT_LE(counts.size(), all);
-      EXPECT_TRUE(same_bits(got.input, got.x)) << "the input is augmented as x is";
+      EXPECT_TRUE(same_bits(got.input, got.x)) << "input and x must have the same augmentation";
     }
 }
 
 // Counts of each flip and each shift over many images, within five binomial standard deviations.
 TEST(Augmentation, DrawsAreUniform) {
-  constexpr int32_t kCrop = 2;
+  constexpr int32_t kMaxShift = 2;
   constexpr uint32_t kDraws = 100000;
   std::map<int32_t, double> flips, downs, rights;
   double together = 0.0;
   for (uint32_t row = 0; row < kDraws; ++row) {
-    const auto drawn = math::draw_displacement({.flip = true, .shift = kCrop}, kSeed, 3, row);
+    const auto drawn = math::draw_displacement({.flip = true, .shift = kMaxShift}, kSeed, 3, row);
     flips[drawn.flipped] += 1.0, downs[drawn.down] += 1.0, rights[drawn.right] += 1.0;
     together += drawn.flipped && drawn.down == 1 && drawn.right == -2;
   }
@@ -179,7 +180,7 @@ TEST(Augmentation, DrawsAreUniform) {
   ASSERT_EQ(downs.size(), 5u);
   ASSERT_EQ(rights.size(), 5u);
   expect(flips[1], 0.5);
-  for (int32_t shift = -kCrop; shift <= kCrop; ++shift)
+  for (int32_t shift = -kMaxShift; shift <= kMaxShift; ++shift)
     expect(downs[shift], 0.2), expect(rights[shift], 0.2);
   expect(together, 0.5 * 0.2 * 0.2);
 }
@@ -249,10 +250,10 @@ TEST(Augmentation, PreservesFloatBits) {
   const std::vector<float> rows = uniform_floats(kCount * 60, -3.0f, 3.0f, 1);
   const Batch plain = gather(rows, shape, {}, 5), got = gather(rows, shape, augmenting(true, 1), 5);
   for (size_t i = 0; i < kCount; ++i)
-    EXPECT_EQ(
-        ways(read_picture(&got.x[i * 60], shape), read_picture(&plain.x[i * 60], shape), true, 1)
-            .size(),
-        1u);
+    EXPECT_EQ(matching_augmentations(read_picture(&got.x[i * 60], shape),
+                                     read_picture(&plain.x[i * 60], shape), true, 1)
+                  .size(),
+              1u);
 }
 
 Config picture_config() {

@@ -101,7 +101,7 @@ TEST_P(CudaBatch, GatherBatchFromWindows) {
   for (const float value : uniform_floats(2 * kWindow * kColumns, 0.0f, 256.0f, 1))
     rows.push_back(static_cast<uint8_t>(value));
   std::vector<uint32_t> ids;
-  for (uint32_t place = 0; place < 2 * kWindow; ++place) ids.push_back(1000 - 7 * place);
+  for (uint32_t index = 0; index < 2 * kWindow; ++index) ids.push_back(1000 - 7 * index);
 
   for (const uint64_t epoch : {6u, 7u})
     for (const uint32_t first_row : {8u, 24u})
@@ -133,11 +133,11 @@ TEST_P(CudaBatch, GatherBatchFromWindows) {
         // (epoch 7) in slot 1.
         const uint32_t slot = epoch == 6 ? 0 : kWindow, window = first_row == 24 ? 3 : kWindow;
         for (int32_t i = 0; i < active; ++i) {
-          const uint32_t place = (1000 - got.row_ids[static_cast<size_t>(i)]) / 7;
-          EXPECT_GE(place, slot);
-          EXPECT_LT(place, slot + window);
+          const uint32_t index = (1000 - got.row_ids[static_cast<size_t>(i)]) / 7;
+          EXPECT_GE(index, slot);
+          EXPECT_LT(index, slot + window);
           if (shuffle) continue;
-          EXPECT_EQ(place, slot + first_row % kWindow + static_cast<uint32_t>(i));
+          EXPECT_EQ(index, slot + first_row % kWindow + static_cast<uint32_t>(i));
         }
       }
 }

@@ -58,7 +58,7 @@ template <class O, class Change>
 std::string difference_after(const std::string& name, Change change) {
   const Rows rows = all_rows();
   const auto row = std::ranges::find(rows, name, &Row::name);
-  if (row == rows.end()) return "there is no such row";
+  if (row == rows.end()) return "unknown row";
   const std::shared_ptr<Device> device = emulated_device();
   const Work work = row->make(device);
   Work image = row->make(make_planning_device(device->kind()));

@@ -12,7 +12,7 @@ namespace elbo {
 namespace {
 
 /// True if the kernels add in the same order as AMX.
-bool sums_as_amx(const Way& way) { return std::string(way.kernels.name) != "avx512_bf16"; }
+bool adds_in_order_of_amx(const Way& way) { return std::string(way.kernels.name) != "avx512_bf16"; }
 
 TEST(Bfloat16Rounding, RoundsLinesToNearest) {
   const float infinity = std::numeric_limits<float>::infinity();
@@ -93,7 +93,7 @@ TEST(Bfloat16Product, IsBitwiseEqualToAmx) {
     const std::vector<Way> all = ways();
     const Products first = layer.run(all.front());
     for (const Way& way : all) {
-      if (!sums_as_amx(way)) continue;
+      if (!adds_in_order_of_amx(way)) continue;
       SCOPED_TRACE(testing::Message() << shape << ", " << way.kernels.name);
       const Products other = layer.run(way);
       EXPECT_TRUE(same_bits(other.y, first.y));

@@ -116,14 +116,14 @@ TEST(Checkpoint, RestoresTheNewestIntact) {
   const TemporaryDirectory directory;
   const fs::path path = directory / "checkpoints";
   train_into(path, 3);
-  const auto expect_step = [&](uint64_t step, const std::vector<const char*>& passed_over) {
+  const auto expect_step = [&](uint64_t step, const std::vector<const char*>& skipped) {
     CheckpointFiles files(path);
     Trainer trainer = small_trainer();
     const std::vector<std::string> errors = files.restore(trainer);
     EXPECT_EQ(trainer.progress().step, step);
-    ASSERT_EQ(errors.size(), passed_over.size());
+    ASSERT_EQ(errors.size(), skipped.size());
     for (size_t i = 0; i < errors.size(); ++i) {
-      EXPECT_NE(errors[i].find(passed_over[i]), std::string::npos) << errors[i];
+      EXPECT_NE(errors[i].find(skipped[i]), std::string::npos) << errors[i];
       EXPECT_NE(errors[i].find("damaged"), std::string::npos) << errors[i];
     }
   };
@@ -178,12 +178,12 @@ TEST(Checkpoint, FailedRestoreChangesNothing) {
   EXPECT_EQ(trainer.progress().step, 40u);
   trainer.save(directory / "same");
   // Weights and progress are unchanged. The files differ in their settings, so compare the tensors.
-  const SafetensorsFile same(directory / "same");
+  const SafetensorsFile saved(directory / "same");
   std::ofstream(last, std::ios::binary) << before;
-  const SafetensorsFile was(last);
-  ASSERT_EQ(same.tensors().size(), was.tensors().size());
-  for (size_t i = 0; i < was.tensors().size(); ++i)
-    EXPECT_TRUE(std::ranges::equal(same.tensors()[i].data, was.tensors()[i].data));
+  const SafetensorsFile original(last);
+  ASSERT_EQ(saved.tensors().size(), original.tensors().size());
+  for (size_t i = 0; i < original.tensors().size(); ++i)
+    EXPECT_TRUE(std::ranges::equal(saved.tensors()[i].data, original.tensors()[i].data));
 }
 
 }  // namespace

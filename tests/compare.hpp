@@ -21,7 +21,7 @@ testing::AssertionResult same_bits(const std::vector<T>& got, const std::vector<
     if (std::memcmp(&got[i], &want[i], sizeof(T)) != 0)
       return testing::AssertionFailure() << "element " << i << " of " << got.size() << ": got "
                                          << testing::PrintToString(got[i]) << ", want "
-                                         << testing::PrintToString(want[i]) << ", to the bit";
+                                         << testing::PrintToString(want[i]) << " (bitwise)";
   return testing::AssertionSuccess();
 }
 

@@ -72,7 +72,7 @@ TEST_P(CompositionCuda, AgreesWithTheCpu) {
   double moved = 0.0;
   for (size_t t = 0; t < drift.size(); ++t)
     moved = std::max(moved, std::abs(want.terms.front()[t] - want.terms[3][t]));
-  EXPECT_GT(moved, 1e-3) << "the comparison above shows nothing";
+  EXPECT_GT(moved, 1e-3) << "too little training for a comparison";
 }
 
 TEST_P(CompositionCuda, TrainsInEveryPrecision) {

@@ -34,10 +34,10 @@ struct Sums {
   std::vector<double> sum, magnitude, terms;
 
   explicit Sums(size_t count) : sum(count), magnitude(count), terms(count) {}
-  void add(size_t place, double term) {
-    sum[place] += term;
-    magnitude[place] += std::abs(term);
-    terms[place] += 1.0;
+  void add(size_t index, double term) {
+    sum[index] += term;
+    magnitude[index] += std::abs(term);
+    terms[index] += 1.0;
   }
   /// Expects `got` within `roundings` (relative, per term) plus the rounding of a float sum.
   void expect(const std::vector<float>& got, double roundings) const {
@@ -78,7 +78,7 @@ class ConvolutionPrecision : public CudaTest {
         SCOPED_TRACE(testing::Message() << c << (transposed ? ", transposed" : ""));
         largest_error = std::max(largest_error, expect_layer(method, c, transposed));
       }
-    EXPECT_GE(largest_error, method.rounding / 8) << "the factors were not rounded at all";
+    EXPECT_GE(largest_error, method.rounding / 8) << "the operands were not rounded";
   }
 
  private:

@@ -31,7 +31,7 @@ void for_convolution_products(const ConvolutionShape& s, int64_t rows, Meet meet
 
 /// A convolution of a batch with room for `capacity` rows, of which the first `active` are real.
 struct ConvolutionCase {
-  const char* what;
+  const char* name;
   int32_t capacity, active;
   ConvolutionShape shape;
   int shifted = 0;  // number (from 1) of the float array to misalign by 4 bytes
@@ -43,7 +43,7 @@ struct ConvolutionCase {
 
 inline std::ostream& operator<<(std::ostream& out, const ConvolutionCase& c) {
   const ConvolutionShape& s = c.shape;
-  return out << c.what << ": " << c.active << " of " << c.capacity << " rows, " << s.wide.height
+  return out << c.name << ": " << c.active << " of " << c.capacity << " rows, " << s.wide.height
              << 'x' << s.wide.width << 'x' << s.wide.channels << " and " << s.narrow.height << 'x'
              << s.narrow.width << 'x' << s.narrow.channels << ", kernel " << s.kernel << ", stride "
              << s.stride << ", padding " << s.padding << ", groups " << s.groups << ", shifted "

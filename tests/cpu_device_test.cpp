@@ -24,10 +24,10 @@ TEST(CpuDevice, RejectsAllocationsBeyondMemory) {
   struct sysinfo system = {};
   ASSERT_EQ(::sysinfo(&system), 0);
   const size_t machine = (system.totalram + system.totalswap) * system.mem_unit;
-  const std::string said = refusal(machine);
-  EXPECT_NE(said.find("out of memory: a buffer needs " + std::to_string(machine >> 20) + " MiB"),
+  const std::string message = refusal(machine);
+  EXPECT_NE(message.find("out of memory: a buffer needs " + std::to_string(machine >> 20) + " MiB"),
             std::string::npos)
-      << said;
+      << message;
   EXPECT_EQ(refusal(size_t{65} << 20), "");
 }
 

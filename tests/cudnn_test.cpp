@@ -25,7 +25,7 @@ class Cudnn : public testing::Test {
 
   std::unique_ptr<ProductLibrary> make(std::string& reason) {
     const auto allocate = [this](size_t bytes) -> std::shared_ptr<void> {
-      if (bytes > room_) throw OutOfMemory("no room");
+      if (bytes > free_bytes_) throw OutOfMemory("no room");
       return std::shared_ptr<unsigned char[]>(new unsigned char[bytes]);
     };
     const LibrarySearch search = {{"no such file", ELBO_FAKE_CUDNN}, ""};
@@ -45,7 +45,7 @@ class Cudnn : public testing::Test {
 
   void* file_;
   FakeCudnn* fake_;
-  size_t room_ = 1 << 20;
+  size_t free_bytes_ = 1 << 20;
 };
 
 /// Returns an op without arrays, for tests that depend only on the shape.
@@ -117,11 +117,11 @@ TEST_F(Cudnn, ProposesNothingForUnsupportedOps) {
 
 TEST_F(Cudnn, OmitsAlgorithmsThatExceedMemory) {
   const auto library = make();
-  room_ = 999;
+  free_bytes_ = 999;
   const Candidates candidates = library->candidates(forward());
   EXPECT_EQ(names(candidates), Names{"cuDNN forward #2"});
   EXPECT_EQ(candidates.shortage, "no room");
-  room_ = 1000;
+  free_bytes_ = 1000;
   EXPECT_EQ(library->candidates(forward()).shortage, "");
 }
 
@@ -150,28 +150,28 @@ TEST_F(Cudnn, ProposesNothingForMisalignedArrays) {
 
 TEST_F(Cudnn, DescribesTheConvolution) {
   const auto library = make();
-  const auto asked = [&](const Op& op) {
+  const auto request = [&](const Op& op) {
     fake_->log.clear();
     library->candidates(op);
     return fake_->log.empty() ? "" : fake_->log.front();
   };
   ConvolutionForward op = forward();
   const std::string sizes = "2x9x7x6, weight f32 8x3x3x3, padding 1 1 stride 2 2 groups 2 ";
-  EXPECT_EQ(asked(op), "forward: wide f32 " + sizes + "fma, narrow f32 2x5x4x8");
+  EXPECT_EQ(request(op), "forward: wide f32 " + sizes + "fma, narrow f32 2x5x4x8");
   op.precision = Precision::tf32;
-  EXPECT_EQ(asked(op), "forward: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
+  EXPECT_EQ(request(op), "forward: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
   op.transposed = true;
-  EXPECT_EQ(asked(op), "backward data: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
+  EXPECT_EQ(request(op), "backward data: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
   op = forward();
   op.x.format = op.weight.format = op.y.format = Format::bf16;
-  EXPECT_EQ(asked(op),
+  EXPECT_EQ(request(op),
             "forward: wide bf16 2x9x7x6, weight bf16 8x3x3x3, padding 1 1 stride 2 2 groups 2 "
             "tensor, narrow bf16 2x5x4x8");
   ConvolutionBackwardWeights weights;  // its gradient is always float
   weights.rows = op.rows;
   weights.shape = op.shape;
   weights.x.format = weights.grad_y.format = Format::bf16;
-  EXPECT_EQ(asked(weights),
+  EXPECT_EQ(request(weights),
             "backward filter: wide bf16 2x9x7x6, weight f32 8x3x3x3, padding 1 1 stride 2 2 "
             "groups 2 tensor, narrow bf16 2x5x4x8");
 }
@@ -322,7 +322,7 @@ TEST_F(Cudnn, ReleasesItsObjects) {
     const int alive = fake_->alive;
     EXPECT_GT(alive, 1);
     library.reset();
-    EXPECT_EQ(fake_->alive, alive) << "products need what they are made of";
+    EXPECT_EQ(fake_->alive, alive) << "products must keep their descriptors alive";
   }
   EXPECT_EQ(fake_->alive, 0);
 }

@@ -99,7 +99,7 @@ def check(kernel):
         if opcode == WAIT and opcodes[index + 1 : index + 2] != [RELEASE]:
             yield f"{kernel.name}: waits for the previous kernel without releasing the next one"
         if opcode == RELEASE and opcodes[max(index - 1, 0)] != WAIT:
-            yield f"{kernel.name}: releases the next kernel elsewhere than behind its own wait"
+            yield f"{kernel.name}: releases the next kernel elsewhere than right after its own wait"
     for instruction in before_the_wait(kernel):
         text = f"{instruction.opcode} {instruction.operands}".strip()
         if instruction.opcode in EXITS or instruction.opcode.startswith("call"):

@@ -40,7 +40,7 @@ class MortalDevice : public ForwardingDevice {
 };
 
 /// Trains until the device fails and returns the advice on how to resume.
-std::string broken_off(const std::filesystem::path& path, int64_t runs) {
+std::string train_until_failure(const std::filesystem::path& path, int64_t runs) {
   const Config config = small_config();  // five steps per epoch, a report after each epoch
   Trainer trainer(config, small_data(37), std::make_shared<MortalDevice>(runs));
   RunDirectory run = RunDirectory::create(path, config);
@@ -55,10 +55,10 @@ std::string broken_off(const std::filesystem::path& path, int64_t runs) {
 TEST(DeviceLoss, NamesTheLastCheckpoint) {
   const TemporaryDirectory directory;
   const std::filesystem::path path = directory / "run";
-  const std::string told = broken_off(path, 8);
-  EXPECT_NE(told.find((path / "checkpoints" / "last.safetensors").string()), std::string::npos)
-      << told;
-  EXPECT_NE(told.find("elbo resume"), std::string::npos) << told;
+  const std::string advice = train_until_failure(path, 8);
+  EXPECT_NE(advice.find((path / "checkpoints" / "last.safetensors").string()), std::string::npos)
+      << advice;
+  EXPECT_NE(advice.find("elbo resume"), std::string::npos) << advice;
 
   const Config config = small_config();
   Trainer resumed(config, small_data(37), make_cpu_device(1));
@@ -71,7 +71,7 @@ TEST(DeviceLoss, NamesTheLastCheckpoint) {
 }
 
 /// A device that fails to clear memory and counts its allocations.
-class UnclearDevice : public ForwardingDevice {
+class UnclearableDevice : public ForwardingDevice {
  public:
   void* allocate(size_t bytes, std::string_view purpose) override {
     ++allocations;
@@ -86,14 +86,14 @@ class UnclearDevice : public ForwardingDevice {
 };
 
 TEST(DeviceLoss, ReleasesABufferThatCannotBeCleared) {
-  const auto device = std::make_shared<UnclearDevice>();
+  const auto device = std::make_shared<UnclearableDevice>();
   EXPECT_THROW(Buffer<float>(device, 8, "a test"), DeviceError);
   EXPECT_EQ(device->allocations, 0);
 }
 
 TEST(DeviceLoss, ReportsMissingCheckpoint) {
   const TemporaryDirectory directory;
-  EXPECT_EQ(broken_off(directory / "run", 3), "there is no checkpoint yet");
+  EXPECT_EQ(train_until_failure(directory / "run", 3), "there is no checkpoint yet");
 }
 
 }  // namespace

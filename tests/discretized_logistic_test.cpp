@@ -95,7 +95,7 @@ TEST(DiscretizedLogistic, StartMatchesMeanAndVariance) {
 /// Calls `use(x, mean, log_scale)` for means on both sides of x, near and far, and for log-scales
 /// on both sides of the clamps.
 template <class Use>
-void for_each_place(Use&& use) {
+void for_each_point(Use&& use) {
   for (const int v : {0, 1, 2, 77, 128, 200, 253, 254, 255})
     for (float log_scale = -11.0f; log_scale <= 11.0f; log_scale += 0.0917f)
       for (const float side : {-1.0f, 1.0f})
@@ -109,9 +109,9 @@ TEST(DiscretizedLogistic, FloatMatchesDouble) {
   struct Worst {
     const char* term;
     double error = 0.0;  // as a multiple of the bound
-    std::string place;
+    std::string point;
   } worst[] = {{"nll", 0.0, ""}, {"grad_mean", 0.0, ""}, {"grad_log_scale", 0.0, ""}};
-  for_each_place([&](float x, float mean, float log_scale) {
+  for_each_point([&](float x, float mean, float log_scale) {
     const auto got = terms(x, mean, log_scale);
     const auto want = terms<double>(x, mean, log_scale);
     const auto bound = error_bounds(want, Conditioning(x, mean, log_scale), kEpsilon);
@@ -122,13 +122,13 @@ TEST(DiscretizedLogistic, FloatMatchesDouble) {
     for (int i = 0; i < 3; ++i) {
       if (errors[i] <= worst[i].error) continue;  // false for NaN
       worst[i].error = std::isnan(errors[i]) ? HUGE_VAL : errors[i];
-      worst[i].place = "x " + std::to_string(x) + ", mean " + std::to_string(mean) +
+      worst[i].point = "x " + std::to_string(x) + ", mean " + std::to_string(mean) +
                        ", log-scale " + std::to_string(log_scale);
     }
   });
-  for (const auto& [term, error, place] : worst) {
-    EXPECT_LE(error, 1.0) << term << " at " << place;
-    EXPECT_GT(error, 0.02) << term << ": a bound that proves little";
+  for (const auto& [term, error, point] : worst) {
+    EXPECT_LE(error, 1.0) << term << " at " << point;
+    EXPECT_GT(error, 0.02) << term << ": loose error bound";
   }
 }
 

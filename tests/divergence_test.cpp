@@ -65,7 +65,8 @@ TEST(Divergence, NamesStepRowsAndValues) {
   ASSERT_EQ(found.before.size(), 1u);
   EXPECT_EQ(found.before[0].step, 1u);
   EXPECT_FALSE(found.learning_rate_factor);
-  EXPECT_TRUE(same_bits(trainer.model().arena.weights.download(), start)) << "not the good state";
+  EXPECT_TRUE(same_bits(trainer.model().arena.weights.download(), start))
+      << "not restored to the good state";
 
   // A second training gives the rows of the second batch and the weights before that step.
   SmallTraining twin(config, data);

@@ -144,7 +144,7 @@ TEST(Evaluation, BitsPerDimensionReferToTheStoredValues) {
   EXPECT_NEAR(raw.elbo.value, -nats, 16.0 * kEpsilon * nats);
   EXPECT_EQ(raw.kl.value, 0.0);
   EXPECT_NEAR(raw.elbo.bits_per_dim, nats / kSmallDim / std::log(2.0) + std::log2(255.0), 1e-6);
-  EXPECT_EQ(raw.kl.bits_per_dim, 0.0) << "the unit of the values enters no divergence";
+  EXPECT_EQ(raw.kl.bits_per_dim, 0.0) << "the KL does not depend on the unit of the values";
 
   // Dequantized: x = (v + u)/256, and the mean of (v + u)^2 is (v + 1/2)^2 + 1/12.
   config.dequantize = Dequantization::uniform;

@@ -214,7 +214,7 @@ const Normalised kOddGroups[] = {
 
 /// Bounds on the difference of two executions in the moments of a group.
 struct MomentBounds {
-  double mean, deviation;  // mean and variance of the group
+  double mean, variance;  // of the group
   double mean_bound, rstd, rstd_bound;
 
   MomentBounds(const std::vector<double>& x, double epsilon) {
@@ -223,14 +223,14 @@ struct MomentBounds {
     for (const double value : x) sum += value, magnitude += std::abs(value);
     mean = sum / n;
     for (const double value : x) squares += (value - mean) * (value - mean);
-    deviation = squares / n;
+    variance = squares / n;
     mean_bound = (sum_bound(n, magnitude) + kEpsilon * magnitude) / n;
     // The square of a difference has three roundings. A rounded mean adds its squared error.
     const double variance_bound = (sum_bound(n, squares) + 3.0 * kEpsilon * squares) / n +
-                                  mean_bound * mean_bound + kEpsilon * deviation;
-    rstd = 1.0 / std::sqrt(deviation + epsilon);
+                                  mean_bound * mean_bound + kEpsilon * variance;
+    rstd = 1.0 / std::sqrt(variance + epsilon);
     // d(v^(-1/2)) = v^(-1/2) dv / (2 v), plus the roundings of a sum, a root and a quotient.
-    rstd_bound = rstd * (0.5 * variance_bound / (deviation + epsilon) + 3.0 * kEpsilon);
+    rstd_bound = rstd * (0.5 * variance_bound / (variance + epsilon) + 3.0 * kEpsilon);
   }
 };
 
@@ -245,23 +245,23 @@ TEST_P(CudaFeatureMap, GroupNormForward) {
     std::vector<double> mean_bound, rstd_bound, y_bound(active(n.map));
     for (int32_t r = 0; r < kActive; ++r)
       for (int32_t g = 0; g < n.groups; ++g) {
-        std::vector<size_t> places, channels;
+        std::vector<size_t> indices, channels;
         for (int32_t p = 0; p < n.map.pixels(); ++p)
           for (int32_t c = g * n.group_channels(); c < (g + 1) * n.group_channels(); ++c) {
             channels.push_back(static_cast<size_t>(c));
-            places.push_back(static_cast<size_t>((r * n.map.pixels() + p) * n.map.channels + c));
+            indices.push_back(static_cast<size_t>((r * n.map.pixels() + p) * n.map.channels + c));
           }
         std::vector<double> values;
-        for (const size_t place : places) values.push_back(x[place]);
+        for (const size_t index : indices) values.push_back(x[index]);
         const MomentBounds m(values, 1e-5);
         mean_bound.push_back(m.mean_bound);
         rstd_bound.push_back(m.rstd_bound);
-        for (size_t i = 0; i < places.size(); ++i) {
-          const double gain = std::abs(scale[channels[i]]), far = std::abs(values[i] - m.mean);
+        for (size_t i = 0; i < indices.size(); ++i) {
+          const double gain = std::abs(scale[channels[i]]), distance = std::abs(values[i] - m.mean);
           // Plus the roundings of the difference, the product with the gain and the sum.
-          y_bound[places[i]] =
-              gain * (m.mean_bound * m.rstd + far * m.rstd_bound + 2.0 * kEpsilon * far * m.rstd) +
-              kEpsilon * (1.0 + gain * far * m.rstd);
+          y_bound[indices[i]] = gain * (m.mean_bound * m.rstd + distance * m.rstd_bound +
+                                        2.0 * kEpsilon * distance * m.rstd) +
+                                kEpsilon * (1.0 + gain * distance * m.rstd);
         }
       }
     EXPECT_TRUE(within(got.mean, want.mean, mean_bound));

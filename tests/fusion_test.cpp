@@ -79,7 +79,7 @@ class FusedProgram : public testing::Test {
     update_.only_reader = true;
   }
   /// Returns true if the update is fused when the ops `between` separate it from the gradients.
-  bool taken(const Program& between = {}) const {
+  bool is_fused(const Program& between = {}) const {
     Program program = {gradient_};
     program.insert(program.end(), between.begin(), between.end());
     program.push_back(update_);
@@ -96,7 +96,7 @@ class FusedProgram : public testing::Test {
 };
 
 TEST_F(FusedProgram, FusesPastUnrelatedOps) {
-  EXPECT_TRUE(taken());
+  EXPECT_TRUE(is_fused());
   DenseBackwardInput reads_weights;
   reads_weights.rows = gradient_.rows;
   reads_weights.in = kIn;
@@ -104,35 +104,35 @@ TEST_F(FusedProgram, FusesPastUnrelatedOps) {
   reads_weights.grad_y = grad_y_;
   reads_weights.weight = weight_;
   reads_weights.grad_x = other_;
-  EXPECT_TRUE(taken({reads_weights}));
+  EXPECT_TRUE(is_fused({reads_weights}));
 }
 
 TEST_F(FusedProgram, KeepsGradientsThatOthersRead) {
   update_.only_reader = false;
-  EXPECT_FALSE(taken());
+  EXPECT_FALSE(is_fused());
   update_.only_reader = true;
-  EXPECT_FALSE(taken({SquaredNorm{.count = kParameters, .x = grad_, .partial = other_}}));
+  EXPECT_FALSE(is_fused({SquaredNorm{.count = kParameters, .x = grad_, .partial = other_}}));
 }
 
 TEST_F(FusedProgram, KeepsGradientsWhoseOperandsAreOverwritten) {
-  EXPECT_FALSE(taken({RandomFill{.count = kBatch * kIn, .out = x_}}));
-  EXPECT_TRUE(taken({RandomFill{.count = kBatch * kIn, .out = other_}}));
+  EXPECT_FALSE(is_fused({RandomFill{.count = kBatch * kIn, .out = x_}}));
+  EXPECT_TRUE(is_fused({RandomFill{.count = kBatch * kIn, .out = other_}}));
 }
 
 TEST_F(FusedProgram, KeepsAccumulatedGradients) {
   gradient_.accumulate = true;
-  EXPECT_FALSE(taken());
+  EXPECT_FALSE(is_fused());
 }
 
 TEST_F(FusedProgram, KeepsClippedGradients) {
   update_.clip_norm = 1.0f;
   update_.squared_norm = other_;
-  EXPECT_FALSE(taken());
+  EXPECT_FALSE(is_fused());
 }
 
 TEST_F(FusedProgram, KeepsGradientsOfPartialUpdates) {
   update_.count = kParameters - 1;
-  EXPECT_FALSE(taken());
+  EXPECT_FALSE(is_fused());
 }
 
 }  // namespace
