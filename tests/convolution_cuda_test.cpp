@@ -12,7 +12,8 @@ class CudaConvolution : public CudaTest {
     state.rows = c.active;
     return {w.put(std::vector{state}), c.capacity, 1};
   }
-  /// Calls `visit(case, transposed)` for all cases if `activation` is relu, otherwise for a few.
+  /// Calls `visit(case, transposed)` for every case if `activation` is relu, otherwise for a few;
+  /// always for a few if few_sizes().
   template <class Visit>
   static void for_cases(std::string_view activation, Visit visit) {
     for (const ConvolutionCase& c :
