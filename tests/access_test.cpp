@@ -1,4 +1,4 @@
-// That ops which gather declare all that they may read, while their bytes are those that move.
+// Ops that gather must declare every address they may read, but count only the bytes they move.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace elbo {
 namespace {
 
-/// Whether one of the op's reads covers the range.
+/// True if one declared read covers the whole range.
 bool declares(const AccessList& accesses, const void* data, size_t bytes) {
   const auto begin = reinterpret_cast<uintptr_t>(data);
   return std::ranges::any_of(accesses.items(), [&](const Access& access) {
@@ -16,7 +16,7 @@ bool declares(const AccessList& accesses, const void* data, size_t bytes) {
   });
 }
 
-/// Checks the rows of every batch of three epochs.
+/// Checks that the op declares every row it reads in all batches of three epochs.
 void expect_declared(GatherBatch op, const std::string& which) {
   SCOPED_TRACE(which);
   constexpr int32_t kBatch = 4;
@@ -38,8 +38,8 @@ void expect_declared(GatherBatch op, const std::string& which) {
     }
   }
   if (op.index != nullptr) {
-    const size_t places = op.window == 0 ? op.count : 2 * size_t{op.window};
-    EXPECT_TRUE(declares(accesses, op.index, places * sizeof(uint32_t)));
+    const size_t index_count = op.window == 0 ? op.count : 2 * size_t{op.window};
+    EXPECT_TRUE(declares(accesses, op.index, index_count * sizeof(uint32_t)));
   }
   const double moved = kBatch * 3.0 + (op.index == nullptr ? 0.0 : kBatch * sizeof(uint32_t));
   EXPECT_EQ(accesses.bytes(), moved);
@@ -69,8 +69,8 @@ TEST(Accesses, CategoricalTermsDeclareEveryLabel) {
   EXPECT_EQ(op.accesses().bytes(), 4.0 * sizeof(int32_t));
 }
 
-// With rows held back for validation, so that the training's are selected by an index.
-TEST(Accesses, OfARecordedStepCoverTheDataSet) {
+// Rows are held out for validation, so an index selects the training rows.
+TEST(Accesses, CoverTheDataSetInARecordedStep) {
   SmallTraining training(small_config(), small_data(50, 0.26));
   const auto& gather = training.op<GatherBatch>();
   ASSERT_NE(gather.index, nullptr);

@@ -1,5 +1,5 @@
-// Every activation on the list: its derivative is its value's, float keeps to double, the PyTorch
-// twin agrees, and NaN is never hidden.
+// For every registered activation: the derivative matches finite differences, float agrees with
+// double, values and gradients match PyTorch, and NaN propagates.
 #include "kernels/math/activation.hpp"
 
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@
 namespace elbo::math {
 namespace {
 
-// Away from 0 and 1, where some have a kink.
-constexpr double kPlaces[] = {-80.0, -17.0, -3.0, -1.0, -0.3, -1e-2,
+// Away from 0 and 1: some activations have a kink there.
+constexpr double kPoints[] = {-80.0, -17.0, -3.0, -1.0, -0.3, -1e-2,
                               1e-2,  0.3,   0.9,  3.0,  17.0, 80.0};
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
@@ -22,25 +22,26 @@ T derivative_at(T x) {
   return A::derivative(A::derivative_from_input ? x : A::value(x));
 }
 
-TEST(Activation, DerivativesAreTheValues) {
+TEST(Activation, DerivativeMatchesFiniteDifferences) {
   Activations::for_each([](auto activation) {
     using A = decltype(activation);
     static_assert(ActivationFormula<A>);
-    for (const double x : kPlaces) {
+    for (const double x : kPoints) {
       const auto numeric = finite_difference([](double v) { return A::value(v); }, x);
       const double exact = derivative_at<A>(x);
       EXPECT_NEAR(exact, numeric.value, numeric.error) << A::name << " at " << x;
-      EXPECT_LT(numeric.error, 1e-6 * (1.0 + std::abs(exact))) << A::name << ": no proof at " << x;
+      EXPECT_LT(numeric.error, 1e-6 * (1.0 + std::abs(exact)))
+          << A::name << ": loose error bound at " << x;
     }
   });
 }
 
-// An elementary function within 4 ulps and at most four operations after it; where a 1 cancels
-// (elu, the derivatives), they count relative to that 1.
-TEST(Activation, FloatKeepsToDouble) {
+// An elementary function is within 4 ulps, and at most four operations follow it. If a 1 cancels
+// (elu, the derivatives), the errors are relative to that 1.
+TEST(Activation, FloatMatchesDouble) {
   Activations::for_each([](auto activation) {
     using A = decltype(activation);
-    for (const double x : kPlaces) {
+    for (const double x : kPoints) {
       const double value = A::value(x), derivative = derivative_at<A>(x);
       const auto as_float = static_cast<float>(x);
       EXPECT_NEAR(A::value(as_float), A::value(static_cast<double>(as_float)),
@@ -53,7 +54,7 @@ TEST(Activation, FloatKeepsToDouble) {
   });
 }
 
-TEST(Activation, EqualsTheTwin) {
+TEST(Activation, MatchesPyTorch) {
   const GoldenFile golden(golden_folder() / "activation_points.safetensors");
   Activations::for_each([&](auto activation) {
     using A = decltype(activation);
@@ -72,7 +73,7 @@ TEST(Activation, EqualsTheTwin) {
   });
 }
 
-TEST(Activation, LetsNanThrough) {
+TEST(Activation, PropagatesNan) {
   Activations::for_each([](auto activation) {
     using A = decltype(activation);
     EXPECT_TRUE(std::isnan(A::value(std::numeric_limits<float>::quiet_NaN()))) << A::name;

@@ -1,4 +1,4 @@
-// The aggregate posterior against closed forms, numerical integration and plain sums.
+// Compares the aggregate posterior with closed forms, numerical integration and plain sums.
 #include "host/analysis/aggregate_posterior.hpp"
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 namespace elbo {
 namespace {
 
-// What is true of a mean of normal draws passes this many standard errors once in 10^6.
+// The mean of normal draws deviates by more than this many standard errors about once in 10^6.
 constexpr double kErrors = 5.0;
-// Exponentials are right to 1e-14, and logarithms of their sums no worse.
+// Exponentials are accurate to 1e-14, and so are the logarithms of their sums.
 constexpr double kRounding = 1e-12;
 
 PosteriorRows random_posteriors(size_t rows, size_t latent, unsigned seed) {
@@ -22,7 +22,7 @@ PosteriorRows random_posteriors(size_t rows, size_t latent, unsigned seed) {
   return q;
 }
 
-/// Many draws of each row, where draw_codes gives one.
+/// Draws `times` codes from each row's posterior; draw_codes draws only one.
 CodeDraws draw_often(const PosteriorRows& q, size_t times, unsigned seed) {
   Draws noise(seed);
   CodeDraws draws;
@@ -35,8 +35,8 @@ CodeDraws draw_often(const PosteriorRows& q, size_t times, unsigned seed) {
   return draws;
 }
 
-/// Var of log q(z|x) - log p(z) for z of row n: in each dimension that is a constant plus
-/// m s e + (s^2 - 1) e^2 / 2 for standard normal e.
+/// Returns the variance of log q(z|x) - log p(z) for z drawn from the row's posterior. In each
+/// dimension the log-ratio is a constant plus m s e + (s^2 - 1) e^2 / 2, with standard normal e.
 double ratio_variance(const PosteriorRows& q, size_t row) {
   double sum = 0.0;
   for (size_t at = row * q.latent; at < (row + 1) * q.latent; ++at) {
@@ -58,8 +58,8 @@ double log_sum(const Doubles& terms) {
   return largest + std::log(sum);
 }
 
-TEST(MixtureDensity, IsTheSumOverRows) {
-  // More than a tile of rows and a block of draws, and neither whole.
+TEST(MixtureDensity, EqualsTheSumOverRows) {
+  // More than one tile of rows and one block of draws, with a partial last tile and block.
   const PosteriorRows q = random_posteriors(301, 3, 1);
   const CodeDraws draws = draw_codes(q, 40);
   ASSERT_EQ(draws.rows.size(), 40u);
@@ -92,7 +92,7 @@ TEST(MixtureDensity, IsTheSumOverRows) {
   }
 }
 
-TEST(MixtureDensity, DrawsAreSpreadEvenlyAndKeepTheirNoise) {
+TEST(CodeDraws, SelectRowsEvenlyWithFixedNoise) {
   const PosteriorRows q = random_posteriors(50, 5, 2);
   const CodeDraws all = draw_codes(q, 1000), some = draw_codes(q, 5);
   ASSERT_EQ(all.rows.size(), 50u);
@@ -101,7 +101,7 @@ TEST(MixtureDensity, DrawsAreSpreadEvenlyAndKeepTheirNoise) {
     for (size_t j = 0; j < 5; ++j) EXPECT_EQ(some.z[m * 5 + j], all.z[some.rows[m] * 5 + j]);
 }
 
-TEST(AggregatePosterior, OfEqualPosteriorsIsThatOne) {
+TEST(AggregatePosterior, EqualsThePosteriorThatAllRowsShare) {
   constexpr size_t kRows = 1000, kLatent = 3;
   const double mean = 0.7, variance = 0.25;
   PosteriorRows q{Doubles(kRows * kLatent, mean), Doubles(kRows * kLatent, std::log(variance)),
@@ -115,8 +115,8 @@ TEST(AggregatePosterior, OfEqualPosteriorsIsThatOne) {
   const double kl = standard_normal_kl(mean, std::log(variance));
   const double error = std::sqrt(ratio_variance(q, 0) / kRows);
   EXPECT_NEAR(got.prior_kl.value, kLatent * kl, kErrors * error);
-  // The variance of an estimated variance: fourth moments of these ratios are below those of e^2,
-  // 15 times the squared variance.
+  // The bound is the deviation of an estimated variance. The fourth moments of these log-ratios are
+  // below those of e^2, which are 15 times the squared variance.
   EXPECT_NEAR(got.prior_kl.standard_error / error, 1.0, kErrors * 0.5 * std::sqrt(15.0 / kRows));
   for (size_t j = 0; j < kLatent; ++j) {
     EXPECT_NEAR(got.dimension_information[j], 0.0, kRounding);
@@ -124,17 +124,17 @@ TEST(AggregatePosterior, OfEqualPosteriorsIsThatOne) {
   }
 }
 
-TEST(AggregatePosterior, OfSeparatePosteriorsTellsTheRow) {
+TEST(AggregatePosterior, InformationOfSeparatePosteriorsIsSaturated) {
   constexpr size_t kRows = 333, kLatent = 4;
   PosteriorRows q{{}, Doubles(kRows * kLatent), kLatent};
   for (size_t i = 0; i < kRows * kLatent; ++i)
-    q.mean.push_back(100.0 * static_cast<double>(i / kLatent));  // e^-5000 of the next row's
+    q.mean.push_back(100.0 * static_cast<double>(i / kLatent));  // the next row's density: e^-5000
   const AggregatePosterior got = aggregate_posterior(q, draw_codes(q, 50));
   const double entropy = std::log(double{kRows});
   EXPECT_EQ(got.draws, 50u);
   EXPECT_EQ(got.log_rows, entropy);
   EXPECT_TRUE(is_saturated(got));
-  // Positions reach 33200, whose last digit is worth 7e-12 of a standard deviation.
+  // Positions reach 33200. One ulp of that is 7e-12 standard deviations.
   constexpr double kPosition = 1e-9;
   EXPECT_NEAR(got.mutual_information.value, entropy, kPosition);
   EXPECT_NEAR(got.total_correlation.value, (kLatent - 1) * entropy, kPosition);
@@ -142,13 +142,14 @@ TEST(AggregatePosterior, OfSeparatePosteriorsTellsTheRow) {
     EXPECT_NEAR(information, entropy, kPosition);
 }
 
-TEST(AggregatePosterior, IsWhatIntegrationSays) {
+TEST(AggregatePosterior, MatchesNumericalIntegration) {
   constexpr size_t kRows = 7, kTimes = 20000;
   const PosteriorRows q = random_posteriors(kRows, 2, 3);
   const AggregatePosterior got = aggregate_posterior(q, draw_often(q, kTimes, 4));
 
-  // Integrals over a grid whose ends are seven of the largest deviations or more from every mean,
-  // which leaves out e^-24. At a quarter of the least deviation the trapezoidal rule adds less.
+  // The grid extends at least seven of the largest deviations beyond every mean, which omits a
+  // mass of e^-24. Its step is a quarter of the smallest deviation, so that the trapezoidal rule
+  // contributes an even smaller error.
   constexpr double kStep = 0.05, kEnd = 12.0;
   Doubles grid;
   for (double z = -kEnd; z <= kEnd; z += kStep) grid.push_back(z);
@@ -186,7 +187,7 @@ TEST(AggregatePosterior, IsWhatIntegrationSays) {
   expect(got.mutual_information, joint - conditional[0] - conditional[1]);
   expect(got.prior_kl, cross[0] + cross[1] - joint);
   expect(got.total_correlation, marginal[0] + marginal[1] - joint);
-  // No more variable than what all dimensions tell together, as their terms are parts of it.
+  // Each dimension's terms are part of the joint estimate, so its error is at most the joint error.
   const double error = got.prior_kl.standard_error + got.total_correlation.standard_error;
   for (size_t j = 0; j < 2; ++j) {
     EXPECT_NEAR(got.dimension_information[j], marginal[j] - conditional[j], kErrors * error);
@@ -194,7 +195,7 @@ TEST(AggregatePosterior, IsWhatIntegrationSays) {
   }
 }
 
-TEST(AggregatePosterior, PartsAddUpToTheMeanDivergence) {
+TEST(AggregatePosterior, PartsSumToTheMeanKl) {
   const PosteriorRows q = random_posteriors(400, 6, 5);
   const AggregatePosterior got = aggregate_posterior(q, draw_codes(q, 400));
   double kl = 0.0, variance = 0.0, dimensions = 0.0;
@@ -208,7 +209,7 @@ TEST(AggregatePosterior, PartsAddUpToTheMeanDivergence) {
   EXPECT_LE(got.mutual_information.value, got.log_rows);
 }
 
-TEST(AggregatePosterior, IsTheSameWithAnyNumberOfThreads) {
+TEST(AggregatePosterior, DoesNotDependOnThreads) {
   const PosteriorRows q = random_posteriors(700, 5, 6);
   const CodeDraws draws = draw_codes(q, 100);
   const MixtureDensities one = mixture_densities(q, draws, {}, 1);
@@ -219,16 +220,16 @@ TEST(AggregatePosterior, IsTheSameWithAnyNumberOfThreads) {
   }
 }
 
-// The narrowest and the widest posteriors the engine knows, at once and in many dimensions.
-TEST(AggregatePosterior, StandsExtremeVariances) {
+// The narrowest and the widest posteriors that the engine allows, mixed and in many dimensions.
+TEST(AggregatePosterior, HandlesExtremeVariances) {
   constexpr size_t kRows = 20, kLatent = 300;
   Draws draws(7);
   PosteriorRows q{draws.normals(kRows * kLatent), {}, kLatent};
   for (size_t i = 0; i < kRows * kLatent; ++i)
     q.log_variance.push_back(i / kLatent % 2 == 0 ? -16.0 : 16.0);
   const AggregatePosterior got = aggregate_posterior(q, draw_codes(q, kRows));
-  // Narrow rows tell themselves. Wide ones are alike: mu differs by 1 in deviations of e^8, which
-  // moves log q(z|x) by sqrt(latent) e^-8.
+  // A code of a narrow row identifies its row. Wide rows are indistinguishable: their means differ
+  // by 1 at a deviation of e^8, which moves log q(z|x) by sqrt(latent) e^-8.
   const double information = 0.5 * std::log(double{kRows}) + 0.5 * std::log(2.0);
   const double deviation = std::sqrt(0.5 * kRows * kLatent) / (kRows * std::exp(8.0));
   EXPECT_NEAR(got.mutual_information.value, information, kErrors * deviation);

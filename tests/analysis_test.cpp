@@ -1,4 +1,4 @@
-// Analyses of models whose weights were chosen so that every number is known.
+// Analyses of models whose weights are chosen so that every result is known in closed form.
 #include "host/analysis/analysis.hpp"
 
 #include <algorithm>
@@ -11,10 +11,10 @@
 namespace elbo {
 namespace {
 
-constexpr size_t kLatent = 6;  // draws come by four: a whole group and part of one
+constexpr size_t kLatent = 6;  // noise is drawn in groups of four: one full and one partial group
 constexpr size_t kRows = 400;
 
-/// A model that ignores its input: all weights zero but these biases.
+/// A model that ignores its input: all its weights are zero except the given biases.
 Model constant_model(Config config, const std::string& biases = "",
                      const std::vector<float>& values = {}, int32_t classes = 0) {
   config.hidden = {};
@@ -38,7 +38,7 @@ Model constant_posterior(float mean, float log_variance) {
 
 double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
-TEST(Analysis, APosteriorThatIsThePriorTellsNothing) {
+TEST(Analysis, PosteriorEqualToPriorHasNoInformation) {
   const Dataset data = small_data(kRows);
   const Analysis got = analyze(constant_posterior(0.0f, 0.0f), data.split("train"));
   EXPECT_EQ(got.count, static_cast<int64_t>(kRows));
@@ -58,12 +58,12 @@ TEST(Analysis, APosteriorThatIsThePriorTellsNothing) {
   EXPECT_FALSE(got.factors.has_value());
 }
 
-TEST(Analysis, AConstantPosteriorIsTheAggregate) {
+TEST(Analysis, ConstantPosteriorEqualsAggregate) {
   const Dataset data = small_data(kRows);
   const auto log_variance = static_cast<float>(2.0 * std::log(2.0));
   const double variance = std::exp(static_cast<double>(log_variance));
   const Analysis got = analyze(constant_posterior(3.0f, log_variance), data.split("train"));
-  // (3^2 + v - 1 - log v) / 2 for each dimension, of rows and of all of them together.
+  // KL per dimension: (3^2 + v - 1 - log v) / 2, both for each row and for the aggregate posterior.
   const double kl = 0.5 * kLatent * (8.0 + variance - log_variance);
   expect_equal(got.posterior.value().total_kl, kl, kLatent * kRows, kl);
   const CodeAnalysis& codes = got.codes.value();
@@ -71,8 +71,8 @@ TEST(Analysis, AConstantPosteriorIsTheAggregate) {
   expect_equal(codes.largest_mean, 3.0, kRows, 3.0);
   expect_equal(codes.largest_covariance, variance - 1.0, kRows, 4.0);
   EXPECT_EQ(codes.covariance_row, codes.covariance_column);
-  // Draws of N(3, v) are as far from N(0, 1) as that is, give or take sup |F_n - F|, which passes
-  // 2.5 / sqrt(n) once in 10^5.
+  // The statistic of draws from N(3, v) is the distance between N(3, v) and N(0, 1), up to
+  // sup |F_n - F|, which exceeds 2.5 / sqrt(n) once in 10^5.
   double distance = 0.0;
   for (double x = -4.0; x < 12.0; x += 1e-3)
     distance = std::max(distance, normal_cdf(x) - normal_cdf((x - 3.0) / std::sqrt(variance)));
@@ -82,13 +82,13 @@ TEST(Analysis, AConstantPosteriorIsTheAggregate) {
     EXPECT_LT(ks.p_value, 1e-6);
     statistics.push_back(ks.statistic);
   }
-  // Dimensions have noise of their own.
+  // Each dimension draws its own noise, so no two statistics are equal.
   std::ranges::sort(statistics);
   EXPECT_EQ(std::ranges::adjacent_find(statistics), statistics.end());
 }
 
-// The engine clamps log-variances to ±16, and an analysis says what the engine does.
-TEST(Analysis, LogVariancesActClamped) {
+// The engine clamps log-variances to ±16, and an analysis must use the clamped values.
+TEST(Analysis, ClampsLogVariances) {
   const Dataset data = small_data(8);
   for (const float log_variance : {-30.0f, 20.0f}) {
     const Model model = constant_posterior(0.0f, log_variance);
@@ -99,7 +99,7 @@ TEST(Analysis, LogVariancesActClamped) {
   }
 }
 
-TEST(Analysis, CodesThatAreNoNumbersAreRefused) {
+TEST(Analysis, RejectsNanCodes) {
   const Dataset data = small_data(8);
   const float nan = std::numeric_limits<float>::quiet_NaN();
   expect_data_error([&] { analyze(constant_posterior(nan, 0.0f), data.split("train")); },
@@ -108,7 +108,7 @@ TEST(Analysis, CodesThatAreNoNumbersAreRefused) {
                     "log-variances of q(z|x): number 0 is nan");
 }
 
-TEST(Analysis, CodesThatAreZeroHaveNoDensity) {
+TEST(Analysis, ZeroCodesHaveNoDensity) {
   Config config = small_config();
   config.bottleneck = Bottleneck::deterministic;
   config.likelihood = math::Likelihood::of<math::Mse>();
@@ -123,9 +123,9 @@ TEST(Analysis, CodesThatAreZeroHaveNoDensity) {
   EXPECT_EQ(codes.ks.front().statistic, 0.5);
 }
 
-TEST(Analysis, UnitsWhoseMeansMoveAreActive) {
-  // mu_j = c_j x_j, of uniform x with variance 1/12: a variance of c^2 / 12 or, over these rows,
-  // c^2 times theirs.
+TEST(Analysis, UnitsWithVaryingMeansAreActive) {
+  // mu_j = c_j x_j with x uniform, so the variance of mu_j is c^2 / 12 in expectation, and exactly
+  // c^2 times the sample variance of these rows.
   const Dataset data = small_data(kRows);
   Config config = small_config();
   config.hidden = {};
@@ -154,11 +154,11 @@ TEST(Analysis, UnitsWhoseMeansMoveAreActive) {
       << got.findings[0].text;
 }
 
-TEST(Analysis, ACollapsedPosteriorIsToldWithRemedies) {
+TEST(Analysis, ReportsCollapsedPosteriorWithRemedies) {
   const Dataset data = small_data(40);
   Config config = small_config();
   config.beta = 20.0;
-  for (const float mean : {0.0f, 2.0f}) {  // a posterior may collapse to another than the prior
+  for (const float mean : {0.0f, 2.0f}) {  // collapse to any constant posterior counts
     const Analysis got =
         analyze(constant_model(config, "posterior.bias", std::vector<float>(kLatent, mean)),
                 data.split("train"));
@@ -175,8 +175,7 @@ TEST(Analysis, ACollapsedPosteriorIsToldWithRemedies) {
     EXPECT_EQ(text.find(word), std::string::npos) << text;
 }
 
-/// A decoder that gives means 0 and these log-variances, of which element 0's is to be z_0 = x_0
-/// more.
+/// A decoder with zero means and these log-variances; z_0 = x_0 is added to that of element 0.
 Model biased_decoder(const std::vector<float>& log_variances) {
   Config config = small_config();
   config.hidden = {};
@@ -196,7 +195,7 @@ Model biased_decoder(const std::vector<float>& log_variances) {
 TEST(Analysis, FindsVariancesAtTheirFloor) {
   const Dataset data = small_data(kRows);
   const Split& rows = data.split("train");
-  // Element 0 is at the floor where x_0 <= 1/2, element 2 and 3 always.
+  // Element 0 is at the floor if x_0 <= 1/2; elements 2 and 3 always are.
   const Analysis got = analyze(biased_decoder({-16.5f, 0.0f, -16.0f, -30.0f, 2.0f}), rows);
   const DecoderVariance& decoder = got.decoder.value();
   const auto* x = static_cast<const float*>(rows.rows);
@@ -222,7 +221,7 @@ TEST(Analysis, FindsVariancesAtTheirFloor) {
     EXPECT_NEAR(decoder.mean[i], want[i], 1e-6 * want[i]);
     EXPECT_NEAR(decoder.largest[i], want[i], 1e-6 * want[i]);
   }
-  // Log-variances near -16 are floats, whose last digit is worth 2^-20.
+  // One ulp of a float log-variance just above -16 is 2^-20.
   EXPECT_NEAR(decoder.mean[0], mean, 0x1p-19 * mean);
   EXPECT_NEAR(decoder.largest[0], largest, 0x1p-19 * largest);
   const auto warns = [](const Finding& finding) {
@@ -233,7 +232,7 @@ TEST(Analysis, FindsVariancesAtTheirFloor) {
   EXPECT_EQ(std::ranges::count_if(got.findings, warns), 1);
 }
 
-TEST(Analysis, ASharedVarianceIsOneNumber) {
+TEST(Analysis, SharedVarianceIsOneNumber) {
   const Dataset data = small_data(8);
   const Model model = constant_model(small_config(), "likelihood.log_variance", {-1.0f});
   const DecoderVariance decoder = analyze(model, data.split("train")).decoder.value();
@@ -255,7 +254,7 @@ TEST(Analysis, ASharedVarianceIsOneNumber) {
       "log-variances: element 0 is nan");
 }
 
-TEST(Analysis, ChannelsHaveVariancesOfTheirOwn) {
+TEST(Analysis, ReportsVariancePerChannel) {
   const Shape shape = {2, 2, 3};
   const Dataset data = Dataset::from_rows(uniform_floats(8 * 12, 0.0f, 1.0f, 1), shape,
                                           {.validation_fraction = 0.0});
@@ -283,7 +282,7 @@ TEST(Analysis, ChannelsHaveVariancesOfTheirOwn) {
   EXPECT_EQ(std::ranges::count_if(got.findings, warns), 1);
 }
 
-TEST(Analysis, FactorsNeedAPosterior) {
+TEST(Analysis, FactorsRequireAPosterior) {
   const Dataset data = small_data(8);
   AnalysisOptions options;
   options.factors = Factors{1, std::vector<float>(8)};
@@ -309,13 +308,13 @@ Config classifier_config() {
   return config;
 }
 
-/// Eight rows with labels 0 0 0 0 1 1 2 2.
+/// Eight rows with the labels 0 0 0 0 1 1 2 2.
 Dataset labelled_data() {
   return Dataset::from_rows(uniform_floats(8 * kSmallDim, 0.0f, 1.0f, 1), {kSmallDim},
                             {.validation_fraction = 0.0}, {0, 0, 0, 0, 1, 1, 2, 2});
 }
 
-TEST(Analysis, AConstantClassTellsNothingOfTheLabel) {
+TEST(Analysis, ConstantClassHasNoInformationAboutTheLabel) {
   const Dataset data = labelled_data();
   constexpr double e = std::numbers::e;
   const auto p = [](double odds) { return odds / (1.0 + e + 1.0); };
@@ -325,17 +324,17 @@ TEST(Analysis, AConstantClassTellsNothingOfTheLabel) {
   EXPECT_FALSE(got.posterior.has_value());
   EXPECT_FALSE(got.codes.has_value());
   const ClassAnalysis& classes = got.classes.value();
-  // Class 1, with odds e against 1 and 1; probabilities are floats.
+  // The odds of the classes are 1 : e : 1; probabilities are computed in float.
   const double entropy = -2.0 * p(1.0) * std::log(p(1.0)) - p(e) * std::log(p(e));
   EXPECT_NEAR(classes.prediction_entropy, entropy, 1e-6);
   const ClassAnalysis::Labels& labels = classes.labels.value();
   EXPECT_EQ(labels.confusion, (std::vector<int64_t>{0, 4, 0, 0, 2, 0, 0, 2, 0}));
-  // 1/2 log 2 + 2 * 1/4 log 4.
+  // Label entropy: 1/2 log 2 + 2 * 1/4 log 4.
   expect_equal(labels.entropy, 1.5 * std::log(2.0), 3, 2.0);
   expect_equal(labels.mutual_information, 0.0, 9, 2.0);
 }
 
-TEST(Analysis, LabelsAreThoseOfTheSplitsRows) {
+TEST(Analysis, UsesTheLabelsOfTheSplit) {
   const Dataset data = labelled_data();
   Split split = data.split("train");
   split.index = {3, 4, 6, 7};

@@ -1,4 +1,4 @@
-// `elbo analyze --out` and known factors: what is written agrees with encode, decode and --json.
+// `elbo analyze --out` and `--factors`: the files written agree with encode, decode and --json.
 #include <png.h>
 
 #include <algorithm>
@@ -64,7 +64,7 @@ std::set<std::string> names_in(const fs::path& directory) {
   return names;
 }
 
-/// Expects a colour picture that is neither empty nor of one colour.
+/// Expects an RGB PNG that is not blank.
 void expect_picture(const fs::path& file) {
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
@@ -77,22 +77,22 @@ void expect_picture(const fs::path& file) {
   EXPECT_GT((std::set<std::uint8_t>(pixels.begin(), pixels.end()).size()), 4u) << file;
 }
 
-/// Rows [from, from + count) of [.., width].
+/// Returns rows [from, from + count) of an array [.., width].
 std::vector<float> part(const std::vector<float>& values, int64_t from, int64_t count,
                         int64_t width) {
   return {values.begin() + from * width, values.begin() + (from + count) * width};
 }
 
-/// Expects decoded pictures to be equal but for rounding: batches of another size may add in
-/// another order. Outputs are sums of 17 products of less than 8, and nothing after them is
-/// steeper.
+/// Expects decoded images to be equal up to rounding: the order of additions may depend on the
+/// batch size. Outputs are sums of 17 products below 8, and the output functions have slopes of at
+/// most 1.
 void expect_decoded(const std::vector<float>& got, const std::vector<float>& want) {
   constexpr double kBound = 17 * 8 * std::numeric_limits<float>::epsilon();
   ASSERT_EQ(got.size(), want.size());
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], kBound) << i;
 }
 
-TEST_F(AnalyzeFiles, WritesWhatItPrints) {
+TEST_F(AnalyzeFiles, WritesThePrintedResult) {
   const fs::path out = path("vae-out");
   const std::string printed = expect_done(analyze("vae", {"--json", "--out", out.string()}));
   EXPECT_EQ(names_in(out),
@@ -102,7 +102,7 @@ TEST_F(AnalyzeFiles, WritesWhatItPrints) {
   EXPECT_EQ(Json::parse(read_bytes(out / "analysis.json")), Json::parse(printed));
   for (const char* name : {"codes.png", "interpolations.png", "kl.png", "traversals.png"})
     expect_picture(out / name);
-  // Without --out the same is said, and nothing written.
+  // The printed result is the same without --out.
   EXPECT_EQ(expect_done(analyze("vae", {"--json"})), printed);
 
   expect_done({"encode", path("vae"), path("data"), "--with-logvar", "--out", path("both.npy"),
@@ -116,12 +116,12 @@ TEST_F(AnalyzeFiles, WritesWhatItPrints) {
   }
 }
 
-TEST_F(AnalyzeFiles, PicturesAreDecodedCodes) {
+TEST_F(AnalyzeFiles, ImagesAreDecodedCodes) {
   const fs::path out = path("decoded-out");
   expect_done(analyze("vae", {"--out", out.string()}));
   const Json json = Json::parse(read_bytes(out / "analysis.json"));
 
-  // A row for each active dimension, the most KL first; a single one where none is active.
+  // One row for each active dimension, in order of decreasing KL; a single row if none is active.
   const std::vector<double> kl = json.at("posterior").at("kl_per_dimension");
   const std::vector<size_t> inactive = json["posterior"].at("inactive");
   std::vector<size_t> shown;
@@ -142,41 +142,41 @@ TEST_F(AnalyzeFiles, PicturesAreDecodedCodes) {
 
   const std::vector<float> codes = read(out / "codes.npy", {kRows, 5});
   const std::vector<float> between = read(out / "interpolations.npy", {8, 11, 8, 8});
-  // 16 rows, two or three apart; the first pair's are 0 and 2.
+  // The eight pairs use 16 rows that are two or three apart; the first pair is rows 0 and 2.
   const std::vector<float> ends = decode("vae", part(codes, 0, 3, 5), 5);
   expect_decoded(part(between, 1, 1, kDim), part(ends, 0, 1, kDim));
   expect_decoded(part(between, 9, 1, kDim), part(ends, 2, 1, kDim));
-  // Half-way on the circle is half-way on the line, and as far out as the circle is.
+  // The midpoint of the spherical interpolation is the sum of the two codes, scaled to the circle.
   double dot = 0.0, first = 0.0, second = 0.0;
   for (size_t j = 0; j < 5; ++j) {
     dot += double{codes[j]} * codes[10 + j];
     first += double{codes[j]} * codes[j];
     second += double{codes[10 + j]} * codes[10 + j];
   }
-  const double out_by = std::sqrt(0.5 / (1.0 + dot / std::sqrt(first * second)));
+  const double scale = std::sqrt(0.5 / (1.0 + dot / std::sqrt(first * second)));
   std::vector<float> middle;
   for (size_t j = 0; j < 5; ++j)
-    middle.push_back(static_cast<float>(out_by * (double{codes[j]} + codes[10 + j])));
+    middle.push_back(static_cast<float>(scale * (double{codes[j]} + codes[10 + j])));
   expect_decoded(part(between, 5, 1, kDim), decode("vae", middle, 5));
-  // Beside them the rows themselves, binary as the model saw them, and not the same.
+  // The outer columns contain the two input rows, binarized as the model saw them.
   for (const int64_t column : {0, 10})
     for (const float value : part(between, column, 1, kDim)) EXPECT_TRUE(value == 0 || value == 1);
   EXPECT_NE(part(between, 0, 1, kDim), part(between, 10, 1, kDim));
 }
 
-TEST_F(AnalyzeFiles, DrawsThePlaneAndTheVariance) {
+TEST_F(AnalyzeFiles, DrawsManifoldAndDeviations) {
   const fs::path out = path("plane-out");
   expect_done(analyze("plane", {"--out", out.string()}));
   for (const char* name : {"manifold.png", "deviations.png", "codes.png"})
     expect_picture(out / name);
   const std::vector<float> plane = read(out / "manifold.npy", {20, 20, 8, 8});
-  // Quantiles 2.5 % and 97.5 %: the largest z1 is above, the smallest z0 at the left.
+  // Corners are the quantiles 2.5 % and 97.5 %: z0 grows to the right, z1 grows upwards.
   const float end = 1.959963985f;
   const std::vector<float> corners =
       decode("plane", {-end, end, end, end, -end, -end, end, -end}, 2);
   int64_t corner = 0;
-  for (const int64_t place : {0, 19, 380, 399}) {
-    expect_decoded(part(plane, place, 1, kDim), part(corners, corner++, 1, kDim));
+  for (const int64_t index : {0, 19, 380, 399}) {
+    expect_decoded(part(plane, index, 1, kDim), part(corners, corner++, 1, kDim));
   }
   const std::vector<float> deviations = read(out / "deviations.npy", {3, 8, 8});
   const Json decoder = Json::parse(read_bytes(out / "analysis.json")).at("decoder");
@@ -191,15 +191,16 @@ TEST_F(AnalyzeFiles, DrawsThePlaneAndTheVariance) {
   }
 }
 
-TEST_F(AnalyzeFiles, WritesWhatTheModelHas) {
+TEST_F(AnalyzeFiles, WritesOnlyApplicableFiles) {
   const fs::path plain = path("plain-out"), classes = path("classes-out");
   expect_done(analyze("plain", {"--out", plain.string()}));
   EXPECT_EQ(names_in(plain),
             (std::set<std::string>{"analysis.json", "codes.npy", "codes.png", "interpolations.npy",
                                    "interpolations.png", "manifold.npy", "manifold.png",
                                    "traversals.npy", "traversals.png"}));
-  // Nothing made these codes look like a prior: each dimension goes from the codes' quantile 1 % to
-  // 99 %, the other staying at its mean. Of 40 rows the first and last.
+  // No loss pulls these codes towards a prior, so each dimension is traversed from the 1 % to the
+  // 99 % quantile of the codes while the other dimension stays at its mean. Of 40 rows, these
+  // quantiles are the smallest and the largest code.
   const std::vector<float> codes = read(plain / "codes.npy", {kRows, 2});
   std::vector<double> mean(2), square(2);
   std::vector<std::vector<float>> sorted(2);
@@ -208,7 +209,7 @@ TEST_F(AnalyzeFiles, WritesWhatTheModelHas) {
     sorted[i % 2].push_back(codes[i]);
   }
   for (size_t i = 0; i < codes.size(); ++i) square[i % 2] += std::pow(codes[i] - mean[i % 2], 2);
-  const size_t first = square[0] >= square[1] ? 0 : 1;  // the most variance
+  const size_t first = square[0] >= square[1] ? 0 : 1;  // largest variance first
   std::vector<float> z;
   for (const size_t j : {first, 1 - first}) {
     std::ranges::sort(sorted[j]);
@@ -221,15 +222,15 @@ TEST_F(AnalyzeFiles, WritesWhatTheModelHas) {
   const std::vector<float> want = decode("plain", z, 2);
   const std::vector<float> traversals = read(plain / "traversals.npy", {2, 13, 8, 8});
   int64_t row = 0;
-  for (const int64_t place : {0, 12, 13, 25}) {
-    expect_decoded(part(traversals, place, 1, kDim), part(want, row++, 1, kDim));
+  for (const int64_t index : {0, 12, 13, 25}) {
+    expect_decoded(part(traversals, index, 1, kDim), part(want, row++, 1, kDim));
   }
 
   expect_done(analyze("classes", {"--out", classes.string()}));
   EXPECT_EQ(names_in(classes), (std::set<std::string>{"analysis.json"}));
 }
 
-TEST_F(AnalyzeFiles, RefusesADirectoryInUse) {
+TEST_F(AnalyzeFiles, RejectsNonEmptyDirectory) {
   fs::create_directories(path("empty"));
   expect_done(analyze("classes", {"--out", path("empty")}));
   expect_complaint(analyze("classes", {"--out", path("empty")}), 2, {"empty", "not empty"});
@@ -238,14 +239,14 @@ TEST_F(AnalyzeFiles, RefusesADirectoryInUse) {
   EXPECT_EQ(names_in(path("empty")).size(), 1u);
 }
 
-TEST_F(AnalyzeFiles, PartsOfTheDivergenceAddUp) {
+TEST_F(AnalyzeFiles, InformationAndPriorKlSumToKl) {
   const Json json = Json::parse(expect_done(analyze("vae", {"--json"})));
   const Json& aggregate = json.at("aggregate");
   EXPECT_EQ(aggregate.at("draws"), kRows);
   EXPECT_EQ(aggregate.at("log_count"), std::log(double{kRows}));
   const double information = aggregate.at("mutual_information");
   EXPECT_LE(information, std::log(double{kRows}));
-  // What a draw says of both has no more deviation than the sum of theirs.
+  // The standard error of a sum is at most the sum of the standard errors.
   const double error = aggregate.at("mutual_information_standard_error").get<double>() +
                        aggregate.at("prior_kl_standard_error").get<double>();
   EXPECT_NEAR(information + aggregate.at("prior_kl").get<double>(),
@@ -253,14 +254,14 @@ TEST_F(AnalyzeFiles, PartsOfTheDivergenceAddUp) {
   EXPECT_TRUE(json.at("findings").is_array());
 }
 
-TEST_F(AnalyzeFiles, DrawsAsManyCodesAsAskedFor) {
+TEST_F(AnalyzeFiles, DrawsTheRequestedNumberOfCodes) {
   const Json some = Json::parse(expect_done(analyze("vae", {"--json", "--draws", "7"})));
   EXPECT_EQ(some.at("aggregate").at("draws"), 7);
   EXPECT_EQ(some["aggregate"].at("log_count"), std::log(double{kRows}));
   expect_complaint(analyze("vae", {"--draws", "0"}), 2, {"draws", "'0'", "at least 1"});
 }
 
-TEST_F(AnalyzeFiles, FindsTheFactorsOfTheSplitsRows) {
+TEST_F(AnalyzeFiles, UsesTheFactorsOfTheSplit) {
   for (const char* split : {"test", "train", "validation", "all"}) {
     SCOPED_TRACE(split);
     const Json json = Json::parse(expect_done(analyze("vae", {"--json", "--split", split})));
@@ -269,7 +270,7 @@ TEST_F(AnalyzeFiles, FindsTheFactorsOfTheSplitsRows) {
     ASSERT_EQ(factors.at("normalized_mutual_information").size(), 5u);
     for (const Json& row : factors["normalized_mutual_information"])
       for (const Json& value : row) EXPECT_LE(value.get<double>(), 1.0 + 1e-9);
-    // The first factor is the label, which the classifier's analysis counts by itself.
+    // The first factor is the label, whose entropy the analysis of the classifier computes too.
     const Json classes = Json::parse(expect_done(analyze("classes", {"--json", "--split", split})));
     EXPECT_NEAR(factors["entropy"][0].get<double>(),
                 classes.at("classes").at("label_entropy").get<double>(), 1e-12);
@@ -278,11 +279,11 @@ TEST_F(AnalyzeFiles, FindsTheFactorsOfTheSplitsRows) {
   const std::string found = expect_done(analyze("vae", {"--json"}));
   EXPECT_EQ(expect_done(analyze("vae", {"--json", "--factors", path("data/test-factors.npy")})),
             found);
-  const std::string told = expect_done(analyze("vae", {}));
-  EXPECT_NE(told.find("mutual information gap"), std::string::npos) << told;
+  const std::string output = expect_done(analyze("vae", {}));
+  EXPECT_NE(output.find("mutual information gap"), std::string::npos) << output;
 }
 
-TEST_F(AnalyzeFiles, ComplainsOfFactorsThatDoNotFit) {
+TEST_F(AnalyzeFiles, RejectsInvalidFactors) {
   expect_complaint(analyze("vae", {"--factors", path("data/train-factors.npy")}), 3,
                    {"train-factors.npy", "80x5", "40 x factors"});
   expect_complaint(analyze("vae", {"--factors", path("none.npy")}), 3, {"none.npy"});

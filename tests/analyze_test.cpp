@@ -1,5 +1,5 @@
-// `elbo analyze`: its numbers against those of evaluate, encode and classify, and what it leaves
-// out.
+// `elbo analyze`: its numbers agree with evaluate, encode and classify, and it omits sections that
+// do not apply to the model.
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -18,7 +18,7 @@ using Words = std::vector<std::string>;
 constexpr double kFloatEpsilon = std::numeric_limits<float>::epsilon();
 constexpr size_t kRows = 40, kLatent = 5, kClasses = 3;
 
-/// Models of each kind, trained for an epoch on the same small pictures.
+/// One model of each kind, trained for an epoch on the same small images.
 class Analyze : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -45,7 +45,7 @@ class Analyze : public testing::Test {
     return Json::parse(expect_done(
         {command, path(run), path("data"), "--split", split, "--json", "--device", "cpu"}));
   }
-  /// What a command writes as .npy.
+  /// Returns the array that a command writes as .npy.
   static std::vector<float> floats_of(const std::string& command, const std::string& run,
                                       const Words& flags = {}) {
     expect_done(
@@ -57,7 +57,7 @@ class Analyze : public testing::Test {
   static inline std::unique_ptr<TemporaryDirectory> directory_;
 };
 
-/// Expects the codes' part to describe a distribution with these moments.
+/// Expects the "codes" object to describe a distribution with these moments.
 void expect_moments(const Json& codes, const std::vector<double>& mean,
                     const std::vector<double>& covariance) {
   const size_t latent = mean.size();
@@ -72,7 +72,7 @@ void expect_moments(const Json& codes, const std::vector<double>& mean,
   }
   EXPECT_NEAR(codes.at("largest_mean").get<double>(), largest_mean, 1e-12);
   EXPECT_NEAR(codes.at("largest_covariance_deviation").get<double>(), deviation, 1e-12);
-  // The rest of the divergence, -log det S / 2, from elimination.
+  // log det S, by Gaussian elimination.
   std::vector<double> rest = covariance;
   double log_determinant = 0.0;
   for (size_t k = 0; k < latent; ++k) {
@@ -91,7 +91,7 @@ void expect_kolmogorov_smirnov(const Json& codes, size_t latent) {
   ASSERT_EQ(codes.at("ks_p_value").size(), latent);
   for (size_t i = 0; i < latent; ++i) {
     const double statistic = codes["ks_statistic"][i], p = codes["ks_p_value"][i];
-    EXPECT_GE(statistic, 0.5 / kRows);  // a step is 1 / rows high, and Φ passes it somewhere
+    EXPECT_GE(statistic, 0.5 / kRows);  // Φ crosses a step of height 1 / rows
     EXPECT_LE(statistic, 1.0);
     EXPECT_GE(p, 0.0);
     EXPECT_LE(p, 1.0);
@@ -102,13 +102,14 @@ void expect_kolmogorov_smirnov(const Json& codes, size_t latent) {
             std::min(1.0, smallest_p * static_cast<double>(latent)));
 }
 
-TEST_F(Analyze, DivergencesAreThoseOfEvaluate) {
+TEST_F(Analyze, KlMatchesEvaluate) {
   const Json evaluated = json_of("evaluate", "vae"), analyzed = json_of("analyze", "vae");
   EXPECT_EQ(analyzed.at("split"), "test");
   EXPECT_EQ(analyzed.at("count"), kRows);
   const Json& posterior = analyzed.at("posterior");
   const double kl = evaluated.at("kl");
-  // Evaluation adds floats: each latent's divergence is what is left of a 1.
+  // Evaluation adds in float. The KL of each latent is a difference of terms near 1, so its error
+  // is relative to 1.
   EXPECT_NEAR(posterior.at("kl").get<double>(), kl, 16.0 * kFloatEpsilon * (kl + kLatent));
   ASSERT_EQ(posterior.at("kl_per_dimension").size(), kLatent);
   double sum = 0.0;
@@ -121,7 +122,7 @@ TEST_F(Analyze, DivergencesAreThoseOfEvaluate) {
   EXPECT_FALSE(analyzed.at("codes").contains("zeros"));
 }
 
-TEST_F(Analyze, PosteriorsAreThoseOfEncode) {
+TEST_F(Analyze, PosteriorsMatchEncode) {
   const std::vector<float> both = floats_of("encode", "vae", {"--with-logvar"});
   ASSERT_EQ(both.size(), kRows * 2 * kLatent);
   std::vector<double> mean(kLatent), covariance(kLatent * kLatent), kl(kLatent);
@@ -145,13 +146,13 @@ TEST_F(Analyze, PosteriorsAreThoseOfEncode) {
   EXPECT_NEAR(analyzed["posterior"].at("entropy").get<double>(), entropy, 1e-12 * kLatent);
   expect_moments(analyzed.at("codes"), mean, covariance);
   expect_kolmogorov_smirnov(analyzed["codes"], kLatent);
-  // KL(N(m, S) || N(0, I)) <= KL(q(z) || N(0, I)) <= E KL(q(z|x) || N(0, I)): no distribution with
-  // these moments is nearer than the Gaussian, and divergence is convex.
+  // KL(N(m, S) || N(0, I)) <= KL(q(z) || N(0, I)) <= E KL(q(z|x) || N(0, I)): of all distributions
+  // with these moments the Gaussian has the smallest KL, and KL is convex.
   EXPECT_LE(analyzed["codes"]["moment_kl"].get<double>(),
             analyzed["posterior"]["kl"].get<double>());
 }
 
-TEST_F(Analyze, DeterministicCodesAreThoseOfEncode) {
+TEST_F(Analyze, DeterministicCodesMatchEncode) {
   const std::vector<float> z = floats_of("encode", "adversarial-autoencoder");
   ASSERT_EQ(z.size(), kRows * kLatent);
   std::vector<double> mean(kLatent), covariance(kLatent * kLatent);
@@ -168,7 +169,7 @@ TEST_F(Analyze, DeterministicCodesAreThoseOfEncode) {
   EXPECT_FALSE(analyzed.contains("classes"));
 }
 
-TEST_F(Analyze, ZerosAreThoseOfEvaluate) {
+TEST_F(Analyze, ZerosMatchEvaluate) {
   const Json evaluated = json_of("evaluate", "regularized-autoencoder");
   const Json analyzed = json_of("analyze", "regularized-autoencoder");
   EXPECT_GT(analyzed.at("codes").at("zeros").get<double>(), 0.0);
@@ -177,7 +178,7 @@ TEST_F(Analyze, ZerosAreThoseOfEvaluate) {
   EXPECT_TRUE(analyzed.contains("classes"));
 }
 
-TEST_F(Analyze, ClassesAreThoseOfClassify) {
+TEST_F(Analyze, ClassesMatchClassify) {
   const std::vector<float> p = floats_of("classify", "mlp-classifier");
   ASSERT_EQ(p.size(), kRows * kClasses);
   double entropy = 0.0;
@@ -189,8 +190,8 @@ TEST_F(Analyze, ClassesAreThoseOfClassify) {
   EXPECT_FALSE(analyzed.contains("codes"));
 }
 
-// On train the labels of rows held out for validation must be passed over.
-TEST_F(Analyze, ConfusionIsOfTheSplitsLabels) {
+// On the train split, the labels of rows held out for validation must be skipped.
+TEST_F(Analyze, ConfusionUsesTheLabelsOfTheSplit) {
   for (const char* split : {"train", "test"}) {
     SCOPED_TRACE(split);
     const Json evaluated = json_of("evaluate", "mlp-classifier", split);
@@ -208,7 +209,7 @@ TEST_F(Analyze, ConfusionIsOfTheSplitsLabels) {
       right += row[label];
       for (size_t i = 0; i < kClasses; ++i) joint_entropy += term(row[i]), likeliest[i] += row[i];
       const double rows = std::accumulate(row.begin(), row.end(), 0.0);
-      EXPECT_GT(rows, 0.0);  // shapes are drawn uniformly: 40 of them miss one once in 10^7
+      EXPECT_GT(rows, 0.0);  // shapes are drawn uniformly: 40 rows miss a class once in 10^7
       label_entropy += term(rows);
       all += rows;
     }
@@ -221,7 +222,7 @@ TEST_F(Analyze, ConfusionIsOfTheSplitsLabels) {
   }
 }
 
-TEST_F(Analyze, GivesTheSameBytesAlways) {
+TEST_F(Analyze, OutputIsDeterministic) {
   for (const char* run : {"vae", "adversarial-autoencoder", "mlp-classifier"})
     for (const Words& format : {Words{}, Words{"--json"}}) {
       const Words command = Words{"analyze", path(run), path("data"), "--device", "cpu"} + format;
@@ -231,15 +232,15 @@ TEST_F(Analyze, GivesTheSameBytesAlways) {
     }
 }
 
-TEST_F(Analyze, SaysItInLinesThatFit) {
+TEST_F(Analyze, OutputFitsEightyColumns) {
   for (const auto& [run, words] : std::vector<std::pair<std::string, Words>>{
            {"vae", {"test: 40 rows", "q(z|x)", "by dimension", "against N(0, I)"}},
            {"regularized-autoencoder", {"against N(0, I)", "exactly 0", "entropy of the labels"}},
            {"mlp-classifier", {"test: 40 rows", "entropy of the labels"}}}) {
-    const std::string told = expect_done({"analyze", path(run), path("data"), "--device", "cpu"});
-    for (const std::string& word : words) EXPECT_NE(told.find(word), std::string::npos) << told;
-    EXPECT_EQ(told.find("nan"), std::string::npos) << told;
-    std::istringstream lines(told);
+    const std::string output = expect_done({"analyze", path(run), path("data"), "--device", "cpu"});
+    for (const std::string& word : words) EXPECT_NE(output.find(word), std::string::npos) << output;
+    EXPECT_EQ(output.find("nan"), std::string::npos) << output;
+    std::istringstream lines(output);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
   }
 }
@@ -251,13 +252,13 @@ TEST_F(Analyze, FewRowsHaveNoDensity) {
       {"analyze", path("adversarial-autoencoder"), path("few"), "--json", "--device", "cpu"}));
   EXPECT_TRUE(few.at("codes").at("moment_kl").is_null()) << few;
   EXPECT_TRUE(few["codes"].at("largest_mean").is_number());
-  // Each posterior of a Gaussian bottleneck has a density, and so has their mixture.
+  // Each posterior of a Gaussian bottleneck has a density, so their mixture has one too.
   const Json gaussian =
       Json::parse(expect_done({"analyze", path("vae"), path("few"), "--json", "--device", "cpu"}));
   EXPECT_TRUE(gaussian.at("codes").at("moment_kl").is_number()) << gaussian;
 }
 
-TEST_F(Analyze, ComplainsAsOtherCommandsDo) {
+TEST_F(Analyze, RejectsInvalidArguments) {
   const std::string run = path("vae"), data = path("data");
   expect_complaint({"analyze", path("none"), data}, 3, {path("none")});
   expect_complaint({"analyze", run, path("none")}, 3, {path("none")});

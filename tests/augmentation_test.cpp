@@ -1,5 +1,6 @@
-// Flipping and shifting pictures: every output is one of the pictures that its source can become,
-// as often as it should be, by draws of a stream of their own; without it nothing changes.
+// Flipping and shifting images: every output is a possible augmentation of its source, each
+// occurs with the right frequency, and the draws use their own noise stream. Evaluation does not
+// augment.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -29,7 +30,7 @@ struct Batch {
   std::vector<uint32_t> row_ids;
 };
 
-/// A batch of all `rows` at a step.
+/// Gathers all `rows` as the batch of a step.
 template <class Stored>
 Batch gather(const std::vector<Stored>& rows, const Shape& shape, GatherBatch op, uint64_t step) {
   const int64_t columns = element_count(shape);
@@ -52,7 +53,7 @@ Batch gather(const std::vector<Stored>& rows, const Shape& shape, GatherBatch op
   return {w.get(op.x, rows.size()), w.get(op.input.f32(), rows.size()), w.get(op.row_ids, count)};
 }
 
-/// A picture as rows of pixels of channels, whatever its layout in memory.
+/// An image as [y][x][channel], whatever its layout in memory.
 using Picture = std::vector<std::vector<std::array<float, 3>>>;
 
 Picture read_picture(const float* row, const Shape& shape) {
@@ -69,7 +70,7 @@ Picture read_picture(const float* row, const Shape& shape) {
   return picture;
 }
 
-/// The picture surrounded by what its edges mirror, `margin` pixels on each side.
+/// Returns the image with reflection padding of `margin` pixels on each side.
 Picture mirrored_margins(const Picture& picture, size_t margin) {
   const auto widen = [margin](const auto& line) {
     auto wide = line;
@@ -89,7 +90,7 @@ Picture mirrored(Picture picture) {
   return picture;
 }
 
-/// A frame of the picture's size whose upper left corner is at (y, x).
+/// Returns the height x width crop with its upper left corner at (y, x).
 Picture frame(const Picture& wide, size_t y, size_t x, size_t height, size_t width) {
   Picture result;
   for (size_t i = y; i < y + height; ++i)
@@ -104,8 +105,9 @@ struct Found {
   auto operator<=>(const Found&) const = default;
 };
 
-/// The ways in which `got` can have come from `source`.
-std::vector<Found> ways(const Picture& got, const Picture& source, bool flips, size_t shift) {
+/// Returns every augmentation that turns `source` into `got`.
+std::vector<Found> matching_augmentations(const Picture& got, const Picture& source, bool flips,
+                                          size_t shift) {
   std::vector<Found> found;
   const Picture wide = mirrored_margins(source, shift);
   for (size_t y = 0; y <= 2 * shift; ++y)
@@ -122,10 +124,10 @@ constexpr struct Setting {
   int32_t shift;
 } kSettings[] = {{true, 0}, {false, 1}, {true, 3}};
 
-// So large that no two ways lead to the same picture.
+// Large enough that no two augmentations produce the same image.
 const Shape kShapes[] = {{8, 9}, {8, 9, 3}, {3, 9, 8}};
 
-/// Bytes of random pictures, no two elements of which are likely to be the same.
+/// Returns random bytes, so that different images and displacements are unlikely to coincide.
 std::vector<uint8_t> random_bytes(size_t count) {
   std::vector<uint8_t> bytes;
   for (const float value : uniform_floats(count, 0.0f, 256.0f, 3))
@@ -133,7 +135,7 @@ std::vector<uint8_t> random_bytes(size_t count) {
   return bytes;
 }
 
-TEST(Augmentation, MakesOneOfItsPicturesOfEverySource) {
+TEST(Augmentation, ProducesOneOfThePossibleImages) {
   constexpr size_t kCount = 200;
   for (const Shape& shape : kShapes)
     for (const auto& [flip, shift] : kSettings) {
@@ -146,28 +148,28 @@ TEST(Augmentation, MakesOneOfItsPicturesOfEverySource) {
       ASSERT_EQ(got.row_ids, plain.row_ids);
       std::map<Found, int> counts;
       for (size_t i = 0; i < kCount; ++i) {
-        const auto found =
-            ways(read_picture(&got.x[i * columns], shape),
-                 read_picture(&plain.x[i * columns], shape), flip, static_cast<size_t>(shift));
+        const auto found = matching_augmentations(read_picture(&got.x[i * columns], shape),
+                                                  read_picture(&plain.x[i * columns], shape), flip,
+                                                  static_cast<size_t>(shift));
         ASSERT_EQ(found.size(), 1u) << "row " << i;
         ++counts[found.front()];
       }
-      // Of 98 ways, each is missed by 200 draws with probability 0.13.
+      // There are at most 98 augmentations; 200 draws miss each with probability 0.13.
       const size_t all = static_cast<size_t>((flip ? 2 : 1) * (2 * shift + 1) * (2 * shift + 1));
       EXPECT_GT(counts.size(), all / 2);
       EXPECT_LE(counts.size(), all);
-      EXPECT_TRUE(same_bits(got.input, got.x)) << "the input is augmented as x is";
+      EXPECT_TRUE(same_bits(got.input, got.x)) << "input and x must have the same augmentation";
     }
 }
 
-// Counts of each flip and each shift over many pictures, within five deviations of a binomial's.
-TEST(Augmentation, DrawsFlipsAndShiftsEquallyOften) {
-  constexpr int32_t kCrop = 2;
+// Counts of each flip and each shift over many images, within five binomial standard deviations.
+TEST(Augmentation, DrawsAreUniform) {
+  constexpr int32_t kMaxShift = 2;
   constexpr uint32_t kDraws = 100000;
   std::map<int32_t, double> flips, downs, rights;
   double together = 0.0;
   for (uint32_t row = 0; row < kDraws; ++row) {
-    const auto drawn = math::draw_displacement({.flip = true, .shift = kCrop}, kSeed, 3, row);
+    const auto drawn = math::draw_displacement({.flip = true, .shift = kMaxShift}, kSeed, 3, row);
     flips[drawn.flipped] += 1.0, downs[drawn.down] += 1.0, rights[drawn.right] += 1.0;
     together += drawn.flipped && drawn.down == 1 && drawn.right == -2;
   }
@@ -178,13 +180,14 @@ TEST(Augmentation, DrawsFlipsAndShiftsEquallyOften) {
   ASSERT_EQ(downs.size(), 5u);
   ASSERT_EQ(rights.size(), 5u);
   expect(flips[1], 0.5);
-  for (int32_t shift = -kCrop; shift <= kCrop; ++shift)
+  for (int32_t shift = -kMaxShift; shift <= kMaxShift; ++shift)
     expect(downs[shift], 0.2), expect(rights[shift], 0.2);
   expect(together, 0.5 * 0.2 * 0.2);
 }
 
-// By (row of the data set, step): not by the place in the batch, which shuffling changes.
-TEST(Augmentation, IsDrawnForTheRowAndTheStep) {
+// The draw depends on (row of the data set, step), not on the index in the batch, which shuffling
+// changes.
+TEST(Augmentation, DependsOnRowAndStep) {
   constexpr size_t kCount = 64, kColumns = 20;
   const Shape shape = {5, 4};
   const std::vector<uint8_t> rows = random_bytes(kCount * kColumns);
@@ -213,13 +216,13 @@ TEST(Augmentation, IsDrawnForTheRowAndTheStep) {
                              first.x.begin() + static_cast<std::ptrdiff_t>((i + 1) * kColumns),
                              later.x.begin() + static_cast<std::ptrdiff_t>(i * kColumns));
   }
-  // Two draws of 50 agree once in 50.
+  // There are 50 augmentations, so two draws agree once in 50.
   EXPECT_GT(differing, kCount / 2);
 }
 
-// The noise of a view belongs to where the element is shown, so that taking it away again leaves
-// what the plain op would make of the augmented picture.
-TEST(Augmentation, ComesBeforeTheViewAndTheCorruption) {
+// A view draws its noise by the position in the output. The result is therefore the same as if the
+// op without augmentation had gathered the augmented image.
+TEST(Augmentation, PrecedesViewAndCorruption) {
   constexpr size_t kCount = 50;
   const Shape shape = {5, 4, 3};
   const std::vector<uint8_t> rows = random_bytes(kCount * 60);
@@ -241,16 +244,16 @@ TEST(Augmentation, ComesBeforeTheViewAndTheCorruption) {
   }
 }
 
-TEST(Augmentation, LeavesFloatsTheirBits) {
+TEST(Augmentation, PreservesFloatBits) {
   constexpr size_t kCount = 30;
   const Shape shape = {3, 4, 5};
   const std::vector<float> rows = uniform_floats(kCount * 60, -3.0f, 3.0f, 1);
   const Batch plain = gather(rows, shape, {}, 5), got = gather(rows, shape, augmenting(true, 1), 5);
   for (size_t i = 0; i < kCount; ++i)
-    EXPECT_EQ(
-        ways(read_picture(&got.x[i * 60], shape), read_picture(&plain.x[i * 60], shape), true, 1)
-            .size(),
-        1u);
+    EXPECT_EQ(matching_augmentations(read_picture(&got.x[i * 60], shape),
+                                     read_picture(&plain.x[i * 60], shape), true, 1)
+                  .size(),
+              1u);
 }
 
 Config picture_config() {
@@ -265,8 +268,8 @@ Dataset pictures() {
   return Dataset::from_rows(random_bytes(20 * 60), {5, 4, 3}, {.validation_fraction = 0.0});
 }
 
-// Training sees pictures that evaluation does not.
-TEST(Augmentation, IsForTrainingAlone) {
+// Training augments its batches; evaluation, reconstruction and encoding do not.
+TEST(Augmentation, AppliesOnlyToTraining) {
   const Dataset data = pictures();
   Config plain_config = picture_config();
   plain_config.flip = Flip::none, plain_config.shift = 0;
@@ -287,7 +290,7 @@ TEST(Augmentation, IsForTrainingAlone) {
   EXPECT_EQ(of_augmented.encode(false), of_plain.encode(false));
 }
 
-TEST(Augmentation, DoesNotDependOnThreadsOrTheBatch) {
+TEST(Augmentation, DoesNotDependOnThreads) {
   const Dataset data = pictures();
   SmallTraining one(picture_config(), data, true, false, 1),
       two(picture_config(), data, true, false, 2);

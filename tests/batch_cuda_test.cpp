@@ -1,4 +1,4 @@
-// The CUDA execution of GatherBatch equals the CPU's to the bit, in every view, corruption and
+// The CUDA execution of GatherBatch is bitwise equal to the CPU's in every view, corruption and
 // format.
 #include "kernels/batch.hpp"
 
@@ -30,9 +30,9 @@ Gathered gather(const std::shared_ptr<Device>& device, const BatchShape& shape, 
 
 class CudaBatch : public CudaTest {
  protected:
-  /// In every view and format, with the picture and the augmentation of `settings`.
+  /// Compares every view and format, with the image layout and augmentation of `settings`.
   void expect_equal_batches(const BatchShape& shape, const GatherBatch& settings = {}) const {
-    // A data set with twice the rows of the split, every other one of which is in it.
+    // The data set has twice as many rows as the split; every other row is in the split.
     const auto count = static_cast<uint32_t>(shape.capacity + 6);
     const size_t stored = 2 * count * shape.width();
     std::vector<uint32_t> index;
@@ -74,8 +74,8 @@ TEST_P(CudaBatch, GatherBatch) {
   }
 }
 
-// Pictures of whole quads and not, as pixels and as planes, smaller and wider than what a thread or
-// a loop takes at a time.
+// Interleaved and planar images, of whole and partial quads, narrower and wider than the chunk that
+// a thread or a loop processes at a time.
 TEST_P(CudaBatch, GatherBatchOfAugmentedPictures) {
   const math::PictureLayout pictures[] = {
       {8, 6, 1, 6, 1, 48}, {5, 7, 3, 21, 3, 1}, {5, 7, 3, 7, 1, 35}, {3, 150, 1, 150, 1, 450}};
@@ -93,7 +93,7 @@ TEST_P(CudaBatch, GatherBatchOfAugmentedPictures) {
       }
 }
 
-// The last batch of the first and of the last window of an epoch, in either slot.
+// The last batch of the first and of the last window of an epoch, in both slots.
 TEST_P(CudaBatch, GatherBatchFromWindows) {
   constexpr uint32_t kCount = 27, kWindow = 12, kColumns = 33;
   constexpr int32_t kBatch = 4;
@@ -101,7 +101,7 @@ TEST_P(CudaBatch, GatherBatchFromWindows) {
   for (const float value : uniform_floats(2 * kWindow * kColumns, 0.0f, 256.0f, 1))
     rows.push_back(static_cast<uint8_t>(value));
   std::vector<uint32_t> ids;
-  for (uint32_t place = 0; place < 2 * kWindow; ++place) ids.push_back(1000 - 7 * place);
+  for (uint32_t index = 0; index < 2 * kWindow; ++index) ids.push_back(1000 - 7 * index);
 
   for (const uint64_t epoch : {6u, 7u})
     for (const uint32_t first_row : {8u, 24u})
@@ -129,20 +129,21 @@ TEST_P(CudaBatch, GatherBatchFromWindows) {
         const Gathered got = run(cuda_), want = run(cpu_);
         EXPECT_TRUE(same_bits(got.x, want.x)) << epoch << ' ' << first_row;
         EXPECT_TRUE(same_bits(got.row_ids, want.row_ids)) << epoch << ' ' << first_row;
-        // Three windows an epoch: number 18 is in slot 0, 20 in 0, 21 in 1 and 23 in 1.
+        // An epoch has three windows. Windows 18 and 20 (epoch 6) are in slot 0, windows 21 and 23
+        // (epoch 7) in slot 1.
         const uint32_t slot = epoch == 6 ? 0 : kWindow, window = first_row == 24 ? 3 : kWindow;
         for (int32_t i = 0; i < active; ++i) {
-          const uint32_t place = (1000 - got.row_ids[static_cast<size_t>(i)]) / 7;
-          EXPECT_GE(place, slot);
-          EXPECT_LT(place, slot + window);
+          const uint32_t index = (1000 - got.row_ids[static_cast<size_t>(i)]) / 7;
+          EXPECT_GE(index, slot);
+          EXPECT_LT(index, slot + window);
           if (shuffle) continue;
-          EXPECT_EQ(place, slot + first_row % kWindow + static_cast<uint32_t>(i));
+          EXPECT_EQ(index, slot + first_row % kWindow + static_cast<uint32_t>(i));
         }
       }
 }
 
-// Whatever the network reads besides x: corrupted, in bfloat16, or both. The CPU has floats alone,
-// of which bfloat16 has to be the rounding.
+// The network input that is stored besides x: corrupted, in bfloat16, or both. The CPU supports
+// only float inputs; bfloat16 must be their rounding.
 TEST_P(CudaBatch, GatherBatchWithAnInput) {
   struct Result {
     std::vector<float> x, input;

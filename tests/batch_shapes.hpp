@@ -1,4 +1,4 @@
-// Batches on which tests try ops that work on rows: full and short, of awkward sizes.
+// Batch shapes for tests of row-wise ops: full and partial batches, of sizes off every multiple.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,13 +15,13 @@
 
 namespace elbo {
 
-/// Whether the execution under test reads and writes bfloat16: CUDA's does.
+/// True if the execution under test reads and writes bfloat16, as CUDA does.
 inline constexpr bool kReadsBfloat16 = kFillsInactiveRows;
 
-/// A batch of `capacity` inputs of which `active` are real.
+/// A batch with room for `capacity` inputs, of which the first `active` are real.
 struct BatchShape {
   int32_t capacity, active, columns, samples;
-  int shifted;  // which array of floats lies off 16-byte alignment
+  int shifted;  // number (from 1) of the float array to misalign by 4 bytes; 0: none
 
   size_t inputs() const { return static_cast<size_t>(capacity); }
   size_t rows() const { return inputs() * static_cast<size_t>(samples); }
@@ -40,7 +40,7 @@ struct BatchShape {
     state.learning_rate = 0.01f;
     return state;
   }
-  /// Rows of all samples, or those of the inputs.
+  /// Returns rows for all samples, or one row per input if `per_sample` is false.
   Rows put_rows(Workspace& w, bool per_sample = true) const {
     return {w.put(std::vector{state()}), capacity, per_sample ? samples : 1};
   }
@@ -51,7 +51,7 @@ inline std::ostream& operator<<(std::ostream& out, const BatchShape& s) {
              << s.columns << " columns, shifted " << s.shifted;
 }
 
-/// Every size as columns, and as rows.
+/// Returns shapes that use each size as the number of columns and as the number of rows.
 inline std::vector<BatchShape> batch_shapes(std::span<const int32_t> sizes) {
   std::vector<BatchShape> all;
   for (const int32_t size : sizes) {
@@ -62,7 +62,7 @@ inline std::vector<BatchShape> batch_shapes(std::span<const int32_t> sizes) {
   for (const int shifted : {1, 2, 3, 4, 5}) all.push_back({2, 1, 32, 3, shifted});
   return all;
 }
-/// For what does not depend on the sizes: whole and broken quads.
+/// Returns shapes of whole and partial quads, for properties that do not depend on the sizes.
 inline std::vector<BatchShape> few_batch_shapes() { return {{3, 2, 33, 2, 0}, {4, 4, 8, 1, 2}}; }
 
 template <class T>
@@ -71,7 +71,8 @@ std::vector<T> first(std::vector<T> values, size_t count) {
   return values;
 }
 
-/// Whether everything behind the first `count` elements is zero.
+/// Succeeds if all elements after the first `count` are zero, or if the execution under test does
+/// not fill inactive rows.
 inline testing::AssertionResult zero_behind(const std::vector<float>& values, size_t count) {
   if (!kFillsInactiveRows) return testing::AssertionSuccess();
   const std::vector<float> rest(values.begin() + static_cast<std::ptrdiff_t>(count), values.end());

@@ -1,5 +1,5 @@
-// The benchmark's check on a device whose memory is its own: emulated kernels agree with the
-// reference in every precision, and what differs is reported.
+// The benchmark's check on a device that does not share host memory: emulated kernels agree with
+// the reference in every precision, and differences are reported.
 #include "bench/check.hpp"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ std::shared_ptr<Device> emulated_device() {
   return make_emulated_device(cuda::emulation::FiberExecutor());
 }
 
-/// Rows for a GPU that do not take long to emulate, and between them every op.
+/// Returns GPU rows that are fast to emulate; together they cover every op.
 Rows small_rows() {
   const std::regex wanted(
       "(random_fill|latent_|likelihood_).*/(4096|128x20|20x50/samples=50|128x784)|"
@@ -45,19 +45,20 @@ INSTANTIATE_TEST_SUITE_P(Small, BenchCheck, testing::ValuesIn(small_rows()), [](
   return std::regex_replace(row.param.name, std::regex("[^A-Za-z0-9]"), "_");
 });
 
-TEST_P(BenchCheck, Agrees) {
+TEST_P(BenchCheck, AgreesWithTheReference) {
   const std::shared_ptr<Device> device = emulated_device();
   const Work work = GetParam().make(device);
   const Work image = GetParam().make(make_planning_device(device->kind()));
   EXPECT_EQ(difference(*device, work.program, image.program), std::nullopt);
 }
 
-/// What the check says where the reference computes the row `name` after `change(op)`.
+/// Returns the check's message for the row `name` if `change` is applied to the op that the
+/// reference computes; "agrees" if the check finds no difference.
 template <class O, class Change>
 std::string difference_after(const std::string& name, Change change) {
   const Rows rows = all_rows();
   const auto row = std::ranges::find(rows, name, &Row::name);
-  if (row == rows.end()) return "there is no such row";
+  if (row == rows.end()) return "unknown row";
   const std::shared_ptr<Device> device = emulated_device();
   const Work work = row->make(device);
   Work image = row->make(make_planning_device(device->kind()));
@@ -69,20 +70,20 @@ void expect_start(const std::string& text, const std::string& start) {
   EXPECT_TRUE(text.starts_with(start)) << text;
 }
 
-TEST(BenchCheckReports, OtherBits) {
+TEST(BenchCheckReports, DifferentBits) {
   expect_start(
       difference_after<RandomFill>("random_fill/uniform/4096", [](RandomFill& op) { op.seed = 2; }),
       "random_fill: out[0] has bits ");
 }
 
-TEST(BenchCheckReports, ARoundingThatWasNotAskedFor) {
+TEST(BenchCheckReports, UnexpectedRounding) {
   expect_start(
       difference_after<DenseForward>("dense_forward/identity/256x64/B=128/tf32",
                                      [](DenseForward& op) { op.precision = Precision::fp32; }),
       "dense_forward: y[");
 }
 
-TEST(BenchCheckReports, AnotherActivationInBfloat16) {
+TEST(BenchCheckReports, DifferentActivationInBfloat16) {
   expect_start(
       difference_after<DenseBackwardInput>(
           "dense_backward_input/relu/256x64/B=128/bf16",

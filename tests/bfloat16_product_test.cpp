@@ -1,5 +1,5 @@
-// Products in bfloat16 on the CPU, by every way that this processor has: rounding, sums, and whole
-// trainings.
+// bfloat16 products on the CPU, with every kernel that this processor supports: rounding, sums and
+// whole trainings.
 #include <cmath>
 #include <limits>
 
@@ -11,10 +11,10 @@
 namespace elbo {
 namespace {
 
-/// Whether sums are taken in the order of AMX's.
-bool sums_as_amx(const Way& way) { return std::string(way.kernels.name) != "avx512_bf16"; }
+/// True if the kernels add in the same order as AMX.
+bool adds_in_order_of_amx(const Way& way) { return std::string(way.kernels.name) != "avx512_bf16"; }
 
-TEST(Bfloat16Rounding, IsToTheNearestInLines) {
+TEST(Bfloat16Rounding, RoundsLinesToNearest) {
   const float infinity = std::numeric_limits<float>::infinity();
   std::vector<float> numbers = {0.0f,          -0.0f,      1.0f,      0x1.01p0f,    0x1.03p0f,
                                 0x1.010002p0f, infinity,   -infinity, 0x1.fffp127f, -3.0e38f,
@@ -25,7 +25,7 @@ TEST(Bfloat16Rounding, IsToTheNearestInLines) {
       SCOPED_TRACE(testing::Message() << way.kernels.name << ", " << count);
       const auto lanes = static_cast<size_t>(way.kernels.lanes);
       const size_t blocks = (count + 2 * lanes - 1) / (2 * lanes), step = lanes + 3;
-      // Exactly as many as there may be, so that the address sanitizer sees others read.
+      // An exact-size array, so that the address sanitizer detects reads beyond it.
       const std::vector<float> from(numbers.begin(),
                                     numbers.begin() + static_cast<std::ptrdiff_t>(count));
       std::vector<math::Bfloat16> got(2 * blocks * step, math::Bfloat16{0xa5a5}), want = got;
@@ -38,7 +38,7 @@ TEST(Bfloat16Rounding, IsToTheNearestInLines) {
     }
 }
 
-TEST(Bfloat16Rounding, IsToTheNearestInPairs) {
+TEST(Bfloat16Rounding, RoundsPairsToNearest) {
   for (const Way& way : ways())
     for (size_t count = 1; count <= 50; ++count)
       for (const bool has_odd : {true, false}) {
@@ -59,7 +59,7 @@ TEST(Bfloat16Rounding, IsToTheNearestInPairs) {
       }
 }
 
-TEST(Bfloat16Rounding, KeepsNotANumber) {
+TEST(Bfloat16Rounding, PreservesNan) {
   const std::vector<float> numbers(64, -std::numeric_limits<float>::quiet_NaN());
   for (const Way& way : ways()) {
     std::vector<math::Bfloat16> words(64);
@@ -69,13 +69,13 @@ TEST(Bfloat16Rounding, KeepsNotANumber) {
   }
 }
 
-/// Whole and broken tiles, panels, words, blocks of sums, and groups of panels.
+/// Whole and partial tiles, panels, words, reduction blocks and groups of panels.
 constexpr LayerShape kShapes[] = {{1, 1, 1, 1},        {3, 2, 5, 7},       {16, 16, 32, 16},
                                   {17, 17, 33, 17},    {20, 20, 784, 40},  {40, 33, 31, 100},
                                   {128, 128, 20, 50},  {300, 299, 48, 64}, {600, 513, 9, 33},
                                   {33, 20, 1100, 130}, {5, 0, 4, 3},       {12, 12, 2100, 260}};
 
-TEST(Bfloat16Product, SumsProductsOfRoundedFactors) {
+TEST(Bfloat16Product, MatchesSumsOfRoundedOperands) {
   for (const LayerShape& shape : kShapes) {
     const DenseLayer layer(shape, Precision::bf16);
     for (const Way& way : ways())
@@ -86,14 +86,14 @@ TEST(Bfloat16Product, SumsProductsOfRoundedFactors) {
   }
 }
 
-/// Of numbers far from the subnormal ones, which AMX takes for zero.
-TEST(Bfloat16Product, HasTheBitsOfAmxOnEveryProcessor) {
+/// Values stay far from subnormals, which AMX flushes to zero.
+TEST(Bfloat16Product, IsBitwiseEqualToAmx) {
   for (const LayerShape& shape : kShapes) {
     const DenseLayer layer(shape, Precision::bf16);
     const std::vector<Way> all = ways();
     const Products first = layer.run(all.front());
     for (const Way& way : all) {
-      if (!sums_as_amx(way)) continue;
+      if (!adds_in_order_of_amx(way)) continue;
       SCOPED_TRACE(testing::Message() << shape << ", " << way.kernels.name);
       const Products other = layer.run(way);
       EXPECT_TRUE(same_bits(other.y, first.y));
@@ -103,7 +103,7 @@ TEST(Bfloat16Product, HasTheBitsOfAmxOnEveryProcessor) {
   }
 }
 
-/// Pictures of a bright rectangle each.
+/// Images that each show a bright rectangle.
 Dataset rectangles(int64_t rows, int64_t side) {
   std::vector<float> pixels;
   const std::vector<float> corners = uniform_floats(static_cast<size_t>(4 * rows), 0.0f, 1.0f, 5);
@@ -133,7 +133,7 @@ Config picture_config(const std::string& precision) {
   return config;
 }
 
-/// Nats an input, of the last quarter of some steps.
+/// Returns the mean loss per input, in nats, over the last quarter of 400 steps.
 double final_loss(SmallTraining& training) {
   constexpr int kSteps = 400;
   double loss = 0.0;
@@ -144,7 +144,7 @@ double final_loss(SmallTraining& training) {
   return 4.0 * loss / kSteps;
 }
 
-TEST(Bfloat16Training, EndsWithinAPercentOfFloats) {
+TEST(Bfloat16Training, LossIsWithinOnePercentOfFloat) {
   const Dataset data = rectangles(512, 16);
   SmallTraining floats(picture_config("fp32"), data), rounded(picture_config("bf16"), data);
   const double start = floats.step().terms[0];
@@ -154,7 +154,7 @@ TEST(Bfloat16Training, EndsWithinAPercentOfFloats) {
   EXPECT_NE(floats.weights(), rounded.weights());
 }
 
-TEST(Bfloat16Training, DoesNotDependOnTheThreads) {
+TEST(Bfloat16Training, DoesNotDependOnThreads) {
   const Dataset data = rectangles(100, 16);
   SmallTraining one(picture_config("bf16"), data, true, false, 1);
   SmallTraining three(picture_config("bf16"), data, true, false, 3);

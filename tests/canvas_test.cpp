@@ -1,4 +1,4 @@
-// What pictures are drawn with.
+// Drawing primitives, plot axes and colour palettes.
 #include "host/analysis/canvas.hpp"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace elbo {
 namespace {
 
-/// How much of the canvas is inked in black, in pixels.
+/// Returns the area drawn in black, in pixels.
 double ink(const Canvas& canvas) {
   double sum = 0.0;
   for (size_t i = 0; i < canvas.image().pixels.size(); i += 3)
@@ -30,12 +30,13 @@ TEST(Canvas, StartsWhite) {
   EXPECT_EQ(canvas.image().pixels, std::vector<std::uint8_t>(105, 255));
 }
 
-// Pixels are rounded to 1/255, so that an area of n partly covered pixels is within n/510.
-TEST(Canvas, CoversTheAreaOfWhatIsDrawn) {
+// Pixels are rounded to 1/255, so the area of n partly covered pixels is accurate to n/510.
+TEST(Canvas, CoverageEqualsArea) {
   Canvas rectangle(40, 40);
   rectangle.rectangle(3.25, 4.5, 20.75, 9.0, kInk);
   EXPECT_NEAR(ink(rectangle), 17.5 * 4.5, 46.0 / 510);
-  // Coverage by distance is right to first order; a circle bends within a pixel by 1 / (8 r).
+  // Coverage computed from the distance is accurate to first order; the arc of a circle deviates
+  // from a line by 1 / (8 r) within a pixel.
   Canvas disc(40, 40);
   disc.disc(19.3, 20.6, 10.0, kInk);
   const double circumference = 2.0 * std::numbers::pi * 10.0;
@@ -43,7 +44,7 @@ TEST(Canvas, CoversTheAreaOfWhatIsDrawn) {
   Canvas half(40, 40);
   half.disc(20.0, 20.0, 10.0, kInk, 0.5);
   EXPECT_NEAR(ink(half), 0.5 * std::numbers::pi * 100.0, circumference / 80.0 + 314.0 / 510);
-  // A line's length times its width, and half a disc at each end.
+  // The area of a line is length times width, plus half a disc at each end.
   Canvas across(60, 60), down(60, 60);
   across.line(10.0, 20.0, 50.0, 20.0, 2.0, kInk);
   down.line(20.0, 10.0, 20.0, 50.0, 2.0, kInk);
@@ -52,7 +53,7 @@ TEST(Canvas, CoversTheAreaOfWhatIsDrawn) {
   EXPECT_NEAR(ink(down), ink(across), 1e-9);  // added in another order
 }
 
-TEST(Canvas, CutsOffWhatIsOutside) {
+TEST(Canvas, ClipsShapes) {
   Canvas canvas(10, 10);
   canvas.rectangle(-5.0, -5.0, 3.0, 2.0, kInk);
   EXPECT_EQ(ink(canvas), 6.0);
@@ -64,14 +65,14 @@ TEST(Canvas, CutsOffWhatIsOutside) {
   EXPECT_EQ(ink(canvas), 7.0);
 }
 
-TEST(Canvas, PlacesGreyAndColour) {
+TEST(Canvas, PlacesGreyAndColourImages) {
   Canvas canvas(2, 1);
   canvas.place(0, 0, Image{1, 1, 1, {77}});
   canvas.place(1, 0, Image{1, 1, 3, {1, 2, 3}});
   EXPECT_EQ(canvas.image().pixels, (std::vector<std::uint8_t>{77, 77, 77, 1, 2, 3}));
 }
 
-TEST(Canvas, WritesTextWhereItsAnchorIs) {
+TEST(Canvas, AlignsTextToItsAnchor) {
   const double width = Canvas::text_width("text");
   EXPECT_GT(width, 0.0);
   EXPECT_NEAR(Canvas::text_width("texttext"), 2.0 * width, 1e-9);
@@ -93,13 +94,13 @@ TEST(Canvas, WritesTextWhereItsAnchorIs) {
     EXPECT_GE(first, std::floor(start));
     EXPECT_LE(first, start + 3.0);
     EXPECT_LE(last, start + width + 1.0);
-    EXPECT_GE(last, start + width - 7.0);  // a character ends with space
+    EXPECT_GE(last, start + width - 7.0);  // a glyph ends with empty columns
   }
-  // Bytes that are no ASCII are replaced, not looked up.
+  // Bytes without a printable glyph are drawn as '?'.
   EXPECT_EQ(Canvas::text_width("\xce\xbc\n"), Canvas::text_width("???"));
 }
 
-TEST(Plot, CountsAsPeopleDo) {
+TEST(Plot, TicksAreRoundNumbers) {
   EXPECT_EQ(ticks_between(0.0, 10.0, 5), (std::vector<double>{0, 2, 4, 6, 8, 10}));
   EXPECT_EQ(ticks_between(-1.1, 1.1, 4), (std::vector<double>{-1, -0.5, 0, 0.5, 1}));
   EXPECT_EQ(ticks_between(7.0, 7.0, 4), (std::vector<double>{7}));
@@ -109,7 +110,7 @@ TEST(Plot, CountsAsPeopleDo) {
   EXPECT_EQ(tick_label(0.30000000000000004), "0.3");
 }
 
-TEST(Plot, MapsUpwards) {
+TEST(Plot, MapsYUpwards) {
   const Plot plot{10.0, 20.0, 110.0, 220.0, -1.0, 1.0, 0.0, 4.0};
   EXPECT_EQ(plot.x(-1.0), 10.0);
   EXPECT_EQ(plot.x(0.0), 60.0);
@@ -117,7 +118,7 @@ TEST(Plot, MapsUpwards) {
   EXPECT_EQ(plot.y(4.0), 20.0);
 }
 
-TEST(Palette, EndsWhereItShould) {
+TEST(Palette, EndsMatchViridis) {
   const auto same = [](Colour a, Colour b) {
     return a.red == b.red && a.green == b.green && a.blue == b.blue;
   };

@@ -1,5 +1,5 @@
-// Checkpoints: damage is noticed wherever it is, as many are kept as are asked for, and the newest
-// that is whole is the one a training goes on from.
+// Checkpoints: damage is detected at any position, `keep-checkpoints` of them are kept, and
+// training resumes from the newest intact one.
 #include "host/train/checkpoint_files.hpp"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ Trainer small_trainer(Config config = small_config()) {
   return {std::move(config), small_data(37), make_cpu_device(1)};
 }
 
-/// Saves after every report, as a run directory does.
+/// Saves checkpoints after every report, as a run directory does.
 class Saver : public TrainingObserver {
  public:
   explicit Saver(const fs::path& directory) : files(directory) {}
@@ -36,7 +36,7 @@ std::vector<std::string> names_in(const fs::path& directory) {
   return names;
 }
 
-/// 8 epochs of 5 steps, `keep` checkpoints kept.
+/// Trains 8 epochs of 5 steps and keeps `keep` checkpoints.
 void train_into(const fs::path& directory, int64_t keep) {
   fs::create_directories(directory);
   Config config = small_config();
@@ -53,7 +53,7 @@ void damage(const fs::path& file) {
   std::ofstream(file, std::ios::binary) << bytes;
 }
 
-TEST(Checkpoint, DamageIsNoticedWhereverItIs) {
+TEST(Checkpoint, DetectsDamageAtAnyByte) {
   const TemporaryDirectory directory;
   Config config = small_config();
   config.hidden = {2};
@@ -71,7 +71,8 @@ TEST(Checkpoint, DamageIsNoticedWhereverItIs) {
     bytes[i] = static_cast<char>(bytes[i] ^ (1 << i % 8));
     try {
       const TrainingState read = state(bytes);
-      // Under another name the checksum says nothing, and there is nothing wrong with the rest.
+      // Only a damaged key "checksum" goes undetected: no checksum is found then, and the rest of
+      // the file is intact.
       EXPECT_LT(i - key, std::string_view("checksum").size()) << "byte " << i;
       EXPECT_EQ(read.progress, wanted.progress);
       EXPECT_EQ(read.weights, wanted.weights);
@@ -83,7 +84,7 @@ TEST(Checkpoint, DamageIsNoticedWhereverItIs) {
   expect_error<DataError>([&] { state(whole + '\0'); }, {"file", "checksum"});
 }
 
-TEST(Checkpoint, HoldsNothingThatIsNotFinite) {
+TEST(Checkpoint, RejectsNonFiniteWeights) {
   const TemporaryDirectory directory;
   Trainer trainer = small_trainer();
   std::vector<float> weights = trainer.model().arena.weights.download();
@@ -94,7 +95,7 @@ TEST(Checkpoint, HoldsNothingThatIsNotFinite) {
                           {"file", "not finite"});
 }
 
-TEST(Checkpoint, AsManyAsAreAskedForAreKept) {
+TEST(Checkpoint, KeepsTheRequestedNumber) {
   const TemporaryDirectory directory;
   train_into(directory / "one", 1);
   EXPECT_EQ(names_in(directory / "one"),
@@ -111,18 +112,18 @@ TEST(Checkpoint, AsManyAsAreAskedForAreKept) {
               step);
 }
 
-TEST(Checkpoint, TheNewestThatIsWholeIsTaken) {
+TEST(Checkpoint, RestoresTheNewestIntact) {
   const TemporaryDirectory directory;
   const fs::path path = directory / "checkpoints";
   train_into(path, 3);
-  const auto expect_step = [&](uint64_t step, const std::vector<const char*>& passed_over) {
+  const auto expect_step = [&](uint64_t step, const std::vector<const char*>& skipped) {
     CheckpointFiles files(path);
     Trainer trainer = small_trainer();
     const std::vector<std::string> errors = files.restore(trainer);
     EXPECT_EQ(trainer.progress().step, step);
-    ASSERT_EQ(errors.size(), passed_over.size());
+    ASSERT_EQ(errors.size(), skipped.size());
     for (size_t i = 0; i < errors.size(); ++i) {
-      EXPECT_NE(errors[i].find(passed_over[i]), std::string::npos) << errors[i];
+      EXPECT_NE(errors[i].find(skipped[i]), std::string::npos) << errors[i];
       EXPECT_NE(errors[i].find("damaged"), std::string::npos) << errors[i];
     }
   };
@@ -134,7 +135,7 @@ TEST(Checkpoint, TheNewestThatIsWholeIsTaken) {
   fs::remove(path / "last.safetensors");
   expect_step(30, {"step-35.safetensors"});
   damage(path / "step-30.safetensors");
-  expect_step(40, {"step-35.safetensors", "step-30.safetensors"});  // the best: there was no choice
+  expect_step(40, {"step-35.safetensors", "step-30.safetensors"});  // best.safetensors
   damage(path / "best.safetensors");
   Trainer trainer = small_trainer();
   expect_error<DataError>([&] { CheckpointFiles(path).restore(trainer); },
@@ -144,9 +145,9 @@ TEST(Checkpoint, TheNewestThatIsWholeIsTaken) {
   expect_step(0, {});
 }
 
-// A damaged newest one is not worth keeping under another name, nor are damaged ones of later
-// steps.
-TEST(Checkpoint, DamagedOnesGoWithTheNextThatIsWritten) {
+// A damaged last checkpoint is not kept under a step's name, and damaged checkpoints of later steps
+// are removed.
+TEST(Checkpoint, NextSaveRemovesDamaged) {
   const TemporaryDirectory directory;
   const fs::path path = directory / "checkpoints";
   train_into(path, 3);
@@ -164,7 +165,7 @@ TEST(Checkpoint, DamagedOnesGoWithTheNextThatIsWritten) {
   EXPECT_EQ(read_checkpoint_header(path / "last.safetensors").progress.step, 35u);
 }
 
-TEST(Checkpoint, FailsWithoutHarm) {
+TEST(Checkpoint, FailedRestoreChangesNothing) {
   const TemporaryDirectory directory;
   const fs::path path = directory / "checkpoints";
   train_into(path, 2);
@@ -176,13 +177,13 @@ TEST(Checkpoint, FailsWithoutHarm) {
   EXPECT_THROW(trainer.restore(last), DataError);
   EXPECT_EQ(trainer.progress().step, 40u);
   trainer.save(directory / "same");
-  // The same weights and progress; the settings are other ones.
-  const SafetensorsFile same(directory / "same");
+  // Weights and progress are unchanged. The files differ in their settings, so compare the tensors.
+  const SafetensorsFile saved(directory / "same");
   std::ofstream(last, std::ios::binary) << before;
-  const SafetensorsFile was(last);
-  ASSERT_EQ(same.tensors().size(), was.tensors().size());
-  for (size_t i = 0; i < was.tensors().size(); ++i)
-    EXPECT_TRUE(std::ranges::equal(same.tensors()[i].data, was.tensors()[i].data));
+  const SafetensorsFile original(last);
+  ASSERT_EQ(saved.tensors().size(), original.tensors().size());
+  for (size_t i = 0; i < original.tensors().size(); ++i)
+    EXPECT_TRUE(std::ranges::equal(saved.tensors()[i].data, original.tensors()[i].data));
 }
 
 }  // namespace

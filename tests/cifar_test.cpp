@@ -1,4 +1,4 @@
-// CIFAR-10's binary batches as a data set.
+// The binary batches of CIFAR-10 as a data set.
 #include <algorithm>
 
 #include "host/data/dataset.hpp"
@@ -18,7 +18,7 @@ struct Record {
 
 Record record(int seed, int label) { return {label, scattered_image(32, 32, 3, seed)}; }
 
-/// The label, then all red, all green, all blue.
+/// Returns the records in CIFAR-10's format: label, red plane, green plane, blue plane.
 std::string bytes_of(const std::vector<Record>& records) {
   std::string bytes;
   for (const auto& [label, image] : records) {
@@ -45,7 +45,7 @@ class Cifar : public testing::Test {
   TemporaryDirectory directory_;
 };
 
-TEST_F(Cifar, BatchesInOrder) {
+TEST_F(Cifar, ReadsBatchesInOrder) {
   directory_.write("data/data_batch_2.bin", bytes_of({record(3, 0)}));
   directory_.write("data/data_batch_1.bin", bytes_of({record(1, 9), record(2, 4)}));
   directory_.write("data/test_batch.bin", bytes_of({record(4, 7)}));
@@ -64,7 +64,7 @@ TEST_F(Cifar, BatchesInOrder) {
   expect_row("test", 0, record(4, 7));
 }
 
-TEST_F(Cifar, MoreThanOneBlock) {
+TEST_F(Cifar, ReadsSeveralBlocks) {
   std::vector<Record> records;
   for (int i = 0; i < 1100; ++i) records.push_back(record(i, i % 10));
   directory_.write("data/data_batch_1.bin", bytes_of(records));
@@ -76,7 +76,7 @@ TEST_F(Cifar, MoreThanOneBlock) {
   }
 }
 
-TEST_F(Cifar, TakesTheOptionsOfPictures) {
+TEST_F(Cifar, AppliesImageOptions) {
   directory_.write("data/data_batch_1.bin", bytes_of({record(1, 9)}));
   const Dataset data = open("data", {.size = 16, .channels = ImageChannels::grey});
   EXPECT_EQ(data.sample_shape(), (Shape{16, 16}));
@@ -85,19 +85,19 @@ TEST_F(Cifar, TakesTheOptionsOfPictures) {
       std::span(static_cast<const uint8_t*>(data.split("train").rows), 256), wanted));
 }
 
-TEST_F(Cifar, OneFileAlone) {
+TEST_F(Cifar, ReadsASingleFile) {
   directory_.write("data/data_batch_1.bin", bytes_of({record(1, 9)}));
   EXPECT_EQ(open("data/data_batch_1.bin").split("train").size(), 1);
 }
 
-TEST_F(Cifar, AChangedBatchIsNoticed) {
+TEST_F(Cifar, DetectsAChangedBatch) {
   directory_.write("data/data_batch_1.bin", bytes_of({record(1, 9)}));
   EXPECT_EQ(open().split("train").labels[0], 9);
   directory_.write("data/data_batch_1.bin", bytes_of({record(1, 8)}));
   EXPECT_EQ(open().split("train").labels[0], 8);
 }
 
-TEST_F(Cifar, WhatIsWrongIsNamed) {
+TEST_F(Cifar, RejectsMalformedBatches) {
   directory_.write("data/data_batch_1.bin", bytes_of({record(1, 9)}));
   const std::string whole = bytes_of({record(1, 0), record(2, 9), record(3, 1)});
   expect_refused(whole.substr(1), {"data_batch_2.bin", "9218 bytes", "multiple of 3073"});

@@ -1,6 +1,6 @@
-// Every class loss on the list: its gradient at the logits is that of its own loss through the
-// softmax, it is the loss it says, and it is proper: least in expectation where the probabilities
-// are those of the labels.
+// For every registered class loss: the gradient with respect to the logits matches the loss
+// composed with softmax, the value matches its formula, and the loss is proper, i.e. its
+// expectation is smallest if the predicted probabilities equal the distribution of the labels.
 #include "kernels/classification.hpp"
 
 #include <gtest/gtest.h>
@@ -46,7 +46,7 @@ double gradient(const Logits& logits, size_t c, size_t label) {
 
 const std::vector<Logits> kRows = {{0.3}, {2.0, -1.0}, {0.0, 0.0, 0.0}, {-3.0, 0.5, 6.0, 0.25}};
 
-TEST(ClassLoss, GradientsAreThoseOfTheLossThroughTheSoftmax) {
+TEST(ClassLoss, GradientMatchesFiniteDifferences) {
   ClassLosses::for_each([](auto member) {
     using L = decltype(member);
     for (const Logits& row : kRows)
@@ -60,12 +60,12 @@ TEST(ClassLoss, GradientsAreThoseOfTheLossThroughTheSoftmax) {
               },
               row[c]);
           EXPECT_NEAR(gradient<L>(row, c, label), numeric.value, numeric.error) << L::name;
-          EXPECT_LT(numeric.error, 1e-6) << L::name << ": no proof";
+          EXPECT_LT(numeric.error, 1e-6) << L::name << ": loose error bound";
         }
   });
 }
 
-TEST(ClassLoss, IsTheLossItSays) {
+TEST(ClassLoss, MatchesFormula) {
   const Logits row = {-3.0, 0.5, 6.0, 0.25};
   const double sum = ::exp(-3.0) + ::exp(0.5) + ::exp(6.0) + ::exp(0.25);
   EXPECT_NEAR(loss<CrossEntropy>(row, 1), -::log(::exp(0.5) / sum), 1e-14);
@@ -75,8 +75,8 @@ TEST(ClassLoss, IsTheLossItSays) {
   EXPECT_NEAR(loss<SquaredError>(row, 1), squares, 1e-14);
 }
 
-// Were the labels drawn from softmax(logits), no other logits would have a smaller expected loss:
-// the expected gradient is zero.
+// If labels are drawn from softmax(logits), these logits minimize the expected loss: the expected
+// gradient is zero.
 TEST(ClassLoss, IsProper) {
   ClassLosses::for_each([](auto member) {
     using L = decltype(member);
@@ -90,9 +90,9 @@ TEST(ClassLoss, IsProper) {
   });
 }
 
-// The op on the CPU against the losses above: labels by way of the data set's rows, several rows
-// an input, a batch that is not full, means over active rows, a weight.
-TEST(CategoricalTerms, IsTheFormula) {
+// Compares the op on the CPU with the losses above: labels are looked up by data set row, an input
+// has several rows, the batch is partial, gradients are means over active rows and have a weight.
+TEST(CategoricalTerms, MatchesFormula) {
   constexpr int32_t kInputs = 9, kActive = 7, kSamples = 2, kClasses = 37;
   constexpr size_t kRowCount = kActive * kSamples;
   constexpr double kWeight = 0.625;
@@ -128,8 +128,8 @@ TEST(CategoricalTerms, IsTheFormula) {
         want_grad.push_back(static_cast<float>(kWeight * gradient<L>(row, c, label) / kRowCount));
     }
     EXPECT_TRUE(same_bits(w.get(op.correct, kRowCount), want_correct)) << L::name;
-    // log p, below 32 here, is off by roundings of itself; all else by those of sums to 2 at most,
-    // through factors of at most 14 (losses_cuda_test.cpp).
+    // |log p| is below 32 here and is off by its own rounding. All other errors are roundings of
+    // sums of at most 2, multiplied by factors of at most 14 (losses_cuda_test.cpp).
     const double error = sum_bound(kClasses, 1.0) + 0x1p-22 * 32.0;
     EXPECT_TRUE(within(w.get(op.loss, kRowCount), want_loss,
                        std::vector<double>(kRowCount, 5.0 * error + sum_bound(kClasses, 2.0))))

@@ -1,5 +1,5 @@
-// Whatever is wrong with the input, the elbo program ends with status 2 or 3 and one line that
-// names the file or the field, and leaves nothing behind.
+// On invalid input the elbo program exits with status 2 or 3, prints one line that names the file
+// or the setting, and leaves no files behind.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -28,7 +28,8 @@ class CliErrors : public testing::Test {
 
   std::string path(std::string_view name) const { return (directory_ / name).string(); }
 
-  /// Expects that training on the only file `name` fails, and that no run directory is made.
+  /// Expects training on a directory with the single file `name` to fail and to create no run
+  /// directory.
   void expect_bad_file(const std::string& name, const std::string& content, Words words) {
     const TemporaryDirectory data;
     const std::string file = data.write(name, content).string();
@@ -295,7 +296,7 @@ TEST_F(CliErrors, CheckpointsMissingOrDamaged) {
        {"\"data_offsets\"", "\"F32\"", "elbo-checkpoint", "\"shape\"", "latent-dim"})
     expect_damaged(with_damaged(field));
   std::string other_name = with_damaged("encoder.0.weight");
-  other_name.at(other_name.find("\"checksum\"") + 1) = 'C';  // not damaged, but of something else
+  other_name.at(other_name.find("\"checksum\"") + 1) = 'C';  // intact, but of another model
   const std::string renamed = directory_.write("renamed.safetensors", other_name).string();
   expect_complaint({"evaluate", renamed, data_}, kData, {renamed, "encoder.0.weight"});
   expect_damaged("\xff\xff\xff\xff\xff\xff\xff\x7f" + whole.substr(8));

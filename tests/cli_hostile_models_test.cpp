@@ -1,4 +1,4 @@
-// Checkpoints and settings that are malformed or hostile, given to the elbo program.
+// Malformed and hostile checkpoints and settings as input of the elbo program.
 #include "tests/hostile.hpp"
 
 namespace elbo {
@@ -89,7 +89,7 @@ TEST_F(CliHostile, Safetensors) {
   });
 }
 
-/// A checkpoint without a tensor whose metadata say this, where they do not say what is usual.
+/// Returns a checkpoint without tensors. `metadata` overrides the valid default entries.
 std::string checkpoint_of(std::map<std::string, std::string> metadata) {
   metadata.merge(std::map<std::string, std::string>{{"format", "elbo-checkpoint"},
                                                     {"version", "2"},

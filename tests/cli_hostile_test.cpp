@@ -1,4 +1,4 @@
-// Data sets that are malformed or hostile, given to the elbo program.
+// Malformed and hostile data sets as input of the elbo program.
 #include "tests/hostile.hpp"
 #include "tests/pictures.hpp"
 

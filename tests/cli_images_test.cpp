@@ -1,4 +1,4 @@
-// Folders of pictures from the command line: every command that opens a data set, and what is said.
+// Image folders on the command line: every command that opens a data set, and its messages.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -19,13 +19,13 @@ constexpr int kData = 3;
 class CliImages : public testing::Test {
  protected:
   CliImages() {
-    // Where commands without a run keep pictures.
+    // Commands without a run directory keep their image cache here.
     ::setenv("XDG_CACHE_HOME", path("user").c_str(), 1);
   }
 
   std::string path(std::string_view name) const { return (directory_ / name).string(); }
 
-  /// 24 pictures to train on and 6 to test, of three classes and of several sizes.
+  /// Writes 24 training and 6 test images of three classes and several sizes; returns the folder.
   std::string make_folder() const {
     for (int i = 0; i < 30; ++i) {
       const std::string split = i < 24 ? "train" : "test";
@@ -40,7 +40,7 @@ class CliImages : public testing::Test {
     return path("photos");
   }
 
-  /// Expects success; gives what was said on standard error.
+  /// Expects success and returns the standard error output.
   static std::string talk_of(const Words& arguments) {
     const Outcome outcome = run_elbo(arguments);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -62,7 +62,7 @@ TEST_F(CliImages, EveryCommandOpensThemAsTheTrainingDid) {
   const std::string photos = make_folder(), run = path("run");
   expect_decoded(tiny_training(photos, run) + Words{"--image-size", "5"}, 30);
   EXPECT_EQ(entries_in(directory_ / "elbo-cache"), 1) << "beside the run";
-  // None of these decodes: they are silent.
+  // None of these commands decodes images again, so they print nothing to standard error.
   expect_done({"evaluate", run, photos});
   expect_done({"evaluate", run + "/checkpoints/last.safetensors", photos, "--json"});
   expect_done({"analyze", run, photos, "--draws", "8"});
@@ -81,11 +81,11 @@ TEST_F(CliImages, EveryCommandOpensThemAsTheTrainingDid) {
   EXPECT_NE(help.find("samples of shape 5x5x3"), std::string::npos) << help;
   EXPECT_NE(help.find("skip-bad = false\n"), std::string::npos) << help;
 
-  // A checkpoint that has left its run knows of no cache but the user's.
+  // A checkpoint outside its run directory uses the user's cache.
   fs::copy_file(run + "/checkpoints/last.safetensors", path("last.safetensors"));
   expect_decoded({"evaluate", path("last.safetensors"), photos}, 30);
   EXPECT_EQ(entries_in(directory_ / "user/elbo"), 1);
-  // And one may be told.
+  // --cache selects another cache.
   expect_done({"encode", run, photos, "--out", path("z.npy")});
   expect_decoded({"encode", run, photos, "--out", path("z2.npy"), "--cache", path("told")}, 30);
   EXPECT_EQ(read_bytes(path("z2.npy")), read_bytes(path("z.npy")));
@@ -101,7 +101,7 @@ TEST_F(CliImages, TheRunKeepsItsCache) {
   expect_done({"evaluate", run, photos});
   EXPECT_EQ(entries_in(directory_ / "mine"), 1);
   EXPECT_FALSE(fs::exists(path("deep/er/elbo-cache")));
-  // Where it ran and what it kept there is no part of a model: the same bytes without.
+  // Checkpoints do not store the run's path or cache, so a run elsewhere writes the same bytes.
   expect_decoded(tiny_training(photos, path("other")) + Words{"--image-size", "5"}, 30);
   EXPECT_EQ(read_bytes(run + "/checkpoints/last.safetensors"),
             read_bytes(path("other/checkpoints/last.safetensors")));
@@ -170,7 +170,7 @@ TEST_F(CliImages, EveryBadPictureInOneLine) {
   expect_done(tiny_training(photos, path("quiet")) +
               Words{"--image-size", "5", "--skip-bad", "--quiet"});
 
-  // Evaluation of a run that took none.
+  // A run without skip-bad: evaluation needs the flag.
   fs::remove_all(path("run"));
   const std::string clean = path("clean");
   fs::create_directory(clean);

@@ -1,5 +1,5 @@
-// Every recipe from the command line: it trains, and each command then works or says in one line
-// what the model has not got.
+// Every recipe on the command line: it trains, and each command then works or reports in one line
+// the part that the model lacks.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 class CliRecipes : public testing::TestWithParam<std::string> {
  protected:
-  /// Trains the recipe, made small.
+  /// Trains a small version of the recipe and returns its run directory.
   std::string train() {
     std::vector<std::string> command = {
         "train",        data_, "--out",     run_, "--recipe",        GetParam(), "--steps", "6",
@@ -130,7 +130,7 @@ TEST(CliRecipesList, ShowsEveryRecipesComposition) {
 TEST(CliRecipesList, FitsEightyColumns) {
   std::istringstream lines(run_elbo({"list"}).out);
   for (std::string line; std::getline(lines, line);) {
-    const auto is_start = [](char c) { return (c & 0xC0) != 0x80; };  // of a character in UTF-8
+    const auto is_start = [](char c) { return (c & 0xC0) != 0x80; };  // first byte in UTF-8
     if (line.find("cpu: ") == std::string::npos) {                    // devices have long names
       EXPECT_LE(std::ranges::count_if(line, is_start), 80) << line;
     }

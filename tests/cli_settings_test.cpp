@@ -1,4 +1,5 @@
-// Every setting, given as a flag and as a key of a config file, does the same and is written down.
+// Every setting has the same effect as a flag and as a key of a config file, and is written to the
+// run's config.toml.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -100,7 +101,7 @@ const std::map<std::string, std::string>& other_values() {
   return values;
 }
 
-/// The settings of all these trainings, small unless `value` for `key` says otherwise.
+/// Returns the settings of a small training, with `key` set to `value` unless `value` is empty.
 Config small_config(const std::string& data, const std::string& key, const std::string& value) {
   Config config;
   apply_toml(
@@ -108,7 +109,7 @@ Config small_config(const std::string& data, const std::string& key, const std::
       "hidden = [4]\nlatent-dim = 2\nepochs = 1\nbatch-size = 8\npicture-count = 0\nthreads = 1",
       "small settings");
   config.dataset = data;
-  // What these go with alone.
+  // Settings that are valid only together with others.
   for (const char* of_convolutions : {"channels", "kernel-size", "downsampling", "upsampling",
                                       "normalization", "residual-blocks"})
     if (key == of_convolutions) config.network = NetworkType::conv;
@@ -141,7 +142,7 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
     const std::string key_run = (directory / (key + "-key")).string();
     // A recipe on the command line must agree with the one in the file.
     const std::string base = key == "recipe" ? by_key : small;
-    if (key == "noise-source") {  // needs NVIDIA's cuRAND: what is tested is that both ask for it
+    if (key == "noise-source") {  // cuRAND may be missing: both must fail alike then
       const Outcome flag =
           run_elbo({"train", "--config", base, "--out", flag_run, "--noise-source", value});
       const Outcome file = run_elbo({"train", "--config", by_key, "--out", key_run});
@@ -151,11 +152,11 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
       return;
     }
     std::vector<std::string> flag = {"--" + key, value};
-    if (std::is_same_v<decltype(unused), const bool&>) flag.pop_back();  // true where it is given
+    if (std::is_same_v<decltype(unused), const bool&>) flag.pop_back();  // the bare flag means true
     const Outcome flagged = run_elbo(
         std::vector<std::string>{"train", "--config", base, "--out", flag_run, "--quiet"} + flag);
     const Outcome keyed = run_elbo({"train", "--config", by_key, "--out", key_run, "--quiet"});
-    EXPECT_EQ(flagged.err, keyed.err);                     // a note at most
+    EXPECT_EQ(flagged.err, keyed.err);                     // at most a note
     if (key == "image-size" || key == "image-channels") {  // the data set is an array
       EXPECT_EQ(flagged.code, 2);
       EXPECT_EQ(keyed.code, 2);
@@ -174,8 +175,7 @@ TEST(CliSettings, ReachTheRunFromFlagAndFile) {
   });
 }
 
-// A path is any bytes, and what is written of it is read again.
-/// No double equals these whole numbers.
+// No double equals these whole numbers.
 TEST(CliSettings, RealSettingsTakeTheDoubleNearestToAnInteger) {
   const TomlSettings toml("a = 9007199254740993\nb = -9223372036854775807\n", "settings.toml");
   double value = 0.0;
@@ -185,6 +185,7 @@ TEST(CliSettings, RealSettingsTakeTheDoubleNearestToAnInteger) {
   EXPECT_EQ(value, -9223372036854775808.0);
 }
 
+// A path may contain any bytes. It is written to config.toml and must be read back unchanged.
 TEST(CliSettings, TheDataSetHasAnyName) {
   const TemporaryDirectory directory;
   for (const std::string name :

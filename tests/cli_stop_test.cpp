@@ -1,5 +1,6 @@
-// A training that is told to stop, meets another in its run directory, or loses what it works with:
-// what the program says, how it ends, and that it goes on from there as if nothing had happened.
+// Interrupted training: signals, time limits, a second process in the run directory, lost data and
+// failed writes. Checks the messages and exit codes, and that resuming gives the same result as an
+// uninterrupted training.
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -14,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
 
-/// The program while it runs.
+/// The elbo program running in the background; killed on destruction.
 class Started {
  public:
   explicit Started(const Words& arguments) {
@@ -40,7 +41,7 @@ class Started {
   Started& operator=(const Started&) = delete;
 
   void send(int signal) { ::kill(process_, signal); }
-  /// Exit status, or minus the signal that ended it.
+  /// Waits for the end. The outcome's code is the exit status, or minus the terminating signal.
   Outcome wait() {
     int status = 0;
     ::waitpid(process_, &status, 0);
@@ -57,14 +58,14 @@ class Started {
 class CliStop : public testing::Test {
  protected:
   std::string path(std::string_view name) const { return (directory_ / name).string(); }
-  /// More than anybody waits for, unless `epochs` says otherwise.
+  /// Returns a training command, by default with more epochs than can finish.
   Words training(const std::string& run, const std::string& epochs = "1000000") const {
     return {"train",        data_,  "--out",           run, "--hidden",           "4",
             "--latent-dim", "2",    "--batch-size",    "8", "--threads",          "1",
             "--device",     "cpu",  "--picture-count", "0", "--metrics-interval", "500",
             "--epochs",     epochs, "--quiet"};
   }
-  /// Waits until the run's metrics are there: it trains.
+  /// Waits until the run has written metrics, which means that it trains.
   static void await_steps(const std::string& run) {
     for (int i = 0; i < 6000; ++i) {
       std::error_code missing;
@@ -87,7 +88,7 @@ class CliStop : public testing::Test {
 };
 
 TEST_F(CliStop, SignalsLeaveACheckpointToGoOnFrom) {
-  // Long enough to be interrupted, short enough to be finished.
+  // Long enough to be interrupted, short enough to run to its end.
   const std::string epochs = "20000", steps = "60000";
   const std::string whole = path("whole"), halves = path("halves");
   expect_done(training(whole, epochs));
@@ -108,7 +109,8 @@ TEST_F(CliStop, SignalsLeaveACheckpointToGoOnFrom) {
   }
 }
 
-// Were the first one not heard, the second would not end it; a report takes long here.
+// A first signal requests a stop after the current step; a second one must end the program at once.
+// No report is due before the last epoch, so none delays a step.
 TEST_F(CliStop, TheSecondSignalEndsItAtOnce) {
   const std::string run = path("run");
   Started program(training(run) + Words{"--report-epochs", "1000000"});
@@ -139,7 +141,7 @@ TEST_F(CliStop, TimeIsUp) {
     EXPECT_NE(told.find(word), std::string::npos) << word << " not in " << told;
   EXPECT_TRUE(fs::is_regular_file(run + "/checkpoints/last.safetensors"));
   EXPECT_FALSE(fs::exists(run + "/summary.json"));
-  // It goes on, as long again.
+  // The resumed run has the same time limit.
   const std::string before = last_of(run);
   expect_done({"resume", run, "--quiet"});
   EXPECT_NE(last_of(run), before);
@@ -155,7 +157,7 @@ TEST_F(CliStop, OneTrainingAtATime) {
   program.send(SIGKILL);
   EXPECT_EQ(program.wait().code, -SIGKILL);
   expect_done(
-      {"resume", run, "--max-minutes", "0.002", "--quiet"});  // no lock outlives its process
+      {"resume", run, "--max-minutes", "0.002", "--quiet"});  // the lock ends with its process
 }
 
 TEST_F(CliStop, ARunWithoutACheckpointBegins) {
@@ -179,13 +181,13 @@ TEST_F(CliStop, ADamagedCheckpointIsNamedAndPassedOver) {
   EXPECT_EQ(outcome.code, 0);
   expect_words(outcome.err, {"elbo: warning: " + last, "damaged", "of step 6"});
   EXPECT_TRUE(last_of(run) == last_of(whole));
-  // With no other there is nothing to go on with.
+  // If all checkpoints are damaged, training cannot resume.
   for (const auto& file : fs::directory_iterator(run + "/checkpoints"))
     std::ofstream(file.path(), std::ios::binary) << bytes;
   expect_complaint({"resume", run}, 3, {last, "damaged"});
 }
 
-// What a resumption was told holds for the next.
+// Settings given to `resume` are stored for the next one.
 TEST_F(CliStop, SettingsOfAResumptionAreKept) {
   const std::string run = path("run");
   expect_done(training(run, "2"));
@@ -197,7 +199,7 @@ TEST_F(CliStop, SettingsOfAResumptionAreKept) {
 
 TEST_F(CliStop, ADataSetCutShort) {
   const std::string run = path("run");
-  // More than a page, so that there is one to lose.
+  // More than a page, so that truncation unmaps a whole page.
   std::vector<float> rows(6 * 4000, 0.5f);
   write_npy(directory_ / "data/train.npy", {4000, 2, 3}, rows);
   fs::remove(directory_ / "data/train_labels.npy");
@@ -219,7 +221,7 @@ TEST_F(CliStop, ADataSetRemoved) {
   expect_complaint({"resume", run, "--epochs", "3"}, 3, {data});
 }
 
-// The order of steps is of as many rows as there are; another order would be another training.
+// The order of rows depends on their number, so resuming with more rows would be another training.
 TEST_F(CliStop, ADataSetThatHasGrown) {
   const std::string run = path("run");
   expect_done(training(run, "2"));
@@ -233,7 +235,7 @@ TEST_F(CliStop, ADataSetThatHasGrown) {
   EXPECT_TRUE(last_of(run) == before);
 }
 
-// Lines that are not the program's own are dropped, as those cut short are.
+// Lines that the program did not write are dropped, as are incomplete lines.
 TEST_F(CliStop, MetricsThatAreNotItsOwn) {
   const std::string run = path("run");
   expect_done(training(run, "2"));
@@ -246,7 +248,7 @@ TEST_F(CliStop, MetricsThatAreNotItsOwn) {
 {"split":"tr)";
   expect_notes({"resume", run, "--quiet"}, done);
   EXPECT_EQ(read_bytes(run + "/metrics.jsonl"), lines);
-  // A split that is none does no harm.
+  // An invalid split is ignored.
   std::ofstream(run + "/metrics.jsonl", std::ios::app) << R"({"split":3,"step":1})" << '\n';
   expect_notes({"resume", run, "--quiet"}, done);
 }
@@ -257,7 +259,7 @@ TEST_F(CliStop, ADiskThatIsFull) {
   const std::string before = last_of(run);
   rlimit limit{};
   ::getrlimit(RLIMIT_FSIZE, &limit);
-  const rlimit small = {1000, limit.rlim_max};  // bytes: less than a checkpoint has
+  const rlimit small = {1000, limit.rlim_max};  // bytes: less than a checkpoint needs
   ::setrlimit(RLIMIT_FSIZE, &small);
   Started program({"resume", run, "--epochs", "40", "--threads", "1", "--quiet"});
   ::setrlimit(RLIMIT_FSIZE, &limit);

@@ -1,4 +1,4 @@
-// The elbo program, used as its help says.
+// The elbo program, used as its help documents.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -30,7 +30,7 @@ bool contains(const std::string& text, std::string_view part) {
 
 bool is_png(const fs::path& file) { return read_bytes(file).starts_with("\x89PNG\r\n\x1a\n"); }
 
-/// One trained model for all tests here.
+/// Trains one model that all tests here share.
 class Cli : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -95,7 +95,7 @@ TEST_F(Cli, MetricsHaveTheirFields) {
 }
 
 TEST_F(Cli, LongNumbersKeepTheirColumns) {
-  // An elbo below -10,000, as of pictures of 64 x 64 in colour.
+  // An ELBO below -10,000, as 64 x 64 colour images have.
   const TemporaryDirectory directory;
   const std::string data = make_dataset(directory, "wide", 60000);
   std::istringstream said(expect_done(tiny_training(data, (directory / "run").string())));
@@ -133,7 +133,7 @@ TEST_F(Cli, EvaluatePrintsOneObject) {
     const double elbo = result.at("elbo");
     EXPECT_NEAR(elbo, result.at("reconstruction").get<double>() - result["kl"].get<double>(),
                 1e-9 * std::abs(elbo));
-    // Values that were given as real numbers: nats over the 6 dimensions, in bits.
+    // The data are real numbers: bits per dimension are nats / (6 dimensions * log 2).
     EXPECT_NEAR(result.at("bits_per_dim").get<double>(), -elbo / (6 * std::log(2.0)), 1e-9);
   }
   const std::string text = expect_done({"evaluate", run_, data_});
@@ -266,8 +266,9 @@ TEST_F(Cli, BenchTimesEveryModelAndBatch) {
     EXPECT_GT(step["products_ms"], 0.0);
     EXPECT_NEAR(step["samples_per_s"].get<double>() * step["step_ms"].get<double>(),
                 1e3 * step["batch"].get<double>(), 1e-6);
-    // Two products for each of a layer's weights and three but in the first: 784-400-z20 has
-    // 784 * 400 of those, and 40 * 400, 20 * 400 and 400 * 784 behind them.
+    // Each weight takes part in two multiply-adds per input (forward, weight gradient), and in a
+    // third (input gradient) except in the first layer. The layers of 784-400-z20 have 784 * 400,
+    // 400 * 40, 20 * 400 and 400 * 784 weights.
     const double flops = 2.0 * (5 * 784 * 400 + 3 * 60 * 400) * step["batch"].get<double>();
     if (step["model"] == "784-400-z20") {
       EXPECT_NEAR(step["gf_per_s"].get<double>() * step["step_ms"].get<double>(), 1e-6 * flops,
@@ -293,13 +294,13 @@ TEST_F(Cli, AProfileAccountsForTheWholeStep) {
     count += op["count"].get<int>();
     const std::string name = op["op"];
     names += name + '\n';
-    // An op that does a product's work too is told with it.
+    // The name of a fused op contains the name of its product.
     const bool is_product = name.find("dense_") != name.npos;
     EXPECT_EQ(op.contains("gf_per_s"), is_product) << op;
     EXPECT_EQ(op.contains("gb_per_s"), !is_product) << op;
   }
   EXPECT_NEAR(percent, 100.0, 1e-9);
-  // Six layers, forward, by their weights and but for the first by their inputs.
+  // Six layers: forward, weight gradients, and input gradients of all layers but the first.
   EXPECT_EQ(count, 6 + 6 + 5 + 5);
   for (const char* name :
        {"dense_forward", "dense_backward_weights", "dense_backward_input", "gather_batch",

@@ -1,5 +1,5 @@
-// Comparing arrays: to the bit, or within a bound given for each element. Both reject other sizes,
-// and neither lets a NaN pass for a number.
+// Comparisons of arrays: bitwise, or within a bound per element. Both reject arrays of different
+// sizes, and a NaN never compares equal to a number.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 namespace elbo {
 
-/// Whether `got` and `want` hold the same bytes.
+/// Succeeds if `got` and `want` have the same size and are bitwise equal.
 template <class T>
 testing::AssertionResult same_bits(const std::vector<T>& got, const std::vector<T>& want) {
   if (got.size() != want.size())
@@ -22,11 +22,11 @@ testing::AssertionResult same_bits(const std::vector<T>& got, const std::vector<
     if (std::memcmp(&got[i], &want[i], sizeof(T)) != 0)
       return testing::AssertionFailure() << "element " << i << " of " << got.size() << ": got "
                                          << testing::PrintToString(got[i]) << ", expected "
-                                         << testing::PrintToString(want[i]) << ", to the bit";
+                                         << testing::PrintToString(want[i]) << " (bitwise)";
   return testing::AssertionSuccess();
 }
 
-/// Whether |got[i] - want[i]| <= bound[i], all of them finite.
+/// Succeeds if all elements are finite and |got[i] - want[i]| <= bound[i].
 inline testing::AssertionResult within(const std::vector<float>& got,
                                        const std::vector<float>& want,
                                        const std::vector<double>& bound) {
@@ -43,10 +43,10 @@ inline testing::AssertionResult within(const std::vector<float>& got,
   return testing::AssertionSuccess();
 }
 
-/// How far two float sums of the same `count` terms may lie apart, given the sum of their
-/// magnitudes. Each addition rounds by at most eps/2 of a partial sum no larger than `magnitude`,
-/// independently, in either sum: standard deviation eps/2 * magnitude * sqrt(2 * count / 3), of
-/// which this is nearly ten.
+/// Returns a bound on the difference of two float sums of the same `count` terms in any order;
+/// `magnitude` is the sum of the absolute terms. Each addition rounds independently by at most
+/// eps/2 of a partial sum, which is at most `magnitude`. The standard deviation of the difference
+/// is therefore eps/2 * magnitude * sqrt(2 * count / 3), and the bound nearly ten times that.
 inline double sum_bound(double count, double magnitude) {
   return 4.0 * std::numeric_limits<float>::epsilon() * std::sqrt(count) * magnitude;
 }

@@ -1,4 +1,4 @@
-// The comparisons every kernel test rests on: what they must reject, they reject.
+// The comparisons that every kernel test relies on must reject differences.
 #include "tests/compare.hpp"
 
 #include <algorithm>
@@ -24,13 +24,13 @@ TEST(SameBits, AcceptsEqualAndRejectsTheNextFloat) {
   EXPECT_FALSE(same_bits(changed(2, std::nextafter(3.0f, 4.0f)), kValues));
 }
 
-TEST(SameBits, TellsZerosAndNansApart) {
+TEST(SameBits, DistinguishesZerosAndNans) {
   EXPECT_FALSE(same_bits(std::vector<float>{-0.0f}, std::vector<float>{0.0f}));
   EXPECT_FALSE(same_bits(std::vector<float>{kNan}, std::vector<float>{0.0f}));
   EXPECT_FALSE(same_bits(std::vector<float>{0.0f}, std::vector<float>{kNan}));
 }
 
-TEST(SameBits, RejectsOtherSizes) {
+TEST(SameBits, RejectsDifferentSizes) {
   EXPECT_FALSE(same_bits(std::vector<uint32_t>{1, 2}, std::vector<uint32_t>{1, 2, 3}));
   EXPECT_FALSE(same_bits(std::vector<uint32_t>{}, std::vector<uint32_t>{1}));
 }
@@ -41,7 +41,7 @@ TEST(Within, AcceptsTheBoundItself) {
   EXPECT_FALSE(within(changed(0, 1.25f), kValues, bounds(0.2499)));
 }
 
-TEST(Within, RejectsWhatIsNotFinite) {
+TEST(Within, RejectsNonFinite) {
   for (const float bad : {kNan, kInfinity, -kInfinity}) {
     EXPECT_FALSE(within(changed(1, bad), kValues, bounds(1e30)));
     EXPECT_FALSE(within(kValues, changed(1, bad), bounds(1e30)));
@@ -50,7 +50,7 @@ TEST(Within, RejectsWhatIsNotFinite) {
   EXPECT_FALSE(within(kValues, kValues, bounds(std::nan(""))));
 }
 
-TEST(Within, RejectsOtherSizes) {
+TEST(Within, RejectsDifferentSizes) {
   EXPECT_FALSE(within({1.0f}, kValues, bounds(1.0)));
   EXPECT_FALSE(within(kValues, kValues, {1.0}));
 }
@@ -62,7 +62,7 @@ TEST(Within, RejectsASwappedSignAndAnOffByOne) {
   EXPECT_FALSE(within(shifted, kValues, bounds(1e-3)));
 }
 
-// A sum that misses one of its terms must not pass for rounding, at the largest size tested.
+// A sum that lacks one term must not be mistaken for rounding, even at the largest tested size.
 TEST(SumBound, IsTighterThanOneTerm) {
   for (const double count : {1.0, 33.0, 1000.0, 4099.0})
     EXPECT_LT(sum_bound(count, count), 1.0) << count;

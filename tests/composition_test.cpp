@@ -1,6 +1,6 @@
-// Models of all kinds of parts: in every phase of a step the gradient that reaches the parameters
-// is the slope of that phase's losses, taken from what the recorded ops left behind; and what a
-// step reports is what its parts are defined to be.
+// Models with every combination of parts: in every phase of a step, the parameter gradient equals
+// the slope of the phase's losses, computed from the outputs of the recorded ops. The terms that a
+// step reports match their definitions.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 namespace elbo {
 namespace {
 
-/// A step that can be run again and again from the same state, at other weights.
+/// A step that can be repeated from the same state with different weights.
 class Composition {
  public:
   explicit Composition(const Composed& parts)
@@ -29,7 +29,7 @@ class Composition {
     for (const Parameter& p : architecture().layout().parameters())
       for (int64_t i = p.offset; i < p.offset + p.count(); ++i)
         weights_[static_cast<size_t>(i)] += shift[static_cast<size_t>(i)];
-    // |silu(x)| has a kink at 0; differences keep clear of it.
+    // |silu(x)| has a kink at 0; the shift keeps difference quotients away from it.
     if (config_.code_activation == math::Activation::of<math::Silu>()) {
       const Parameter* bias = architecture().layout().find("code.bias");
       for (int64_t i = 0; i < bias->count(); ++i)
@@ -51,7 +51,7 @@ class Composition {
     run(weights_);
     return training_.gradients();
   }
-  /// At the model's own weights.
+  /// Returns the KL per dimension at the initial weights.
   std::vector<double> divergences() {
     run(weights_);
     return divergences(training_.op<LatentForward>());
@@ -64,7 +64,7 @@ class Composition {
     return std::numeric_limits<double>::quiet_NaN();
   }
 
-  /// What phase `index` minimises, from the ops that belong to it.
+  /// Returns the loss that phase `index` minimizes, from the outputs of its ops.
   double loss(size_t index, const std::vector<float>& weights) {
     run(weights);
     double sum = 0.0;
@@ -79,7 +79,7 @@ class Composition {
         sum += terms->weight * mean(terms->loss, terms->rows.capacity());
       if (const auto* terms = std::get_if<L1Terms>(&op); terms && phase == index)
         sum += terms->weight * mean(terms->norm, terms->rows.capacity());
-      // Drawn once for all phases; its divergence belongs to the one that trains the encoder.
+      // z is drawn once for all phases; the KL belongs to the phase that trains the encoder.
       if (const auto* latent = std::get_if<LatentForward>(&op);
           latent && latent->kl && config_.objective == Objective::elbo)
         if (std::ranges::count(phases_[index].parts, Part::encoder) > 0)
@@ -89,7 +89,7 @@ class Composition {
     return sum;
   }
 
-  /// Mean over the batch of each dimension's KL(q(z_j|x) || N(0, 1)).
+  /// Returns KL(q(z_j|x) || N(0, 1)) of each dimension j, averaged over the batch.
   std::vector<double> divergences(const LatentForward& op) const {
     std::vector<double> kl(static_cast<size_t>(op.latent));
     for (int64_t b = 0; b < op.inputs.capacity(); ++b) {
@@ -103,13 +103,13 @@ class Composition {
   }
 
  private:
-  /// What the settings make of the KL.
+  /// Returns the KL loss with free bits and KL capacity applied.
   double divergence(const LatentForward& op) const {
     double sum = 0.0;
     for (const double kl : divergences(op)) sum += std::max(kl, config_.free_bits);
     return config_.kl_capacity > 0.0 ? std::abs(sum - config_.kl_capacity) : sum;
   }
-  /// The bound with beta as the log-ratios' weight.
+  /// Returns the importance-weighted bound with the log-ratios multiplied by beta.
   double tempered_bound(const ImportanceWeights& op) const {
     const int64_t rows = int64_t{op.inputs.capacity()} * op.samples;
     const auto nll = training_.read(op.nll, rows), log_ratio = training_.read(op.log_ratio, rows);
@@ -162,7 +162,7 @@ TEST_P(CompositionGradient, IsTheSlopeOfItsPhasesLosses) {
 INSTANTIATE_TEST_SUITE_P(Cases, CompositionGradient, testing::ValuesIn(kCompositions),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
-// Else the gradient with free bits would be that of all of the KL, or of none.
+// If all dimensions or none exceeded the free bits, the gradient test would not test the threshold.
 TEST(Composition, FreeBitsAreExceededBySomeDimensionsOnly) {
   for (const Composed& parts : kCompositions) {
     if (std::string_view(parts.name) != "free_bits") continue;
@@ -180,7 +180,7 @@ TEST(Composition, FreeBitsAreExceededBySomeDimensionsOnly) {
 }
 
 TEST(Composition, OfSamplesAloneLeavesTheEncoderAlone) {
-  // A pure GAN: nothing but the decoder's samples is judged, and nothing is reconstructed.
+  // A pure GAN: the discriminator sees only decoded samples, and there is no reconstruction loss.
   Composition model({"gan",
                      {{"discriminator", "data"},
                       {"discriminator-inputs", "samples"},
@@ -209,10 +209,10 @@ TEST(Composition, WatchingDiscriminatorLeavesTheModelAlone) {
   EXPECT_EQ(std::vector(all.begin(), all.begin() + range.begin), want);
 }
 
-/// V(D, G) of the record, from D's probabilities.
+/// V(D, G) computed from the reported terms equals its value at D's probabilities.
 TEST(Composition, ReportsTheGanValue) {
   Composition model({"gan", {{"discriminator", "data"}, {"likelihood", "bernoulli"}}});
-  // A discriminator whose last layer is 0 but for its bias says the same of everything.
+  // If the last layer's weights are zero, the discriminator returns the same value for all inputs.
   std::vector<float> weights = model.weights();
   const auto fill = [&](const char* name, float value) {
     const Parameter* p = model.architecture().layout().find(name);
@@ -249,13 +249,13 @@ TEST(Composition, DiscriminatorRateMultipliesItsSteps) {
     return distance;
   };
   const auto plain = moved("1"), half = moved("0.5");
-  // Adam's first step is the learning rate in every element with a gradient. The generator's then
-  // meets another discriminator, but moves as far.
+  // Adam's first step moves every element with a gradient by the learning rate. The generator's
+  // gradient depends on the updated discriminator, but its step has the same length.
   EXPECT_NEAR(half[1], 0.5 * plain[1], 1e-3 * plain[1]);
   EXPECT_NEAR(half[0], plain[0], 0.05 * plain[0]);
 }
 
-/// Two phases with clipping: each phase's gradient is clipped by its own norm.
+/// With clipping, the gradient of each phase is clipped by its own norm.
 TEST(Composition, ClipsPhaseByPhase) {
   Config config = composed_config({"gan", {{"discriminator", "data"}, {"clip-norm", "0.1"}}});
   config.optimizer = math::Optimizer::of<math::Sgd>();
@@ -375,7 +375,7 @@ Dataset rows_of_shape(const Shape& shape) {
                             {.validation_fraction = 0.0});
 }
 
-/// The message of the DataError that this data set is refused with.
+/// Returns the message of the DataError for this data set, or "none" if it is accepted.
 std::string refusal(const Config& config, const Dataset& data) {
   try {
     config.ModelSettings::check(data);

@@ -1,4 +1,4 @@
-// Small models of all kinds of parts, for tests that go over them.
+// Small models with every combination of parts, for tests that iterate over them.
 #pragma once
 
 #include <ostream>
@@ -13,7 +13,7 @@ namespace elbo {
 inline constexpr int64_t kRows = 8;
 inline constexpr int32_t kClasses = 3;
 
-/// Settings of a small model of these parts, and the shape of its data.
+/// The settings of a small model, and the shape of its samples.
 struct Composed {
   const char* name;
   std::vector<std::pair<const char*, const char*>> settings;
@@ -32,7 +32,7 @@ inline Config composed_config(const Composed& parts) {
   config.discriminator_hidden = {5};
   config.discriminator_activation =
       math::Activation::of<math::Tanh>();  // without a kink, for difference quotients
-  config.learning_rate = 1e-30;            // weights stay where they are
+  config.learning_rate = 1e-30;            // leaves the weights unchanged
   config.beta = 0.7;
   for (const auto& [key, value] : parts.settings) apply_setting(config, key, value);
   config.check();
@@ -47,7 +47,7 @@ inline Dataset labelled_data(int64_t rows = kRows, const Shape& sample_shape = {
                             {.validation_fraction = 0.0}, std::move(labels));
 }
 
-/// The same for likelihoods of 8-bit values.
+/// Returns labelled_data as bytes, for likelihoods of 8-bit values.
 inline Dataset labelled_bytes(int64_t rows, const Shape& sample_shape) {
   const Dataset data = labelled_data(rows, sample_shape);
   const Split& split = data.split("train");
@@ -58,7 +58,7 @@ inline Dataset labelled_bytes(int64_t rows, const Shape& sample_shape) {
                             split.labels);
 }
 
-/// Every part, and every way in which they can be put together that has ops of its own.
+/// Every part, and every combination of parts that uses additional ops.
 inline const Composed kCompositions[] = {
     {"classifier",
      {{"bottleneck", "none"}, {"likelihood", "none"}, {"classifier", "cross-entropy"}}},
@@ -73,7 +73,7 @@ inline const Composed kCompositions[] = {
       {"code-l1", "0.3"},
       {"classifier", "cross-entropy"},
       {"classifier-weight", "0.5"}}},
-    {"sparse_silu",  // whose derivative is taken from the pre-activation
+    {"sparse_silu",  // its derivative needs the pre-activation
      {{"bottleneck", "deterministic"}, {"code-activation", "silu"}, {"code-l1", "0.3"}}},
     {"free_bits", {{"free-bits", "0.3"}, {"samples", "2"}}},
     {"capacity_above", {{"kl-capacity", "100"}, {"posterior-variance", "shared"}}},
@@ -124,7 +124,7 @@ inline const Composed kCompositions[] = {
     {"adversarial_code", {{"discriminator", "code"}, {"bottleneck", "deterministic"}}},
     {"adversarial_code_of_vae",
      {{"discriminator", "code"}, {"samples", "2"}, {"classifier", "cross-entropy"}}},
-    {"conv_two_parameters",  // and odd sizes
+    {"conv_two_parameters",  // also odd sizes
      {{"network", "conv"}, {"channels", "4"}, {"likelihood", "gaussian"}},
      {5, 4, 3}},
     {"conv_pooled",
@@ -138,8 +138,8 @@ inline const Composed kCompositions[] = {
       {"posterior-variance", "shared"},
       {"samples", "2"}},
      {4, 6}},
-    // Nine channels of a group norm make three groups: in a group of one, the norm would take away
-    // what the bias before it adds, and leave that bias without a gradient.
+    // Group normalization splits nine channels into three groups. In a group of one channel it
+    // would cancel the preceding bias, whose gradient would then be zero.
     {"conv_importance_weighted",
      {{"network", "conv"},
       {"channels", "9"},

@@ -1,5 +1,5 @@
-// Models of all kinds of parts train on CUDA as on the CPU: every quantity of every step, within
-// what a training differs from itself after a rounding.
+// Models with every combination of parts train on CUDA as on the CPU: every reported term of every
+// step agrees within the drift that a rounding error of the initial weights causes on the CPU.
 #include <cmath>
 
 #include "tests/compare.hpp"
@@ -16,8 +16,8 @@ struct History {
   std::vector<float> weights;
 };
 
-/// `shake` times the rounding of a float is added to each weight before the first step, with a sign
-/// that depends on `seed`.
+/// Trains kSteps steps. Before the first, each weight is perturbed by `shake` float roundings
+/// (2^-24, relative) with a sign that depends on `seed`.
 History run_training(const std::shared_ptr<Device>& device, const Config& config,
                      const Shape& shape, double shake, unsigned seed) {
   SmallTraining training(config, labelled_data(21, shape), device);  // batches of 8, 8 and 5
@@ -41,8 +41,8 @@ class CompositionCuda : public testing::TestWithParam<Composed> {
   Config config(const char* precision) const {
     Config config = composed_config(GetParam());
     apply_setting(config, "precision", precision);
-    config.optimizer = math::Optimizer::of<math::Sgd>();  // Adam turns the rounding of a tiny
-                                                          // gradient into a whole step
+    config.optimizer = math::Optimizer::of<math::Sgd>();  // Adam would amplify the rounding of a
+                                                          // tiny gradient to a full step
     config.learning_rate = 0.01;
     return config;
   }
@@ -55,7 +55,7 @@ class CompositionCuda : public testing::TestWithParam<Composed> {
 TEST_P(CompositionCuda, AgreesWithTheCpu) {
   const std::shared_ptr<Device> cuda = device_under_test(), cpu = make_cpu_device(1);
   const History got = train(cuda, "fp32"), want = train(cpu, "fp32");
-  constexpr double kShake = 8.0;  // units in the last place
+  constexpr double kShake = 8.0;  // roundings
   std::vector<double> drift(want.terms.front().size());
   for (const unsigned seed : {2u, 3u, 4u}) {
     const History shaken = train(cpu, "fp32", kShake, seed);
@@ -72,7 +72,7 @@ TEST_P(CompositionCuda, AgreesWithTheCpu) {
   double moved = 0.0;
   for (size_t t = 0; t < drift.size(); ++t)
     moved = std::max(moved, std::abs(want.terms.front()[t] - want.terms[3][t]));
-  EXPECT_GT(moved, 1e-3) << "the comparison above shows nothing";
+  EXPECT_GT(moved, 1e-3) << "too little training for a comparison";
 }
 
 TEST_P(CompositionCuda, TrainsInEveryPrecision) {
@@ -81,12 +81,12 @@ TEST_P(CompositionCuda, TrainsInEveryPrecision) {
   for (const char* precision : {"tf32", "bf16"}) {
     SCOPED_TRACE(precision);
     const History one = train(cuda, precision);
-    // The first step: at most eight layers, or with residual blocks sixteen, each of which rounds
-    // by 2^-9 of what passes through it.
+    // In the first step, each of at most eight layers (sixteen with residual blocks) rounds its
+    // values by 2^-9.
     const double layers = composed_config(GetParam()).residual_blocks > 0 ? 16.0 : 8.0;
     for (size_t t = 0; t < want.terms.front().size(); ++t) {
       const double exact = want.terms[0][t];
-      const bool counted = exact == std::round(8.0 * exact) / 8.0;  // hits of eight rows
+      const bool counted = exact == std::round(8.0 * exact) / 8.0;  // a fraction of eight rows
       if (!counted) {
         EXPECT_NEAR(one.terms[0][t], exact, layers * 0x1p-8 * (std::abs(exact) + 1.0)) << t;
       }

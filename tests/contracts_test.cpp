@@ -1,5 +1,5 @@
-// What the CPU execution of small ops does is what their contracts say: each against the contract
-// read out loud, element by element in double.
+// The CPU execution of small ops satisfies their contracts: each is compared with a direct
+// transcription of the contract, element by element in double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,7 +16,7 @@ constexpr double kRounding = 0x1p-24;
 
 std::shared_ptr<Device> device() { return make_cpu_device(2); }
 
-TEST(L1Terms, IsItsContract) {
+TEST(L1Terms, SatisfiesContract) {
   std::vector<float> x = uniform_floats(kShape.elements(), -1.0f, 1.0f, 1);
   for (size_t i = 0; i < x.size(); i += 7) x[i] = 0.0f;
   const std::vector<float> saved = uniform_floats(kShape.elements(), 0.1f, 0.9f, 2);
@@ -42,7 +42,7 @@ TEST(L1Terms, IsItsContract) {
         double want = 0.7 / static_cast<double>(kShape.active_rows());
         if (activated) want *= static_cast<double>(saved[i]) * (1.0 - saved[i]);
         if (x[i] <= 0.0f) want = x[i] == 0.0f ? 0.0 : -want;
-        // The weight's own rounding, the quotient's, two of the derivative and two products'.
+        // Six roundings: the weight, the quotient, two of the derivative and two products.
         ASSERT_NEAR(grad[i], want, 6.0 * kRounding * std::abs(want)) << i;
       }
       ASSERT_NEAR(norm[r], sum, sum_bound(kShape.columns, sum));
@@ -50,7 +50,7 @@ TEST(L1Terms, IsItsContract) {
   }
 }
 
-TEST(L1Terms, LetsNanThrough) {
+TEST(L1Terms, PropagatesNan) {
   std::vector<float> x(8, 1.0f);
   x[3] = std::numeric_limits<float>::quiet_NaN();
   Workspace w(device());
@@ -65,8 +65,8 @@ TEST(L1Terms, LetsNanThrough) {
   EXPECT_TRUE(std::isnan(w.get(op.grad_x.f32(), 8)[3]));
 }
 
-// Small whole numbers, whose sums are exact.
-TEST(GradientSum, IsItsContract) {
+// Sums of small whole numbers are exact.
+TEST(GradientSum, SatisfiesContract) {
   const std::vector<float> wide(kShape.elements(), 1.0f), far(kShape.elements(), 100.0f);
   const std::vector<float> narrow(kShape.rows() * 10, 10.0f);
   for (const bool in_place : {false, true}) {
@@ -86,7 +86,7 @@ TEST(GradientSum, IsItsContract) {
   }
 }
 
-TEST(SquaredDistance, IsItsContract) {
+TEST(SquaredDistance, SatisfiesContract) {
   const std::vector<float> x = uniform_floats(kShape.inputs() * kShape.width(), -1.0f, 1.0f, 1);
   const std::vector<float> y = uniform_floats(kShape.elements(), -1.0f, 1.0f, 2);
   Workspace w(device());
@@ -98,13 +98,13 @@ TEST(SquaredDistance, IsItsContract) {
     for (size_t c = 0; c < kShape.width(); ++c)
       want += std::pow(
           static_cast<double>(x[r / 3 * kShape.width() + c]) - y[r * kShape.width() + c], 2.0);
-    // A difference rounds once and its square once more.
+    // The difference rounds once (twice that in its square) and the square once more.
     EXPECT_NEAR(got[r], want, sum_bound(kShape.columns, want) + 4.0 * kRounding * want);
   }
 }
 
-// Sums of products of eighths, exact in float.
-TEST(DenseBackwardWeights, AddsToWhatIsThere) {
+// Sums of products of eighths are exact in float.
+TEST(DenseBackwardWeights, AccumulatesIfAsked) {
   constexpr int32_t kIn = 13, kOut = 37, kRows = 9, kActive = 6;
   const std::vector<float> grad = odd_eighths(kRows * kOut, 1), x = odd_eighths(kRows * kIn, 2);
   const std::vector<float> weight = odd_eighths(kIn * kOut, 3), bias = odd_eighths(kOut, 4);
@@ -136,8 +136,8 @@ TEST(DenseBackwardWeights, AddsToWhatIsThere) {
   }
 }
 
-// mu = logvar = 0 for every input: z is epsilon, that of the stream asked for.
-TEST(LatentForward, DrawsFromThePrior) {
+// With mu = logvar = 0 for every input, z equals the epsilon of the requested noise stream.
+TEST(LatentForward, DrawsFromTheRequestedStream) {
   const auto draw = [](math::NoiseStream stream) {
     Workspace w(device());
     const float* zeros = w.put(std::vector<float>(kShape.width()));
@@ -169,7 +169,7 @@ struct Draws {
   std::vector<float> z, log_ratio;
 };
 
-/// `samples` draws for each of kShape's inputs, numbered from `first`.
+/// Draws `samples` codes for each of kShape's inputs; their sample numbers start at `first`.
 Draws draw(int32_t samples, uint64_t first) {
   Workspace w(device());
   StepState state = kShape.state();
@@ -194,8 +194,9 @@ Draws draw(int32_t samples, uint64_t first) {
   return {w.get(op.z.f32(), active * kShape.width()), w.get(op.log_ratio, active)};
 }
 
-// Float against the densities in double, at the noise of each sample's number: those of a row fill
-// 76 groups each, and the last that most_samples() allows has the last groups of all.
+// Compares the float log-ratio with the densities in double, at the noise that belongs to each
+// sample number. A sample of 301 columns uses 76 noise groups, and the last sample that
+// most_samples() allows uses the last groups of the 32-bit range.
 TEST(LatentForward, LogRatioIsPriorOverPosterior) {
   const size_t codes = kShape.inputs() * kShape.width();
   const std::vector<float> mu = uniform_floats(codes, -2.0f, 2.0f, 1);
@@ -222,7 +223,7 @@ TEST(LatentForward, LogRatioIsPriorOverPosterior) {
         ratio += -0.5 * z * z + 0.5 * std::pow((z - mu[i]) / deviation, 2.0) + std::log(deviation);
         magnitude += 0.5 * (z * z + epsilon * epsilon + std::abs(logvar[i]));
       }
-      // z is off by up to five roundings, its square by twice that, the product by three more.
+      // z has up to five roundings, its square twice as many, and the product three more.
       EXPECT_NEAR(got.log_ratio[r], ratio,
                   sum_bound(kShape.columns, magnitude) + 16.0 * kRounding * magnitude)
           << first_sample << ' ' << r;
@@ -230,7 +231,7 @@ TEST(LatentForward, LogRatioIsPriorOverPosterior) {
   }
 }
 
-TEST(LatentForward, ASampleIsTheSameInWhicheverRun) {
+TEST(LatentForward, SampleDependsOnlyOnItsNumber) {
   const Draws whole = draw(7, 20);
   for (const auto& [first, samples] : {std::pair{0, 3}, std::pair{3, 3}, std::pair{6, 1}}) {
     const Draws part = draw(samples, 20 + static_cast<uint64_t>(first));
@@ -244,8 +245,9 @@ TEST(LatentForward, ASampleIsTheSameInWhicheverRun) {
   }
 }
 
-// The gradient at logvar = 0 is z's own noise where that of z is 1, and the divergence's is 0.
-TEST(LatentBackward, DrawsTheForwardPasssSamples) {
+// At mu = logvar = 0: z = epsilon, dz/dlogvar = epsilon / 2, and the gradient of the KL is zero.
+// With grad_z = 1, the gradient of logvar therefore equals z / 2.
+TEST(LatentBackward, DrawsTheSamplesOfTheForwardPass) {
   Workspace w(device());
   StepState state = kShape.state();
   state.first_sample = 13;
@@ -278,8 +280,8 @@ TEST(LatentBackward, DrawsTheForwardPasssSamples) {
   EXPECT_TRUE(same_bits(w.get(grad_logvar, active), half));
 }
 
-// Of a power of two, with which every gradient scales exactly; the nll itself has no weight.
-TEST(LikelihoodTerms, WeighsItsGradientsAlone) {
+// The weights are powers of two, so gradients scale exactly. The NLL itself is not weighted.
+TEST(LikelihoodTerms, WeightAppliesOnlyToGradients) {
   struct Result {
     std::vector<float> grad, grad_log_variance, nll;
   };

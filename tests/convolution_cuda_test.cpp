@@ -1,5 +1,4 @@
-// The CUDA execution of convolutions equals the CPU's: to the bit on numbers whose sums are exact,
-// within the rounding of a sum on others.
+// The CUDA execution of convolutions is bitwise equal to the CPU's on numbers whose sums are exact.
 #include "tests/batch_shapes.hpp"
 #include "tests/convolution_shapes.hpp"
 
@@ -13,7 +12,8 @@ class CudaConvolution : public CudaTest {
     state.rows = c.active;
     return {w.put(std::vector{state}), c.capacity, 1};
   }
-  /// Calls `visit(case, transposed)` for all, or for few where `activation` is not the usual one.
+  /// Calls `visit(case, transposed)` for every case if `activation` is relu, otherwise for a few;
+  /// always for a few if few_sizes().
   template <class Visit>
   static void for_cases(std::string_view activation, Visit visit) {
     for (const ConvolutionCase& c :
@@ -31,7 +31,8 @@ INSTANTIATE_TEST_SUITE_P(Library, CudaConvolution, testing::ValuesIn(library_bac
                          [](const testing::TestParamInfo<Backend>& i) { return i.param.name; });
 #endif
 
-/// Gradients of `active` rows, zero in the others as every op leaves them.
+/// Returns `values` with zeros after the first `active` elements: ops leave zero gradients in
+/// inactive rows.
 std::vector<float> gradients(std::vector<float> values, size_t active) {
   std::fill(values.begin() + static_cast<std::ptrdiff_t>(active), values.end(), 0.0f);
   return values;

@@ -1,5 +1,5 @@
-// Convolutions on CUDA in float, TF32 and bfloat16: sums of random products against sums in double,
-// and exact ones against the CPU's.
+// Convolutions on CUDA in float, TF32 and bfloat16: sums of random products are compared with sums
+// in double, exact sums with the CPU's.
 #include <cmath>
 
 #include "tests/batch_shapes.hpp"
@@ -8,10 +8,10 @@
 namespace elbo {
 namespace {
 
-/// Half a unit in the last place of what a factor is rounded to, relative to it.
+/// Relative rounding error of an operand in each format: half a unit in the last place.
 constexpr double kTf32Rounding = 0x1p-11, kBf16Rounding = 0x1p-8;
 
-/// Through every size of tile, in whole and broken pieces of 16 bytes, in one slice and in several.
+/// Cases for every tile size, with whole and partial 16-byte chunks, in one slice and in several.
 std::vector<ConvolutionCase> products() {
   return {{"halving", 2, 2, {{8, 6, 8}, {4, 3, 16}, 4, 2, 1, 1}},
           {"broken", 2, 2, {{5, 4, 3}, {5, 4, 6}, 3, 1, 1, 3}},
@@ -23,23 +23,23 @@ std::vector<ConvolutionCase> products() {
 struct Method {
   Format format;
   Precision precision;
-  double rounding;  // of a factor
+  double rounding;  // relative, of an operand
 };
 constexpr Method kFloat = {Format::f32, Precision::fp32, 0.0},
                  kTf32 = {Format::f32, Precision::tf32, kTf32Rounding},
                  kBf16 = {Format::bf16, Precision::bf16, kBf16Rounding};
 
-/// Sums in double, the sums of their terms' magnitudes, and how many terms they have.
+/// Sums in double, with the sum of the absolute terms and the number of terms of each.
 struct Sums {
   std::vector<double> sum, magnitude, terms;
 
   explicit Sums(size_t count) : sum(count), magnitude(count), terms(count) {}
-  void add(size_t place, double term) {
-    sum[place] += term;
-    magnitude[place] += std::abs(term);
-    terms[place] += 1.0;
+  void add(size_t index, double term) {
+    sum[index] += term;
+    magnitude[index] += std::abs(term);
+    terms[index] += 1.0;
   }
-  /// Factors rounded in each term, and the rounding of a float sum; stored as a float.
+  /// Expects `got` within `roundings` (relative, per term) plus the rounding of a float sum.
   void expect(const std::vector<float>& got, double roundings) const {
     std::vector<float> want;
     std::vector<double> bound;
@@ -49,7 +49,7 @@ struct Sums {
     }
     EXPECT_TRUE(within(got, want, bound));
   }
-  /// The largest error relative to the terms.
+  /// Returns the largest error relative to the sum of the absolute terms.
   double error(const std::vector<float>& got) const {
     double largest = 0.0;
     for (size_t i = 0; i < sum.size(); ++i)
@@ -70,7 +70,7 @@ class ConvolutionPrecision : public CudaTest {
     return {w.put(std::vector{state}), c.capacity, 1};
   }
 
-  /// The ops of a layer on random factors; the first with a bias of zero.
+  /// Compares the ops of a layer on random operands with sums in double; the bias is zero.
   void expect_products(const Method& method) {
     double largest_error = 0.0;
     for (const ConvolutionCase& c : products())
@@ -78,11 +78,11 @@ class ConvolutionPrecision : public CudaTest {
         SCOPED_TRACE(testing::Message() << c << (transposed ? ", transposed" : ""));
         largest_error = std::max(largest_error, expect_layer(method, c, transposed));
       }
-    EXPECT_GE(largest_error, method.rounding / 8) << "the factors were not rounded at all";
+    EXPECT_GE(largest_error, method.rounding / 8) << "the operands were not rounded";
   }
 
  private:
-  /// Returns the largest error.
+  /// Returns the largest relative error of the layer's three products.
   double expect_layer(const Method& method, const ConvolutionCase& c, bool transposed) {
     const size_t wides = c.wide(c.capacity), narrows = c.narrow(c.capacity);
     const std::vector<float> wide = uniform_floats(wides, -1.0f, 1.0f, 1),
@@ -149,18 +149,18 @@ class ConvolutionPrecision : public CudaTest {
     check(to_narrow, narrow_sums);
     check(to_wide, wide_sums);
     check(grad_weight, weight_sums);
-    bias_sums.expect(w.get(grad_bias, channels), 0.0);  // of gradients as they are stored
+    bias_sums.expect(w.get(grad_bias, channels), 0.0);  // of unrounded operands
     return largest_error;
   }
 };
 ELBO_INSTANTIATE_CUDA_TEST(ConvolutionPrecision);
 
-TEST_P(ConvolutionPrecision, InFloat) { expect_products(kFloat); }
-TEST_P(ConvolutionPrecision, InTf32) { expect_products(kTf32); }
-TEST_P(ConvolutionPrecision, InBf16) { expect_products(kBf16); }
+TEST_P(ConvolutionPrecision, MatchesDoubleInFloat) { expect_products(kFloat); }
+TEST_P(ConvolutionPrecision, MatchesDoubleInTf32) { expect_products(kTf32); }
+TEST_P(ConvolutionPrecision, MatchesDoubleInBf16) { expect_products(kBf16); }
 
-// Factors that TF32 and bfloat16 hold exactly, so that nothing but the storing of results rounds.
-TEST_P(ConvolutionPrecision, ExactFactorsGiveExactSums) {
+// TF32 and bfloat16 represent these operands exactly, so only storing the results rounds.
+TEST_P(ConvolutionPrecision, ExactOperandsGiveExactSums) {
   struct Result {
     std::vector<float> y, preactivation, grad_x;
   };

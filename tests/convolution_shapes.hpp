@@ -1,4 +1,4 @@
-// Convolutions on which tests try their ops, and the products that their sums are made of.
+// Convolution shapes for tests of the ops, and an enumeration of the products that they sum.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace elbo {
 
-/// Calls `meet(wide element, narrow element, weight)`, each numbered as in its array, for every
-/// product of which a convolution of `rows` rows is made: pixel by pixel of the narrow side.
+/// Calls `meet(wide index, narrow index, weight index)` for every product in a convolution of
+/// `rows` rows, in the order of the narrow side's pixels. Indices count elements of the arrays.
 template <class Meet>
 void for_convolution_products(const ConvolutionShape& s, int64_t rows, Meet meet) {
   const int32_t narrow = s.narrow.channels / s.groups, wide = s.wide.channels / s.groups;
@@ -29,12 +29,12 @@ void for_convolution_products(const ConvolutionShape& s, int64_t rows, Meet meet
       }
 }
 
-/// A convolution of a batch of `capacity` rows of which `active` are real.
+/// A convolution of a batch with room for `capacity` rows, of which the first `active` are real.
 struct ConvolutionCase {
-  const char* what;
+  const char* name;
   int32_t capacity, active;
   ConvolutionShape shape;
-  int shifted = 0;  // which array of floats lies off 16-byte alignment
+  int shifted = 0;  // number (from 1) of the float array to misalign by 4 bytes
 
   size_t wide(int32_t rows) const { return static_cast<size_t>(rows * shape.wide.size()); }
   size_t narrow(int32_t rows) const { return static_cast<size_t>(rows * shape.narrow.size()); }
@@ -43,20 +43,22 @@ struct ConvolutionCase {
 
 inline std::ostream& operator<<(std::ostream& out, const ConvolutionCase& c) {
   const ConvolutionShape& s = c.shape;
-  return out << c.what << ": " << c.active << " of " << c.capacity << " rows, " << s.wide.height
+  return out << c.name << ": " << c.active << " of " << c.capacity << " rows, " << s.wide.height
              << 'x' << s.wide.width << 'x' << s.wide.channels << " and " << s.narrow.height << 'x'
              << s.narrow.width << 'x' << s.narrow.channels << ", kernel " << s.kernel << ", stride "
              << s.stride << ", padding " << s.padding << ", groups " << s.groups << ", shifted "
              << c.shifted;
 }
 
-/// Whole chunks of channels, as most layers have them, and broken ones.
+/// Returns one case with whole 16-byte chunks of channels, as in most layers, and one with partial
+/// chunks.
 inline std::vector<ConvolutionCase> few_convolutions() {
   return {{"halving", 3, 2, {{8, 6, 8}, {4, 3, 8}, 4, 2, 1, 1}},
           {"odd", 2, 2, {{4, 3, 3}, {4, 3, 5}, 3, 1, 1, 1}}};
 }
 
-/// One for each thing that can go wrong. Every shape serves convolutions and transposed ones.
+/// Returns one case for each potential error. Every shape is valid for convolutions and transposed
+/// convolutions.
 inline std::vector<ConvolutionCase> convolutions() {
   std::vector<ConvolutionCase> all = few_convolutions();
   const ConvolutionCase more[] = {

@@ -1,5 +1,5 @@
-// Corrupting a network's input: the op is the formula with noise of its own stream, and the noise
-// has the distribution that each corruption names.
+// Corruption of the network's input: the op applies the formula to noise of its own stream, and the
+// result has the distribution that each corruption documents.
 #include "kernels/math/corruption.hpp"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ struct Corrupted {
   std::vector<uint32_t> row_ids;
 };
 
-/// A batch of `rows` (as many columns as go into it `count` times) at a step.
+/// Gathers and corrupts all `count` rows of `rows` as the batch of a step.
 Corrupted corrupt(math::Corruption corruption, const std::vector<float>& rows, uint32_t count,
                   uint64_t step, DataView view = DataView::raw) {
   const size_t columns = rows.size() / count;
@@ -47,16 +47,16 @@ Corrupted corrupt(math::Corruption corruption, const std::vector<float>& rows, u
   return {w.get(op.x, rows.size()), w.get(op.input.f32(), rows.size()), w.get(op.row_ids, count)};
 }
 
-/// One sample in every row of 1003 columns.
+/// Corrupts 200 rows of 1003 columns that all equal `x`.
 template <class C>
 Corrupted corrupt_everywhere(float x, uint64_t step = 1) {
   constexpr uint32_t kCount = 200;
   return corrupt(math::Corruption::of<C>(), std::vector<float>(kCount * 1003, x), kCount, step);
 }
 
-// The noise is addressed by the data set's row, wherever it lies in the batch; it is not the
-// view's.
-TEST(Corruption, IsTheFormulaOnItsOwnStream) {
+// The noise is addressed by the row in the data set, not by the index in the batch, and does not
+// share the stream of the view.
+TEST(Corruption, MatchesFormulaOnItsOwnStream) {
   constexpr uint32_t kCount = 11;
   constexpr size_t kColumns = 261;
   constexpr uint64_t kStep = 5;
@@ -81,7 +81,7 @@ TEST(Corruption, IsTheFormulaOnItsOwnStream) {
   });
 }
 
-TEST(Corruption, IsDrawnAnewAtEveryStep) {
+TEST(Corruption, DiffersBetweenSteps) {
   const auto differing = [](const std::vector<float>& a, const std::vector<float>& b) {
     double count = 0.0;
     for (size_t i = 0; i < a.size(); ++i) count += a[i] != b[i];
@@ -91,12 +91,13 @@ TEST(Corruption, IsDrawnAnewAtEveryStep) {
     return corrupt_everywhere<math::Masking>(0.5f, step).input;
   };
   EXPECT_EQ(differing(input(1), input(1)), 0.0);
-  // Masked in one and not in the other: 2 * 0.3 * 0.7 of 200600 elements, whose deviation is
-  // sqrt(0.42 * 0.58 / 200600) = 0.0011.
+  // A fraction 2 * 0.3 * 0.7 of the 200600 elements is masked in only one of the two steps, with a
+  // standard deviation of sqrt(0.42 * 0.58 / 200600) = 0.0011.
   EXPECT_NEAR(differing(input(1), input(2)), 0.42, 5 * 0.0011);
 }
 
-/// What part of `values` equals `value`, within five deviations of a binomial's of `probability`.
+/// Expects the fraction of `values` equal to `value` to be `probability`, within five binomial
+/// standard deviations.
 void expect_part(const std::vector<float>& values, float value, double probability) {
   const auto n = static_cast<double>(values.size());
   double part = 0.0;
@@ -104,21 +105,21 @@ void expect_part(const std::vector<float>& values, float value, double probabili
   EXPECT_NEAR(part, probability, 5.0 * std::sqrt(probability * (1.0 - probability) / n)) << value;
 }
 
-TEST(Corruption, MasksWithItsProbability) {
+TEST(Corruption, MaskingHasItsProbability) {
   const Corrupted got = corrupt_everywhere<math::Masking>(0.5f);
   expect_part(got.input, 0.0f, kLevel);
   expect_part(got.input, 0.5f, 1.0 - kLevel);
 }
 
-TEST(Corruption, StrewsSaltAndPepperWithHalfItsProbabilityEach) {
+TEST(Corruption, SaltAndPepperHaveHalfTheProbabilityEach) {
   const Corrupted got = corrupt_everywhere<math::SaltAndPepper>(0.5f);
   expect_part(got.input, 0.0f, kLevel / 2.0);
   expect_part(got.input, 1.0f, kLevel / 2.0);
   expect_part(got.input, 0.5f, 1.0 - kLevel);
 }
 
-// Sampling deviations of a normal's mean and variance: sigma / sqrt(n) and sigma^2 sqrt(2 / n).
-TEST(Corruption, AddsNormalNoiseOfItsDeviation) {
+// The standard errors of a normal's mean and variance are sigma / sqrt(n) and sigma^2 sqrt(2 / n).
+TEST(Corruption, GaussianNoiseHasItsDeviation) {
   const Corrupted got = corrupt_everywhere<math::GaussianCorruption>(0.5f);
   const auto n = static_cast<double>(got.input.size());
   double mean = 0.0, square = 0.0;
@@ -131,7 +132,7 @@ TEST(Corruption, AddsNormalNoiseOfItsDeviation) {
   EXPECT_NEAR(square, variance, 5.0 * variance * std::sqrt(2.0 / n));
 }
 
-TEST(Corruption, OfNoneIsTheInput) {
+TEST(Corruption, NoneLeavesTheInputUnchanged) {
   const Corrupted got = corrupt_everywhere<math::NoCorruption>(0.5f);
   EXPECT_TRUE(same_bits(got.input, got.x));
 }

@@ -1,4 +1,4 @@
-// What the CPU says of memory that it does not have.
+// Allocations that exceed the machine's memory must fail with a message.
 #include <gtest/gtest.h>
 #include <sys/sysinfo.h>
 
@@ -18,20 +18,20 @@ std::string refusal(size_t bytes) {
   return "";
 }
 
-// Some of a machine's memory is always taken; the system would lend it all the same, and kill the
-// process later.
-TEST(CpuDevice, LendsNoMemoryThatIsNotThere) {
+// Some memory is always in use, so an allocation of all of it must fail. Otherwise Linux would
+// overcommit and kill the process later.
+TEST(CpuDevice, RejectsAllocationsBeyondMemory) {
   struct sysinfo system = {};
   ASSERT_EQ(::sysinfo(&system), 0);
   const size_t machine = (system.totalram + system.totalswap) * system.mem_unit;
-  const std::string said = refusal(machine);
-  EXPECT_NE(said.find("out of memory: a buffer needs " + std::to_string(machine >> 20) + " MiB"),
+  const std::string message = refusal(machine);
+  EXPECT_NE(message.find("out of memory: a buffer needs " + std::to_string(machine >> 20) + " MiB"),
             std::string::npos)
-      << said;
+      << message;
   EXPECT_EQ(refusal(size_t{65} << 20), "");
 }
 
-TEST(CpuDevice, RefusesSizesThatOverflow) {
+TEST(CpuDevice, RejectsOverflowingSizes) {
   EXPECT_NE(refusal(SIZE_MAX), "");
   EXPECT_NE(refusal(SIZE_MAX - 64), "");
 }

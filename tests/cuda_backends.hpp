@@ -1,7 +1,7 @@
-// The ways of executing CUDA ops that a test is run on. Compiled with ELBO_CUDA_EMULATION: the
-// emulated device, its kernels as fibers in several schedules and as interpreted PTX. With
-// ELBO_INSTRUCTION_SETS: the CPU, one instruction set at a time. Otherwise: the GPU. (One program
-// cannot hold both: the kernels have the same names.)
+// The backends on which a test runs. With ELBO_CUDA_EMULATION: the emulated device, which runs the
+// kernels as fibers in several schedules and as interpreted PTX. With ELBO_INSTRUCTION_SETS: the
+// CPU, one instruction set at a time. Otherwise: the GPU. (One program cannot contain both real and
+// emulated kernels, because they have the same names.)
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,20 +22,20 @@
 
 namespace elbo {
 
-/// CUDA ops fill the rows past a batch's active ones, so that products of full height stay finite;
-/// the CPU leaves those rows alone.
+/// CUDA ops fill the inactive rows of a batch, so that products over all rows stay finite; the CPU
+/// does not write those rows.
 #if defined(ELBO_INSTRUCTION_SETS)
 inline constexpr bool kFillsInactiveRows = false;
 #else
 inline constexpr bool kFillsInactiveRows = true;
 #endif
 
-/// Set for tools under which a kernel takes a hundred times as long.
+/// True if ELBO_TEST_FEW_SIZES is set, for tools that slow kernels down a hundred times.
 inline bool few_sizes() { return std::getenv("ELBO_TEST_FEW_SIZES") != nullptr; }
 
 struct Backend {
   std::string name;
-  std::function<std::shared_ptr<Device>()> make;  // null where there is none, for `reason`
+  std::function<std::shared_ptr<Device>()> make;  // returns null if unavailable, for `reason`
   std::string reason;
 };
 
@@ -46,8 +46,8 @@ std::vector<Backend> instruction_set_backends();  // isa_test.cpp
 #endif
 
 #if defined(ELBO_CUDA_EMULATION)
-/// As below, with loops in the place of a library's products: what follows them is then kernels of
-/// their own.
+/// Returns the emulated backends with plain loops as the library's products, so that their
+/// epilogues run as separate kernels.
 inline std::vector<Backend> library_backends() {
   std::vector<Backend> backends;
   for (const cuda::emulation::Execution& execution : cuda::emulation::executions())
@@ -86,8 +86,8 @@ inline std::vector<Backend> cuda_backends() {
   return backends;
 }
 
-/// The device that a test of the whole engine runs on: the CPU, or in the programs for CUDA the
-/// emulated or the real GPU.
+/// Returns the device for a test of the whole engine: the emulated or real GPU in the CUDA test
+/// programs, otherwise the CPU.
 inline std::shared_ptr<Device> device_under_test() {
 #if defined(ELBO_CUDA_EMULATION) || defined(ELBO_GPU_TESTS)
   return cuda_backends().front().make();
@@ -96,7 +96,8 @@ inline std::shared_ptr<Device> device_under_test() {
 #endif
 }
 
-/// A test that runs on each backend and compares with the CPU; skips where there is none.
+/// A test that runs on each backend and compares with the CPU; skipped if the backend is
+/// unavailable.
 class CudaTest : public testing::TestWithParam<Backend> {
  protected:
   void SetUp() override {
@@ -105,7 +106,7 @@ class CudaTest : public testing::TestWithParam<Backend> {
     cpu_ = make_cpu_device(1);
   }
 
-  /// The sizes every op is tried on: off every multiple, and on some.
+  /// The sizes on which every op is tested: multiples of the tile sizes and sizes next to them.
   static inline const std::vector<int32_t> kSizes =
       few_sizes() ? std::vector<int32_t>{33, 257}
                   : std::vector<int32_t>{1, 2, 31, 32, 33, 127, 257, 1000, 4099};

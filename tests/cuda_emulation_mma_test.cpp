@@ -1,5 +1,5 @@
-// Proves the emulated tensor cores, asynchronous copies and tickets: correct kernels agree with
-// plain references on every execution, and each planted bug is caught.
+// Tests the emulated tensor cores, asynchronous copies and tickets: correct kernels agree with
+// plain references on every execution, and each planted bug is detected.
 #include <gtest/gtest.h>
 #include <xmmintrin.h>
 
@@ -25,7 +25,7 @@ using namespace sample;  // NOLINT: the kernels under test
 
 constexpr int kRows = 16, kColumns = 8;
 
-/// What the KernelError of `run` says; empty if it ends well.
+/// Returns the message of the KernelError that `run` throws, or an empty string if it succeeds.
 std::string error_of(const std::function<void()>& run) {
   try {
     run();
@@ -35,7 +35,7 @@ std::string error_of(const std::function<void()>& run) {
   return {};
 }
 
-/// The value that tensor cores see in an operand's bits.
+/// Returns the value that tensor cores read from an operand's bits.
 double operand_value(uint32_t bits) { return std::bit_cast<float>(bits & 0xffffe000u); }
 double operand_value(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
 
@@ -66,7 +66,7 @@ struct Product {
     return result;
   }
 
-  /// d + a b, and the sum of the terms' magnitudes.
+  /// An element of d + a b, and the sum of its absolute terms.
   struct Expected {
     double sum, magnitude;
   };
@@ -87,7 +87,7 @@ struct Product {
   std::vector<float> d = std::vector<float>(static_cast<size_t>(kRows * kColumns));
 };
 
-/// Small whole numbers: every product and partial sum is one too, so no order of additions rounds.
+/// Products and partial sums of small whole numbers are exact, whatever the order of additions.
 template <class Element>
 void expect_exact_product() {
   for (const int depth : {16, 32, 80}) {
@@ -102,8 +102,8 @@ void expect_exact_product() {
   }
 }
 
-/// One mma rounds once, by at most 2^-24 of a partial sum, which the sum of magnitudes bounds but
-/// for earlier roundings; these and the additions in double are less than one rounding more.
+/// One mma rounds once, by at most 2^-24 of a partial sum. The sum of magnitudes bounds the partial
+/// sum except for earlier roundings; those and the additions in double add less than one rounding.
 template <class Element>
 void expect_random_product() {
   constexpr int kTermsPerMma = sizeof(Element) == 2 ? 16 : 8;
@@ -130,15 +130,15 @@ TEST_P(WarpKernels, MultiplyRandomNumbersInTf32) { expect_random_product<uint32_
 TEST_P(WarpKernels, MultiplyRandomNumbersInBf16) { expect_random_product<uint16_t>(); }
 
 TEST_P(WarpKernels, RoundOncePerMma) {
-  // 1 + 8 2^-24: rounded term by term it stays 1, since every tie goes to the even neighbour.
+  // 1 + 8 * 2^-24. Rounding after each term would leave 1, because every tie rounds to even.
   Product<uint32_t> product(8);
   product.fill([] { return std::ldexp(1.0f, -12); });
   std::fill(product.d.begin(), product.d.end(), 1.0f);
   for (const float element : product.run()) EXPECT_EQ(element, 1.0f + std::ldexp(1.0f, -21));
 }
 
-TEST_P(WarpKernels, KeepSubnormalsThoughTheHostFlushesThem) {
-  constexpr unsigned kFlush = 0x8040;  // of results and of operands
+TEST_P(WarpKernels, KeepSubnormalsIfTheHostFlushesThem) {
+  constexpr unsigned kFlush = 0x8040;  // flush subnormal results and operands to zero
   const float subnormal = std::ldexp(1.0f, -130);
   Product<uint32_t> product(8);
   product.fill([] { return 1.0f; });
@@ -166,8 +166,8 @@ TEST_P(WarpKernels, CatchMmaWithoutAllLanes) {
   EXPECT_NE(error.find("mma in which lane 31 does not take part"), std::string::npos) << error;
 }
 
-/// Rounds to 10 mantissa bits by dividing by the unit in the last place; std::round takes ties away
-/// from zero, as cvt.rna does.
+/// Rounds to 10 mantissa bits by dividing by the unit in the last place. std::round rounds ties
+/// away from zero, as cvt.rna does.
 float reference_tf32(float x) {
   if (!std::isfinite(x) || x == 0.0f) return x;
   const int smallest = std::numeric_limits<float>::min_exponent - 1;
@@ -181,7 +181,7 @@ TEST_P(WarpKernels, RoundToTf32) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   constexpr float kMax = std::numeric_limits<float>::max();
   const float before_tie = std::nextafter(1 + kUnit / 2, 0.0f);
-  // Rounds to infinity from half a unit above the largest tf32, 2^128 - 2^117.
+  // Half a unit above the largest tf32, 2^128 - 2^117: the smallest value that rounds to infinity.
   const float overflow_tie = std::bit_cast<float>(0x7f7ff000u);
   std::vector<float> x = {0.0f,
                           1.0f,
@@ -194,7 +194,7 @@ TEST_P(WarpKernels, RoundToTf32) {
                           std::nextafter(overflow_tie, 0.0f),
                           kInfinity,
                           kNan,
-                          std::bit_cast<float>(0x7f800001u),  // a NaN of low bits alone
+                          std::bit_cast<float>(0x7f800001u),  // a NaN with only low bits set
                           std::numeric_limits<float>::min(),
                           std::numeric_limits<float>::denorm_min()};
   for (const uint32_t bits : {0x0fffu, 0x1000u, 0x1001u, 0x3000u, 0x7ff000u, 0x7fffffu}) {
@@ -231,7 +231,7 @@ std::vector<float> counted_from_one(size_t count) {
   return values;
 }
 
-/// Copies from a source of several lengths, multiples of `width`: the rest must be zeros.
+/// Copies from sources of several lengths, multiples of `width`, and expects zeros after the end.
 template <int width>
 void expect_zero_fill() {
   for (const size_t present : {0u, 1u, 63u, 64u, 65u, 127u, 128u}) {
@@ -242,16 +242,16 @@ void expect_zero_fill() {
   }
 }
 
-TEST_P(WarpKernels, CopyAsynchronouslyWithZerosBehindTheEnd16) { expect_zero_fill<4>(); }
-TEST_P(WarpKernels, CopyAsynchronouslyWithZerosBehindTheEnd4) { expect_zero_fill<1>(); }
+TEST_P(WarpKernels, ZeroFillAsynchronousCopies16) { expect_zero_fill<4>(); }
+TEST_P(WarpKernels, ZeroFillAsynchronousCopies4) { expect_zero_fill<1>(); }
 
-TEST_P(WarpKernels, CatchCopiesNeverWaitedFor) {
+TEST_P(WarpKernels, CatchMissingWaitForCopies) {
   const auto source = counted_from_one(2 * kBlock * 4);
   const std::string error = error_of([&] { staged_copy<4, Bug::kMissingWait>(source); });
   EXPECT_NE(error.find("2 asynchronous copies never waited for"), std::string::npos) << error;
 }
 
-TEST_P(WarpKernels, PoisonCopiesUntilTheirGroupIsWaitedFor) {
+TEST_P(WarpKernels, PoisonCopiesUntilTheWait) {
   const auto source = counted_from_one(2 * kBlock * 4);
   const auto target = staged_copy<4, Bug::kLateWait>(source);
   for (size_t i = 0; i < target.size(); ++i) {
@@ -263,8 +263,8 @@ TEST_P(WarpKernels, PoisonCopiesUntilTheirGroupIsWaitedFor) {
   }
 }
 
-TEST_P(WarpKernels, PoisonCopiesThatOtherThreadsHaveNotWaitedFor) {
-  if (thread_sanitizer()) GTEST_SKIP() << "the race check reports it, see RacesAreSeen";
+TEST_P(WarpKernels, PoisonCopiesOfOtherThreadsUntilTheBarrier) {
+  if (thread_sanitizer()) GTEST_SKIP() << "the race check reports it, see DetectsRaces";
   const auto source = counted_from_one(2 * kBlock * 4);
   const auto target = staged_copy<4, Bug::kMissingBarrier>(source);
   EXPECT_TRUE(std::any_of(target.begin(), target.end(), [](float x) { return std::isnan(x); }));
@@ -273,7 +273,7 @@ TEST_P(WarpKernels, PoisonCopiesThatOtherThreadsHaveNotWaitedFor) {
 TEST_P(WarpKernels, CatchMisalignedAsynchronousCopy) {
   const auto source = counted_from_one(2 * kBlock * 4 + 1);
   std::vector<float> target(2 * kBlock * 4);
-  for (const int count : {0, static_cast<int>(target.size())}) {  // also where nothing is read
+  for (const int count : {0, static_cast<int>(target.size())}) {  // also if nothing is read
     const std::string error = error_of([&] {
       launch(staged_copy_kernel<4, Bug::kNone>, 1, kBlock, target.size() * sizeof(float), nullptr,
              {source.data() + 1, target.data(), count});
@@ -307,7 +307,7 @@ TEST_P(WarpFibers, CatchAsynchronousCopyToGlobalMemory) {
 INSTANTIATE_TEST_SUITE_P(Emulated, WarpFibers, testing::ValuesIn(fiber_executions()),
                          execution_name);
 
-TEST(AsynchronousCopyDeathTest, RacesAreSeen) {
+TEST(AsynchronousCopyDeathTest, DetectsRaces) {
   if (!thread_sanitizer()) GTEST_SKIP() << "needs a build with clang and ThreadSanitizer";
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   constexpr int kThreadSanitizerFoundSomething = 66;

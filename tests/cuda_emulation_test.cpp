@@ -1,4 +1,4 @@
-// Proves the emulator: correct kernels pass on every execution, and each planted bug is caught.
+// Tests the emulator: correct kernels pass on every execution, and each planted bug is detected.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -75,7 +75,7 @@ void copy(const float* source, float* target, size_t count) {
          {source, target, static_cast<int64_t>(count)});
 }
 
-/// What the KernelError of `run` says; empty if it ends well.
+/// Returns the message of the KernelError that `run` throws, or an empty string if it succeeds.
 std::string error_of(const std::function<void()>& run) {
   try {
     run();
@@ -106,7 +106,7 @@ TEST_P(SampleKernels, SumColumnsInDynamicSharedMemory) {
   }
 }
 
-TEST_P(SampleKernels, TotalByTheLastBlock) {
+TEST_P(SampleKernels, SumInTheLastBlock) {
   for (const size_t count : {1, 64, 191, 193, 1000}) {
     const auto x = whole_numbers(count);
     EXPECT_EQ(total(x), std::accumulate(x.begin(), x.end(), 0.0f)) << count;
@@ -155,10 +155,10 @@ void expect_equal_arithmetic() {
   }
 }
 
-TEST_P(SampleKernels, RoundAsTheHostInFloat) { expect_equal_arithmetic<float>(); }
-TEST_P(SampleKernels, RoundAsTheHostInDouble) { expect_equal_arithmetic<double>(); }
+TEST_P(SampleKernels, RoundLikeTheHostInFloat) { expect_equal_arithmetic<float>(); }
+TEST_P(SampleKernels, RoundLikeTheHostInDouble) { expect_equal_arithmetic<double>(); }
 
-TEST_P(SampleKernels, CallFunctionsThatWereNotInlined) {
+TEST_P(SampleKernels, CallNonInlinedFunctions) {
   std::vector<double> x(40), y(40, NAN);
   for (size_t i = 0; i < x.size(); ++i) x[i] = 1.37 * static_cast<double>(i) - 20.0;
   launch(cosine_kernel<100000000>, 1, dim3(kBlock), 0, nullptr, {x.data(), y.data(), 40});
@@ -221,7 +221,7 @@ TEST_P(Fibers, CatchDivergentShuffle) {
             std::string::npos);
 }
 
-TEST_P(Fibers, NameThePlaceOfAnError) {
+TEST_P(Fibers, NameTheSourceLineOfAnError) {
   const auto x = whole_numbers(32);
   const std::string error = error_of([&] { row_sums<Bug::kExitBeforeBarrier>(x, 1, 32); });
   EXPECT_NE(error.find("block (0, 0, 0) thread ("), std::string::npos) << error;
@@ -243,7 +243,7 @@ TEST(FiberSchedules, CatchMissingBarrier) {
   EXPECT_TRUE(caught);
 }
 
-TEST(Ptx, RefusesAnUnknownKernel) {
+TEST(Ptx, RejectsAnUnknownKernel) {
   if (!ptx_executor()) GTEST_SKIP() << "built without a CUDA compiler: no PTX to interpret";
   const ScopedExecutor scoped(ptx_executor());
   const auto x = whole_numbers(64);
@@ -268,7 +268,7 @@ TEST(Ptx, CatchesGlobalOverrunUnderAddressSanitizer) {
             std::string::npos);
 }
 
-/// Runs `body` in four threads, as if nvcc had made it of copy_kernel<true>.
+/// Runs `body` in four threads, as if nvcc had compiled copy_kernel<true> to it.
 void run_copy_kernel_as(const std::string& body, const CopyArgs& args) {
   const void* kernel = reinterpret_cast<const void*>(&copy_kernel<true>);
   const TemporaryDirectory directory;
@@ -297,9 +297,10 @@ TEST(Ptx, BranchesByTable) {
   EXPECT_EQ(target, (std::vector<float>{2, -1, 2, -1}));
 }
 
-// What shares a slot too early changes the sum: %r3 lives around the loop, %r5 behind it, %p1 ends
-// where %p2 and %p3 begin, and %r9 is written under a guard.
-TEST(Ptx, KeepsRegistersThatAreStillRead) {
+// If two live registers shared a slot, the sum would change: %r3 is live across iterations, %r5
+// after the loop, the last use of %p1 is the definition of %p2 and %p3, and %r9 is written under a
+// guard.
+TEST(Ptx, KeepsLiveRegisters) {
   std::vector<float> target(4, NAN);
   run_copy_kernel_as(R"(
     ld.param.u64 %rd1, [args+8];
@@ -327,8 +328,8 @@ TEST(Ptx, KeepsRegistersThatAreStillRead) {
     st.global.f32 [%rd3], %f1;
     ret;)",
                      {nullptr, target.data(), 4});
-  // Thread t adds, for s = t .. t + 3, 10 where s >= 5, otherwise 1 except for s == 2; and, unless
-  // t is 3, once more the 1 of the last s.
+  // For s = t .. t + 3, thread t adds 10 if s >= 5, nothing if s == 2, and otherwise 1. Unless t is
+  // 3, it adds the 1 of the last s again.
   EXPECT_EQ(target, (std::vector<float>{104, 104, 112, 1022}));
 }
 

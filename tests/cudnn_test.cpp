@@ -1,5 +1,5 @@
-// cuDNN as a library of products, on a library that stands in for it: what is asked of it, which of
-// its algorithms are taken, and that the arrays and descriptions given to it mean the op.
+// cuDNN as a product library, tested on a fake: the requests, the choice of algorithms, and that
+// the arrays and descriptors passed to cuDNN describe the op.
 #include "kernels/cuda/cudnn.hpp"
 
 #include <dlfcn.h>
@@ -25,7 +25,7 @@ class Cudnn : public testing::Test {
 
   std::unique_ptr<ProductLibrary> make(std::string& reason) {
     const auto allocate = [this](size_t bytes) -> std::shared_ptr<void> {
-      if (bytes > room_) throw OutOfMemory("no room");
+      if (bytes > free_bytes_) throw OutOfMemory("no room");
       return std::shared_ptr<unsigned char[]>(new unsigned char[bytes]);
     };
     const LibrarySearch search = {{"no such file", ELBO_FAKE_CUDNN}, ""};
@@ -45,10 +45,10 @@ class Cudnn : public testing::Test {
 
   void* file_;
   FakeCudnn* fake_;
-  size_t room_ = 1 << 20;
+  size_t free_bytes_ = 1 << 20;
 };
 
-/// Of a layer on no arrays, for what follows from the shape alone.
+/// Returns an op without arrays, for tests that depend only on the shape.
 ConvolutionForward forward() {
   ConvolutionForward op;
   op.rows = {nullptr, 2, 1};
@@ -57,7 +57,7 @@ ConvolutionForward forward() {
   return op;
 }
 
-TEST_F(Cudnn, TakesAlgorithmsThatAddProductsRepeatAndFit) {
+TEST_F(Cudnn, SelectsDirectDeterministicAlgorithmsThatFit) {
   const auto library = make();
   EXPECT_EQ(names(library->candidates(forward())), (Names{"cuDNN forward #1", "cuDNN forward #2"}));
   ConvolutionForward op = forward();
@@ -76,7 +76,7 @@ TEST_F(Cudnn, TakesAlgorithmsThatAddProductsRepeatAndFit) {
   EXPECT_EQ(names(library->candidates(weights)), Names{"cuDNN backward filter #1"});
 }
 
-TEST_F(Cudnn, FusesWhatItCan) {
+TEST_F(Cudnn, FusesSupportedEpilogues) {
   const auto library = make();
   const auto taken = [&](auto change) {
     ConvolutionForward op = forward();
@@ -103,30 +103,30 @@ TEST_F(Cudnn, FusesWhatItCan) {
             none);
 }
 
-TEST_F(Cudnn, ProposesNothingForWhatItDoesNotKnow) {
+TEST_F(Cudnn, ProposesNothingForUnsupportedOps) {
   const auto library = make();
   EXPECT_TRUE(library->candidates(DenseForward{}).products.empty());
   ConvolutionForward op = forward();
-  op.y.format = Format::bf16;  // of factors that are floats
+  op.y.format = Format::bf16;  // but the operands are floats
   EXPECT_TRUE(library->candidates(op).products.empty());
   op = forward();
-  op.shape.narrow.height -= 1;  // leaves out pixels that a convolution of the library's has
+  op.shape.narrow.height -= 1;  // fewer pixels than cuDNN would compute
   EXPECT_TRUE(library->candidates(op).products.empty());
   EXPECT_TRUE(fake_->log.empty());
 }
 
-TEST_F(Cudnn, LeavesOutWhatThereIsNoRoomFor) {
+TEST_F(Cudnn, OmitsAlgorithmsThatExceedMemory) {
   const auto library = make();
-  room_ = 999;
+  free_bytes_ = 999;
   const Candidates candidates = library->candidates(forward());
   EXPECT_EQ(names(candidates), Names{"cuDNN forward #2"});
   EXPECT_EQ(candidates.shortage, "no room");
-  room_ = 1000;
+  free_bytes_ = 1000;
   EXPECT_EQ(library->candidates(forward()).shortage, "");
 }
 
-// Every array that it is given is on a multiple of 16 bytes, as the algorithms read them.
-TEST_F(Cudnn, ProposesNothingForArraysThatAreNotAligned) {
+// The algorithms load 16 bytes at a time, so every array must be aligned to 16 bytes.
+TEST_F(Cudnn, ProposesNothingForMisalignedArrays) {
   const auto library = make();
   const auto at = [](uintptr_t address) { return reinterpret_cast<float*>(address); };
   ConvolutionForward op = forward();
@@ -150,34 +150,34 @@ TEST_F(Cudnn, ProposesNothingForArraysThatAreNotAligned) {
 
 TEST_F(Cudnn, DescribesTheConvolution) {
   const auto library = make();
-  const auto asked = [&](const Op& op) {
+  const auto request = [&](const Op& op) {
     fake_->log.clear();
     library->candidates(op);
     return fake_->log.empty() ? "" : fake_->log.front();
   };
   ConvolutionForward op = forward();
   const std::string sizes = "2x9x7x6, weight f32 8x3x3x3, padding 1 1 stride 2 2 groups 2 ";
-  EXPECT_EQ(asked(op), "forward: wide f32 " + sizes + "fma, narrow f32 2x5x4x8");
+  EXPECT_EQ(request(op), "forward: wide f32 " + sizes + "fma, narrow f32 2x5x4x8");
   op.precision = Precision::tf32;
-  EXPECT_EQ(asked(op), "forward: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
+  EXPECT_EQ(request(op), "forward: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
   op.transposed = true;
-  EXPECT_EQ(asked(op), "backward data: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
+  EXPECT_EQ(request(op), "backward data: wide f32 " + sizes + "default, narrow f32 2x5x4x8");
   op = forward();
   op.x.format = op.weight.format = op.y.format = Format::bf16;
-  EXPECT_EQ(asked(op),
+  EXPECT_EQ(request(op),
             "forward: wide bf16 2x9x7x6, weight bf16 8x3x3x3, padding 1 1 stride 2 2 groups 2 "
             "tensor, narrow bf16 2x5x4x8");
-  ConvolutionBackwardWeights weights;  // whose gradient is made of floats always
+  ConvolutionBackwardWeights weights;  // its gradient is always float
   weights.rows = op.rows;
   weights.shape = op.shape;
   weights.x.format = weights.grad_y.format = Format::bf16;
-  EXPECT_EQ(asked(weights),
+  EXPECT_EQ(request(weights),
             "backward filter: wide bf16 2x9x7x6, weight f32 8x3x3x3, padding 1 1 stride 2 2 "
             "groups 2 tensor, narrow bf16 2x5x4x8");
 }
 
-/// Compares what every algorithm leaves, of those that do the whole op or of those that do not,
-/// with what the CPU makes of the op. `make_op(workspace)` gives op and result.
+/// Compares the result of every algorithm whose whole() equals `whole` with the CPU's.
+/// `make_op(workspace)` returns the op and its result array.
 template <class MakeOp>
 void expect_results(ProductLibrary& library, bool whole, size_t count, MakeOp make_op) {
   const auto device = make_cpu_device(1);
@@ -199,9 +199,9 @@ void expect_results(ProductLibrary& library, bool whole, size_t count, MakeOp ma
   EXPECT_GT(compared, 0);
 }
 
-// Sums of products of eighths, exact in every order. Behind sums that are not the whole op there
-// is nothing left to do where the bias is zero and the activation the identity.
-TEST_F(Cudnn, MeansTheOp) {
+// Sums of products of eighths are exact in every order. If the bias is zero and the activation the
+// identity, an algorithm without epilogue also computes the complete result.
+TEST_F(Cudnn, ResultsMatchTheCpu) {
   const auto library = make();
   for (const ConvolutionCase& c : convolutions())
     for (const bool transposed : {false, true}) {
@@ -260,7 +260,7 @@ TEST_F(Cudnn, MeansTheOp) {
     }
 }
 
-TEST_F(Cudnn, SaysWhatIsLeftToDo) {
+TEST_F(Cudnn, ReportsUnfinishedOps) {
   const auto library = make();
   ConvolutionForward op = forward();
   op.activation = math::Activation::of<math::Relu>();
@@ -283,7 +283,7 @@ TEST_F(Cudnn, SaysWhatIsLeftToDo) {
   for (const auto& product : library->candidates(weights).products) EXPECT_FALSE(product->whole());
 }
 
-TEST_F(Cudnn, RunsOnTheStreamGiven) {
+TEST_F(Cudnn, RunsOnTheGivenStream) {
   const auto library = make();
   ConvolutionForward op = forward();
   std::vector<float> x(2 * 9 * 7 * 6), weight(8 * 3 * 3 * 3), y(2 * 5 * 4 * 8);
@@ -298,7 +298,7 @@ TEST_F(Cudnn, RunsOnTheStreamGiven) {
             (Names{"forward #1 workspace 1000 stream 0x10", "forward #2 workspace 0 stream 0x20"}));
 }
 
-TEST_F(Cudnn, IsAbsentForAReason) {
+TEST_F(Cudnn, ReportsWhyItIsUnavailable) {
   std::string reason;
   const LibrarySearch missing = {{"no such file", "nor this"}, "two places"};
   EXPECT_EQ(make_cudnn({}, reason, &missing), nullptr);
@@ -313,7 +313,7 @@ TEST_F(Cudnn, IsAbsentForAReason) {
   EXPECT_EQ(reason, "cuDNN failed to start: as the test wants it");
 }
 
-TEST_F(Cudnn, LeavesNothingBehind) {
+TEST_F(Cudnn, ReleasesItsObjects) {
   {
     auto library = make();
     EXPECT_EQ(library->version(), "cuDNN 91900");
@@ -322,7 +322,7 @@ TEST_F(Cudnn, LeavesNothingBehind) {
     const int alive = fake_->alive;
     EXPECT_GT(alive, 1);
     library.reset();
-    EXPECT_EQ(fake_->alive, alive) << "products need what they are made of";
+    EXPECT_EQ(fake_->alive, alive) << "products must keep their descriptors alive";
   }
   EXPECT_EQ(fake_->alive, 0);
 }

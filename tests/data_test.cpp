@@ -194,14 +194,14 @@ TEST(ValidationSplit, IsAnAscendingPartition) {
   }
 }
 
-TEST(ValidationSplit, IsTheLastRowsWhereAsked) {
+TEST(ValidationSplit, IsTheLastRowsIfAsked) {
   const Dataset data = Dataset::from_rows(counting_bytes(10), {1},
                                           {.validation_fraction = 0.3, .validation_last = true});
   EXPECT_EQ(data.split("train").index, (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(data.split("validation").index, (std::vector<std::uint32_t>{7, 8, 9}));
 }
 
-TEST(ValidationSplit, DependsOnTheSeedAloneAndIsTheSameEverywhere) {
+TEST(ValidationSplit, DependsOnlyOnTheSeed) {
   const auto chosen = [](std::uint64_t seed) {
     const Dataset data =
         Dataset::from_rows(counting_bytes(20), {1}, {.validation_fraction = 0.2, .seed = seed});
@@ -209,11 +209,11 @@ TEST(ValidationSplit, DependsOnTheSeedAloneAndIsTheSameEverywhere) {
   };
   EXPECT_EQ(chosen(1), chosen(1));
   EXPECT_NE(chosen(1), chosen(2));
-  // Recorded once: a change here silently moves every user's validation rows.
+  // Recorded once. A different result would silently change every user's validation split.
   EXPECT_EQ(chosen(1), (std::vector<std::uint32_t>{4, 7, 12, 18}));
 }
 
-TEST(ValidationSplit, ChoosesEveryRowEquallyOften) {
+TEST(ValidationSplit, IsUniform) {
   constexpr int kRows = 10;
   constexpr int kTrials = 4000;
   std::vector<int> count(kRows);
@@ -222,14 +222,15 @@ TEST(ValidationSplit, ChoosesEveryRowEquallyOften) {
         Dataset::from_rows(counting_bytes(kRows), {1}, {.validation_fraction = 0.3, .seed = seed});
     for (std::uint32_t row : data.split("validation").index) ++count[row];
   }
-  // Binomial with p = 0.3: five standard deviations, ten rows (p < 1e-5 for a fair choice).
+  // Five standard deviations of a binomial with p = 0.3. With ten rows, a fair choice fails with
+  // probability < 1e-5.
   const double bound = 5.0 * std::sqrt(kTrials * 0.3 * 0.7);
   for (int row = 0; row < kRows; ++row) {
     EXPECT_NEAR(count[static_cast<std::size_t>(row)], kTrials * 0.3, bound) << row;
   }
 }
 
-TEST(ValidationSplit, KeepsToItsLimits) {
+TEST(ValidationSplit, RespectsSizeLimits) {
   const auto open = [](std::int64_t rows, double fraction) {
     return Dataset::from_rows(counting_bytes(rows), {1}, {.validation_fraction = fraction});
   };
@@ -277,7 +278,7 @@ TEST(ValueRange, FindsRangeAndEveryNonFiniteValue) {
   EXPECT_EQ(range.maximum, 255.0);
 }
 
-TEST(ValueRange, TakesExtremeFiniteValues) {
+TEST(ValueRange, AcceptsExtremeFiniteValues) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   const std::vector<float> values = {kLargest, -kLargest, 0.0F, -0.0F,
                                      std::numeric_limits<float>::denorm_min()};
@@ -402,7 +403,7 @@ const BadDirectory kBadDirectories[] = {
      {"test.npy", "not a .npy file"}},
 };
 
-TEST(Dataset, NamesWhatIsWrongWithADirectory) {
+TEST(Dataset, RejectsMalformedDirectories) {
   for (const BadDirectory& bad : kBadDirectories) {
     SCOPED_TRACE(bad.name);
     TemporaryDirectory directory;
@@ -414,7 +415,7 @@ TEST(Dataset, NamesWhatIsWrongWithADirectory) {
   }
 }
 
-TEST(Dataset, NamesWhatIsWrongWithAPath) {
+TEST(Dataset, RejectsInvalidPaths) {
   TemporaryDirectory directory;
   expect_error<DataError>([&] { Dataset::open(directory / "none"); },
                           {"none", "No such file or directory"});

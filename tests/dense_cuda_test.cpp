@@ -1,5 +1,5 @@
-// The CUDA execution of dense layers equals the CPU's: to the bit on numbers whose sums are exact,
-// within the rounding of a sum on others.
+// The CUDA execution of dense layers equals the CPU's: bitwise on numbers whose sums are exact,
+// otherwise within the rounding of a sum.
 #include <cstdint>
 
 #include "kernels/dense.hpp"
@@ -12,7 +12,7 @@ namespace {
 
 struct Shape {
   int32_t capacity, active, in, out;
-  int shifted;  // which array of floats lies off 16-byte alignment
+  int shifted;  // number (from 1) of the float array to misalign by 4 bytes; 0: none
 
   size_t rows() const { return static_cast<size_t>(capacity); }
   size_t active_rows() const { return static_cast<size_t>(active); }
@@ -27,10 +27,10 @@ std::ostream& operator<<(std::ostream& out, const Shape& s) {
 
 class CudaDense : public CudaTest {
  protected:
-  /// For what does not depend on the sizes: whole and broken quads.
+  /// Returns shapes of whole and partial quads, for properties that do not depend on the sizes.
   static std::vector<Shape> few_shapes() { return {{3, 2, 33, 8, 0}, {4, 4, 8, 31, 1}}; }
 
-  /// Every size in each of the three places.
+  /// Returns shapes that use each size as inputs, as outputs and as rows.
   static std::vector<Shape> shapes() {
     std::vector<Shape> all;
     for (const int32_t size : kSizes) {
@@ -54,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(Library, CudaDense, testing::ValuesIn(library_backends(
                          [](const testing::TestParamInfo<Backend>& i) { return i.param.name; });
 #endif
 
-/// Gradients, zero in rows past the active ones as every op leaves them.
+/// Returns gradients that are zero in inactive rows, as every op leaves them.
 std::vector<float> gradients(const Shape& s, unsigned seed) {
   std::vector<float> values = odd_eighths(s.rows() * s.outputs(), seed);
   std::fill(values.begin() + static_cast<std::ptrdiff_t>(s.active_rows() * s.outputs()),
@@ -160,7 +160,7 @@ TEST_P(CudaDense, BackwardWeights) {
     }
 }
 
-// Numbers that use all 24 bits: a product in reduced precision (TF32 keeps 11) would show.
+// The operands use all 24 bits, so a product in reduced precision (TF32 keeps 11) would fail.
 TEST_P(CudaDense, ForwardInFullPrecision) {
   constexpr int32_t kRows = 33, kIn = 257, kOut = 32;
   const std::vector<float> x = uniform_floats(kRows * kIn, -1.0f, 1.0f, 9);

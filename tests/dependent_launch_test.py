@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks in the kernels' PTX that programmatic dependent launch is safe and used: on every path
-from a kernel's entry griddepcontrol.wait comes before the first access to global memory and before
-any exit, and griddepcontrol.launch_dependents follows it immediately, there and nowhere else.
+"""Checks in the kernels' PTX that programmatic dependent launch is used safely. On every path from
+a kernel's entry, griddepcontrol.wait must precede the first access to global memory and any exit.
+griddepcontrol.launch_dependents must follow each wait immediately and occur nowhere else.
 
     dependent_launch_test.py PTX...
 """
@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 WAIT, RELEASE = "griddepcontrol.wait", "griddepcontrol.launch_dependents"
-# Other memory belongs to the kernel's own block. A space that is not named is generic: any memory.
+# Memory private to the kernel or its block. An access without a state space is generic, so it may
+# be global.
 PRIVATE_SPACE = re.compile(r"\.(param|shared|local|const)\b|\.shared::")
 ACCESS = re.compile(r"(ld|ldu|st|atom|red|prefetch|prefetchu|tex|tld4|suld|sust|sured)\b")
 EXITS = ("ret", "exit")
 
-# Copies of weights that may begin before the wait (Queue::early_reads), by kernel. None that goes
-# through the first cache, which may hold older content until the wait.
+# Copies of weights that may start before the wait (Queue::early_reads), by kernel. They must bypass
+# the L1 cache (.cg), which may contain stale data until the wait.
 EARLY_COPIES = {"product_kernel": "cp.async.cg."}
 
 
@@ -26,15 +27,15 @@ EARLY_COPIES = {"product_kernel": "cp.async.cg."}
 class Instruction:
     opcode: str
     operands: str
-    guarded: bool  # by a predicate: it may be skipped
+    guarded: bool  # has a predicate, so it may be skipped
 
 
 @dataclass
 class Kernel:
     name: str  # mangled
     instructions: list = field(default_factory=list)
-    labels: dict = field(default_factory=dict)  # index of the instruction behind the label
-    tables: dict = field(default_factory=dict)  # labels of a .branchtargets
+    labels: dict = field(default_factory=dict)  # label to index of the next instruction
+    tables: dict = field(default_factory=dict)  # label of a .branchtargets to its labels
 
 
 def read_kernels(ptx):
@@ -78,7 +79,7 @@ def successors(kernel, index):
 
 
 def before_the_wait(kernel):
-    """The instructions that a thread can reach without having waited."""
+    """Returns the instructions that a thread can reach before it has waited."""
     reached, pending = set(), [0]
     while pending:
         index = pending.pop()
@@ -92,13 +93,13 @@ def before_the_wait(kernel):
 
 
 def check(kernel):
-    """What is wrong with a kernel, a line each."""
+    """Yields a message for each error in a kernel."""
     opcodes = [instruction.opcode for instruction in kernel.instructions]
     for index, opcode in enumerate(opcodes):
         if opcode == WAIT and opcodes[index + 1 : index + 2] != [RELEASE]:
             yield f"{kernel.name}: waits for the previous kernel without releasing the next one"
         if opcode == RELEASE and opcodes[max(index - 1, 0)] != WAIT:
-            yield f"{kernel.name}: releases the next kernel elsewhere than behind its own wait"
+            yield f"{kernel.name}: releases the next kernel elsewhere than right after its own wait"
     for instruction in before_the_wait(kernel):
         text = f"{instruction.opcode} {instruction.operands}".strip()
         if instruction.opcode in EXITS or instruction.opcode.startswith("call"):
@@ -111,7 +112,7 @@ def check(kernel):
 
 
 def test_itself():
-    """A check that finds nothing wrong in a faulty kernel proves nothing about the others."""
+    """Checks that faulty kernels are rejected and correct ones accepted."""
 
     def complaints(body):
         text = f".visible .entry kernel(\n\t.param .u32 p\n)\n.maxntid 32\n{{\n{body}\n}}\n"

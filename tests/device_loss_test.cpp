@@ -1,5 +1,5 @@
-// A device that fails in the middle of a training: the error says why and where to go on, and the
-// last checkpoint is whole.
+// A device that fails during training: the last checkpoint is intact, and the program reports how
+// to resume from it.
 #include <gtest/gtest.h>
 
 #include "host/train/run_directory.hpp"
@@ -10,7 +10,7 @@
 namespace elbo {
 namespace {
 
-/// The CPU, until its programs have been run a number of times.
+/// A CPU device that throws DeviceError after a given number of program runs.
 class MortalDevice : public ForwardingDevice {
  public:
   explicit MortalDevice(int64_t runs) : runs_left_(std::make_shared<int64_t>(runs)) {}
@@ -39,9 +39,9 @@ class MortalDevice : public ForwardingDevice {
   std::shared_ptr<int64_t> runs_left_;
 };
 
-/// Trains until the device fails; gives what a user would be told.
-std::string broken_off(const std::filesystem::path& path, int64_t runs) {
-  const Config config = small_config();  // five steps an epoch, a report after each
+/// Trains until the device fails and returns the advice on how to resume.
+std::string train_until_failure(const std::filesystem::path& path, int64_t runs) {
+  const Config config = small_config();  // five steps per epoch, a report after each epoch
   Trainer trainer(config, small_data(37), std::make_shared<MortalDevice>(runs));
   RunDirectory run = RunDirectory::create(path, config);
   try {
@@ -55,10 +55,10 @@ std::string broken_off(const std::filesystem::path& path, int64_t runs) {
 TEST(DeviceLoss, NamesTheLastCheckpoint) {
   const TemporaryDirectory directory;
   const std::filesystem::path path = directory / "run";
-  const std::string told = broken_off(path, 8);
-  EXPECT_NE(told.find((path / "checkpoints" / "last.safetensors").string()), std::string::npos)
-      << told;
-  EXPECT_NE(told.find("elbo resume"), std::string::npos) << told;
+  const std::string advice = train_until_failure(path, 8);
+  EXPECT_NE(advice.find((path / "checkpoints" / "last.safetensors").string()), std::string::npos)
+      << advice;
+  EXPECT_NE(advice.find("elbo resume"), std::string::npos) << advice;
 
   const Config config = small_config();
   Trainer resumed(config, small_data(37), make_cpu_device(1));
@@ -70,8 +70,8 @@ TEST(DeviceLoss, NamesTheLastCheckpoint) {
   EXPECT_EQ(resumed.model().arena.weights.download(), undisturbed.model().arena.weights.download());
 }
 
-/// Cannot clear memory.
-class UnclearDevice : public ForwardingDevice {
+/// A device that fails to clear memory and counts its allocations.
+class UnclearableDevice : public ForwardingDevice {
  public:
   void* allocate(size_t bytes, std::string_view purpose) override {
     ++allocations;
@@ -85,15 +85,15 @@ class UnclearDevice : public ForwardingDevice {
   int allocations = 0;
 };
 
-TEST(DeviceLoss, LeavesNoMemoryOfABufferThatCannotBeCleared) {
-  const auto device = std::make_shared<UnclearDevice>();
+TEST(DeviceLoss, ReleasesABufferThatCannotBeCleared) {
+  const auto device = std::make_shared<UnclearableDevice>();
   EXPECT_THROW(Buffer<float>(device, 8, "a test"), DeviceError);
   EXPECT_EQ(device->allocations, 0);
 }
 
-TEST(DeviceLoss, SaysWhereThereIsNoCheckpointYet) {
+TEST(DeviceLoss, ReportsMissingCheckpoint) {
   const TemporaryDirectory directory;
-  EXPECT_EQ(broken_off(directory / "run", 3), "there is no checkpoint yet");
+  EXPECT_EQ(train_until_failure(directory / "run", 3), "there is no checkpoint yet");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// The likelihood of 8-bit values is a probability of 256 values, of the logistic distribution's
-// mean and variance; its floats keep to doubles wherever its outputs may go, and to the PyTorch
-// twin.
+// The likelihood of 8-bit values is a probability distribution over 256 values with the mean and
+// variance of the logistic distribution. Float agrees with double over the whole range of the
+// decoder's outputs, and with PyTorch.
 #include "kernels/math/likelihood/discretized_logistic.hpp"
 
 #include <gtest/gtest.h>
@@ -22,13 +22,13 @@ Terms<T, 2> terms(T x, T mean, T log_scale) {
   return DiscretizedLogistic::terms(x, output, {});
 }
 
-/// What roundings of one element grow by: -log P is made of a and b, and these of x - mean, the
-/// bin's half and 1 / s, all known up to a few roundings of themselves. How much of that reaches a
-/// result is the slope of the result.
+/// Condition numbers of one element. -log P is a function of a = (x - mean + h) / s and
+/// b = (x - mean - h) / s, where h is half a bin. Their inputs are accurate to a few roundings, and
+/// the slope of a result determines how much of that error reaches it.
 struct Conditioning {
   double rate;          // 1 / s
-  double reach;         // (|x - mean| + h) / s: the largest that a and b may be
-  double above, below;  // sigma(-a) and sigma(b); 0 where there is no such edge
+  double reach;         // (|x - mean| + h) / s, a bound on |a| and |b|
+  double above, below;  // sigma(-a) and sigma(b); 0 if the bin has no such edge
   double slope_above, slope_below;
 
   Conditioning(double x, double mean, double log_scale) {
@@ -42,12 +42,12 @@ struct Conditioning {
   }
 };
 
-/// Bounds on the errors of terms in arithmetic of this epsilon: e^-log_s is right to two epsilons
-/// and each of a, b and the width takes at most four roundings, so that they are right to 4 epsilon
-/// `reach`; everything made of them is sums of what has one sign and at most eight operations long.
+/// Bounds on the errors of terms in arithmetic of this epsilon. e^-log_s is accurate to two epsilon
+/// and a, b and the width take at most four roundings each, so their error is at most 4 epsilon
+/// `reach`. Results are computed from these by at most eight operations, without cancellation.
 Terms<double, 2> error_bounds(const Terms<double, 2>& exact, const Conditioning& c,
                               double epsilon) {
-  const double tiny = 1e-36;  // what float's exponential does not come below
+  const double tiny = 1e-36;  // the float exponential does not go below this
   return {
       8.0 * epsilon * (exact.nll + c.reach * std::min(1.0, exact.nll)) + tiny,
       {8.0 * epsilon * c.rate * (c.above + c.below + c.reach * (c.slope_above + c.slope_below)) +
@@ -74,8 +74,9 @@ TEST(DiscretizedLogistic, SumsToOneOverAllValues) {
     }
 }
 
-// Sheppard's correction for bins: their variance, and nothing else for scales well above them.
-TEST(DiscretizedLogistic, StartsAtMeanAndVariance) {
+// Sheppard's correction: if the scale is well above the bins' width, binning adds only a bin's
+// variance.
+TEST(DiscretizedLogistic, StartMatchesMeanAndVariance) {
   constexpr double kVariance = 0.002;
   for (const double mean : {0.5, 0.4}) {
     const auto [first, second] = DiscretizedLogistic::start(mean, kVariance);
@@ -85,15 +86,16 @@ TEST(DiscretizedLogistic, StartsAtMeanAndVariance) {
       sum += p * v / 255.0;
       squares += p * (v / 255.0 - mean) * (v / 255.0 - mean);
     }
-    // e^(-0.4 / s) = 9e-8 of the mass lies beyond an end, by s = 0.025 more.
+    // A mass of e^(-0.4 / s) = 9e-8 lies beyond an end, on average by s = 0.025.
     EXPECT_NEAR(sum, mean, 1e-8);
     EXPECT_NEAR(squares, kVariance + 1.0 / (12.0 * 255.0 * 255.0), 1e-8);
   }
 }
 
-/// x, means on both sides from close by to far off, and log-scales across the clamp.
+/// Calls `use(x, mean, log_scale)` for means on both sides of x, near and far, and for log-scales
+/// on both sides of the clamps.
 template <class Use>
-void for_each_place(Use&& use) {
+void for_each_point(Use&& use) {
   for (const int v : {0, 1, 2, 77, 128, 200, 253, 254, 255})
     for (float log_scale = -11.0f; log_scale <= 11.0f; log_scale += 0.0917f)
       for (const float side : {-1.0f, 1.0f})
@@ -103,13 +105,13 @@ void for_each_place(Use&& use) {
         }
 }
 
-TEST(DiscretizedLogistic, FloatKeepsToDoubleEverywhere) {
+TEST(DiscretizedLogistic, FloatMatchesDouble) {
   struct Worst {
     const char* term;
-    double error = 0.0;  // in bounds
-    std::string place;
+    double error = 0.0;  // as a multiple of the bound
+    std::string point;
   } worst[] = {{"nll", 0.0, ""}, {"grad_mean", 0.0, ""}, {"grad_log_scale", 0.0, ""}};
-  for_each_place([&](float x, float mean, float log_scale) {
+  for_each_point([&](float x, float mean, float log_scale) {
     const auto got = terms(x, mean, log_scale);
     const auto want = terms<double>(x, mean, log_scale);
     const auto bound = error_bounds(want, Conditioning(x, mean, log_scale), kEpsilon);
@@ -120,17 +122,17 @@ TEST(DiscretizedLogistic, FloatKeepsToDoubleEverywhere) {
     for (int i = 0; i < 3; ++i) {
       if (errors[i] <= worst[i].error) continue;  // false for NaN
       worst[i].error = std::isnan(errors[i]) ? HUGE_VAL : errors[i];
-      worst[i].place = "x " + std::to_string(x) + ", mean " + std::to_string(mean) +
+      worst[i].point = "x " + std::to_string(x) + ", mean " + std::to_string(mean) +
                        ", log-scale " + std::to_string(log_scale);
     }
   });
-  for (const auto& [term, error, place] : worst) {
-    EXPECT_LE(error, 1.0) << term << " at " << place;
-    EXPECT_GT(error, 0.02) << term << ": a bound that proves little";
+  for (const auto& [term, error, point] : worst) {
+    EXPECT_LE(error, 1.0) << term << " at " << point;
+    EXPECT_GT(error, 0.02) << term << ": loose error bound";
   }
 }
 
-TEST(DiscretizedLogistic, EqualsTheTwin) {
+TEST(DiscretizedLogistic, MatchesPyTorch) {
   const GoldenFile golden(golden_folder() / "likelihood_points.safetensors");
   const auto in = [&](const std::string& name) {
     return golden.floats("discretized-logistic." + name);
@@ -155,8 +157,8 @@ TEST(DiscretizedLogistic, EqualsTheTwin) {
   }
 }
 
-// NaN at either end and inside, where different terms are left out.
-TEST(DiscretizedLogistic, NanIsNeverHidden) {
+// NaN propagates at x = 0, x = 1 and in between, which omit different terms.
+TEST(DiscretizedLogistic, PropagatesNan) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   for (const float x : {0.0f, 0.5f, 1.0f}) {
     EXPECT_TRUE(std::isnan(terms(x, kNan, 0.0f).nll)) << x;

@@ -1,4 +1,4 @@
-// Numbers that stop being finite: at which step, where from, and what is left.
+// Training that stops being finite: the reported step and tensors, rollback, and the files written.
 #include "host/train/divergence.hpp"
 
 #include <gtest/gtest.h>
@@ -16,8 +16,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Whose first step's loss is finite; its second's goes through six layers of weights near 1e5, and
-/// its square is beyond float.
+/// Returns settings whose first loss is finite. In the second step, the values pass through six
+/// layers with weights near 1e5, and the squared error overflows float.
 Config exploding_config() {
   Config config = small_config();
   config.optimizer = math::Optimizer::of<math::Sgd>();
@@ -65,9 +65,10 @@ TEST(Divergence, NamesStepRowsAndValues) {
   ASSERT_EQ(found.before.size(), 1u);
   EXPECT_EQ(found.before[0].step, 1u);
   EXPECT_FALSE(found.learning_rate_factor);
-  EXPECT_TRUE(same_bits(trainer.model().arena.weights.download(), start)) << "not the good state";
+  EXPECT_TRUE(same_bits(trainer.model().arena.weights.download(), start))
+      << "not restored to the good state";
 
-  // The second batch, and the weights before its step, as a training of one step has them.
+  // A second training gives the rows of the second batch and the weights before that step.
   SmallTraining twin(config, data);
   twin.model.set_weights(start);
   twin.step();
@@ -91,8 +92,8 @@ TEST(Divergence, NamesStepRowsAndValues) {
   }
 }
 
-/// Weights of which the loss is finite, but the gradient of the decoder's last ones is not: hidden
-/// units of 1e20, which they do not let through, and an output of 1e18.
+/// Sets weights for which the loss is finite but the gradient of the decoder's last weights is not:
+/// hidden units of 1e21, multiplied by zero weights, and an output of 1e18.
 void make_gradients_overflow(Trainer& trainer) {
   std::vector<float> weights(trainer.model().arena.weights.size(), 0.0f);
   const auto fill = [&](const char* name, float value) {
@@ -105,7 +106,7 @@ void make_gradients_overflow(Trainer& trainer) {
   trainer.model().set_weights(weights);
 }
 
-TEST(Divergence, FindsGradientsBeforeTheLossShowsThem) {
+TEST(Divergence, IsDetectedInGradientsBeforeTheLoss) {
   Config config = exploding_config();
   config.learning_rate = 1e-3;
   Trainer trainer(config, small_data(37), make_cpu_device(1));
@@ -120,8 +121,8 @@ TEST(Divergence, FindsGradientsBeforeTheLossShowsThem) {
   EXPECT_NE(describe(found).find("its gradients are not finite"), std::string::npos);
 }
 
-// The last step's loss is finite; what it leaves is no checkpoint all the same.
-TEST(Divergence, NoCheckpointOfWeightsThatAreNotFinite) {
+// The loss of the last step is finite, but its updated weights are not and must not be saved.
+TEST(Divergence, LeavesNoNonFiniteCheckpoint) {
   const TemporaryDirectory directory;
   Config config = exploding_config();
   config.learning_rate = 1e-3;
@@ -143,8 +144,8 @@ TEST(Divergence, NoCheckpointOfWeightsThatAreNotFinite) {
   EXPECT_GT(json.at("tensors").size(), 4u);
 }
 
-// The norm that gradients are clipped by shows them at their own step.
-TEST(Divergence, TheNormTellsAtOnce) {
+// With clipping, the gradient norm reveals non-finite gradients in the step that computes them.
+TEST(Divergence, IsDetectedByTheClippingNorm) {
   Config config = exploding_config();
   config.learning_rate = 1e-3;
   config.clip_norm = 1.0;
@@ -158,14 +159,14 @@ TEST(Divergence, TheNormTellsAtOnce) {
   EXPECT_EQ(found.what, "loss");
 }
 
-/// Far too fast, also after all rollbacks.
+/// Returns settings whose learning rate is far too high even after all rollbacks.
 Config rolling_config() {
   Config config = exploding_config();
   config.on_divergence = OnDivergence::rollback;
   return config;
 }
 
-TEST(Divergence, RollsBackALimitedNumberOfTimes) {
+TEST(Divergence, RollbacksAreLimited) {
   Trainer trainer(rolling_config(), small_data(37), make_cpu_device(1));
   Witness witness;
   expect_error<DivergenceError>([&] { trainer.train(&witness); }, {"diverged at step 2:"});
@@ -176,8 +177,8 @@ TEST(Divergence, RollsBackALimitedNumberOfTimes) {
   }
 }
 
-/// Too fast at first, and not any more with a small part of its learning rate; with a report, to go
-/// back to, after 20 steps.
+/// Returns settings whose learning rate is too high at first, and low enough after some rollbacks.
+/// The report after 20 steps is a state to roll back to.
 Config recovering_config() {
   Config config = rolling_config();
   config.learning_rate = 0.5;
@@ -186,7 +187,7 @@ Config recovering_config() {
   return config;
 }
 
-TEST(Divergence, GoesOnWithASmallerLearningRate) {
+TEST(Divergence, ContinuesWithASmallerLearningRate) {
   const TemporaryDirectory directory;
   const Config config = recovering_config();
   const Dataset data = small_data(37);
@@ -201,7 +202,7 @@ TEST(Divergence, GoesOnWithASmallerLearningRate) {
   EXPECT_EQ(witness.reports.size(), 2u);
   EXPECT_TRUE(trainer.state().finite());
 
-  // Gone on with from its first report, it ends the same.
+  // Interrupted at the first report and resumed, it ends in the same state.
   trainer.save(directory / "end");
   class Stopper : public TrainingObserver {
    public:
@@ -220,8 +221,8 @@ TEST(Divergence, GoesOnWithASmallerLearningRate) {
   EXPECT_EQ(read_bytes(directory / "resumed"), read_bytes(directory / "end"));
 }
 
-// Metrics of the steps that are taken back are not those of the run.
-TEST(Divergence, TakesBackMetrics) {
+// The metrics of steps that are rolled back are removed.
+TEST(Divergence, RollbackRemovesMetrics) {
   const TemporaryDirectory directory;
   Config config = recovering_config();
   config.metrics_interval = 1;
@@ -235,8 +236,8 @@ TEST(Divergence, TakesBackMetrics) {
   EXPECT_EQ(step, trainer.total_steps());
 }
 
-// Equal steps have equal results: what does not happen again was no property of the training.
-TEST(Divergence, SaysWhenItDoesNotHappenAgain) {
+// Steps are deterministic: if replaying does not reproduce an error, the training did not cause it.
+TEST(Divergence, ReportsIrreproducibleSteps) {
   class Saboteur : public Witness {
    public:
     explicit Saboteur(Trainer& trainer) : trainer_(trainer) {}

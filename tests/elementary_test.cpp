@@ -1,4 +1,4 @@
-// The float functions are as accurate as they say, over their whole range, and let NaN through.
+// The float functions have their documented accuracy over the whole range, and propagate NaN.
 #include "kernels/math/elementary.hpp"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// |got - want| in units of want's last place; infinite where got is no number.
+/// Returns |got - want| in units in the last place of `want`; infinity if `got` is not finite.
 double ulps(float got, double want) {
   if (!std::isfinite(got)) return std::numeric_limits<double>::infinity();
   const double ulp = std::ldexp(1.0, std::max(std::ilogb(want), -126) - 23);
@@ -25,8 +25,8 @@ double ulps(float got, double want) {
 using Float = float (*)(float);
 using Double = double (*)(double);
 
-/// The largest error in ulps over floats spread evenly by their bits through [low, high], low > 0,
-/// or, with sign -1, through [-high, -low].
+/// Returns the largest error in ulps over [low, high], low > 0, or over [-high, -low] if `sign` is
+/// -1. The tested floats are evenly spaced by their bit patterns.
 double worst(float low, float high, Float f, Double reference, float sign = 1.0f) {
   constexpr uint32_t kStride = 1009;  // coprime to every power of two
   double error = 0.0;
@@ -43,15 +43,15 @@ double worst_of_both_signs(float low, float high, Float f, Double reference) {
 
 constexpr float kTiny = std::numeric_limits<float>::min();
 
-// The last addition rounds by half an ulp of a sum near 1; the polynomial's part, at most 0.42 of
-// it, carries the roundings of the reduced argument (half), of two fmas (one) and the fit (a
-// tenth). Below 1 an ulp is half as large as above, hence twice the sum.
+// The last addition rounds a sum near 1 by half an ulp. The polynomial contributes at most 0.42 of
+// that sum and carries the roundings of the reduced argument (half), of two fmas (one) and of the
+// fit (a tenth). The total is doubled because an ulp below 1 is half an ulp above 1.
 TEST(Elementary, ExpIsWithinTwoUlps) {
   EXPECT_LE(worst(kTiny, 88.72f, exp, ::exp), 2.0);
   EXPECT_LE(worst(kTiny, 86.6f, exp, ::exp, -1.0f), 2.0);
 }
 
-TEST(Elementary, ExpAtItsEnds) {
+TEST(Elementary, ExpIsCorrectAtItsLimits) {
   EXPECT_EQ(exp(0.0f), 1.0f);
   EXPECT_TRUE(std::isfinite(exp(88.72f)));
   for (const float x : {88.73f, 89.0f, 100.0f, 1e30f, kInfinity}) EXPECT_EQ(exp(x), kInfinity) << x;
@@ -62,8 +62,8 @@ TEST(Elementary, ExpAtItsEnds) {
   EXPECT_TRUE(std::isnan(exp(kNan)));
 }
 
-// Cancellation between k log 2 and log m is the worst of it: with |m - 1| up to 0.42 the sum is at
-// least half of either part, so their errors (each below an ulp) count at most double.
+// The largest error is due to cancellation between k log 2 and log m. With |m - 1| <= 0.42 the sum
+// is at least half of each term, so their errors (each below an ulp) at most double.
 TEST(Elementary, LogIsWithinTwoUlps) {
   const double error = worst(kTiny, std::numeric_limits<float>::max(), log, ::log);
   EXPECT_LE(error, 2.0);
@@ -74,14 +74,14 @@ TEST(Elementary, Log1pOfAUnitIsWithinTwoUlps) {
   EXPECT_LE(worst(kTiny, 1.0f, log1p_unit, ::log1p), 2.0);
 }
 
-// As log, whose argument has rounded by half an ulp: by 2^-24 below 2, where the result's ulp is
-// 2^-25.
+// Like log, but the argument 1 + x is rounded by half an ulp: by 2^-24 if it is below 2, when the
+// ulp of the result is 2^-25.
 TEST(Elementary, Log1pOfAPositiveIsWithinFourUlps) {
   EXPECT_LE(worst(kTiny, 1e38f, log1p_positive, ::log1p), 4.0);
   EXPECT_EQ(log1p_positive(0.0f), 0.0f);
 }
 
-// exp's two ulps at an error of e/(1+e) <= 1/2 of them, then log1p's two and the sum's half.
+// exp contributes two ulps times e/(1+e) <= 1/2, log1p two ulps and the sum half an ulp.
 TEST(Elementary, SoftplusIsWithinFourUlps) {
   const auto reference = [](double x) { return std::max(x, 0.0) + ::log1p(::exp(-std::abs(x))); };
   EXPECT_LE(worst_of_both_signs(kTiny, 86.6f, softplus<float>, reference), 4.0);
@@ -90,7 +90,7 @@ TEST(Elementary, SoftplusIsWithinFourUlps) {
   EXPECT_TRUE(std::isnan(softplus(kNan)));
 }
 
-// exp's two ulps, a sum, a quotient and a product, half an ulp (at most doubled) each.
+// exp contributes two ulps; a sum, a quotient and a product half an ulp (at most doubled) each.
 TEST(Elementary, SigmoidIsWithinFourUlps) {
   const auto reference = [](double x) {
     return x < 0.0 ? ::exp(x) / (1.0 + ::exp(x)) : 1.0 / (1.0 + ::exp(-x));
@@ -102,7 +102,8 @@ TEST(Elementary, SigmoidIsWithinFourUlps) {
   EXPECT_TRUE(std::isnan(sigmoid(kNan)));
 }
 
-// From 0.625 on, 1 - tanh is at most 0.45 and carries exp's two ulps and a quotient's half.
+// From 0.625 on, 1 - tanh is at most 0.45, with an error of two ulps of exp and half an ulp of a
+// quotient.
 TEST(Elementary, TanhIsWithinTwoUlps) {
   EXPECT_LE(worst_of_both_signs(kTiny, 100.0f, tanh, ::tanh), 2.0);
   EXPECT_EQ(tanh(kInfinity), 1.0f);
@@ -110,8 +111,8 @@ TEST(Elementary, TanhIsWithinTwoUlps) {
   EXPECT_TRUE(std::isnan(tanh(kNan)));
 }
 
-// Absolute, as a sine near its zeros is needed no better: an ulp of 1.
-TEST(Elementary, SineAndCosineOfATurn) {
+// The bound is absolute, one ulp of 1, because sines near zero need no relative accuracy.
+TEST(Elementary, SincosTurnIsWithinAnUlpOfOne) {
   for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4099) {
     const double angle = 2.0 * 3.14159265358979323846 * (static_cast<double>(bits) + 0.5) * 0x1p-32;
     float sine, cosine;

@@ -21,14 +21,14 @@ namespace {
 
 using cuda::emulation::Executor;
 
-/// A matrix by the steps between its rows' and its columns' elements.
+/// A matrix with a row stride and a column stride, in elements.
 struct Strided {
   const float* data;
   int64_t row, column;
   double at(int64_t i, int64_t j) const { return data[i * row + j * column]; }
 };
 
-/// Sums in double: nearer to the exact product than any BLAS in float.
+/// Sums in double, which is closer to the exact product than any float BLAS.
 class LoopProduct : public cuda::LibraryProduct {
  public:
   LoopProduct(int64_t rows, int64_t columns, int64_t depth, Strided left, Strided right,
@@ -78,7 +78,7 @@ std::unique_ptr<cuda::LibraryProduct> loop_product(const DenseBackwardWeights& o
 
 class LoopConvolution : public cuda::LibraryProduct {
  public:
-  /// Sums of `count` numbers in double; `add` adds all products to them.
+  /// Computes `count` sums in double; `add` adds all products to them.
   LoopConvolution(float* result, int64_t count, bool accumulate,
                   std::function<void(std::vector<double>&)> add)
       : result_(result), count_(count), accumulate_(accumulate), add_(std::move(add)) {}
@@ -99,7 +99,8 @@ class LoopConvolution : public cuda::LibraryProduct {
   std::function<void(std::vector<double>&)> add_;
 };
 
-/// The sums on one side of what lies on the other.
+/// Returns the product that computes one side of a convolution from the other: the wide side if
+/// `to_wide`, otherwise the narrow side.
 std::unique_ptr<cuda::LibraryProduct> loop_convolution(const ConvolutionShape& s, int64_t rows,
                                                        bool to_wide, const float* source,
                                                        const float* weight, float* result) {
@@ -131,7 +132,7 @@ std::unique_ptr<cuda::LibraryProduct> loop_product(const ConvolutionBackwardWeig
       });
 }
 
-/// Flushes subnormals while in scope, as nvcc's -ftz=true makes a GPU do.
+/// Flushes subnormals to zero while in scope, as a GPU does with nvcc's -ftz=true.
 class FlushSubnormals {
  public:
 #if defined(__x86_64__)
@@ -158,7 +159,8 @@ class EmulatedExecutable : public Executable {
  private:
   template <class O>
   void launch(const O& op) const {
-    // Of the size asked for, so that a sanitizer sees who goes beyond; what it holds is garbage.
+    // Exactly the requested size, so that a sanitizer detects overruns, and filled with NaN, so
+    // that reads of unwritten elements show.
     std::vector<float> scratch(cuda::scratch_bytes(op) / sizeof(float),
                                std::numeric_limits<float>::quiet_NaN());
     const cuda::Queue queue = {.stream = nullptr, .scratch = scratch.data(), .early_reads = true};

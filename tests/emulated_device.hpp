@@ -1,5 +1,4 @@
-// A CUDA device without a GPU: programs run through the CUDA execution of every op, its kernels
-// emulated.
+// A CUDA device without a GPU: runs the CUDA execution of every op with emulated kernels.
 #pragma once
 
 #include <memory>
@@ -9,10 +8,11 @@
 
 namespace elbo {
 
-/// What computes dense ops: the kernels, or plain loops in the place of cuBLASLt.
+/// Selects how the products of dense layers and convolutions are computed: by the project's
+/// kernels, or by plain loops that stand in for cuBLASLt and cuDNN.
 enum class EmulatedProducts { kernels, library };
 
-/// Kernels run on `executor`, one after the other, before run() returns.
+/// Returns a device that runs kernels on `executor`, one after the other, before run() returns.
 std::shared_ptr<Device> make_emulated_device(cuda::emulation::Executor executor,
                                              EmulatedProducts products = EmulatedProducts::kernels);
 

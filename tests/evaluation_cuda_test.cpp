@@ -1,4 +1,4 @@
-// What CUDA makes of a model's rows is what the CPU makes of them, up to the rounding of sums.
+// Evaluation on CUDA agrees with the CPU, up to the rounding of sums.
 #include <cmath>
 #include <limits>
 
@@ -18,9 +18,9 @@ std::vector<double> log_likelihoods(const std::shared_ptr<Device>& device, int64
   return Evaluator(model, data.split("train"), batch).log_likelihoods(sampling);
 }
 
-// A weight's logarithm is made of ten sums of at most fifteen terms below 20 each, and the mean of
-// weights is off by no more than the worst of them.
-TEST(EvaluationCuda, LikelihoodsAreTheCpus) {
+// The logarithm of an importance weight is computed from ten sums of at most fifteen terms below
+// 20. The relative error of the mean weight is at most the largest error of a weight.
+TEST(EvaluationCuda, LikelihoodsMatchTheCpu) {
   constexpr double kRounding = 64.0 * std::numeric_limits<float>::epsilon() * 20.0;
   const std::vector<double> want = log_likelihoods(make_cpu_device(1), 11, {.samples = 13});
   for (const int64_t decoder_rows : {1, 16, 200}) {

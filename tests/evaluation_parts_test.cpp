@@ -1,5 +1,5 @@
-// What models of other parts than a VAE's are evaluated to, against plain arithmetic on their
-// outputs; and what they have not got.
+// Evaluation of models that are not plain VAEs: compares metrics with direct arithmetic on the
+// outputs, and checks that metrics which do not apply are NaN or refused.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kCount = 37;
 
-/// A model at its initial weights, and its data.
+/// A model with its initial weights, and its data.
 struct Evaluated {
   Config config;
   Dataset data = labelled_data(kCount);
@@ -39,7 +39,7 @@ double mean_squared_distance(const std::vector<float>& one, const std::vector<fl
   return sum / static_cast<double>(kCount);
 }
 
-TEST(EvaluationParts, OfAnAutoencoder) {
+TEST(EvaluationParts, AutoencoderMetricsMatchItsOutputs) {
   Evaluated model({"autoencoder", {{"bottleneck", "deterministic"}, {"code-activation", "relu"}}});
   const Evaluation e = model.evaluator().evaluate();
   const auto pairs = model.evaluator().reconstruct(kCount);
@@ -58,7 +58,7 @@ TEST(EvaluationParts, OfAnAutoencoder) {
   for (const float z : codes) l1 += std::abs(z), zeros += z == 0.0f ? 1.0 : 0.0;
   EXPECT_NEAR(e.l1, l1 / kCount, 1e-5 * l1);
   EXPECT_NEAR(e.zero_codes, zeros / static_cast<double>(codes.size()), 1e-12);
-  // Products of another height may round otherwise.
+  // The rounding of a product may depend on the number of rows.
   const std::vector<float> decoded = decode(model.model, codes);
   for (size_t i = 0; i < decoded.size(); ++i) EXPECT_NEAR(decoded[i], pairs.means[i], 1e-6);
 
@@ -72,7 +72,7 @@ TEST(EvaluationParts, OfAnAutoencoder) {
                             {"bottleneck deterministic", "expected bottleneck gaussian"});
 }
 
-TEST(EvaluationParts, OfADenoiser) {
+TEST(EvaluationParts, DenoiserMetricsMatchItsOutputs) {
   Evaluated model(
       {"denoiser",
        {{"bottleneck", "deterministic"}, {"corruption", "gaussian"}, {"corruption-level", "0.5"}}});
@@ -85,11 +85,11 @@ TEST(EvaluationParts, OfADenoiser) {
               0.25 * kSmallDim * 5.0 * std::sqrt(2.0 / kCount / kSmallDim));
   EXPECT_NEAR(e.input_psnr, -10.0 * std::log10(noise / kSmallDim), 1e-4);
   EXPECT_NEAR(e.squared_error, mean_squared_distance(pairs.means, pairs.inputs), 1e-4);
-  // Codes are those of clean inputs.
+  // encode() uses the clean inputs.
   EXPECT_NE(decode(model.model, model.evaluator().encode(false)), pairs.means);
 }
 
-TEST(EvaluationParts, OfAClassifier) {
+TEST(EvaluationParts, ClassifierMetricsMatchItsOutputs) {
   Evaluated model(
       {"classifier",
        {{"bottleneck", "none"}, {"likelihood", "none"}, {"classifier", "cross-entropy"}}});
@@ -113,7 +113,7 @@ TEST(EvaluationParts, OfAClassifier) {
                             {"no decoder"});
 }
 
-TEST(EvaluationParts, OfAClassifierWithoutLabels) {
+TEST(EvaluationParts, UnlabelledDataHaveNoAccuracy) {
   Evaluated model(
       {"classifier", {{"classifier", "cross-entropy"}, {"bottleneck", "deterministic"}}});
   const Dataset unlabelled = small_data(5);
@@ -122,7 +122,7 @@ TEST(EvaluationParts, OfAClassifierWithoutLabels) {
   EXPECT_FALSE(std::isnan(e.reconstruction.value));
 }
 
-TEST(EvaluationParts, LabelsBeyondTheModelsAreNamed) {
+TEST(EvaluationParts, RejectsLabelsBeyondTheClasses) {
   Evaluated model(
       {"classifier",
        {{"bottleneck", "none"}, {"likelihood", "none"}, {"classifier", "cross-entropy"}}});
@@ -132,7 +132,7 @@ TEST(EvaluationParts, LabelsBeyondTheModelsAreNamed) {
                           {"row 1 has label 7", "classes 0 to 2"});
 }
 
-TEST(EvaluationParts, OfAGan) {
+TEST(EvaluationParts, GanMetricsMatchItsOutputs) {
   Evaluated model({"gan", {{"discriminator", "data"}, {"likelihood", "bernoulli"}}});
   const Evaluation e = model.evaluator(kCount).evaluate();
   const std::vector<float> d =
@@ -144,13 +144,13 @@ TEST(EvaluationParts, OfAGan) {
   EXPECT_LT(e.gan_value, log_mean);
   EXPECT_FALSE(std::isnan(e.elbo.value));
   EXPECT_EQ(sample(model.model, 4, 1).size(), 4u * kSmallDim);
-  // The same, however rows are cut into batches.
+  // The result does not depend on the batch size.
   const Evaluation cut = model.evaluator(5).evaluate();
   EXPECT_NEAR(cut.gan_value, e.gan_value, 1e-5);
   EXPECT_NEAR(cut.d_generated, e.d_generated, 1e-5);
 }
 
-TEST(EvaluationParts, OfAnAdversarialCode) {
+TEST(EvaluationParts, AdversarialCodeMetricsMatchItsOutputs) {
   Evaluated model({"aae", {{"discriminator", "code"}, {"bottleneck", "deterministic"}}});
   const Evaluation e = model.evaluator().evaluate();
   const std::vector<float> d = discriminate(model.model, model.evaluator().encode(false));
@@ -160,8 +160,9 @@ TEST(EvaluationParts, OfAnAdversarialCode) {
   EXPECT_EQ(sample(model.model, 4, 1).size(), 4u * kSmallDim);
 }
 
-/// 2N steps are N, a checkpoint, and N more, to the bit: also the moments of every phase.
-TEST(TrainerParts, ResumesToTheBit) {
+/// N steps, a checkpoint and N more steps are bitwise equal to 2N steps, including the optimizer
+/// moments of every phase.
+TEST(TrainerParts, ResumeIsBitwiseExact) {
   for (const Composed& parts : kCompositions) {
     SCOPED_TRACE(parts.name);
     Config config = composed_config(parts);

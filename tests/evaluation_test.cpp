@@ -1,5 +1,5 @@
-// Evaluations: every row once, however batches are cut and on however many threads; every sample;
-// and the arithmetic of what is reported.
+// Evaluation uses every row once, whatever the batch size and number of threads, and every sample.
+// Checks the arithmetic of the reported metrics.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -24,8 +24,8 @@ Model small_model(const Config& config, DType dtype = DType::f32, int threads = 
 
 void expect_close(const Evaluation& got, const Evaluation& want) {
   EXPECT_EQ(got.count, want.count);
-  // A row's values may round otherwise in a product of another height; the divergence of each of
-  // three latents is what is left of a 1.
+  // The rounding of a product may depend on its number of rows. The KL of each of the three latents
+  // is a difference of terms near 1, so its error is relative to 1.
   EXPECT_NEAR(got.reconstruction.value, want.reconstruction.value,
               16.0 * kEpsilon * std::abs(want.reconstruction.value));
   EXPECT_NEAR(got.kl.value, want.kl.value, 16.0 * kEpsilon * (want.kl.value + 3.0));
@@ -37,7 +37,7 @@ TEST(Evaluation, DoesNotDependOnTheBatchSize) {
   const Model model = small_model(small_config());
   const Evaluation whole = Evaluator(model, data.split("train"), 37).evaluate();
   EXPECT_EQ(whole.count, 37);
-  // The last batch is partial with 8, 10 and 36 rows; with 1000 the only one is.
+  // With 8, 10 and 36 rows the last batch is partial; with 1000 the only batch is.
   for (const int64_t batch : {1, 8, 10, 36, 1000}) {
     SCOPED_TRACE(batch);
     expect_close(Evaluator(model, data.split("train"), batch).evaluate(), whole);
@@ -81,7 +81,7 @@ TEST(Evaluation, IsAMeanOverRows) {
   EXPECT_NE(whole.kl.standard_error, whole.reconstruction.standard_error);
 }
 
-TEST(Evaluation, IsTheSameEveryTimeAndOtherwiseForAnotherSeed) {
+TEST(Evaluation, DependsOnlyOnTheSeed) {
   const Dataset data = small_data(20);
   Model model = small_model(small_config());
   Evaluator evaluator(model, data.split("train"));
@@ -91,8 +91,8 @@ TEST(Evaluation, IsTheSameEveryTimeAndOtherwiseForAnotherSeed) {
   EXPECT_NE(Evaluator(model, data.split("train")).evaluate().elbo.value, first);
 }
 
-// The variance over seeds falls as 1/L. The quotient of two estimates from 60 seeds each follows F:
-// within a factor of 4 of the truth but once in 10^6.
+// The variance over seeds is proportional to 1/L. The ratio of two estimates from 60 seeds each has
+// an F distribution: it is within a factor of 4 of the true ratio except once in 10^6.
 TEST(Evaluation, UsesEverySample) {
   const Dataset data = small_data(5);
   const auto variance = [&](int64_t samples) {
@@ -112,7 +112,7 @@ TEST(Evaluation, UsesEverySample) {
   EXPECT_LT(quotient, 256.0);
 }
 
-TEST(Evaluation, ElboIsReconstructionMinusDivergenceWhateverBeta) {
+TEST(Evaluation, ElboDoesNotDependOnBeta) {
   const Dataset data = small_data(20);
   Config config = small_config();
   const Evaluation plain = Evaluator(small_model(config), data.split("train")).evaluate();
@@ -123,12 +123,12 @@ TEST(Evaluation, ElboIsReconstructionMinusDivergenceWhateverBeta) {
   EXPECT_GT(plain.kl.value, 0.0);
 }
 
-/// A model that ignores its input: all weights zero, so z is prior noise and the mean is 0.
+/// A model that ignores its input: all weights are zero, so z is prior noise and the mean is 0.
 Model blank_model(Config config, DType dtype) {
   return {std::move(config), {{kSmallDim}, dtype}, make_cpu_device(1), Model::Purpose::inference};
 }
 
-TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
+TEST(Evaluation, BitsPerDimensionReferToTheStoredValues) {
   std::vector<uint8_t> bytes;
   for (int i = 0; i < 4 * kSmallDim; ++i) bytes.push_back(static_cast<uint8_t>(13 * i % 256));
   const Dataset data = Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.0});
@@ -136,7 +136,7 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   config.likelihood = math::Likelihood::of<math::Mse>();
   config.mse_variance = 0.25;
 
-  // N(0, 1/4) over v/255, its density over v being 255 times smaller.
+  // N(0, 1/4) over v/255; the density over v is 255 times smaller.
   double nats = 0.0;
   for (const uint8_t v : bytes)
     nats += 0.5 * (std::log(2.0 * std::acos(-1.0) * 0.25) + std::pow(v / 255.0, 2) / 0.25) / 4.0;
@@ -144,9 +144,9 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   EXPECT_NEAR(raw.elbo.value, -nats, 16.0 * kEpsilon * nats);
   EXPECT_EQ(raw.kl.value, 0.0);
   EXPECT_NEAR(raw.elbo.bits_per_dim, nats / kSmallDim / std::log(2.0) + std::log2(255.0), 1e-6);
-  EXPECT_EQ(raw.kl.bits_per_dim, 0.0) << "the unit of the values enters no divergence";
+  EXPECT_EQ(raw.kl.bits_per_dim, 0.0) << "the KL does not depend on the unit of the values";
 
-  // Dequantised: x = (v + u)/256, whose square is on average that of v + 1/2 and 1/12 more.
+  // Dequantized: x = (v + u)/256, and the mean of (v + u)^2 is (v + 1/2)^2 + 1/12.
   config.dequantize = Dequantization::uniform;
   const Evaluation noisy =
       Evaluator(blank_model(config, DType::u8), data.split("train")).evaluate();
@@ -154,16 +154,16 @@ TEST(Evaluation, BitsPerDimensionAreOfTheStoredValues) {
   EXPECT_NEAR(noisy.elbo.value, -nats, 0.05);
   EXPECT_NE(noisy.elbo.value, raw.elbo.value);
 
-  // Floats are taken as they are.
+  // Float data are used unchanged, so no term for the unit is added.
   const Dataset floats = small_data(4);
   const Evaluation real =
       Evaluator(blank_model(config, DType::f32), floats.split("train")).evaluate();
   EXPECT_NEAR(real.elbo.bits_per_dim, -real.elbo.value / kSmallDim / std::log(2.0), 1e-9);
 }
 
-// Every value once in each column, under mu 0 and s 1: probabilities by the definition, as they
-// are, of stored values as they are, whatever dequantisation is asked for.
-TEST(Evaluation, BytesHaveProbabilities) {
+// Each column contains every value once, and the model has mu = 0 and s = 1. The probabilities of
+// the stored values follow the definition, whatever the setting `dequantize`.
+TEST(Evaluation, BytesHaveDiscreteProbabilities) {
   std::vector<uint8_t> bytes;
   double nats = 0.0;
   const auto below = [](double edge) { return 1.0 / (1.0 + std::exp(-edge)); };
@@ -190,7 +190,7 @@ TEST(Evaluation, BytesHaveProbabilities) {
   }
 }
 
-TEST(Evaluation, BitsOfReconstructionAndDivergenceAreTheBounds) {
+TEST(Evaluation, BitsOfReconstructionAndKlSumToBitsOfElbo) {
   std::vector<uint8_t> bytes;
   for (int i = 0; i < 4 * kSmallDim; ++i) bytes.push_back(static_cast<uint8_t>(13 * i % 256));
   const Dataset data = Dataset::from_rows(bytes, {kSmallDim}, {.validation_fraction = 0.0});
@@ -214,9 +214,9 @@ TEST(Evaluation, BitsOfReconstructionAndDivergenceAreTheBounds) {
     }
 }
 
-// A cross-entropy against grey values is at least their own entropy, and equal to it where the
-// model's probabilities are the values.
-TEST(Evaluation, GreyTargetsHaveAFloor) {
+// The cross-entropy of grey targets is at least their entropy, with equality if the model's
+// probabilities equal the targets.
+TEST(Evaluation, GreyTargetsHaveAnEntropyFloor) {
   Config config = small_config();
   config.likelihood = math::Likelihood::of<math::Bernoulli>();
   const auto floor_of = [&](const Dataset& data, const Config& how) {
@@ -247,7 +247,7 @@ TEST(Evaluation, GreyTargetsHaveAFloor) {
   for (uint8_t& v : bytes) v = v < 99 ? 0 : 255;
   EXPECT_TRUE(std::isnan(floor_of(Dataset::from_rows(bytes, {kSmallDim}, all), config)));
 
-  // One value everywhere, and a model whose output is its logit.
+  // All elements have the same value, and the model's output is its logit.
   const Dataset flat =
       Dataset::from_rows(std::vector<float>(3 * kSmallDim, 0.25f), {kSmallDim}, all);
   Model model = blank_model(config, DType::f32);
@@ -262,7 +262,7 @@ TEST(Evaluation, GreyTargetsHaveAFloor) {
   EXPECT_NEAR(e.nll.value, e.cross_entropy_floor, 16.0 * kEpsilon * e.cross_entropy_floor);
 }
 
-TEST(Evaluation, BernoulliOfABlankModelIsOneBitAnElement) {
+TEST(Evaluation, BlankBernoulliModelNeedsOneBitPerElement) {
   Config config = small_config();
   config.likelihood = math::Likelihood::of<math::Bernoulli>();
   config.binarize = Binarization::dynamic;
@@ -278,7 +278,8 @@ TEST(Evaluation, CountsActiveUnits) {
   const Dataset data = small_data(50);
   Model model = blank_model(config, DType::f32);
   EXPECT_EQ(Evaluator(model, data.split("train")).evaluate().active_units, 0);
-  // Uniform columns have variance 1/12: weights 1 and 0.2 give codes above and below 0.01.
+  // Uniform columns have variance 1/12, so the codes of weights 1 and 0.2 have variances above and
+  // below the threshold 0.01.
   std::vector<float> weights(static_cast<size_t>(model.architecture.layout().size()));
   const auto at = static_cast<size_t>(model.architecture.layout().find("posterior.weight")->offset);
   weights[at] = 1.0f;
@@ -297,7 +298,7 @@ TEST(Evaluation, EncodesAndReconstructsEveryRow) {
   EXPECT_TRUE(within(codes, expected, std::vector<double>(66, 16.0 * kEpsilon)));
   const Evaluator::Reconstructions pairs = evaluator.reconstruct(100);
   EXPECT_EQ(pairs.inputs, uniform_floats(11 * kSmallDim, 0.0f, 1.0f, 1));
-  // The mean of x given the posterior's mean.
+  // Reconstructions decode the posterior's mean.
   std::vector<float> mu;
   for (size_t row = 0; row < 11; ++row)
     mu.insert(mu.end(), codes.begin() + static_cast<std::ptrdiff_t>(6 * row),

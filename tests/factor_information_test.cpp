@@ -1,4 +1,4 @@
-// What codes tell of factors, where codes were made so that the answer is known.
+// Information that codes contain about factors, for constructed codes with known results.
 #include "host/analysis/factor_information.hpp"
 
 #include "tests/tables.hpp"
@@ -10,7 +10,7 @@ constexpr double kRounding = 1e-12;
 constexpr size_t kRows = 320;
 using Floats = std::vector<float>;
 
-/// Two factors of 4 and 5 values, in all combinations equally often.
+/// Returns two factors of 4 and 5 values whose combinations all occur equally often.
 Floats crossed_factors() {
   Floats factors;
   for (size_t row = 0; row < kRows; ++row) {
@@ -20,7 +20,7 @@ Floats crossed_factors() {
   return factors;
 }
 
-/// Codes whose means are `mean(row, dimension)`.
+/// Returns posteriors with the means `mean(row, dimension)` and a constant log-variance.
 template <class Mean>
 PosteriorRows codes(size_t latent, double log_variance, Mean&& mean) {
   PosteriorRows q{{}, Doubles(kRows * latent, log_variance), latent};
@@ -32,9 +32,9 @@ FactorInformation analyze_factors(const PosteriorRows& q, const Floats& factors,
   return factor_information(q, draw_codes(q, 100), factors, columns);
 }
 
-TEST(FactorInformation, ALatentThatIsAFactorTellsAllOfIt) {
+TEST(FactorInformation, LatentEqualToAFactorHasAllInformation) {
   const Floats factors = crossed_factors();
-  // z0 is factor 0, z1 is factor 1 and z2 nothing; a value's neighbours are e^8 deviations away.
+  // z0 is factor 0, z1 is factor 1 and z2 is constant. Adjacent values are e^8 deviations apart.
   const PosteriorRows q =
       codes(3, -16.0, [&](size_t row, size_t j) { return j < 2 ? factors[row * 2 + j] : 0.0; });
   const FactorInformation got = analyze_factors(q, factors, 2);
@@ -52,9 +52,9 @@ TEST(FactorInformation, ALatentThatIsAFactorTellsAllOfIt) {
   EXPECT_NEAR(got.mean_gap, 1.0, kRounding);
 }
 
-TEST(FactorInformation, LatentsThatTellTheSameLeaveNoGap) {
+TEST(FactorInformation, RedundantLatentsHaveNoGap) {
   const Floats factors = crossed_factors();
-  // z0 and z1 are both factor 0, on scales of their own.
+  // z0 and z1 are both factor 0, with different scales.
   const PosteriorRows q =
       codes(2, -16.0, [&](size_t row, size_t j) { return (j + 1.0) * factors[row * 2]; });
   const FactorInformation got = analyze_factors(q, factors, 2);
@@ -64,8 +64,8 @@ TEST(FactorInformation, LatentsThatTellTheSameLeaveNoGap) {
   EXPECT_NEAR(got.mean_gap, 0.0, kRounding);
 }
 
-TEST(FactorInformation, HalfAFactorIsHalfOfIt) {
-  // Which half of four values: log 2 of log 4.
+TEST(FactorInformation, HalfOfAFactorHasHalfTheInformation) {
+  // The code identifies the half of the four values: log 2 of log 4 nats.
   const Floats factors = crossed_factors();
   const PosteriorRows q =
       codes(1, -16.0, [&](size_t row, size_t) { return factors[row * 2] < 2.0f ? 0.0 : 1.0; });
@@ -75,7 +75,7 @@ TEST(FactorInformation, HalfAFactorIsHalfOfIt) {
   EXPECT_NEAR(got.gap[1], 0.0, kRounding);
 }
 
-TEST(FactorInformation, AFactorThatNeverChangesHasNone) {
+TEST(FactorInformation, ConstantFactorHasNoInformation) {
   const Floats factors(kRows, 3.0f);
   const PosteriorRows q = codes(2, 0.0, [](size_t row, size_t) { return row % 7 * 1.0; });
   const FactorInformation got = analyze_factors(q, factors, 1);
@@ -87,7 +87,7 @@ TEST(FactorInformation, AFactorThatNeverChangesHasNone) {
   EXPECT_TRUE(std::isnan(got.mean_gap));
 }
 
-TEST(FactorInformation, RefusesWhatDoesNotFit) {
+TEST(FactorInformation, RejectsInvalidFactors) {
   const PosteriorRows q = codes(1, 0.0, [](size_t, size_t) { return 0.0; });
   expect_data_error([&] { analyze_factors(q, Floats(kRows - 1), 1); },
                     "got 319 rows, expected 320");
@@ -97,7 +97,7 @@ TEST(FactorInformation, RefusesWhatDoesNotFit) {
   expect_data_error([&] { analyze_factors(q, bad, 1); }, "number 7 is inf");
 }
 
-TEST(BinFactor, KeepsFewValuesApart) {
+TEST(BinFactor, SeparatesFewValues) {
   EXPECT_EQ(bin_factor(Floats{2.5f, -1.0f, 2.5f, 7.0f}), (std::vector<int32_t>{1, 0, 1, 2}));
   EXPECT_EQ(bin_factor(Floats{4.0f}), (std::vector<int32_t>{0}));
 }
@@ -111,7 +111,7 @@ TEST(BinFactor, DividesManyValuesEqually) {
 }
 
 TEST(BinFactor, KeepsEqualValuesTogether) {
-  // Half of the rows are 0: they are one bin, and the 50 other values make ten of the 20.
+  // Half of the rows are 0 and fill one bin; the 50 other values fill ten of the 20 bins.
   Floats values(50, 0.0f);
   for (int i = 1; i <= 50; ++i) values.push_back(static_cast<float>(i));
   const std::vector<int32_t> bins = bin_factor(values);

@@ -1,4 +1,4 @@
-// The stand-in for cuDNN that works on the host's memory at once, and notes what it was asked.
+// A fake cuDNN that computes synchronously in host memory and logs its calls.
 #include "tests/fake_cudnn.hpp"
 
 #include <cstring>

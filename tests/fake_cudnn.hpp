@@ -1,4 +1,4 @@
-// What tests see of the library that stands in for cuDNN (tests/fake_cudnn.cpp).
+// The state of the fake cuDNN (tests/fake_cudnn.cpp) that tests set and read.
 #pragma once
 
 #include <cstddef>
@@ -8,15 +8,15 @@
 namespace elbo {
 
 struct FakeCudnn {
-  // How it behaves.
+  // Set by tests: the behaviour of the library.
   size_t version = 91900;
   bool starts = true;
-  // What it saw.
-  int alive = 0;  // handles and descriptions
+  // Recorded by the library.
+  int alive = 0;  // number of handles and descriptors
   std::vector<std::string> log;
 };
 
 }  // namespace elbo
 
-/// The library's state; found there by this name.
+/// Returns the library's state. Tests look this symbol up by its name.
 extern "C" elbo::FakeCudnn* fake_cudnn();

@@ -1,6 +1,6 @@
-// The CUDA execution of resampling, group normalisation and swapped axes equals the CPU's: to the
-// bit where results are made of one element's operations, or of sums in the same order, or of exact
-// sums; within the rounding of a sum elsewhere.
+// The CUDA execution of resampling, group normalization and axis swaps equals the CPU's. Results
+// are bitwise equal if they are elementwise, sums in the same order or exact sums; other sums agree
+// within rounding.
 #include <limits>
 
 #include "kernels/program.hpp"
@@ -30,11 +30,12 @@ Rows rows_of(Workspace& w) {
 size_t all(const FeatureMap& map) { return static_cast<size_t>(kCapacity * map.size()); }
 size_t active(const FeatureMap& map) { return static_cast<size_t>(kActive * map.size()); }
 
-/// Numbers that bfloat16 holds exactly; gradients are zero in the last row.
+/// Stores `values` in `format`. Odd eighths are exact in bfloat16.
 ConstReals put(Workspace& w, const std::vector<float>& values, Format format) {
   if (format == Format::f32) return w.put(values);
   return w.put(rounded(values));
 }
+/// Returns gradients that are zero in the inactive row.
 std::vector<float> gradients(const FeatureMap& map, unsigned seed) {
   std::vector<float> values = odd_eighths(all(map), seed);
   std::fill(values.begin() + static_cast<std::ptrdiff_t>(active(map)), values.end(), 0.0f);
@@ -48,23 +49,23 @@ std::vector<float> get(const Workspace& w, const Reals& array, size_t count) {
   if (array.format == Format::f32) return w.get(array.f32(), count);
   return widened(w.get(array.as<math::Bfloat16>(), count));
 }
-/// The CPU's numbers as a format holds them.
+/// Returns the CPU's results rounded to `format`.
 std::vector<float> held(const std::vector<float>& values, Format format) {
   return format == Format::f32 ? values : widened(rounded(values));
 }
-/// Zero, of either sign.
+/// Succeeds if all values are zero, of either sign.
 testing::AssertionResult all_zero(const std::vector<float>& values) {
   for (const float value : values)
     if (value != 0.0f) return testing::AssertionFailure() << "got " << value << ", expected 0";
   return testing::AssertionSuccess();
 }
 
-// Sums in the same order, with the same weights.
+// Both executions add in the same order with the same weights.
 TEST_P(CudaFeatureMap, Resample) {
   struct Size {
     int32_t height, width, channels, factor, shifted;
   };
-  // Whole and broken quads, one pixel, factors odd and even.
+  // Whole and partial quads, one pixel, odd and even factors.
   constexpr Size kCases[] = {{4, 3, 8, 2, 0}, {3, 5, 3, 3, 0}, {1, 2, 33, 4, 0},
                              {5, 1, 1, 1, 0}, {2, 2, 4, 2, 1}, {2, 2, 4, 2, 2}};
   math::Resamplings::for_each([&](auto member) {
@@ -75,7 +76,7 @@ TEST_P(CudaFeatureMap, Resample) {
         shape.resampling = math::Resampling::of<R>();
         shape.coarse = {size.height, size.width, size.channels};
         shape.factor = size.factor;
-        const int32_t more = R::enlarges ? 0 : size.factor - 1;  // left out
+        const int32_t more = R::enlarges ? 0 : size.factor - 1;  // pixels that downsampling drops
         shape.fine = {size.height * size.factor + more, size.width * size.factor + more / 2,
                       size.channels};
         SCOPED_TRACE(testing::Message() << R::name << ' ' << size.height << 'x' << size.width << 'x'
@@ -143,7 +144,7 @@ struct Normalised {
 
   size_t groups_of_all() const { return static_cast<size_t>(kCapacity * groups); }
   size_t channels_of_all() const { return static_cast<size_t>(kCapacity * map.channels); }
-  /// Elements of a group.
+  /// Number of elements in a group.
   int32_t elements() const { return map.size() / groups; }
   int32_t group_channels() const { return map.channels / groups; }
 };
@@ -186,8 +187,8 @@ Forward normalise(const std::shared_ptr<Device>& device, const Normalised& n,
   return result;
 }
 
-// Sixteen or fewer odd eighths have an exact mean, and squared deviations of 16 bits at most, whose
-// sum is exact too.
+// The mean of up to sixteen odd eighths is exact. Their squared deviations have at most 16 bits, so
+// the sum of squares is exact too.
 TEST_P(CudaFeatureMap, GroupNormForwardOfExactMoments) {
   const Normalised cases[] = {{{2, 2, 8}, 2}, {{4, 4, 3}, 3},    {{2, 1, 6}, 3},   {{1, 1, 16}, 1},
                               {{2, 2, 4}, 1}, {{2, 2, 4}, 1, 1}, {{2, 2, 4}, 1, 2}};
@@ -207,13 +208,13 @@ TEST_P(CudaFeatureMap, GroupNormForwardOfExactMoments) {
   });
 }
 
-/// Groups of odd sizes, of more quads than a block has threads, and of one element.
+/// Groups of odd sizes, of one element, and of more quads than a block has threads.
 const Normalised kOddGroups[] = {
     {{5, 7, 33}, 11}, {{3, 3, 33}, 1}, {{9, 11, 12}, 3}, {{1, 2, 1100}, 1}, {{1, 1, 5}, 5}};
 
-/// What two executions of a group's moments and of what follows may differ by.
+/// Bounds on the difference of two executions in the moments of a group.
 struct MomentBounds {
-  double mean, deviation;  // of the group
+  double mean, variance;  // of the group
   double mean_bound, rstd, rstd_bound;
 
   MomentBounds(const std::vector<double>& x, double epsilon) {
@@ -222,14 +223,14 @@ struct MomentBounds {
     for (const double value : x) sum += value, magnitude += std::abs(value);
     mean = sum / n;
     for (const double value : x) squares += (value - mean) * (value - mean);
-    deviation = squares / n;
+    variance = squares / n;
     mean_bound = (sum_bound(n, magnitude) + kEpsilon * magnitude) / n;
-    // A square is of a difference: three roundings. Around another mean the squares are larger.
+    // The square of a difference has three roundings. A rounded mean adds its squared error.
     const double variance_bound = (sum_bound(n, squares) + 3.0 * kEpsilon * squares) / n +
-                                  mean_bound * mean_bound + kEpsilon * deviation;
-    rstd = 1.0 / std::sqrt(deviation + epsilon);
-    // d(v^(-1/2)) = v^(-1/2) dv / (2 v); a sum, a root and a quotient round.
-    rstd_bound = rstd * (0.5 * variance_bound / (deviation + epsilon) + 3.0 * kEpsilon);
+                                  mean_bound * mean_bound + kEpsilon * variance;
+    rstd = 1.0 / std::sqrt(variance + epsilon);
+    // d(v^(-1/2)) = v^(-1/2) dv / (2 v), plus the roundings of a sum, a root and a quotient.
+    rstd_bound = rstd * (0.5 * variance_bound / (variance + epsilon) + 3.0 * kEpsilon);
   }
 };
 
@@ -244,23 +245,23 @@ TEST_P(CudaFeatureMap, GroupNormForward) {
     std::vector<double> mean_bound, rstd_bound, y_bound(active(n.map));
     for (int32_t r = 0; r < kActive; ++r)
       for (int32_t g = 0; g < n.groups; ++g) {
-        std::vector<size_t> places, channels;
+        std::vector<size_t> indices, channels;
         for (int32_t p = 0; p < n.map.pixels(); ++p)
           for (int32_t c = g * n.group_channels(); c < (g + 1) * n.group_channels(); ++c) {
             channels.push_back(static_cast<size_t>(c));
-            places.push_back(static_cast<size_t>((r * n.map.pixels() + p) * n.map.channels + c));
+            indices.push_back(static_cast<size_t>((r * n.map.pixels() + p) * n.map.channels + c));
           }
         std::vector<double> values;
-        for (const size_t place : places) values.push_back(x[place]);
+        for (const size_t index : indices) values.push_back(x[index]);
         const MomentBounds m(values, 1e-5);
         mean_bound.push_back(m.mean_bound);
         rstd_bound.push_back(m.rstd_bound);
-        for (size_t i = 0; i < places.size(); ++i) {
-          const double gain = std::abs(scale[channels[i]]), far = std::abs(values[i] - m.mean);
-          // The difference, the gain and the sum round.
-          y_bound[places[i]] =
-              gain * (m.mean_bound * m.rstd + far * m.rstd_bound + 2.0 * kEpsilon * far * m.rstd) +
-              kEpsilon * (1.0 + gain * far * m.rstd);
+        for (size_t i = 0; i < indices.size(); ++i) {
+          const double gain = std::abs(scale[channels[i]]), distance = std::abs(values[i] - m.mean);
+          // Plus the roundings of the difference, the product with the gain and the sum.
+          y_bound[indices[i]] = gain * (m.mean_bound * m.rstd + distance * m.rstd_bound +
+                                        2.0 * kEpsilon * distance * m.rstd) +
+                                kEpsilon * (1.0 + gain * distance * m.rstd);
         }
       }
     EXPECT_TRUE(within(got.mean, want.mean, mean_bound));
@@ -273,7 +274,7 @@ struct Backward {
   std::vector<float> x, scale, offset;
 };
 
-// With a mean and a deviation that are given, of few bits, every sum is exact.
+// The given mean and reciprocal deviation have few bits, so every sum is exact.
 TEST_P(CudaFeatureMap, GroupNormBackward) {
   std::vector<Normalised> cases(std::begin(kOddGroups), std::end(kOddGroups));
   for (const int shifted : {0, 1, 2, 3, 6, 7}) cases.push_back({{3, 2, 8}, 2, shifted});

@@ -1,5 +1,5 @@
-// What tests of files share: a directory that cleans up after itself, raw writing and reading,
-// and the check that an error has the right type and says the right words.
+// Shared by tests of files: a temporary directory that removes itself, raw reading and writing, and
+// a check of an error's type and message.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -34,7 +34,7 @@ class TemporaryDirectory {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
 
-  /// Writes a file, bytes as given, and returns its path.
+  /// Writes `bytes` unchanged to a file, creating its parent directories, and returns its path.
   std::filesystem::path write(std::string_view name, std::string_view bytes) const {
     const std::filesystem::path file = path_ / name;
     std::filesystem::create_directories(file.parent_path());
@@ -51,14 +51,14 @@ inline std::string read_bytes(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// A row of a table of bad files: what is in it, and the words the error must contain.
+/// A malformed file: its content, and the words that the error must contain.
 struct Malformed {
   const char* name;
   std::string bytes;
   std::vector<const char*> words;
 };
 
-/// Expects `action` to throw exactly `Error`, with a one-line message containing every word.
+/// Expects `action` to throw exactly `Error` with a one-line message that contains every word.
 template <class Error, class Action>
 void expect_error(Action&& action, std::initializer_list<std::string_view> words) {
   try {

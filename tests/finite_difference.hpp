@@ -1,4 +1,4 @@
-// Derivatives by central differences in double, each with a bound on its own error.
+// Derivatives by central differences in double, with an error bound for each.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@ struct FiniteDifference {
   double error;
 };
 
-/// f'(at) for a smooth f. Of the two errors, truncation shrinks fourfold from step 2h to step h, so
-/// it is below the difference of the two quotients, and rounding is a few ulps of f over h.
+/// Returns f'(at) for a smooth f. The error has two parts. Truncation shrinks fourfold from step 2h
+/// to step h, so it is below the difference of the two quotients. Rounding is a few ulps of f / h.
 template <class F>
 FiniteDifference finite_difference(F&& f, double at) {
   const double h = std::cbrt(std::numeric_limits<double>::epsilon()) * std::max(1.0, std::abs(at));

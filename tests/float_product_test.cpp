@@ -1,4 +1,4 @@
-// Products in float on the CPU, by every instruction set that this processor has.
+// Float products on the CPU, with every instruction set that this processor supports.
 #include <utility>
 
 #include "tests/layer_products.hpp"
@@ -6,8 +6,8 @@
 namespace elbo {
 namespace {
 
-/// Whole and broken tiles, lines, panels, blocks of sums, and groups of panels; batches of few rows
-/// and of more than those, and sums too short for the way of few rows.
+/// Whole and partial tiles, lines, panels, reduction blocks and groups of panels. Batches below and
+/// above the row limit of the skinny product, and sums too short for it.
 constexpr LayerShape kShapes[] = {{1, 1, 1, 1},         {3, 2, 5, 7},       {1, 1, 32, 1},
                                   {1, 1, 128, 1},       {2, 2, 129, 3},     {3, 3, 143, 47},
                                   {4, 4, 127, 49},      {20, 20, 784, 40},  {20, 17, 400, 784},
@@ -15,7 +15,7 @@ constexpr LayerShape kShapes[] = {{1, 1, 1, 1},         {3, 2, 5, 7},       {1, 
                                   {31, 20, 2100, 1041}, {128, 128, 20, 50}, {300, 299, 48, 64},
                                   {600, 513, 90, 33},   {5, 0, 128, 3}};
 
-TEST(FloatProduct, SumsProducts) {
+TEST(FloatProduct, MatchesDoubleSums) {
   for (const LayerShape& shape : kShapes) {
     const DenseLayer layer(shape, Precision::fp32);
     for (const Way& way : ways())
@@ -26,8 +26,8 @@ TEST(FloatProduct, SumsProducts) {
   }
 }
 
-/// Rows after it, and how many there are, change no bit of a row.
-TEST(FloatProduct, IsTheSameInAShortBatch) {
+/// A row's result does not depend on the number or content of the rows after it.
+TEST(FloatProduct, DoesNotDependOnFollowingRows) {
   for (const LayerShape& full : kShapes)
     for (const int32_t active : {1, full.active / 2, full.active - 1}) {
       if (active < 1 || active >= full.active) continue;

@@ -1,4 +1,5 @@
-// The CPU as a device of a test's own, which overrides what it watches.
+// A base for test devices: forwards every call to a CPU device. Tests override the calls that they
+// observe or make fail.
 #pragma once
 
 #include <memory>

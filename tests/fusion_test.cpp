@@ -1,5 +1,5 @@
-// An update that takes gradients straight from their sums leaves what one that reads them leaves,
-// to the bit; and it takes only what nothing else wants.
+// An optimizer update fused with the op that computes its gradients is bitwise equal to a separate
+// one. Only gradients that no other op needs are fused.
 #include "kernels/cpu/fusion.hpp"
 
 #include "tests/compositions.hpp"
@@ -34,7 +34,7 @@ Trained train(const Composed& parts, const Config& config, bool keep_gradients, 
 
 class Fusion : public testing::TestWithParam<Composed> {};
 
-TEST_P(Fusion, ChangesNoBit) {
+TEST_P(Fusion, IsBitwiseExact) {
   Config config = composed_config(GetParam());
   config.learning_rate = 0.01;
   for (const double clip_norm : {0.0, 0.1}) {
@@ -47,7 +47,7 @@ TEST_P(Fusion, ChangesNoBit) {
 INSTANTIATE_TEST_SUITE_P(Compositions, Fusion, testing::ValuesIn(kCompositions),
                          [](const auto& parts) { return std::string(parts.param.name); });
 
-TEST(Fusion, ChangesNoBitForAnyOptimizer) {
+TEST(Fusion, IsBitwiseExactForEveryOptimizer) {
   const Composed& parts = kCompositions[3];
   Config config = composed_config(parts);
   for (const std::string_view optimizer : math::Optimizers::names) {
@@ -57,8 +57,8 @@ TEST(Fusion, ChangesNoBitForAnyOptimizer) {
   }
 }
 
-/// A layer's gradients, another op, and an update of the layer's parameters, which stand side by
-/// side.
+/// A program of a layer's gradients, optional ops, and the update of the layer's parameters. The
+/// weights and the bias are contiguous.
 class FusedProgram : public testing::Test {
  protected:
   static constexpr int32_t kIn = 3, kOut = 2, kBatch = 4, kParameters = kIn * kOut + kOut;
@@ -78,8 +78,8 @@ class FusedProgram : public testing::Test {
     update_.first_moment = moment_;
     update_.only_reader = true;
   }
-  /// Whether the gradients are taken when `between` stands between them and the update.
-  bool taken(const Program& between = {}) const {
+  /// Returns true if the update is fused when the ops `between` separate it from the gradients.
+  bool is_fused(const Program& between = {}) const {
     Program program = {gradient_};
     program.insert(program.end(), between.begin(), between.end());
     program.push_back(update_);
@@ -95,8 +95,8 @@ class FusedProgram : public testing::Test {
   OptimizerUpdate update_;
 };
 
-TEST_F(FusedProgram, TakesGradientsPastWhatDoesNotTouchThem) {
-  EXPECT_TRUE(taken());
+TEST_F(FusedProgram, FusesPastUnrelatedOps) {
+  EXPECT_TRUE(is_fused());
   DenseBackwardInput reads_weights;
   reads_weights.rows = gradient_.rows;
   reads_weights.in = kIn;
@@ -104,35 +104,35 @@ TEST_F(FusedProgram, TakesGradientsPastWhatDoesNotTouchThem) {
   reads_weights.grad_y = grad_y_;
   reads_weights.weight = weight_;
   reads_weights.grad_x = other_;
-  EXPECT_TRUE(taken({reads_weights}));
+  EXPECT_TRUE(is_fused({reads_weights}));
 }
 
-TEST_F(FusedProgram, LeavesGradientsThatOthersRead) {
+TEST_F(FusedProgram, KeepsGradientsThatOthersRead) {
   update_.only_reader = false;
-  EXPECT_FALSE(taken());
+  EXPECT_FALSE(is_fused());
   update_.only_reader = true;
-  EXPECT_FALSE(taken({SquaredNorm{.count = kParameters, .x = grad_, .partial = other_}}));
+  EXPECT_FALSE(is_fused({SquaredNorm{.count = kParameters, .x = grad_, .partial = other_}}));
 }
 
-TEST_F(FusedProgram, LeavesGradientsWhoseFactorsAreOverwritten) {
-  EXPECT_FALSE(taken({RandomFill{.count = kBatch * kIn, .out = x_}}));
-  EXPECT_TRUE(taken({RandomFill{.count = kBatch * kIn, .out = other_}}));
+TEST_F(FusedProgram, KeepsGradientsWhoseOperandsAreOverwritten) {
+  EXPECT_FALSE(is_fused({RandomFill{.count = kBatch * kIn, .out = x_}}));
+  EXPECT_TRUE(is_fused({RandomFill{.count = kBatch * kIn, .out = other_}}));
 }
 
-TEST_F(FusedProgram, LeavesGradientsThatAddUp) {
+TEST_F(FusedProgram, KeepsAccumulatedGradients) {
   gradient_.accumulate = true;
-  EXPECT_FALSE(taken());
+  EXPECT_FALSE(is_fused());
 }
 
-TEST_F(FusedProgram, LeavesGradientsThatAreClipped) {
+TEST_F(FusedProgram, KeepsClippedGradients) {
   update_.clip_norm = 1.0f;
   update_.squared_norm = other_;
-  EXPECT_FALSE(taken());
+  EXPECT_FALSE(is_fused());
 }
 
-TEST_F(FusedProgram, LeavesGradientsOfWhichAnUpdateWantsAPart) {
+TEST_F(FusedProgram, KeepsGradientsOfPartialUpdates) {
   update_.count = kParameters - 1;
-  EXPECT_FALSE(taken());
+  EXPECT_FALSE(is_fused());
 }
 
 }  // namespace
