@@ -118,7 +118,7 @@ class Gpu {
   /// Returns the host time of each call of `enqueue`. The GPU is idle before the call.
   Samples host_time(int repetitions, const std::function<void()>& enqueue) const;
 
-  /// Returns name, memory, clock rates (for the multiprocessors also the measured one) and versions.
+  /// Returns name, memory, clock rates (the multiprocessors' also measured) and versions.
   Json describe() const;
 
  private:
