@@ -12,7 +12,7 @@ class Gpu;
 struct Part {
   std::string_view name;
   std::string_view summary;
-  double seconds;  // budget unless the command line says otherwise
+  double seconds;  // default budget; --seconds overrides it
   void (*run)(const Gpu& gpu, Report& report);
 };
 
