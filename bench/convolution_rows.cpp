@@ -88,7 +88,8 @@ ConvolutionBackwardWeights backward_weights(Workspace& w, const Layer& l) {
           .grad_bias = w.zeros(l.out().channels),
           .precision = l.precision};
 }
-/// The same for a layer that is applied twice in a step: adds to the gradients of the first use.
+/// backward_weights() of a layer that is used twice in a step: adds to the gradients of the first
+/// use.
 ConvolutionBackwardWeights more_backward_weights(Workspace& w, const Layer& l) {
   ConvolutionBackwardWeights op = backward_weights(w, l);
   op.accumulate = true;

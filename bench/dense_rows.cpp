@@ -85,7 +85,7 @@ DenseBackwardInput backward_input(Workspace& w, const Shape& s) {
           .precision = s.precision};
 }
 
-/// The same for a layer whose input is a code, which no activation produced.
+/// backward_input() of a layer whose input is a code, which no activation produced.
 DenseBackwardInput backward_input_without_activation(Workspace& w, const Shape& s) {
   DenseBackwardInput op = backward_input(w, s);
   op.saved = nullptr;
@@ -103,7 +103,8 @@ DenseBackwardWeights backward_weights(Workspace& w, const Shape& s) {
           .precision = s.precision};
 }
 
-/// The same for a layer that is applied twice in a step: adds to the gradients of the first use.
+/// backward_weights() of a layer that is used twice in a step: adds to the gradients of the first
+/// use.
 DenseBackwardWeights more_backward_weights(Workspace& w, const Shape& s) {
   DenseBackwardWeights op = backward_weights(w, s);
   op.accumulate = true;

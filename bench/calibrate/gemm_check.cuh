@@ -11,7 +11,7 @@ struct Expected {
   int64_t columns = 0;               // number of sampled columns
   const void* added_bias = nullptr;  // [m], of the output's type
   bool relu = false;
-  const void* open_where = nullptr;  // bf16 [n][m]: an output is zero if its value is not positive
+  const void* open_where = nullptr;  // bf16 [n][m]: zero the output if this value is not positive
 };
 
 class GemmCheck {

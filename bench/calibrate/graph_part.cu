@@ -42,7 +42,7 @@ Json measure_empty_chain(const Gpu& gpu, const LaunchShape& shape) {
   return measure_chain(gpu, [&] { launch_empty(gpu.stream(), shape); });
 }
 
-/// The same for kernels with work, whose results prove that each waited for the previous one.
+/// measure_chain() of kernels with work, whose results prove that each waited for the previous one.
 Json measure_counting_chain(const Gpu& gpu, const LaunchShape& shape) {
   const SmallKernel kernel(gpu, shape);
   const GraphExec once = capture(gpu.stream(), [&] {
