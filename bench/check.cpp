@@ -16,7 +16,7 @@ using Bytes = std::vector<std::byte>;
 
 std::byte* bytes_at(uintptr_t address) { return reinterpret_cast<std::byte*>(address); }
 
-/// The arrays of one op twice: on the device, and on the host for the reference.
+/// The arrays of one op, on the device and, for the reference, on the host.
 class Twins {
  public:
   Twins(Device& device, const Op& op, const Op& image)
@@ -28,7 +28,7 @@ class Twins {
   }
 
   const Op& image() const { return image_; }
-  /// Makes the host's arrays what the device's are.
+  /// Copies the contents of the device's arrays to the host's arrays.
   void copy_to_host() const {
     for (size_t i = 0; i < on_host_.size(); ++i)
       device_.download(bytes_at(on_host_[i].begin), bytes_at(on_device_[i].begin),
@@ -44,7 +44,7 @@ class Twins {
   }
 
  private:
-  /// Where an output, which is on the host, is on the device: as far into the same access.
+  /// Returns the device address of an output on the host: the same offset into the same access.
   std::byte* twin(const Output& output) const {
     const auto place = reinterpret_cast<uintptr_t>(output.data);
     for (size_t i = 0; i < on_host_.size(); ++i)
@@ -94,7 +94,7 @@ std::optional<std::string> difference_in_size(const Output& output, const Bytes&
   const double bound = output.roundings * 0x1p-24 * largest + output.slack;
   for (int64_t i = 0; i < output.count; ++i) {
     const float g = math::to_float(element<T>(got, i)), w = math::to_float(element<T>(want, i));
-    if (std::abs(static_cast<double>(g) - w) <= bound) continue;  // false where either is NaN
+    if (std::abs(static_cast<double>(g) - w) <= bound) continue;  // false if either is NaN
     return place(output, i) + "is " + std::to_string(g) + ", the reference " + std::to_string(w) +
            ", more than " + std::to_string(bound) + " apart";
   }
@@ -111,7 +111,7 @@ std::optional<std::string> difference_of(const Output& output, const Bytes& got,
                : difference_in_size<math::Bfloat16>(output, got, want);
 }
 
-/// Runs one op on the device and in the reference.
+/// Runs one op on the device and in the reference, and compares all of its outputs.
 std::optional<std::string> difference_of(Device& device, const Op& op, const Twins& twins) {
   const Outputs outputs = reference::outputs(twins.image());
   device.run({op});
@@ -122,13 +122,14 @@ std::optional<std::string> difference_of(Device& device, const Op& op, const Twi
     if (const auto differs = difference_of(output, got.back(), host_content(output)))
       return std::string(name_of(op)) + ": " + *differs;
   }
-  // What the next op reads. Outputs may overlap: all are compared before.
+  // The next op must read the device's results. Outputs may overlap, so copy them only after all
+  // of them have been compared.
   for (size_t i = 0; i < outputs.size(); ++i)
     std::memcpy(outputs[i].data, got[i].data(), got[i].size());
   return std::nullopt;
 }
 
-/// Every array that a program writes, with the op that does.
+/// Every array that a program writes, with the op that writes it.
 class Written {
  public:
   explicit Written(const std::vector<Twins>& twins) {
@@ -145,8 +146,9 @@ class Written {
       arrays_[i].op->upload(arrays_[i].output, contents[i]);
   }
   std::string name(size_t i) const { return std::string(arrays_[i].output.name); }
-  /// Whether a run of the whole program, on the host's memory `image`, may leave it as it was: a
-  /// gradient that an update takes from where it is computed.
+  /// True if a run of the whole program may leave array `i` unwritten, because a device may fuse
+  /// the op that computes a gradient with the update that reads it. `image` is the program in host
+  /// memory.
   bool may_stay(size_t i, const Program& image) const {
     const auto* begin = static_cast<const float*>(arrays_[i].output.data);
     return std::ranges::any_of(image, [&](const Op& op) {

@@ -8,14 +8,17 @@
 
 namespace elbo::bench {
 
-/// Runs `program` on `device`, op by op, each beside the reference on equal input, then as a whole,
-/// which must give the same bits: on the CPU those of the ops one by one, on a GPU, where a product
-/// may be computed otherwise beside its neighbours, those of another run. Says what differs first,
-/// in one line; nothing where all agree. Leaves the device's memory as one run leaves it.
+/// Returns one line about the first difference between `device` and the reference, or nullopt if
+/// they agree.
 ///
-/// `image` is the same program on memory of the host, where the reference works: its ops have the
-/// sizes of `program`'s, and arrays of their own. What ops read outside of their accesses, such as
-/// the data set's other rows, must hold the same numbers on both sides; the rest is copied.
+/// Runs each op of `program` on `device` and in the reference, on equal inputs. Then runs the whole
+/// program, which must reproduce the same bits: on the CPU, the bits of the op-by-op run; on a GPU,
+/// the bits of a second whole run, because a matrix product may be computed differently when it is
+/// not run alone. Leaves the device's memory as one run of the program leaves it.
+///
+/// `image` is the same program in host memory, on which the reference runs: its ops have the same
+/// sizes and their own arrays. Every access of an op is copied from the device. Data that an op
+/// reads outside its accesses, such as the other rows of the data set, must be equal on both sides.
 std::optional<std::string> difference(Device& device, const Program& program, const Program& image);
 
 }  // namespace elbo::bench

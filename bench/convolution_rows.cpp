@@ -1,6 +1,6 @@
-// Rows of convolutional layers: of a model of 32x32x3 pictures in float, on a GPU of one of 64x64x3
-// pictures in TF32 and bfloat16. Encoders halve the picture and double the channels from 32 to 256,
-// decoders are their mirrors, and layers between keep the size.
+// Rows of convolutional layers: a model of 32x32x3 pictures in float and, on a GPU only, a model of
+// 64x64x3 pictures in TF32 and bfloat16. The encoder halves the picture and doubles the channels at
+// each layer, from 32 to 256. The decoder mirrors it, and layers in between keep the size.
 #include "bench/row.hpp"
 #include "kernels/core/precision.hpp"
 
@@ -9,7 +9,7 @@ namespace {
 
 constexpr auto kRelu = math::Activation::of<math::Relu>();
 
-/// A layer whose input and output pass through ReLUs, all but pictures.
+/// A layer whose input and output are results of a ReLU, unless they are pictures.
 struct Layer {
   ConvolutionShape shape;
   bool transposed = false;
@@ -21,7 +21,7 @@ struct Layer {
   Format factor() const { return factor_format(precision, DeviceKind::cuda); }
   static bool is_picture(const FeatureMap& map) { return map.channels == 3; }
   math::Activation above() const { return is_picture(out()) ? math::Activation{} : kRelu; }
-  /// Pictures made are floats in every precision.
+  /// Output pictures are floats in every precision.
   Format output() const { return is_picture(out()) ? Format::f32 : factor(); }
 
   std::string row_name(std::string_view op, std::string_view variant) const {
@@ -38,7 +38,7 @@ struct Layer {
   }
 };
 
-/// Of a model whose pictures are `size` wide.
+/// Returns the layers of a model whose pictures are `size` pixels wide.
 std::vector<Layer> layers(int32_t size, Precision precision, int32_t batch) {
   std::vector<Layer> all;
   int32_t wide = 3, channels = 32;
@@ -54,7 +54,7 @@ std::vector<Layer> layers(int32_t size, Precision precision, int32_t batch) {
   return all;
 }
 
-/// Calls `visit(layer)` for what is measured everywhere, then for what is measured on a GPU.
+/// Calls `visit(layer)` for the layers measured on every device, then for those measured on a GPU.
 template <class Visit>
 void for_layers(Visit visit) {
   for (const Layer& layer : layers(32, Precision::fp32, 128)) visit(layer);
@@ -63,7 +63,7 @@ void for_layers(Visit visit) {
       for (const Layer& layer : layers(64, precision, batch)) visit(layer);
 }
 
-/// `make(workspace, layer)` makes the op.
+/// Adds a row whose op is `make(workspace, layer)`.
 void add(Rows& rows, const Layer& layer, std::string_view op, std::string_view variant, auto make) {
   Row row = op_row(layer.row_name(op, variant), Ceiling::matrix_product,
                    [layer, make](Workspace& w) { return make(w, layer); });
@@ -88,7 +88,8 @@ ConvolutionBackwardWeights backward_weights(Workspace& w, const Layer& l) {
           .grad_bias = w.zeros(l.out().channels),
           .precision = l.precision};
 }
-/// Of a layer that is applied a second time: adds to the gradients of the first.
+/// backward_weights() of a layer that is used twice in a step: adds to the gradients of the first
+/// use.
 ConvolutionBackwardWeights more_backward_weights(Workspace& w, const Layer& l) {
   ConvolutionBackwardWeights op = backward_weights(w, l);
   op.accumulate = true;
@@ -121,7 +122,7 @@ void add_rows<ConvolutionForward>(Rows& rows) {
 template <>
 void add_rows<ConvolutionBackwardInput>(Rows& rows) {
   for_layers([&](const Layer& layer) {
-    if (Layer::is_picture(layer.in())) return;  // nobody asks for the gradient at the data
+    if (Layer::is_picture(layer.in())) return;  // data need no gradient
     add(rows, layer, ConvolutionBackwardInput::name, kRelu.name(),
         [](Workspace& w, const Layer& l) {
           return ConvolutionBackwardInput{.rows = {w.state(l.batch), l.batch},

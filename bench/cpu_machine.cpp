@@ -46,7 +46,7 @@ class CpuMachine : public Machine {
   int given(int threads) const { return threads == 0 ? threads_ : threads; }
 
   int threads_;
-  std::map<int, double> copies_;  // by threads
+  std::map<int, double> copies_;  // by number of threads
   std::map<std::pair<int, Precision>, double> products_;
 };
 

@@ -1,5 +1,6 @@
-// Rows of the dense layers: a 784-400 layer in float at small, usual and large batches, every
-// activation once; every layer of two models in TF32 on a GPU, and in bfloat16.
+// Rows of dense layers: a 784-400 layer in float with ReLU at small, usual and large batches and
+// with every other activation at the usual batch; every layer of two models in bfloat16 and, on a
+// GPU, in TF32.
 #include "bench/row.hpp"
 #include "kernels/core/precision.hpp"
 
@@ -9,18 +10,18 @@ namespace {
 constexpr auto kRelu = math::Activation::of<math::Relu>();
 constexpr auto kIdentity = math::Activation::of<math::Identity>();
 
-/// A dense layer as a training step has it.
+/// A dense layer as it occurs in a training step.
 struct Layer {
   int32_t in, out;
-  math::Activation below = kIdentity;  // what made the layer's input
-  math::Activation above = kIdentity;  // the layer's own
+  math::Activation below = kIdentity;  // the activation that produced the layer's input
+  math::Activation above = kIdentity;  // the layer's own activation
 };
 
-/// Whether a layer's gradient at its input is wanted: not at the data.
+/// True if a step needs the gradient at the layer's input. Data (784 wide) need none.
 bool has_input_gradient(const Layer& layer) { return layer.in != 784; }
 
-/// 784-400-z20 with a Bernoulli and 784-512-256-z32 with a Gaussian likelihood: encoder, heads,
-/// decoder, outputs.
+/// The layers of 784-400-z20 with a Bernoulli likelihood and of 784-512-256-z32 with a Gaussian
+/// one: encoder, posterior heads, decoder, output layer.
 constexpr Layer kLayers[] = {{784, 400, kIdentity, kRelu}, {400, 40, kRelu, kIdentity},
                              {20, 400, kIdentity, kRelu},  {400, 784, kRelu, kIdentity},
                              {784, 512, kIdentity, kRelu}, {512, 256, kRelu, kRelu},
@@ -35,7 +36,8 @@ struct Shape {
   std::optional<DeviceKind> only = std::nullopt;
 
   Format factor() const { return factor_format(precision, only.value_or(DeviceKind::cpu)); }
-  /// Heads, and gradients at codes, are floats in every precision.
+  /// The outputs of layers without activation are floats in every precision, and so is the gradient
+  /// at an input that no activation produced (a code).
   Format output() const { return layer.above == kIdentity ? Format::f32 : factor(); }
   Format input_gradient() const { return layer.below == kIdentity ? Format::f32 : factor(); }
   int64_t inputs() const { return int64_t{batch} * layer.in; }
@@ -83,7 +85,7 @@ DenseBackwardInput backward_input(Workspace& w, const Shape& s) {
           .precision = s.precision};
 }
 
-/// Of a layer whose input no activation made: a code.
+/// backward_input() of a layer whose input is a code, which no activation produced.
 DenseBackwardInput backward_input_without_activation(Workspace& w, const Shape& s) {
   DenseBackwardInput op = backward_input(w, s);
   op.saved = nullptr;
@@ -101,7 +103,8 @@ DenseBackwardWeights backward_weights(Workspace& w, const Shape& s) {
           .precision = s.precision};
 }
 
-/// Of a layer that is applied a second time: adds to the gradients of the first.
+/// backward_weights() of a layer that is used twice in a step: adds to the gradients of the first
+/// use.
 DenseBackwardWeights more_backward_weights(Workspace& w, const Shape& s) {
   DenseBackwardWeights op = backward_weights(w, s);
   op.accumulate = true;
@@ -110,7 +113,8 @@ DenseBackwardWeights more_backward_weights(Workspace& w, const Shape& s) {
   return op;
 }
 
-/// Calls `visit(activation, batch)` for ReLU at every batch and for the others at the usual one.
+/// Calls `visit(activation, batch)` for ReLU at every batch size, and for every other activation at
+/// the usual batch size.
 template <class Visit>
 void for_activations_and_batches(Visit visit) {
   for (const int32_t batch : {20, 128, 1024}) visit(kRelu, batch);
@@ -118,7 +122,7 @@ void for_activations_and_batches(Visit visit) {
     if (const math::Activation activation = {i}; activation != kRelu) visit(activation, 128);
 }
 
-/// Calls `visit(shape)` for what is measured on a GPU, then for the CPU in bfloat16.
+/// Calls `visit(shape)` for the shapes measured on a GPU, then for the bfloat16 shapes of the CPU.
 template <class Visit>
 void for_layers(Visit visit) {
   for (const Layer& layer : kLayers)
@@ -130,7 +134,7 @@ void for_layers(Visit visit) {
       visit(Shape{layer, batch, Precision::bf16, DeviceKind::cpu});
 }
 
-/// `make(workspace, shape)` makes the op.
+/// Returns a row whose op is `make(workspace, shape)`.
 Row dense_row(const Shape& shape, std::string_view op, std::string_view variant, auto make) {
   Row row = op_row(shape.row_name(op, variant), Ceiling::matrix_product,
                    [shape, make](Workspace& w) { return make(w, shape); });

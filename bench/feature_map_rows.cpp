@@ -1,5 +1,6 @@
-// Rows of what convolutional networks do beside their products: group normalisation, resampling and
-// swapped axes, each on the maps of a model of 32x32x3 pictures, and on a GPU of one of 64x64x3.
+// Rows of the ops of convolutional networks other than matrix products: group normalisation,
+// resampling and swapped axes, on feature maps of a model of 32x32x3 pictures and, on a GPU only,
+// of a model of 64x64x3 pictures.
 #include "bench/op_rows.hpp"
 
 namespace elbo::bench {
@@ -32,7 +33,7 @@ void add(Rows& rows, const Map& m, std::string_view op, std::string_view variant
   rows.push_back(std::move(row));
 }
 
-/// The map that a resampling by two connects with this one, its finer grid.
+/// Returns the resampling by two between `m`, its fine grid, and a map of half that size.
 ResampleShape halved(const Map& m, math::Resampling resampling) {
   return {resampling, {m.map.height / 2, m.map.width / 2, m.map.channels}, m.map, 2};
 }
@@ -110,7 +111,7 @@ void add_rows<GroupNormBackward>(Rows& rows) {
     });
 }
 
-/// Planes of pictures to channels, and channels to planes, one for each parameter.
+/// Converts pictures from planes to channels last, and back.
 template <>
 void add_rows<SwapAxes>(Rows& rows) {
   for (const int32_t width : {32, 64})

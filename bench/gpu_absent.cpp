@@ -1,4 +1,4 @@
-// The GPU side of a build without CUDA.
+// Replaces gpu_machine.cpp in a build without CUDA.
 #include "bench/machine.hpp"
 #include "kernels/core/error.hpp"
 

@@ -12,12 +12,12 @@
 namespace elbo::bench {
 namespace {
 
-/// "13.0" of 13000.
+/// Returns "13.0" for 13000.
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-/// The kernel module's release as the driver publishes it, and what CUDA it is for.
+/// Returns the release of the driver's kernel module and the newest CUDA version it supports.
 std::string driver_version() {
   std::ifstream file("/proc/driver/nvidia/version");
   std::string line;
@@ -35,7 +35,8 @@ std::string runtime_version() {
   return version_text(version);
 }
 
-/// The shortest of some runs, in seconds, of what `enqueue` puts on the default stream.
+/// Returns the shortest time, in seconds, of `runs` runs of the work that `enqueue` puts on the
+/// default stream.
 template <class Enqueue>
 double best_seconds(int runs, Enqueue enqueue) {
   const cuda::Event start, stop;
@@ -45,7 +46,7 @@ double best_seconds(int runs, Enqueue enqueue) {
     enqueue();
     stop.record(nullptr);
     const double seconds = 1e-6 * stop.microseconds_since(start);
-    if (i > 0) best = std::min(best, seconds);  // the first warms up
+    if (i > 0) best = std::min(best, seconds);  // the first run warms up
   }
   return best;
 }
@@ -53,7 +54,7 @@ double best_seconds(int runs, Enqueue enqueue) {
 class GpuMachine : public Machine {
  public:
   explicit GpuMachine(std::shared_ptr<Device> device) : device_(std::move(device)) {
-    int ordinal = 0;  // making the device has made it the current one
+    int ordinal = 0;  // `device` is the current one since it was created
     ELBO_CUDA(cudaGetDevice(&ordinal));
     ELBO_CUDA(cudaGetDeviceProperties(&properties_, ordinal));
     library_ = cuda::make_cublaslt(library_defect_);
@@ -70,11 +71,12 @@ class GpuMachine : public Machine {
     if (is_new) place->second = measure_product(precision);
     return place->second;
   }
-  /// A run finds at most a cacheful of what the last one touched, beyond this less than a quarter,
-  /// and none of what it reads first.
+  /// The L2 cache holds at most its own size of the previous run's data. If a row moves more than
+  /// four times that, less than a quarter of its data are cached, and none of the data that it
+  /// reads first.
   double cached_bytes() const override { return 4.0 * properties_.l2CacheSize; }
   const char* product_share() const override { return "%gemm"; }
-  /// In whole graphs, which hold 16 runs.
+  /// A multiple of 16, because a graph contains 16 runs.
   int64_t block(double seconds) const override {
     const auto runs = std::clamp<int64_t>(static_cast<int64_t>(0.005 / seconds), 1, 8192);
     return (runs + 15) / 16 * 16;
@@ -107,7 +109,8 @@ class GpuMachine : public Machine {
     });
     return 2e-9 * kBytes / seconds;
   }
-  /// The library's fastest way to compute a layer of 8192 inputs and outputs at a batch of 8192.
+  /// Measures the library's fastest algorithm for a layer of 8192 inputs and outputs at a batch of
+  /// 8192.
   double measure_product(Precision precision) {
     if (library_ == nullptr) return 0.0;
     constexpr int32_t kSize = 8192;

@@ -1,4 +1,4 @@
-// GPUs for which `elbo_bench plan` predicts: what each can do at most, and how that is known.
+// Peak rates of the GPUs that `elbo_bench plan` makes predictions for, with the source of each.
 #pragma once
 
 #include <span>
@@ -8,8 +8,8 @@
 
 namespace elbo::bench {
 
-/// measured: by this project or in a published measurement of that GPU; datasheet: NVIDIA's,
-/// without sparsity; lead: reasoned, to be measured before anyone quotes it.
+/// Source of a rate. measured: by this project, or published for that GPU; datasheet: NVIDIA's,
+/// without sparsity; lead: an estimate, which must be measured before it is quoted.
 enum class Source { measured, datasheet, lead };
 const char* name_of(Source source);
 
@@ -21,16 +21,16 @@ struct Rate {
 struct GpuModel {
   std::string_view key;   // h200
   std::string_view name;  // H200 SXM
-  Rate copy;              // TB/s, read and written
+  Rate copy;              // TB/s, bytes read plus bytes written
   Rate l2;                // MB
-  Rate fp32, tf32, bf16;  // TFLOP/s of large products
-  Rate edge;              // us from the end of a kernel to the start of the next in a graph
+  Rate fp32, tf32, bf16;  // TFLOP/s of large matrix products
+  Rate edge;              // us from the end of a kernel to the start of the next one in a graph
 
   const Rate& product(Precision precision) const;
 };
 
 std::span<const GpuModel> gpu_models();
-/// Throws ConfigError naming the GPUs there are.
+/// Returns the GPU with that key. Throws ConfigError, which lists the known keys, if there is none.
 const GpuModel& gpu_model(std::string_view key);
 
 }  // namespace elbo::bench

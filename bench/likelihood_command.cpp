@@ -24,7 +24,7 @@ double seconds_of(Work&& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// The decoder's products by dnnl_sgemm, every thread some rows of its own at a time.
+/// The decoder's matrix products, computed with dnnl_sgemm. Each thread multiplies its own rows.
 class Products {
  public:
   explicit Products(const StepModel& model) {
@@ -44,7 +44,7 @@ class Products {
     widest_ = *std::ranges::max_element(widths);
   }
 
-  /// Rows a second, with `height` rows in a product.
+  /// Returns the number of rows per second when each product has `height` rows.
   double rate(int64_t rows, int64_t height, int threads) const {
     const int64_t calls = std::max<int64_t>(threads, rows / height);
     const double seconds = seconds_of([&] {

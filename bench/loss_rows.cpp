@@ -1,11 +1,12 @@
-// Rows of the losses: likelihoods, a classifier's, the penalty on a code.
+// Rows of the losses: likelihoods, the losses of a classifier, and the L1 penalty on a code.
 #include "bench/op_rows.hpp"
 
 namespace elbo::bench {
 
 namespace {
 
-/// Log-variances of `channels` channels, `channel_step` elements of each side by side.
+/// Adds the rows of likelihood `L`. Its variances, if it shares any, belong to `channels` channels;
+/// `channel_step` adjacent elements have the same channel.
 template <class L>
 void add_likelihood_rows(Rows& rows, const std::string& variant, int32_t channels,
                          int32_t channel_step) {
@@ -91,7 +92,7 @@ void add_rows<CategoricalTerms>(Rows& rows) {
   });
 }
 
-/// On the code of a sparse autoencoder, which a ReLU made.
+/// The penalty on the code of a sparse autoencoder, whose activation is a ReLU.
 template <>
 void add_rows<L1Terms>(Rows& rows) {
   for (const int32_t batch : kBatches)
@@ -110,7 +111,7 @@ void add_rows<L1Terms>(Rows& rows) {
         }));
 }
 
-/// Of as many samples as IWAE's largest experiment takes.
+/// 50 samples, as in the largest experiment of the IWAE paper.
 template <>
 void add_rows<ImportanceWeights>(Rows& rows) {
   constexpr int32_t kSamples = 50;

@@ -46,13 +46,13 @@ void time_row(benchmark::State& state, const Row& row, Workbench& bench) {
   }
   const double rate = 1e-9 * bytes / seconds;
   state.counters["GB/s"] = rate;
-  // Within the cache there is no such ceiling, and the row says nothing of it.
+  // The copy rate does not bound a row that fits in the cache, so that row has no %copy.
   if (bytes > machine.cached_bytes())
     state.counters["%copy"] = 100.0 * rate / machine.copy_gb_per_s(row.threads);
 }
 
-/// Shows the median over the repetitions and its coefficient of variation, or the first error; the
-/// mean says less.
+/// Shows the median over the repetitions and the coefficient of variation, or the first error.
+/// Leaves out the mean, which is less informative.
 class MedianReporter : public benchmark::ConsoleReporter {
  public:
   MedianReporter() : ConsoleReporter(isatty(STDOUT_FILENO) ? OO_ColorTabular : OO_Tabular) {}
@@ -194,7 +194,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   const std::unique_ptr<Machine> machine = make_machine(device, threads);
-  // Our defaults first: what the command line says comes later and wins.
+  // Our defaults come first, so that the options of the command line override them.
   std::vector<std::string> options = {
       "--benchmark_repetitions=31", std::string("--benchmark_min_time=") + machine->least_seconds(),
       "--benchmark_display_aggregates_only=true"};

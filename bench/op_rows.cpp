@@ -1,5 +1,5 @@
 // Rows of the element-wise ops and reductions, each at the size of a batch of 128, at about 16 M
-// elements, which lie beyond a CPU's cache, and on a GPU at 64 M.
+// elements, which exceed a CPU's cache, and, on a GPU, at about 64 M elements.
 #include <algorithm>
 
 #include "bench/op_rows.hpp"
@@ -35,7 +35,7 @@ void add_rows<PermutationFill>(Rows& rows) {
 
 template <>
 void add_rows<GatherBatch>(Rows& rows) {
-  // An epoch holds a batch at least.
+  // An epoch must contain at least one batch.
   const auto data_rows = [](int32_t batch) { return std::max(60000u, uint32_t(batch)); };
   const std::pair<DataView, std::string_view> views[] = {
       {DataView::raw, "u8-raw"},
@@ -89,7 +89,7 @@ void add_rows<GatherBatch>(Rows& rows) {
                                         .x = w.zeros(int64_t{batch} * kColumns),
                                         .row_ids = w.integers(batch)};
                    }));
-  // A denoising autoencoder's input, beside the data it is to find again.
+  // For a denoising autoencoder: writes the corrupted input beside the clean target.
   math::Corruptions::for_each([&](auto member) {
     using C = decltype(member);
     if (std::is_same_v<C, math::NoCorruption>) return;
@@ -112,7 +112,7 @@ void add_rows<GatherBatch>(Rows& rows) {
                                           .row_ids = w.integers(batch)};
                      }));
   });
-  constexpr int32_t kWindow = 2 * 21504;  // whole batches of either size
+  constexpr int32_t kWindow = 2 * 21504;  // a multiple of both batch sizes
   for (const int32_t batch : {128, 21504})
     add(rows, int64_t{batch} * kColumns,
         memory_row(GatherBatch::name, "u8-raw-window", sizes(batch, kColumns),
@@ -133,7 +133,7 @@ void add_rows<GatherBatch>(Rows& rows) {
 
 namespace {
 
-/// mu and logvar of a batch side by side, as the encoder's head leaves them.
+/// Returns mu and logvar of a batch, side by side in each row, as the encoder's head stores them.
 PosteriorView posterior(Workspace& w, int32_t inputs, int32_t latent) {
   const float* head = w.uniforms(2 * int64_t{inputs} * latent, -2.0f, 2.0f);
   return {head, head + latent, 2 * latent, 2 * latent};
@@ -149,7 +149,7 @@ struct LatentSize {
 constexpr LatentSize kLatentSizes[] = {
     {128, 1, 20}, {20, 50, 50}, {kLarge / 32, 1, 32}, {kHuge / 32, 1, 32}};
 
-/// Draws from posteriors.
+/// Samples from the posteriors.
 LatentForward draws(Workspace& w, const LatentSize& s) {
   return {.inputs = {w.state(s.inputs), s.inputs},
           .samples = s.samples,
@@ -159,7 +159,7 @@ LatentForward draws(Workspace& w, const LatentSize& s) {
           .z = w.zeros(s.elements())};
 }
 
-/// Draws from the prior: one mu and logvar of zeros for all, and no divergence.
+/// Samples from the prior: all inputs share one mu and one logvar of zeros, without a KL term.
 LatentForward prior(Workspace& w, const LatentSize& s) {
   const float* zeros = w.zeros(s.latent);
   return {
@@ -263,7 +263,7 @@ void add_rows<SquaredDistance>(Rows& rows) {
         }));
 }
 
-/// A hidden layer's gradient, and one of its first columns alone.
+/// Sums two gradients of a hidden layer: one of all its columns and one of the first half of them.
 template <>
 void add_rows<GradientSum>(Rows& rows) {
   for (const int32_t batch : kBatches)
@@ -281,7 +281,7 @@ void add_rows<GradientSum>(Rows& rows) {
 
 namespace {
 
-/// The parameters of 784-400-z20 with a Bernoulli likelihood, 16 M and 64 M.
+/// Numbers of parameters: those of 784-400-z20 with a Bernoulli likelihood, 16 M and 64 M.
 constexpr int64_t kArenas[] = {652824, kLarge, kHuge};
 
 }  // namespace

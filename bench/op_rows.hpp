@@ -1,4 +1,4 @@
-// What the rows of element-wise ops and reductions share: their sizes, and how they are named.
+// Sizes and names that the rows of element-wise ops and reductions share.
 #pragma once
 
 #include "bench/row.hpp"
@@ -26,7 +26,7 @@ inline Row memory_row(std::string_view op, std::string_view variant, const std::
   return op_row(row_name(op, variant, size), Ceiling::copy_rate, make);
 }
 
-/// Adds a row of an op of `elements` elements; the largest are for GPUs.
+/// Adds a row of an op of `elements` elements. The largest rows run on GPUs only.
 inline void add(Rows& rows, int64_t elements, Row row) {
   if (elements >= kHuge) row.only = DeviceKind::cuda;
   rows.push_back(std::move(row));

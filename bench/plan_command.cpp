@@ -22,8 +22,8 @@ struct Node {
   double gflop = 0.0;
   std::vector<int> waits_for;
   bool critical = false;
-  // At least: for its traffic, if that is more than the L2 cache may hold, for its arithmetic, and
-  // for the longer of these with the edge that leads to it.
+  // Lower bounds of the time: of the memory traffic (0 if it fits in the L2 cache), of the
+  // arithmetic, and of the node: the longer of these two plus the edge that leads to the node.
   double traffic_us = 0.0, arithmetic_us = 0.0, floor_us = 0.0;
 };
 
@@ -40,7 +40,8 @@ struct Plan {
       return sum + (node.critical ? node.floor_us : 0.0);
     });
   }
-  /// With everything side by side that may be, the memory and the cores are still shared.
+  /// Returns the lower bound if all independent nodes run concurrently. They still share the memory
+  /// and the cores, so the sums over all nodes bound the time as well as the critical path does.
   double least_us() const {
     return std::max({critical_us(), sum(&Node::traffic_us), sum(&Node::arithmetic_us)});
   }
@@ -59,7 +60,7 @@ Plan make_plan(const PlanCommand& command, const GpuModel& gpu) {
   const StepModel& step = step_model(command.model);
   const Config config = step_config(step, command.batch, precision_named(command.precision));
   config.check();
-  // One batch of rows: their number and content leave the program as it is.
+  // One batch of rows is enough: the program does not depend on their number and content.
   const int64_t values = element_count(step.sample_shape);
   const Dataset data =
       Dataset::from_rows(std::vector<uint8_t>(static_cast<size_t>(command.batch * values)),
@@ -106,7 +107,7 @@ struct NamedRate {
   const Rate& rate;
 };
 
-/// What the prediction rests on.
+/// Returns the rates that the prediction is based on.
 std::vector<NamedRate> rates(const GpuModel& gpu, Precision precision) {
   return {{"copy", "TB/s", gpu.copy},
           {"l2", "MB", gpu.l2},

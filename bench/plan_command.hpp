@@ -1,4 +1,4 @@
-// `elbo_bench plan`: the graph of one training step on CUDA, and what it takes at least.
+// `elbo_bench plan`: the graph of one training step on CUDA, with a lower bound of its time.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ struct PlanCommand {
   bool json = false;
 };
 
-/// Records a training step as for a GPU and prints it node by node with predictions. Needs neither
-/// a GPU nor a build with CUDA. Throws what the engine throws.
+/// Records the training step that a GPU would run and prints it node by node, with predicted times.
+/// Needs neither a GPU nor a build with CUDA. Throws what the engine throws.
 void run_plan_command(const PlanCommand& command);
 
 }  // namespace elbo::bench

@@ -45,7 +45,7 @@ class PlanningDevice : public Device {
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void fill_zero(void* memory, size_t bytes) override {
-    // Whole pages go back to the system, which hands out zeros when they are touched again.
+    // Return whole pages to the system, which supplies zeros when they are accessed again.
     const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
     const auto begin = reinterpret_cast<uintptr_t>(memory), end = begin + bytes;
     const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;

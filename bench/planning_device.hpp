@@ -1,4 +1,4 @@
-// A device that records and does not run.
+// A device on which programs can be recorded but not run.
 #pragma once
 
 #include <memory>
@@ -7,9 +7,9 @@
 
 namespace elbo::bench {
 
-/// Says it is of `kind`, so that models record for it what they record for such a device, and keeps
-/// their arrays in memory of the host, which takes room only where it is written: the model may be
-/// larger than the machine. To run a program on it throws DeviceError.
+/// Returns a device that reports `kind`, so that a model records the program of such a device. Its
+/// arrays are in host memory, whose pages are allocated when they are first written: the model may
+/// be larger than the machine's memory. Running a program on this device throws DeviceError.
 std::shared_ptr<Device> make_planning_device(DeviceKind kind);
 
 }  // namespace elbo::bench

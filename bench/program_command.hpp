@@ -1,4 +1,4 @@
-// `elbo_bench program`: a training step as it is recorded, for comparing two builds.
+// `elbo_bench program`: prints the recorded program of a training step, to compare two builds.
 #pragma once
 
 #include <string>
@@ -10,10 +10,10 @@ struct ProgramCommand {
   std::string device = "cpu";
 };
 
-/// Records a training step of the settings in the file `config`, whose data set is opened, as for
-/// the CPU or a GPU, and prints a line for each op: its name and sizes, the memory it touches and
-/// the ops it waits for. Addresses are numbered in the order of their first use, so that two runs
-/// print the same. Needs no GPU. Throws what the engine throws.
+/// Records a training step with the settings in the file `config`, for the CPU or for a GPU, and
+/// opens the data set that the file names. Prints one line per op: its name and sizes, the memory
+/// that it accesses, and the ops that it waits for. Addresses are numbered in the order of their
+/// first use, so that two runs print the same text. Needs no GPU. Throws what the engine throws.
 void run_program_command(const ProgramCommand& command);
 
 }  // namespace elbo::bench

@@ -17,7 +17,8 @@ uint32_t random_bits(uint64_t seed, uint64_t subsequence, uint64_t group, int64_
   return math::philox4x32(seed, subsequence, group).value[lane];
 }
 
-/// Box and Muller's normal; the radius' uniform is a float by contract.
+/// Returns a normal number by the Box-Muller transform. The contract requires that the uniform
+/// number of its radius is a float.
 double normal(uint64_t seed, uint64_t subsequence, uint64_t group, int64_t lane) {
   const math::Bits4 bits = math::philox4x32(seed, subsequence, group);
   const int64_t pair = lane / 2 * 2;
@@ -68,7 +69,7 @@ double stored(const GatherBatch& op, int64_t element) {
   return 0.0;
 }
 
-/// A quantity of noise for an element's corruption, if it takes any.
+/// Returns the noise of an element's corruption: normal or uniform, as corruption `C` needs.
 template <class C>
 double corruption_noise(const GatherBatch& op, uint32_t row, int64_t column) {
   const uint64_t subsequence =
@@ -79,7 +80,8 @@ double corruption_noise(const GatherBatch& op, uint32_t row, int64_t column) {
   return math::uniform(random_bits(op.seed, subsequence, group, column % 4));
 }
 
-/// What the network reads of an element x: by cases, as the corruptions are described.
+/// Returns the network's input for an element x. Written case by case, from the descriptions of the
+/// corruptions.
 double corrupted(const GatherBatch& op, float x, uint32_t row, int64_t column) {
   const double level = op.corruption_level;
   double input = x;
@@ -93,8 +95,8 @@ double corrupted(const GatherBatch& op, float x, uint32_t row, int64_t column) {
   return input;
 }
 
-/// The element of a row that column c shows: the row's picture mirrored, then read through a frame
-/// that is shifted over it, and over its mirror images beyond the edges.
+/// Returns the element of the stored row that appears in `column` of the augmented row: the picture
+/// is mirrored, then shifted; beyond its edges it is continued by reflection.
 int64_t shown(const GatherBatch& op, uint32_t row, int64_t column) {
   if (!op.augmentation.flip && op.augmentation.shift == 0) return column;
   const math::PictureLayout& p = op.picture;
@@ -134,7 +136,8 @@ void run_op(const GatherBatch& op) {
     op.row_ids[i] = row;
     for (int64_t c = 0; c < op.columns; ++c) {
       const double value = stored(op, stored_row * op.columns + shown(op, row, c));
-      // Scaled in float by contract: the comparison below must not depend on a rounding.
+      // The contract requires scaling in float, because the comparison below must not depend on a
+      // rounding.
       const float unit =
           op.dtype == DType::u8 ? as_float(value) * (1.0f / 255.0f) : as_float(value);
       float x = unit;
@@ -159,7 +162,7 @@ std::vector<Output> outputs_of(const GatherBatch& op) {
   std::vector<Output> outputs = {{"x", op.x, count, dequantize ? 2.0 : 0.0},
                                  {"row_ids", op.row_ids, op.batch.capacity()}};
   if (!op.input) return outputs;
-  // Floats of the same bits have the same bits in bfloat16.
+  // Equal floats round to equal bfloat16 numbers, so exact inputs stay exact.
   double roundings = dequantize ? 2.0 : 0.0;
   if (op.corruption == math::Corruption::of<math::GaussianCorruption>()) roundings += kElementwise;
   outputs.push_back(roundings > 0.0 ? output("input", op.input, count, roundings)
@@ -261,7 +264,8 @@ void run_op(const LatentBackward& op) {
     }
 }
 std::vector<Output> outputs_of(const LatentBackward& op) {
-  // With everything that lies between the rows; two gradients interleaved are compared twice.
+  // The span includes all elements between the rows, so two interleaved gradients are compared
+  // twice.
   const auto span = [&](int64_t stride) { return (op.inputs.active() - 1) * stride + op.latent; };
   return {output("grad_mu", op.grad_mu, span(op.grad_mu_stride), sum_of(op.samples)),
           output("grad_logvar", op.grad_logvar, span(op.grad_logvar_stride), sum_of(op.samples))};

@@ -6,12 +6,13 @@
 namespace elbo::reference {
 namespace {
 
-/// A pixel of the narrow side, one of the wide side that it meets, and through which tap.
+/// A pair of pixels that a convolution connects: a pixel of the narrow side, a pixel of the wide
+/// side, and the kernel tap between them.
 struct Meeting {
   int64_t narrow, wide, tap;
 };
 
-/// All of a row.
+/// Returns all pairs of a row.
 std::vector<Meeting> meetings(const ConvolutionShape& s) {
   std::vector<Meeting> list;
   for (int64_t y = 0; y < s.narrow.height; ++y)
@@ -25,7 +26,7 @@ std::vector<Meeting> meetings(const ConvolutionShape& s) {
   return list;
 }
 
-/// The weights of one narrow channel at one tap, and the group's channels of a wide pixel.
+/// Index of the weights of narrow channel `n` at a tap, and of the wide channels in its group.
 struct Channels {
   const ConvolutionShape& s;
   int64_t in_group = s.wide.channels / s.groups;
@@ -38,7 +39,8 @@ struct Channels {
   }
 };
 
-/// Calls `use(row, sums)` with the sums on the narrow or the wide side of what is on the other.
+/// Calls `use(row, sums)` for each row. The sums belong to the wide side if `to_wide`, else to the
+/// narrow side; `source` is the other side.
 void sums_of_rows(const ConvolutionShape& s, bool to_wide, int64_t rows, const ConstReals& source,
                   const ConstReals& weight,
                   const std::function<void(int64_t, const std::vector<double>&)>& use) {
@@ -70,7 +72,7 @@ void sums_of_rows(const ConvolutionShape& s, bool to_wide, int64_t rows, const C
   }
 }
 
-/// How many products the sums on a side have at most.
+/// Returns the maximum number of terms of a sum on the wide or narrow side.
 int64_t depth_of(const ConvolutionShape& s, bool to_wide) {
   return int64_t{s.kernel} * s.kernel * (to_wide ? s.narrow : s.wide).channels / s.groups;
 }
@@ -169,7 +171,8 @@ std::vector<Output> outputs_of(const ConvolutionBackwardWeights& op) {
 
 namespace {
 
-/// Calls `give(fine element, coarse element, weight)` for all of a row that a resampling connects.
+/// Calls `give(fine element, coarse element, weight)` for all pairs of elements in a row that a
+/// resampling connects.
 template <class R>
 void for_weights(const ResampleShape& s,
                  const std::function<void(int64_t, int64_t, double)>& give) {
@@ -186,7 +189,7 @@ void for_weights(const ResampleShape& s,
     }
 }
 
-/// R x or R^T x of a row.
+/// Returns R x (to the fine grid) or R^T x (to the coarse grid) for a row x.
 std::vector<double> resampled(const ResampleShape& s, bool to_fine, const std::vector<double>& x) {
   std::vector<double> sums(static_cast<size_t>((to_fine ? s.fine : s.coarse).size()));
   s.resampling.visit([&](auto member) {
@@ -235,7 +238,7 @@ std::vector<Output> outputs_of(const ResampleBackward& op) {
 
 namespace {
 
-/// The elements of a row's group, numbered among all rows'.
+/// Returns the indices of the elements in a group of a row, counted over all rows.
 template <class Op>
 std::vector<int64_t> group_elements(const Op& op, int64_t row, int64_t group) {
   const int64_t channels = op.map.channels / op.groups;

@@ -12,7 +12,7 @@ double largest(const ConstReals& numbers, int64_t count) {
   return most;
 }
 
-/// sum += factor * terms
+/// sum += factor * terms, element by element
 void add_to(std::vector<double>& sum, double factor, const std::vector<double>& terms) {
   for (size_t i = 0; i < sum.size(); ++i) sum[i] += factor * terms[i];
 }
@@ -122,7 +122,7 @@ std::vector<Output> outputs_of(const DenseBackwardWeights& op) {
   const int64_t rows = op.rows.active();
   return {product("grad_weight", op.grad_weight, int64_t{op.out} * op.in,
                   {op.grad_y, op.x, rows * op.out, rows * op.in, rows, op.precision}),
-          // A library may sum the factor as the product has it.
+          // A library may sum the operand after its rounding to the product's precision.
           product("grad_bias", op.grad_bias, op.out,
                   {op.grad_y, nullptr, rows * op.out, 0, rows, op.precision})};
 }

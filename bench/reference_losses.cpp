@@ -1,4 +1,4 @@
-// The losses: likelihoods, a classifier's, the penalty on a code.
+// The losses: likelihoods, the losses of a classifier, and the L1 penalty on a code.
 #include <algorithm>
 #include <limits>
 
@@ -74,7 +74,8 @@ std::vector<Output> outputs_of(const LikelihoodMean& op) {
 
 namespace {
 
-/// The loss, gradient and hit of a row of scores, from the softmax's definition.
+/// Computes the loss, the gradient and the correctness of a row of logits, from the definition of
+/// the softmax.
 void classify(const CategoricalTerms& op, int64_t row) {
   const float* logits = op.logits + row * op.classes;
   const int64_t label = op.labels[op.row_ids[row / op.rows.per_input]];
@@ -144,7 +145,8 @@ void run_op(const ImportanceWeights& op) {
 }
 std::vector<Output> outputs_of(const ImportanceWeights& op) {
   const int64_t inputs = op.inputs.active();
-  // Exponents of about a hundred, whose roundings are the exponentials' relative errors.
+  // The exponents are about a hundred. Their absolute rounding errors become relative errors of the
+  // exponentials.
   constexpr double kExponent = 256.0;
   std::vector<Output> outputs = {{"bound", op.bound, inputs, sum_of(op.samples)}};
   if (op.weight != nullptr)

@@ -1,4 +1,4 @@
-// Inside the reference: what its files share.
+// Helpers that the source files of the reference share.
 #pragma once
 
 #include <cmath>
@@ -8,12 +8,13 @@
 
 namespace elbo::reference {
 
-/// A handful of operations per element.
+/// Tolerance of a few operations per element, in float roundings.
 inline constexpr double kElementwise = 32.0;
-/// Float sums of `terms` numbers: their rounding errors grow like the square root (Higham and
-/// Mary 2019); with room, and far below what one missing term would be.
+/// Returns the tolerance of a float sum of `terms` numbers. Its rounding error grows with the
+/// square root of `terms` (Higham and Mary 2019). The factor 8 is generous, yet far below the
+/// effect of a missing term.
 inline double sum_of(double terms) { return kElementwise + 8.0 * std::sqrt(terms); }
-/// A rounding to bfloat16 (2^-8), in roundings to float.
+/// One rounding to bfloat16 (2^-8), in float roundings (2^-24).
 inline constexpr double kBfloat16Rounding = 0x1p16;
 
 inline float as_float(double value) { return static_cast<float>(value); }
@@ -29,38 +30,44 @@ inline void put(const Reals& numbers, int64_t i, double value) {
     numbers.as<math::Bfloat16>()[i] = math::to_bfloat16(as_float(value));
 }
 
-/// As a product of that precision takes it, but for TF32, whose rounding is an error here.
+/// Returns element `i` as an operand of a product in `precision`. A TF32 operand is not rounded
+/// here: the tolerance of product() covers its rounding.
 inline double factor(const ConstReals& numbers, int64_t i, Precision precision) {
   const double value = at(numbers, i);
   if (precision != Precision::bf16) return value;
   return math::to_float(math::to_bfloat16(as_float(value)));
 }
 
-/// An output that may be in bfloat16: then both sides have rounded to it, the execution up to
-/// `stored` times.
+/// Returns an output that may be in bfloat16. If it is, the tolerance allows for one rounding to
+/// bfloat16 by the reference and `stored` roundings by the execution.
 inline Output output(std::string_view name, const Reals& numbers, int64_t count, double roundings,
                      double stored = 1.0) {
   if (numbers.format == Format::bf16) roundings += (1.0 + stored) * kBfloat16Rounding;
   return {name, numbers.data, count, roundings, numbers.format};
 }
 
-/// The factors of a product whose sums have `depth` terms. Without a right one: sums of the left.
+/// The operands of a product whose sums have `depth` terms (K). If `right` is null, the result is
+/// sums of `left` alone.
 struct Factors {
   ConstReals left, right;
   int64_t left_count, right_count, depth;
   Precision precision;
 };
 
-/// An output of a product. On tensor cores, a sum of eight or more products is added to the others
-/// at a time, perhaps cut off where a float would be rounded. A factor in TF32 has 11 significant
-/// bits: rounded, it is off by up to 2^-11 of itself, cut off by up to 2^-10, on average by half of
-/// that. A product of two is then on average short of up to 2^-10 of itself, and so is their sum;
-/// the rest is independent from product to product, 2^-10 of it at most, and by Hoeffding's
-/// inequality exceeds 8 sqrt(depth) times the largest such once in 10^13. Factors in bfloat16 are
-/// exact, and a library may store the product before it is finished: one more rounding.
+/// Returns an output of a matrix product, with these tolerances:
+///   - Tensor cores add groups of eight or more products to the accumulator at a time. They may
+///     truncate each sum instead of rounding it: up to two roundings per group.
+///   - A TF32 operand has 11 significant bits. Its relative error is up to 2^-11 if it is rounded,
+///     and up to 2^-10, on average half of that, if it is truncated. A product of two truncated
+///     operands is therefore too small by up to 2^-10 of itself on average, and so is the sum.
+///     The deviations from that average are independent and at most 2^-10 of each product. By
+///     Hoeffding's inequality, their sum exceeds 8 sqrt(depth) times the largest possible
+///     deviation only once in 10^13 sums.
+///   - bfloat16 operands are exact. A library may store the product before its epilogue is applied,
+///     which is one more rounding to bfloat16.
 Output product(std::string_view name, const Reals& result, int64_t count, const Factors& f);
 
-/// `count` of the numbers, from the `first`-th on, as factors.
+/// Returns elements `first` to `first + count - 1` as operands of a product in `precision`.
 std::vector<double> doubles(const ConstReals& numbers, int64_t first, int64_t count,
                             Precision precision = Precision::fp32);
 

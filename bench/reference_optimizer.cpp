@@ -10,7 +10,7 @@ struct Slot {
   double weight, first_moment, second_moment;
 };
 
-/// The state's, its learning rate times the op's part of it.
+/// Values of the step's state; the learning rate is multiplied by the op's own factor `rate`.
 struct Step {
   double learning_rate, correction1, correction2;
 };
@@ -57,7 +57,8 @@ StepRecord& record_of(const OptimizerUpdate& op, uint64_t step) {
   return op.end.ring[step % static_cast<uint64_t>(op.end.ring_size)];
 }
 
-/// From `grad` to the gradient that is asked for, before clipping.
+/// Returns the factor from `grad`, a mean over the batch, to the requested gradient, which is not
+/// clipped yet.
 double reduction(const OptimizerUpdate& op) { return op.summed ? op.state->rows : 1.0; }
 
 double gradient_norm(const OptimizerUpdate& op) {

@@ -1,4 +1,4 @@
-// A row of the benchmark: a program on buffers of its own, made when its turn comes.
+// A row of the benchmark: a program and its own buffers, which are allocated just before it runs.
 #pragma once
 
 #include <functional>
@@ -12,40 +12,42 @@
 
 namespace elbo::bench {
 
-/// What a row's rate is held against.
+/// The measured peak that a row's rate is compared with.
 enum class Ceiling { copy_rate, matrix_product };
 
-/// A program and what keeps its memory alive.
+/// A program and the owner of its memory.
 struct Work {
   Program program;
   std::shared_ptr<void> memory;
-  /// To be run once on the device before the program is, where that needs it.
+  /// Runs once on the device, before the program, to prepare its inputs.
   std::function<void()> begin = [] {};
 };
 
 struct Row {
   std::string name;  // <op>/<variant>/<sizes>
   Ceiling ceiling = Ceiling::copy_rate;
-  Precision precision = Precision::fp32;          // of its products
-  int threads = 0;                                // 0: as many as the whole benchmark was given
-  std::optional<DeviceKind> only = std::nullopt;  // the kind of device it is for; none: any
-  /// The same program on the memory of any device, filled alike.
+  Precision precision = Precision::fp32;          // of its matrix products
+  int threads = 0;                                // 0: the number of the whole benchmark
+  std::optional<DeviceKind> only = std::nullopt;  // the only kind of device it runs on; none: any
+  /// Returns the program with memory of the given device. The initial contents are equal on all
+  /// devices.
   std::function<Work(const std::shared_ptr<Device>&)> make = nullptr;
 };
 
 using Rows = std::vector<Row>;
 
-/// The rows of one op of the list. Defined for every op; one without rows does not link.
+/// Adds the rows of one op. It is specialised for every op of the list: an op without rows does not
+/// link.
 template <class O>
 void add_rows(Rows& rows);
 
-/// The rows of whole training steps.
+/// Adds the rows of whole training steps.
 void add_step_rows(Rows& rows);
 
-/// Every op's rows, in the order of the list, then whole training steps.
+/// Returns the rows of every op, in the order of the list, then those of whole training steps.
 Rows all_rows();
 
-/// Memory for a row, filled with numbers that depend on nothing but their place.
+/// Allocates the memory of a row and fills it with numbers that depend only on their index.
 class Workspace {
  public:
   explicit Workspace(std::shared_ptr<Device> device) : device_(std::move(device)) {}
@@ -53,15 +55,15 @@ class Workspace {
   float* zeros(int64_t count) { return allocate<float>(count); }
   Reals zeros(Format format, int64_t count);
   uint32_t* integers(int64_t count) { return allocate<uint32_t>(count); }
-  /// `first`, first + 1, ...
+  /// Returns first, first + 1, ...
   uint32_t* counting(int64_t count, uint32_t first = 0);
-  /// Of 0 .. classes-1.
+  /// Returns random labels in [0, classes).
   int32_t* labels(int64_t count, int32_t classes);
-  /// Uniform in [low, high).
+  /// Returns random numbers, uniform in [low, high).
   float* uniforms(int64_t count, float low, float high);
   Reals uniforms(Format format, int64_t count, float low, float high);
   uint8_t* bytes(int64_t count);
-  /// The state of step 0 with `rows` inputs in its batch.
+  /// Returns the state of step 0 with `rows` inputs in its batch.
   StepState* state(int32_t rows);
 
  private:
@@ -86,7 +88,7 @@ class Workspace {
   std::vector<std::shared_ptr<void>> buffers_;
 };
 
-/// The row of an op made by `make(workspace)`.
+/// Returns the row of the op that `make(workspace)` returns.
 template <class Make>
 Row op_row(std::string name, Ceiling ceiling, Make make) {
   return {.name = std::move(name),

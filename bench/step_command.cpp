@@ -19,22 +19,22 @@ Dataset open_data(const StepModel& model, const std::string& path) {
                       : Dataset::open(path, {.validation_fraction = 0.0, .check_values = false});
 }
 
-/// How steps are timed on a device.
+/// Parameters of the measurement on a device
 struct Timing {
   int64_t block;        // steps per measurement
-  int64_t least_steps;  // of a command
+  int64_t least_steps;  // minimum of --steps
   bool warm_up;
 };
 
 Timing timing_on(DeviceKind device) {
-  // As in peers/pytorch_cpu.py.
+  // The same numbers as in peers/pytorch_cpu.py.
   if (device == DeviceKind::cpu) return {.block = 10, .least_steps = 80, .warm_up = false};
-  // A GPU is started and waited for once in a block, which is to be a small part of it. The first
-  // run tries ways of running, and is not timed.
+  // Starting a GPU and waiting for it happens once per block and should be a small fraction of the
+  // block's time. The first run autotunes, so it is not timed.
   return {.block = 100, .least_steps = 100, .warm_up = true};
 }
 
-/// What `elbo_bench step` trains, and how it measures that.
+/// Training and measurement of `elbo_bench step`
 class StepBench {
  public:
   StepBench(const StepCommand& command, const std::string& device_name, int threads)
@@ -74,7 +74,7 @@ class StepBench {
     }
     const int64_t blocks = command_.steps / timing_.block;
     std::vector<double> milliseconds;
-    std::vector<double> losses;  // of the blocks that reach into the last quarter
+    std::vector<double> losses;  // of the blocks that overlap the last quarter
     for (int64_t i = 0; i < blocks; ++i) {
       milliseconds.push_back(time_block());
       if (4 * (i + 1) <= 3 * blocks) continue;
@@ -125,7 +125,7 @@ nlohmann::json timed_preparation(StepBench& bench) {
   return {{"prepared_s", took.count()}};
 }
 
-/// Answers "prepare" and "run SEED" until the input ends.
+/// Answers the commands "prepare" and "run SEED" until standard input ends.
 void serve(StepBench& bench) {
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);

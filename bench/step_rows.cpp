@@ -1,11 +1,12 @@
-// Rows of whole training steps, and of their matrix products alone: what a step costs beyond them.
+// Rows of whole training steps and of their matrix products alone. The difference is the cost of
+// everything else in a step.
 #include "bench/row.hpp"
 #include "host/measure/step_times.hpp"
 
 namespace elbo::bench {
 namespace {
 
-/// What a row is for, as its name's last part says it.
+/// The device and precision of a row; `name` is the last part of the row's name.
 struct Variant {
   std::string_view name;
   DeviceKind device;
@@ -29,7 +30,7 @@ Row step_row(const StepModel& model, int64_t batch, const Variant& variant, bool
                                                        options, device);
             Work work = {step->pass.program(), step};
             if (products_only) {
-              // The numbers of a real step in every buffer.
+              // Run one whole step, so that every buffer contains realistic numbers.
               work.begin = [step = step.get()] { step->pass.run(1); };
               work.program = products_of(work.program);
             }

@@ -22,7 +22,7 @@ void Workbench::prepare(const Row& row) {
   executable_ = device_->prepare(work_.program);
   const std::vector<std::string> notes = executable_->notes();
   choice_ = work_.program.size() == 1 && !notes.empty() ? notes.front() : "";
-  // A GPU's first runs try ways of running.
+  // The first runs on a GPU autotune and must not be timed.
   const int64_t several = machine_.block(1.0);
   if (machine_.kind() == DeviceKind::cuda) run(several);
   block_ = machine_.block(seconds_of([&] { run(several); }) / static_cast<double>(several));

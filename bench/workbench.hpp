@@ -1,4 +1,4 @@
-// The row whose turn it is.
+// Prepares the rows of the benchmark one at a time.
 #pragma once
 
 #include <chrono>
@@ -10,24 +10,24 @@
 
 namespace elbo::bench {
 
-/// Makes a row, checks it and warms it up; its repetitions share it.
+/// Makes a row, checks it and warms it up. All repetitions of the row share the result.
 class Workbench {
  public:
   explicit Workbench(Machine& machine) : machine_(machine) {}
 
   Machine& machine() { return machine_; }
-  /// Makes `row` the one whose turn it is, if it is not yet.
+  /// Makes `row` the current row, unless it is already.
   void prepare(const Row& row);
-  /// What differs from the reference, if anything does.
+  /// Returns the difference between the current row and the reference, or nullopt if they agree.
   const std::optional<std::string>& difference() const { return difference_; }
   const Program& program() const { return work_.program; }
-  /// How products are computed, where there is a choice.
+  /// Returns how the row's matrix product is computed; empty if the device had no choice.
   const std::string& choice() const { return choice_; }
-  /// Runs in a row that are worth timing.
+  /// Returns the number of consecutive runs to time together.
   int64_t block() const { return block_; }
-  /// Runs the program as often as that and waits for it.
+  /// Runs the program block() times and waits for the device.
   void run_block() { run(block_); }
-  /// Whether any row so far differed.
+  /// True if any row so far differed from the reference.
   bool failed() const { return failed_; }
 
  private:
@@ -47,7 +47,7 @@ class Workbench {
   bool failed_ = false;
 };
 
-/// Seconds that `run` takes by the host's clock.
+/// Returns the seconds that `run` takes by the host's clock.
 template <class Run>
 double seconds_of(Run run) {
   const auto start = std::chrono::steady_clock::now();

@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint64_t kSeed = 20140;
 
-/// `count` elements made of random bits, each by `make`.
+/// Returns `count` elements; `make` converts 32 random bits to one element.
 template <class T, class Make>
 std::vector<T> random(int64_t count, Make make) {
   std::vector<T> values(static_cast<size_t>(count));

@@ -1,4 +1,4 @@
-// Point (c): what a barrier of the whole grid costs, as a persistent kernel would need it.
+// Point (c): the cost of a barrier of the whole grid, as a persistent kernel would need it.
 #include <cooperative_groups.h>
 
 #include "bench/calibrate/gpu.cuh"
@@ -11,7 +11,8 @@ constexpr unsigned kThreads = 256;
 constexpr int kFew = 100;
 constexpr int kMany = 1100;
 
-/// Waits until every block has arrived here `round` times. `arrivals` is zero before the launch.
+/// Waits until every block has arrived at this barrier `round` times. `arrivals` must be zero
+/// before the launch.
 __device__ void wait_for_grid(uint32_t* arrivals, uint32_t round) {
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -33,12 +34,12 @@ __device__ void wait_for_grid(uint32_t* arrivals, uint32_t round) {
 struct BarrierArgs {
   uint32_t* arrivals;        // 1
   volatile uint32_t* marks;  // one per block
-  uint32_t* early;           // how often a block went on before its neighbour had arrived
+  uint32_t* early;           // number of times a block left before its neighbour had arrived
   int barriers;
 };
 
-/// Passes barriers and does nothing else; with kCheck every block leaves a mark before a barrier
-/// and looks for its neighbour's after it. A different block is late at every barrier.
+/// Passes barriers and does nothing else. With kCheck, each block writes a mark before a barrier
+/// and reads the mark of its neighbour after it; a different block arrives late at each barrier.
 template <bool kCooperativeGroups, bool kCheck>
 __global__ void __launch_bounds__(kThreads) barrier_kernel(BarrierArgs args) {
   const auto grid = cooperative_groups::this_grid();

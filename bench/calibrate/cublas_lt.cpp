@@ -20,7 +20,7 @@ namespace elbo::calibrate {
   X(cublasLtMatrixLayoutCreate)           \
   X(cublasLtMatrixLayoutDestroy)
 
-/// The functions used, under their own names.
+/// The functions of cuBLASLt that are used, under their own names
 struct CublasLt::Functions {
 #define ELBO_DECLARE_FUNCTION(name) decltype(&::name) name = nullptr;
   ELBO_CUBLASLT_FUNCTIONS(ELBO_DECLARE_FUNCTION)
@@ -39,8 +39,8 @@ struct CublasLt::Functions {
 #undef ELBO_FIND_FUNCTION
   }
 
-  /// The major version this program was built with, from the loader's search path or the toolkit's
-  /// usual folder, as the library's own cuBLAS is found.
+  /// Opens the major version that this program was built with, from the loader's search path or the
+  /// usual folder of the toolkit.
   static void* open_library() {
     const std::string file = "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
     constexpr int kFlags = RTLD_NOW | RTLD_LOCAL;
@@ -60,7 +60,7 @@ struct CublasLt::Functions {
 
 namespace {
 
-constexpr size_t kWorkspaceBytes = size_t{32} << 20;  // what NVIDIA advises for Hopper
+constexpr size_t kWorkspaceBytes = size_t{32} << 20;  // NVIDIA's recommendation for Hopper
 constexpr float kOne = 1.0f, kZero = 0.0f;
 
 cudaDataType_t cuda_type(Element element) {

@@ -1,4 +1,4 @@
-// cuBLASLt, loaded when first asked for, and one matrix product described to it.
+// cuBLASLt, loaded on first use, and the description of one matrix product.
 #pragma once
 
 #include <cublasLt.h>
@@ -10,19 +10,19 @@ namespace elbo::calibrate {
 enum class Element { f32, bf16 };
 inline size_t size_of(Element element) { return element == Element::f32 ? 4 : 2; }
 
-/// d = epilogue(op(a) op(b)), stored by columns: op(a) is m x k, op(b) is k x n, d is m x n.
-/// Leading dimensions are the numbers of rows stored.
+/// d = epilogue(op(a) op(b)), column-major: op(a) is m x k, op(b) is k x n, d is m x n. Each
+/// leading dimension equals the number of stored rows.
 struct MatrixProduct {
   int64_t m = 0, n = 0, k = 0;
   bool a_transposed = false, b_transposed = false;
   Element input = Element::f32, output = Element::f32;  // of a and b; of d and the bias
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-  void* bias = nullptr;  // read, or written where the epilogue computes its gradient
-  void* mask = nullptr;  // the ReLU's bits, mask_bits_per_column(m) to a column
+  void* bias = nullptr;  // read, or written if the epilogue computes the bias gradient
+  void* mask = nullptr;  // one bit per ReLU, mask_bits_per_column(m) bits per column
 };
 
-/// cuBLASLt wants columns of whole 128 bits.
+/// cuBLASLt requires that a column is a multiple of 128 bits long.
 inline int64_t mask_bits_per_column(int64_t rows) { return (rows + 127) / 128 * 128; }
 
 class CublasLt {
@@ -30,7 +30,7 @@ class CublasLt {
   struct Functions;
   using Algorithm = cublasLtMatmulHeuristicResult_t;
 
-  /// Throws DeviceError where the library cannot be loaded or does not start.
+  /// Throws DeviceError if the library cannot be loaded or does not start.
   explicit CublasLt(const Gpu& gpu);
   ~CublasLt();
   CublasLt(const CublasLt&) = delete;
@@ -39,14 +39,15 @@ class CublasLt {
   size_t version() const;
   std::string text(cublasStatus_t status) const;
 
-  /// A product made ready. Throws DeviceError where cuBLASLt refuses a part of the description.
+  /// A product that is ready to run. The constructor throws DeviceError if cuBLASLt rejects a part
+  /// of the description.
   class Plan {
    public:
     Plan(const CublasLt& library, const MatrixProduct& product);
-    /// At most `most` algorithms that cuBLASLt thinks fast, best first; none with `status` saying
-    /// why where it supports no such product.
+    /// Returns up to `most` algorithms that cuBLASLt expects to be fast, best first. If it does not
+    /// support the product, returns none and sets `status` to the reason.
     std::vector<Algorithm> algorithms(int most, cublasStatus_t& status) const;
-    /// Puts the product on the GPU's stream.
+    /// Enqueues the product on the GPU's stream.
     cublasStatus_t enqueue(const Algorithm& algorithm, const void* a, const void* b, void* d) const;
 
    private:

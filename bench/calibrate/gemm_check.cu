@@ -21,7 +21,7 @@ __device__ double load(const void* data, Element element, int64_t i) {
 __device__ int64_t thread_index() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 __device__ int64_t thread_count() { return int64_t{gridDim.x} * blockDim.x; }
 
-/// Adds the block's values to `total`. Every thread of a block of kThreads takes part.
+/// Adds the sum of the block's values to `total`. All kThreads threads of the block must call it.
 __device__ void add_to(double* total, double value) {
   __shared__ double values[kThreads];
   values[threadIdx.x] = value;
@@ -55,7 +55,8 @@ struct ProductArgs {
   double* out;  // [columns][m]
 };
 
-/// An element per thread and round; neighbours in a column are neighbours in a warp.
+/// Each thread computes one element per iteration. Adjacent lanes of a warp compute adjacent
+/// elements of a column.
 __global__ void __launch_bounds__(kThreads) product_kernel(ProductArgs args) {
   for (int64_t i = thread_index(); i < args.m * args.columns; i += thread_count()) {
     const int64_t row = i % args.m;
@@ -146,7 +147,7 @@ __global__ void __launch_bounds__(kThreads) mask_kernel(MaskArgs args) {
   add_to(args.sums, wrong);
 }
 
-/// Blocks enough for `items` threads, at most some per multiprocessor.
+/// Returns enough blocks for `items` threads, but at most 32 per multiprocessor.
 LaunchShape shape_for(const Gpu& gpu, int64_t items) {
   const int64_t wanted = (items + kThreads - 1) / kThreads;
   const int64_t most = int64_t{32} * gpu.multiprocessors();

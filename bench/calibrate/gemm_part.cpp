@@ -1,4 +1,4 @@
-// Point (d): which matrix products with which epilogues cuBLASLt has, how fast, and how exact.
+// Point (d): the epilogues that cuBLASLt supports for each matrix product, their time and accuracy.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kMostAlgorithms = 8;
 constexpr int kTrialRepetitions = 5;
-constexpr double kReferenceWork = 1 << 30;  // multiplications in double, some milliseconds
+constexpr double kReferenceWork = 1 << 30;  // multiplications in double, which take milliseconds
 
 cublasComputeType_t compute_type(Precision precision) {
   switch (precision) {
@@ -46,7 +46,7 @@ cublasLtEpilogue_t cublas_epilogue(Epilogue epilogue) {
   return CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-/// Operands of one product, with what its outputs must equal.
+/// The operands of one product and its expected outputs
 class GemmBench {
  public:
   GemmBench(const Gpu& gpu, const CublasLt& library, const GemmCheck& check, const Product& product)
@@ -93,8 +93,8 @@ class GemmBench {
   static int64_t elements(const DeviceArray<char>& array, Element element) {
     return static_cast<int64_t>(array.bytes() / size_of(element));
   }
-  /// One where a whole training step stays in the L2 cache; else as many as twice fill it, so that
-  /// a product finds nothing of its operands there that a step would not.
+  /// Returns 1 if a whole training step fits in the L2 cache. Otherwise the sets fill twice that
+  /// cache, so that a product's operands are not cached, as in a step.
   size_t operand_sets() const {
     const auto cache = static_cast<double>(gpu_.l2_bytes());
     if (product_.model->step_bytes(product_.batch) <= cache) return 1;
@@ -124,15 +124,15 @@ class GemmBench {
   DeviceArray<char> a_, b_, d_;
   DeviceArray<char> vector_;  // the bias, or its gradient
   DeviceArray<char> mask_;
-  int64_t columns_;  // checked ones
+  int64_t columns_;  // number of checked columns
   DeviceArray<double> reference_;
-  std::optional<DeviceArray<char>> hidden_;  // bf16 [n][m]: the activations mask_ was made of
-  size_t launches_ = 0;                      // in a graph; 0: not known yet
+  std::optional<DeviceArray<char>> hidden_;  // bf16 [n][m]: the activations that mask_ belongs to
+  size_t launches_ = 0;                      // per graph; 0: not known yet
 };
 
-/// Lets cuBLASLt write a mask, as the forward pass would, beside the activations it stands for: its
-/// layout is cuBLASLt's own affair then. A small product in bf16, which does not depend on whether
-/// other types have that epilogue.
+/// Lets cuBLASLt write a mask and its activations, as in a forward pass, so that the test does not
+/// depend on the layout of the mask. Uses a small bf16 product, so that it does not matter if other
+/// types support that epilogue.
 void GemmBench::make_mask() {
   constexpr int64_t kDepth = 16;
   const DeviceArray<char> a(static_cast<size_t>(2 * kDepth * plain_.m)),
@@ -159,15 +159,15 @@ void GemmBench::make_mask() {
   hidden_ = std::move(hidden);
 }
 
-/// Fills what the epilogue reads.
+/// Fills the inputs of the epilogue.
 void GemmBench::prepare(Epilogue epilogue) {
-  if (adds_bias(epilogue))  // as large as the products, so that a bias left out is seen
+  if (adds_bias(epilogue))  // as large as the products, so that a missing bias is detected
     check_.fill_normals(vector_.data(), plain_.output, plain_.m, 3,
                         std::sqrt(static_cast<double>(plain_.k)));
   if (reads_mask(epilogue) && !hidden_) make_mask();
 }
 
-/// Whether the outputs of the first operand set are right; says by how much they are off.
+/// Returns true if the outputs of the first operand set are right. Writes their errors to `fields`.
 bool GemmBench::is_right(const MatrixProduct& product, Epilogue epilogue, Json& fields) const {
   Expected expected = {.product = reference_.data(), .columns = columns_};
   if (adds_bias(epilogue)) expected.added_bias = vector_.data();
@@ -189,7 +189,8 @@ bool GemmBench::is_right(const MatrixProduct& product, Epilogue epilogue, Json& 
                                             of_output ? plain_.output : plain_.input, rows, columns,
                                             vector_.data(), plain_.output);
     fields["bias_gradient_error"] = off;
-    // Twice: the sum's own rounding, and that of the stored outputs it is compared with.
+    // Twice the bound: for the rounding of the sum, and for the rounding of the stored outputs that
+    // the expected sum is computed from.
     right &= off <= 2.0 * error_bound(product_.precision, product_.bf16_output(), columns);
   }
   return right;

@@ -94,10 +94,10 @@ bool writes_bias_gradient(Epilogue epilogue) {
   return epilogue == Epilogue::drelu_bgrad || epilogue == Epilogue::bgradb;
 }
 
-// Inputs are exact in fp32 and bf16; tf32 keeps 10 bits of each of two factors and may cut the rest
-// off: 2 * 2^-10. A stored bf16 is within 2^-8. Rounded to nearest, as strict fp32 does, the
-// partial sums' errors are independent and grow as sqrt(terms / 2) * 2^-24 (times 4 for safety);
-// matrix units may cut off, which adds up to terms * 2^-23.
+// Operands are exact in fp32 and bf16. TF32 keeps 10 bits of each of two operands and may truncate
+// the rest: 2 * 2^-10. A stored bf16 is within 2^-8. Strict fp32 rounds partial sums to nearest:
+// their errors are independent and grow with sqrt(terms) * 2^-24 (times 4 for safety). Matrix units
+// may truncate partial sums instead, whose errors add up to terms * 2^-23.
 double error_bound(Precision precision, bool bf16_output, int64_t terms) {
   const auto count = static_cast<double>(terms);
   const double input = precision == Precision::tf32 ? 0x1p-9 : 0.0;

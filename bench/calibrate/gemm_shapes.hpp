@@ -1,5 +1,5 @@
-// What the matrix products are measured on: the layers of four models, from ones that fit in the L2
-// cache to one that is bound by arithmetic, with the three products of each layer.
+// The matrix products to measure: three per layer of four models. The smallest models fit in the L2
+// cache; the largest is bound by arithmetic.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace elbo::calibrate {
 
-/// A dense layer. Widths are multiples of 8, as elbo pads them on a GPU: matrices by columns then
-/// have aligned columns in every type.
+/// A dense layer. Its widths are multiples of 8, because elbo pads them so on a GPU: the columns of
+/// a column-major matrix are then aligned in every type.
 struct Layer {
   int64_t inputs, outputs;
   bool relu_before, relu_after;
@@ -20,11 +20,11 @@ struct Layer {
 
 struct Model {
   std::string_view name;
-  std::vector<Layer> layers;  // distinct ones; mean and log-variance are one layer
-  bool fp32;                  // measured in strict fp32 too
+  std::vector<Layer> layers;  // distinct layers; mean and log-variance are one layer
+  bool fp32;                  // also measured in strict fp32
 
-  /// Bytes one training step touches at a batch size, in fp32: weights with gradients and Adam's
-  /// moments, activations with gradients.
+  /// Returns the bytes that a training step accesses at a batch size, in fp32: weights with their
+  /// gradients and Adam moments, activations with their gradients.
   double step_bytes(int64_t batch) const;
 };
 
@@ -35,10 +35,10 @@ enum class Epilogue { plain, bias, relu_bias, relu_aux_bias, drelu, drelu_bgrad,
 enum class Precision { fp32, tf32, bf16 };
 
 std::string_view name_of(Pass pass);
-std::string_view name_of(Epilogue epilogue);  // cuBLASLt's
+std::string_view name_of(Epilogue epilogue);  // in cuBLASLt
 std::string_view name_of(Precision precision);
 
-/// The epilogues a layer can use in a pass, the plain one first.
+/// Returns the epilogues that a layer can use in a pass, the plain one first.
 std::vector<Epilogue> epilogues(const Layer& layer, Pass pass);
 
 bool adds_bias(Epilogue epilogue);
@@ -46,7 +46,7 @@ bool is_relu(Epilogue epilogue);
 bool reads_mask(Epilogue epilogue);
 bool writes_bias_gradient(Epilogue epilogue);
 
-/// One product: what a layer does in a pass, for a batch, in a precision.
+/// The matrix product of a layer in one pass, at a batch size and in a precision
 struct Product {
   const Model* model;
   const Layer* layer;
@@ -54,21 +54,23 @@ struct Product {
   Precision precision;
   int64_t batch;
 
-  /// Of d = op(a) op(b) by columns: forward W^T x, input gradient W dy, weight gradient x dy^T.
+  /// Dimensions of d = op(a) op(b), column-major: forward W^T x, input gradient W dy, weight
+  /// gradient x dy^T.
   int64_t m() const;
   int64_t n() const;
   int64_t k() const;
   bool a_transposed() const { return pass == Pass::forward; }
   bool b_transposed() const { return pass == Pass::weight_gradient; }
-  /// In bf16 hidden activations and their gradients are stored so; everything else is fp32.
+  /// True for hidden activations and their gradients in bf16. All other outputs are stored in fp32.
   bool bf16_output() const;
   std::string name() const;
 };
 
-/// Bound of ‖sums - exact‖ / ‖exact‖ for sums of `terms` products of independent normals.
+/// Returns an upper bound of ‖sums - exact‖ / ‖exact‖ for sums of `terms` products of independent
+/// normals.
 double error_bound(Precision precision, bool bf16_output, int64_t terms);
 
-/// All of them, in the order they are worth measuring.
+/// Returns all products, the most important ones first.
 std::vector<Product> products();
 
 }  // namespace elbo::calibrate

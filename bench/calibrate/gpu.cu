@@ -45,12 +45,12 @@ int attribute(cudaDeviceAttr which) {
   return value;
 }
 
-/// "13.0" of 13000.
+/// Returns "13.0" for 13000.
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-/// The kernel module's version as the driver publishes it, or null.
+/// Returns the version of the driver's kernel module, or null if it is unknown.
 Json driver_release() {
   std::ifstream file("/proc/driver/nvidia/version");
   std::string line;
@@ -64,7 +64,7 @@ Json driver_release() {
 
 void check(cudaError_t status, std::string_view action) {
   if (status == cudaSuccess) return;
-  cudaGetLastError();  // so that an error that does not stick is not found by a later check
+  cudaGetLastError();  // clears a non-sticky error, so that no later check reports it
   throw DeviceError("the GPU failed to " + std::string(action) + ": " + cudaGetErrorString(status) +
                     " (" + cudaGetErrorName(status) + ")");
 }
@@ -95,7 +95,7 @@ GraphExec capture(cudaStream_t stream, const std::function<void()>& enqueue) {
   try {
     enqueue();
   } catch (...) {
-    cudaStreamEndCapture(stream, &captured);  // or the stream stays in capture
+    cudaStreamEndCapture(stream, &captured);  // otherwise the stream stays in capture mode
     cudaGetLastError();
     const Graph abandoned(captured);
     throw;

@@ -1,4 +1,4 @@
-// What the parts share: error checks, CUDA objects with owners, launches, graphs and the clock.
+// Shared by the parts: error checks, owners of CUDA objects, launches, graphs and time measurement.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -30,15 +30,15 @@ using Event = std::unique_ptr<CUevent_st, Destroy<cudaEventDestroy>>;
 using Graph = std::unique_ptr<CUgraph_st, Destroy<cudaGraphDestroy>>;
 using GraphExec = std::unique_ptr<CUgraphExec_st, Destroy<cudaGraphExecDestroy>>;
 
-/// Ordered with the default stream, on which plain copies work.
+/// Creates a stream that is ordered with the default stream, which synchronous copies use.
 Stream make_stream();
 Event make_event(unsigned flags = cudaEventDefault);
-/// Ready to launch: instantiated and uploaded on `stream`.
+/// Returns a graph that is ready to launch: instantiated, and uploaded on `stream`.
 GraphExec instantiate(cudaGraph_t graph, cudaStream_t stream);
-/// What `enqueue` puts on the stream, as a graph ready to launch.
+/// Captures the work that `enqueue` puts on the stream as a graph that is ready to launch.
 GraphExec capture(cudaStream_t stream, const std::function<void()>& enqueue);
 
-/// Memory of the GPU, not initialised.
+/// Uninitialised GPU memory.
 template <class T>
 class DeviceArray {
  public:
@@ -60,8 +60,8 @@ class DeviceArray {
 struct LaunchShape {
   unsigned blocks = 1;
   unsigned threads = 32;
-  bool dependent = false;    // may start before the kernel ahead of it on the stream has ended
-  bool cooperative = false;  // refused where the blocks do not fit on the GPU all at once
+  bool dependent = false;    // may start before the previous kernel on the stream has ended
+  bool cooperative = false;  // the launch fails if not all blocks fit on the GPU at once
   size_t shared_bytes = 0;   // dynamic shared memory of a block
 };
 
@@ -95,7 +95,7 @@ inline constexpr int kRepetitions = 31;
 /// The first GPU, with a stream to measure on.
 class Gpu {
  public:
-  /// Throws DeviceError where there is none, or none that this program has code for.
+  /// Throws DeviceError if there is no GPU, or none that this program has code for.
   Gpu();
 
   cudaStream_t stream() const { return stream_.get(); }
@@ -106,18 +106,19 @@ class Gpu {
   bool has_dependent_launch() const { return properties_.major >= 9; }
   size_t free_bytes() const;
   void synchronize() const;
-  /// False after an error that ends the process's use of the GPU, such as an illegal address.
+  /// Returns false after an error that makes the GPU unusable for this process, such as an illegal
+  /// address.
   bool usable() const noexcept;
 
-  /// Time on the GPU of each of `repetitions` runs of `enqueue`, which puts work on stream() and
-  /// does not wait, after one run to warm up. The runs are queued behind a kernel that waits, so
-  /// that the host's time to enqueue them does not count; where that fails even behind a wait of
-  /// 50 ms, the samples say so.
+  /// Returns the GPU time of each of `repetitions` runs of `enqueue`, after one warm-up run.
+  /// `enqueue` puts work on stream() and does not wait for it. The runs are queued behind a kernel
+  /// that waits, so that the host's time to enqueue them does not count. If enqueuing takes longer
+  /// even than a wait of 50 ms, `waited_for_host` is set.
   Samples time(int repetitions, const std::function<void()>& enqueue) const;
-  /// Time the host spends in `enqueue`, which is called on an idle GPU.
+  /// Returns the host time of each call of `enqueue`. The GPU is idle before the call.
   Samples host_time(int repetitions, const std::function<void()>& enqueue) const;
 
-  /// Name, memory, clock rates (the multiprocessors' also measured) and versions.
+  /// Returns name, memory, clock rates (the multiprocessors' also measured) and versions.
   Json describe() const;
 
  private:

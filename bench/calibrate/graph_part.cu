@@ -1,4 +1,4 @@
-// Point (a): what one more kernel in a CUDA graph costs, one after another, with programmatic
+// Point (a): the cost of one more kernel in a CUDA graph: in a chain, in a chain with programmatic
 // dependent launch, and on two branches.
 #include "bench/calibrate/parts.hpp"
 #include "bench/calibrate/small_kernel.cuh"
@@ -18,8 +18,9 @@ void launch_empty(cudaStream_t stream, const LaunchShape& shape) {
   launch(stream, shape, shape.dependent ? empty_kernel<true> : empty_kernel<false>);
 }
 
-/// A graph of kNodes times what `enqueue` puts on the stream. The cost of one is taken from the
-/// difference to a longer graph, which leaves out what launching a graph costs.
+/// Times a graph of kNodes kernels, each put on the stream by one call of `enqueue`. The cost of
+/// one node is computed from the difference to a longer graph, which cancels the cost of the
+/// launch.
 Json measure_chain(const Gpu& gpu, const std::function<void()>& enqueue) {
   const auto chain_of = [&](int nodes) {
     const GraphExec graph = capture(gpu.stream(), [&] {
@@ -41,7 +42,7 @@ Json measure_empty_chain(const Gpu& gpu, const LaunchShape& shape) {
   return measure_chain(gpu, [&] { launch_empty(gpu.stream(), shape); });
 }
 
-/// As above, of kernels that work; their results show that each waited for the one before.
+/// measure_chain() of kernels with work, whose results prove that each waited for the previous one.
 Json measure_counting_chain(const Gpu& gpu, const LaunchShape& shape) {
   const SmallKernel kernel(gpu, shape);
   const GraphExec once = capture(gpu.stream(), [&] {
@@ -52,8 +53,9 @@ Json measure_counting_chain(const Gpu& gpu, const LaunchShape& shape) {
   return measure_chain(gpu, [&] { kernel.enqueue(); });
 }
 
-/// Kernels without shared memory and with the largest that the engine's have, in turn.
-/// `carveout`: the fraction of a multiprocessor's memory that all of them ask for, in percent.
+/// A kernel that runs alternately without shared memory and with the largest amount that a kernel
+/// of the engine uses. `carveout`: the preferred shared memory of these kernels, in percent of the
+/// maximum.
 template <int carveout>
 __global__ void mixed_kernel() {
   release_next_and_wait_for_previous();
@@ -71,8 +73,8 @@ Json measure_mixed_chain(const Gpu& gpu) {
   });
 }
 
-/// `segments` times: a kernel, then `branch` kernels on each of two branches; one kernel at the
-/// end.
+/// Times a graph of `segments` segments and a final kernel. A segment is one kernel, then `branch`
+/// kernels on each of two branches.
 Json measure_fork(const Gpu& gpu, int segments, int branch) {
   const Stream side = make_stream();
   const Event fork = make_event(cudaEventDisableTiming), join = make_event(cudaEventDisableTiming);

@@ -1,5 +1,5 @@
-// Point (b): what launching costs when a training step is 16 small kernels: plain launches, graphs
-// of several unrolled steps, and a graph that loops by itself.
+// Point (b): the cost of launching a training step of 16 small kernels: with plain launches, graphs
+// of several unrolled steps, and a graph that contains a loop.
 #include <map>
 
 #include "bench/calibrate/parts.hpp"
@@ -16,8 +16,9 @@ void enqueue_steps(const SmallKernel& kernel, int steps) {
   for (int i = 0; i < steps * kKernelsPerStep; ++i) kernel.enqueue();
 }
 
-/// Times `enqueue`, which is one launch of `steps` steps: alone, one of several in a row, and on
-/// the host. "us_between_starts" is from one launch's start to the next one's.
+/// Times `enqueue`, which is one launch of `steps` steps: alone, as one of several consecutive
+/// launches, and on the host. "us_between_starts" is the time between the starts of two consecutive
+/// launches.
 Json measure_launches(const Gpu& gpu, int steps, const std::function<void()>& enqueue) {
   const Samples alone = gpu.time(kRepetitions, enqueue);
   const Samples row = gpu.time(kRepetitions, [&] {
@@ -37,7 +38,7 @@ Json measure_launches(const Gpu& gpu, int steps, const std::function<void()>& en
 
 #if CUDART_VERSION >= 12040
 
-/// Counts a loop's rounds, and ends the loop after the last.
+/// Counts the rounds of a loop and ends it after the last one.
 __global__ void end_loop_kernel(uint32_t* round, uint32_t rounds,
                                 cudaGraphConditionalHandle condition) {
   if (++*round < rounds) return;
@@ -45,7 +46,7 @@ __global__ void end_loop_kernel(uint32_t* round, uint32_t rounds,
   cudaGraphSetConditional(condition, 0u);
 }
 
-/// A graph of one WHILE node, whose body is `steps` steps and the kernel that ends it.
+/// A graph of one WHILE node. Its body is `steps` steps and the kernel that ends the loop.
 struct LoopGraph {
   LoopGraph(const Gpu& gpu, const SmallKernel& kernel, int rounds, int steps) : round(1) {
     check(cudaMemsetAsync(round.data(), 0, round.bytes(), gpu.stream()), "clear memory");
@@ -66,7 +67,7 @@ struct LoopGraph {
 #else
     check(cudaGraphAddNode(&added, created, nullptr, 0, &node), "add a WHILE node");
 #endif
-    const cudaGraph_t body = node.conditional.phGraph_out[0];  // the node's own
+    const cudaGraph_t body = node.conditional.phGraph_out[0];  // owned by the node
     check(cudaStreamBeginCaptureToGraph(gpu.stream(), body, nullptr, nullptr, 0,
                                         cudaStreamCaptureModeRelaxed),
           "begin a capture");
@@ -76,7 +77,7 @@ struct LoopGraph {
       launch(gpu.stream(), {.threads = 1}, end_loop_kernel, round.data(),
              static_cast<uint32_t>(rounds), condition);
     } catch (...) {
-      cudaStreamEndCapture(gpu.stream(), &captured);  // or the stream stays in capture
+      cudaStreamEndCapture(gpu.stream(), &captured);  // otherwise it stays in capture mode
       throw;
     }
     check(cudaStreamEndCapture(gpu.stream(), &captured), "end a capture");
@@ -105,7 +106,7 @@ void measure_loops(const Gpu& gpu, Report& report, const SmallKernel& kernel) {
           };
           kernel.clear();
           enqueue();
-          enqueue();  // a second launch shows that the loop starts anew
+          enqueue();  // a second launch checks that the loop restarts
           kernel.expect(static_cast<uint32_t>(2 * rounds * steps * kKernelsPerStep));
           return measure_launches(gpu, rounds * steps, enqueue);
         },
@@ -143,7 +144,8 @@ void run_launch(const Gpu& gpu, Report& report) {
           return fields;
         },
         usable);
-  // A launch takes gap + steps * step: the step from the two longest, the gap from the shortest.
+  // A launch takes gap + steps * step. The two longest graphs determine the step, the shortest one
+  // determines the gap.
   if (period.contains(1) && period.contains(16) && period.contains(64))
     report.row(
         "graph/gap between launches",

@@ -1,4 +1,5 @@
-// elbo_calibrate: measures, on the first GPU, what the design of the CUDA side depends on.
+// elbo_calibrate: measures the properties of the first GPU that the design of the CUDA side depends
+// on.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -11,7 +12,7 @@
 namespace elbo::calibrate {
 namespace {
 
-// As the elbo command's.
+// The same values as the exit codes of the elbo command
 enum ExitCode { kDone = 0, kWrong = 1, kUsage = 2, kDevice = 4 };
 
 int fail(ExitCode code, const std::string& message) {
@@ -20,8 +21,8 @@ int fail(ExitCode code, const std::string& message) {
 }
 
 struct Options {
-  std::vector<std::string> parts;  // none: all
-  std::optional<double> seconds;   // none: each part's own
+  std::vector<std::string> parts;  // empty: all
+  std::optional<double> seconds;   // none: the default of each part
   std::string commit;
 };
 
@@ -47,7 +48,7 @@ void list_parts() {
                 std::string(part.summary).c_str(), part.seconds);
 }
 
-/// Runs the parts and prints the JSON object, whatever became of them.
+/// Runs the parts and prints the JSON object, even if a part failed.
 int run_parts(const Options& options) {
   const Gpu gpu;
   Json result = {{"program", "elbo_calibrate"},

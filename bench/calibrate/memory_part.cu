@@ -1,4 +1,4 @@
-// Point (f): the rates of memory: device copy, reads that hit the L2 cache, pinned transfers.
+// Point (f): memory bandwidth: device copy, reads that hit the L2 cache, pinned transfers.
 #include <cstring>
 
 #include "bench/calibrate/gpu.cuh"
@@ -20,7 +20,7 @@ __global__ void fill_kernel(uint4* out, size_t count) {
   }
 }
 
-/// Sixteen bytes per access and four accesses in flight per thread.
+/// Copies with accesses of 16 bytes, four of them in flight per thread.
 __global__ void __launch_bounds__(kThreads)
     copy_kernel(const uint4* __restrict__ from, uint4* __restrict__ to, size_t count) {
   constexpr int kInFlight = 4;
@@ -43,13 +43,14 @@ __global__ void compare_kernel(const uint4* a, const uint4* b, size_t count,
   }
 }
 
-/// Reads `count` quads `passes` times, past the L1 cache, and adds all their numbers to `sum`.
+/// Reads `count` quads `passes` times, bypassing the L1 cache, and adds all their numbers to `sum`.
 __global__ void __launch_bounds__(kThreads)
     read_kernel(const uint4* from, size_t count, int passes, unsigned long long* sum) {
   const size_t stride = size_t{gridDim.x} * blockDim.x;
   unsigned long long total = 0;
   for (int pass = 0; pass < passes; ++pass) {
-    // A thread starts elsewhere at every pass, so that no pass can be made from another's values.
+    // A thread starts at another index in each pass, so that the compiler cannot reuse the values
+    // of an earlier pass.
     size_t i = (size_t{blockIdx.x} + static_cast<size_t>(pass)) % gridDim.x * blockDim.x;
 #pragma unroll 4
     for (i += threadIdx.x; i < count; i += stride) {
@@ -96,7 +97,7 @@ Json rate_fields(const Samples& samples, double bytes) {
   return fields;
 }
 
-/// Copies kCopyBytes; bytes read and bytes written count.
+/// Measures a copy of kCopyBytes. The rate counts bytes read and bytes written.
 Json measure_copy(const Gpu& gpu, bool by_kernel) {
   const Memory memory(gpu, kCopyBytes);
   const DeviceArray<uint4>& from = memory.source();
@@ -123,9 +124,9 @@ Json measure_copy(const Gpu& gpu, bool by_kernel) {
   return fields;
 }
 
-/// Reads part of the L2 cache's size again and again.
+/// Measures repeated reads of `bytes` bytes, which fit in the L2 cache.
 Json measure_l2_read(const Gpu& gpu, size_t bytes) {
-  constexpr int kPasses = 128;  // some hundred microseconds: starting and ending count little
+  constexpr int kPasses = 128;  // hundreds of microseconds, so that start and end hardly count
   const Memory memory(gpu, bytes);
   const DeviceArray<uint4>& from = memory.source();
   const auto enqueue = [&](int passes, unsigned long long* sum) {

@@ -1,4 +1,5 @@
-// Point (e): whether the GPU draws the CPU's normals bit by bit, and how many per second.
+// Point (e): compares normal numbers of the GPU with the CPU's bit by bit, and measures the GPU's
+// rate.
 #include <algorithm>
 #include <cstring>
 
@@ -28,7 +29,7 @@ std::vector<uint32_t> draw(const std::shared_ptr<Device>& device) {
   return out.download();
 }
 
-/// 64-bit FNV-1a of the values' bytes.
+/// Returns the 64-bit FNV-1a hash of the bytes of the values.
 uint64_t fnv1a(const std::vector<uint32_t>& values) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const uint32_t value : values)
@@ -63,8 +64,8 @@ Json compare(const std::shared_ptr<Device>& gpu_device) {
   return fields;
 }
 
-/// By the host's clock over runs that the host then waits for: a device does not show its stream.
-/// The runs of a sample take milliseconds, the waiting some microseconds.
+/// Measures by the host's clock and waits for the device after each sample, because a Device does
+/// not expose its stream. The wait takes microseconds, the runs of a sample take milliseconds.
 Json measure_rate(const std::shared_ptr<Device>& device) {
   constexpr uint64_t kRuns = 32;
   const Buffer<float> out(device, kTimed, "normals");

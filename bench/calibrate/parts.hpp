@@ -7,11 +7,12 @@ namespace elbo::calibrate {
 
 class Gpu;
 
-/// One thing to measure: adds rows to the report. Throws DeviceError where the GPU is lost.
+/// One part of the calibration. `run` adds rows to the report, and throws DeviceError if the GPU is
+/// lost.
 struct Part {
   std::string_view name;
   std::string_view summary;
-  double seconds;  // budget unless the command line says otherwise
+  double seconds;  // default budget; --seconds overrides it
   void (*run)(const Gpu& gpu, Report& report);
 };
 
@@ -22,8 +23,8 @@ void run_noise(const Gpu& gpu, Report& report);
 void run_memory(const Gpu& gpu, Report& report);
 void run_gemm(const Gpu& gpu, Report& report);
 
-/// In the order they run. The matrix products come last: they take longest, and a library kernel
-/// that breaks the GPU's context then takes no other part with it.
+/// The parts in the order in which they run. The matrix products come last: they take longest, and
+/// a library kernel that breaks the GPU's context cannot affect another part then.
 inline constexpr Part kParts[] = {
     {"graph", "chains and forks of small kernels in a CUDA graph, dependent launch", 4, run_graph},
     {"launch", "graphs of unrolled steps, a WHILE node, plain launches", 6, run_launch},

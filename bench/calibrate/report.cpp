@@ -8,7 +8,7 @@
 namespace elbo::calibrate {
 namespace {
 
-/// The value below which the fraction `q` of the values lies.
+/// Returns the value below which the fraction `q` of the values lies.
 double quantile(std::vector<double> values, double q) {
   if (values.empty()) return 0.0;
   const auto place = static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1) + 0.5);

@@ -1,4 +1,4 @@
-// What a part of the calibration found: rows of numbers, the rows it had no time for, and errors.
+// The results of one part of the calibration: measured rows, rows that it had no time for, errors.
 #pragma once
 
 #include <chrono>
@@ -12,41 +12,42 @@ namespace elbo::calibrate {
 
 using Json = nlohmann::ordered_json;
 
-/// Repetitions of one measurement, and whether the GPU ever had to wait for the host in them.
+/// Repetitions of one measurement. `waited_for_host`: the GPU had to wait for the host in at least
+/// one of them.
 struct Samples {
   std::vector<double> microseconds;
   bool waited_for_host = false;
 
   double median() const;
-  /// Distance between the quartiles, in percent of the median.
+  /// Returns the distance between the quartiles, in percent of the median.
   double spread_percent() const;
 };
 
-/// One part's rows. Every row is printed on stderr when it is added, so that a program that is
-/// stopped has still said what it knew.
+/// The rows of one part. Each row is printed on stderr when it is added, so that no measured row is
+/// lost if the program is stopped.
 class Report {
  public:
-  /// `seconds`: the budget that time_left() watches, from now on.
+  /// `seconds`: the time budget, counted from now on, that time_left() checks.
   Report(std::string_view part, double seconds);
 
   bool time_left() const;
-  /// Adds the row that `measure` returns under `name`. Where the GPU refuses (DeviceError) the row
-  /// holds the error, and the error is thrown on only if `usable` says that the GPU is lost.
-  /// Rows that have no time left are noted as not measured.
+  /// Adds the row that `measure` returns under `name`. If `measure` throws DeviceError, the row
+  /// contains the error instead; the error is thrown again only if `usable` returns false. If the
+  /// time is up, the row is recorded as not measured.
   void row(const std::string& name, const std::function<Json()>& measure,
            const std::function<bool()>& usable);
-  /// Notes a row that was not measured, and why.
+  /// Records a row that was not measured, with the reason.
   void not_measured(const std::string& name, const std::string& reason);
-  /// Notes something about the whole part.
+  /// Records a value that belongs to the whole part.
   void set(const std::string& key, const Json& value) { about_[key] = value; }
-  /// Notes that a result is wrong, which its row says.
+  /// Marks the part as failed because a row contains a wrong result.
   void set_failed() { failed_ = true; }
-  /// Notes what ended the part before its last row.
+  /// Records the error that ended the part before its last row.
   void set_error(const std::string& error);
 
   bool failed() const { return failed_; }
-  /// {"seconds", "rows", "not_measured", "error"} and what was set; the last two where there is
-  /// something to say. Prints how many rows there was no time for.
+  /// Returns {"seconds", "rows", "not_measured", "error"} and the values of set(); "not_measured"
+  /// and "error" only if they are not empty. Prints the number of rows that there was no time for.
   Json finish() const;
 
  private:
@@ -63,7 +64,7 @@ class Report {
   std::string error_;
 };
 
-/// {"us", "spread_percent", "repetitions"}, and "waited_for_host" where that happened.
+/// Returns {"us", "spread_percent", "repetitions"}, and "waited_for_host" if that happened.
 Json time_fields(const Samples& samples);
 
 }  // namespace elbo::calibrate

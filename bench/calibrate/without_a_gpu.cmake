@@ -1,6 +1,7 @@
-# Checks what elbo_calibrate says and how it ends where it sees no GPU: cmake -DPROGRAM=… -P this.
+# Checks the output and the exit code of elbo_calibrate without a visible GPU:
+# cmake -DPROGRAM=… -P this.
 
-# expect(code stdout stderr [argument...]): the outputs match these regular expressions whole.
+# expect(code stdout stderr [argument...]): each output must match its regular expression entirely.
 function(expect code out error)
   execute_process(COMMAND ${PROGRAM} ${ARGN}
     RESULT_VARIABLE got_code OUTPUT_VARIABLE got_out ERROR_VARIABLE got_error)

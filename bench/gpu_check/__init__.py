@@ -1,1 +1,1 @@
-"""What scripts/gpu-check does: parts made of rows, their results, and the table of the goals."""
+"""Implementation of scripts/gpu-check: parts and their rows, results and the table of the goals."""

@@ -1,4 +1,4 @@
-"""Running programs under limits of time. What goes wrong is a Problem that says so in one line."""
+"""Runs programs with time limits. Failures are reported as a Problem with a message of one line."""
 
 import json
 import os
@@ -12,15 +12,15 @@ from pathlib import Path
 
 
 class Problem(Exception):
-    """Why a row, or a side of it, has no result."""
+    """The reason why a row, or a side of it, has no result."""
 
 
 class OutOfTime(Exception):
-    """The time given to the whole run has ended; what was running is not to blame."""
+    """The time of the whole run is over; the program that was running is not at fault."""
 
 
 class Deadline:
-    """A row's limit within the whole run's: reaching the first is a Problem of the row."""
+    """The time limits of a row and of the whole run. Only the row's limit causes a Problem."""
 
     def __init__(self, row_seconds: float, run_ends: float):
         self.row_seconds, self.run_ends = row_seconds, run_ends
@@ -30,11 +30,12 @@ class Deadline:
         return max(0.0, min(self.row_ends, self.run_ends) - time.monotonic())
 
     def within(self, seconds: float) -> "Deadline":
-        """For one of several things to do: if it hangs, the others still have their time."""
+        """Returns a shorter deadline for one of several tasks: if it hangs, the others still have
+        their time."""
         return Deadline(min(seconds, self.row_ends - time.monotonic()), self.run_ends)
 
     def missed(self, what: str) -> Exception:
-        """The exception for `what`, which had not ended in time."""
+        """Returns the exception for `what`, which had not ended in time."""
         if time.monotonic() >= self.run_ends:
             return OutOfTime()
         return Problem(f"{what} had not ended after {self.row_seconds:.3g} s")
@@ -52,7 +53,7 @@ def name_of(command: list) -> str:
 
 
 def stop(process: subprocess.Popen) -> None:
-    """Ends a process and what it started."""
+    """Kills a process and its children."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -70,14 +71,14 @@ def start(command: list, **streams) -> subprocess.Popen:
 
 
 def how_it_ended(what: str, code: int, stderr: str) -> str:
-    """One line on a process that failed: how, and the last thing it said."""
+    """Returns one line about a failed process: its exit code or signal, and its last message."""
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     said = stderr.strip().splitlines()
     return f"{what}: {how}" + (f": {said[-1].strip()[:300]}" if said else "")
 
 
 def run(command: list, deadline: Deadline, **environment: str) -> Output:
-    """Runs to the end, whatever the exit code is, with these variables added to the environment."""
+    """Runs a command, with these variables added to the environment. Any exit code is accepted."""
     pipe = subprocess.PIPE
     variables = os.environ | environment
     process = start(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=variables)
@@ -91,7 +92,7 @@ def run(command: list, deadline: Deadline, **environment: str) -> Output:
 
 
 def run_well(command: list, deadline: Deadline, **environment: str) -> str:
-    """Standard output of a command that has to succeed."""
+    """Runs a command and returns its standard output. Throws Problem if it fails."""
     output = run(command, deadline, **environment)
     if output.code != 0:
         said = output.stderr if output.stderr.strip() else output.stdout
@@ -110,7 +111,7 @@ def parse_json(text: str, who: str) -> dict:
 
 
 class Server:
-    """A program run with --serve: one line to it, one line of JSON from it."""
+    """A program run with --serve: it answers each line of input with one line of JSON."""
 
     def __init__(self, name: str, command: list):
         self.name = name
@@ -124,7 +125,7 @@ class Server:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended: the empty answer below says how
+            pass  # the process has ended: the empty answer below is reported with its exit code
         ready, _, _ = select.select([self.process.stdout], [], [], deadline.left())
         if not ready:
             raise deadline.missed(f"{self.name}, told to {line},")

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARIES = "ELBO_CUDA_LIBRARIES"  # folders in which elbo looks for cuBLASLt and cuDNN
+LIBRARIES = "ELBO_CUDA_LIBRARIES"  # folders that elbo searches for cuBLASLt and cuDNN
 PYTHON_SECONDS = 180  # the first import of torch on a cold machine reads gigabytes
 
-# NVIDIA's wheels have their libraries in site-packages/nvidia/*/lib.
+# NVIDIA's wheels install their libraries in site-packages/nvidia/*/lib.
 FACTS = """
 import importlib, json, platform
 from pathlib import Path
@@ -35,7 +35,7 @@ print(json.dumps({"versions": versions, "libraries": list(dict.fromkeys(folders)
 
 
 def output_of(*command, seconds: float = 60) -> str | None:
-    """Standard output of a command; None if it is not there, fails or takes longer."""
+    """Returns the standard output of a command; None if it is missing, fails or takes longer."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     except (OSError, subprocess.TimeoutExpired):
@@ -44,7 +44,7 @@ def output_of(*command, seconds: float = 60) -> str | None:
 
 
 def gpu() -> dict | None:
-    """The first GPU's name, its driver, and the newest CUDA that this knows."""
+    """Returns the name of the first GPU, the driver, and the newest CUDA version it supports."""
     query = ("--query-gpu=name,driver_version", "--format=csv,noheader")
     first = (output_of("nvidia-smi", *query) or "").partition("\n")[0]
     if "," not in first:
@@ -56,27 +56,27 @@ def gpu() -> dict | None:
 
 @functools.cache
 def python_facts(python: str) -> dict:
-    """`versions` of the frameworks this Python has, None for one that cannot be imported, and
-    `libraries`, the folders of its cuBLASLt and cuDNN. Both are empty if it does not answer."""
+    """Returns `versions` of the frameworks of this Python (None if one cannot be imported) and
+    `libraries`, the folders of its cuBLASLt and cuDNN. Both are empty if Python does not run."""
     found = output_of(python, "-c", FACTS, seconds=PYTHON_SECONDS)
     return json.loads(found) if found else {"versions": {}, "libraries": []}
 
 
 def offer_libraries(python: str) -> str:
-    """Has elbo look for its libraries where this Python has them, unless the environment says where
-    to look. Returns what is set."""
+    """Lets elbo search this Python's folders for its libraries, unless the environment variable is
+    set already. Returns the value of the variable."""
     folders = os.environ.setdefault(LIBRARIES, ":".join(python_facts(python)["libraries"]))
     return folders
 
 
 def manifest(build: Path) -> dict | None:
-    """Of an unpacked archive; None for a build folder."""
+    """Returns the manifest of an unpacked archive; None for a build folder."""
     path = build / "manifest.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def programs(build: Path) -> dict[str, Path]:
-    """Paths of the programs by name: CMake's list, or an unpacked archive's folder bin."""
+    """Returns the paths of the programs by name, from CMake's list or the archive's folder bin."""
     if (listed := build / "programs.json").exists():
         return {name: build / path for name, path in json.loads(listed.read_text()).items()}
     if manifest(build) is not None:
@@ -85,7 +85,8 @@ def programs(build: Path) -> dict[str, Path]:
 
 
 def commit(build: Path) -> str | None:
-    """The archive's, or the sources', with -dirty if files differ from it; results do not count."""
+    """Returns the commit of the archive or of the sources, with -dirty if files differ from it.
+    RESULTS.md may differ."""
     if (packed := manifest(build)) is not None:
         return packed.get("commit")
     git = ("git", "-C", str(ROOT))
@@ -97,7 +98,7 @@ def commit(build: Path) -> str | None:
 
 
 def sanitizer() -> str | None:
-    """compute-sanitizer, on PATH or in the CUDA toolkit."""
+    """Returns the path of compute-sanitizer, from PATH or the CUDA toolkit; None if not found."""
     toolkit = Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
     return shutil.which("compute-sanitizer") or shutil.which(
         "compute-sanitizer", path=toolkit / "bin"

@@ -1,4 +1,4 @@
-"""The command line, the time budget, and what is kept of each row."""
+"""The command line, the time budget, and the records of the rows."""
 
 import argparse
 import dataclasses
@@ -30,7 +30,7 @@ PARTS = (
 )
 BY_NAME = {part.name: part for part in PARTS}
 TARGETS = ("elbo_cli", "elbo_bench", "elbo_calibrate", "kernels_gpu_test")
-REHEARSED_S = 5  # expected of a rehearsal's row
+REHEARSED_S = 5  # expected time of a row in a rehearsal
 REHEARSED_LIMIT_S = 300
 FAILED, USAGE, UNFINISHED = 1, 2, 3  # exit codes
 
@@ -93,7 +93,8 @@ def list_parts() -> None:
 
 
 def build() -> Path:
-    """The unpacked archive that this is a part of, else build/cuda, made if it is not there."""
+    """Returns the unpacked archive that contains this file, else build/cuda, which it builds if the
+    folder does not exist."""
     if machine.manifest(machine.ROOT) is not None:
         return machine.ROOT
     folder = machine.ROOT / "build" / "cuda"
@@ -115,7 +116,7 @@ def build() -> Path:
 
 
 class Check:
-    """One run: where and with which programs, and how much time is left."""
+    """One run: its machine, its programs and the time that is left."""
 
     def __init__(self, options: argparse.Namespace, arguments: list[str], gpu: dict | None):
         self.options = options
@@ -134,7 +135,7 @@ class Check:
         }
 
     def saved_rows(self, part: Part) -> dict:
-        """Rows of an earlier run on the same machine and from the same sources."""
+        """Returns the rows of an earlier run on the same machine and from the same sources."""
         saved = report.load(self.options.out).get(part.name) if self.options.resume else None
         if saved is None:
             return {}
@@ -148,7 +149,7 @@ class Check:
         return self.options.row_limit or usual
 
     def run_row(self, row: Row, keep: Callable[[dict], None]) -> dict:
-        """The record of a row; `keep` gets each record that a later one replaces. Throws
+        """Measures a row and returns its record. Passes each preliminary record to `keep`. Throws
         OutOfTime."""
         options = self.options
         if time.monotonic() + row.expected_s > self.ends:
@@ -183,11 +184,11 @@ class Check:
                 return record(row.measure(context, deadline))
             except Problem as problem:
                 return record(Result({}, (str(problem),)))
-            except (LookupError, TypeError, ValueError) as error:  # an answer of another form
+            except (LookupError, TypeError, ValueError) as error:  # a malformed answer
                 return record(Result({}, (f"{type(error).__name__}: {error}",)))
 
     def run_stage(self, stage: Stage) -> dict:
-        """Runs a part's rows and writes its file after each. Returns what is in the file."""
+        """Runs the rows of a part and writes its file after each. Returns the file's content."""
         part, options = BY_NAME[stage.part], self.options
         modes = stage.modes if options.modes is None else tuple(options.modes)
         rows = protocol.rows_of(part, Scope(modes, options.rehearse), options.device)
@@ -206,7 +207,7 @@ class Check:
                     row, lambda so_far, name=name: self.write(part, done | {name: so_far}, rows)
                 )
             except OutOfTime:
-                continue  # a shorter one may fit
+                continue  # a shorter row may fit
             unfinished = done[name]["unfinished"]
             verdict = "; ".join([*done[name]["problems"], *([unfinished] if unfinished else [])])
             print(f"{part.name}, {name}: {verdict or 'passed'} ({done[name]['wall_s']} s)",
@@ -234,7 +235,7 @@ class Check:
         path = self.options.out / f"{part.name}.json"
         written = path.with_suffix(".part")
         written.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        written.replace(path)  # a run that is killed leaves the last whole one
+        written.replace(path)  # atomic: a run that is killed leaves the last complete file
         return content
 
 
@@ -250,7 +251,7 @@ def find_gpu(options: argparse.Namespace) -> dict | None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Completes the options, and checks them."""
+    """Completes the options and checks them."""
     if options.data and not Path(options.data).is_dir():
         raise Problem(f"data: there is no folder {options.data}")
     if options.peer_device and not options.rehearse:

@@ -1,5 +1,5 @@
-"""The parts of the check that are single commands: tests, repeatability, sanitizer, calibration,
-kernels."""
+"""The parts of the check whose rows are single commands: tests, repeatability, sanitizer,
+calibration, kernels."""
 
 import json
 import re
@@ -18,11 +18,11 @@ from goals import is_large  # noqa: E402
 
 @dataclass(frozen=True)
 class Result:
-    """The values that a row measured, and everything wrong with it or with a part of it."""
+    """The values that a row measured, and all problems of the row or of a part of it."""
 
     values: dict
     problems: tuple[str, ...] = ()
-    unfinished: str | None = None  # why there is less than was asked for: the time was up
+    unfinished: str | None = None  # the reason if the result is incomplete: the time was up
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Context:
     python: str
     device: str  # cuda or cpu
     peer_device: str
-    data: str | None  # folder of MNIST
+    data: str | None  # folder with MNIST
     rounds: int
     commit: str | None
     rehearse: bool
     folder: Path  # for temporary files
-    keep: Callable[[Result], None]  # writes a result of which more is to come
+    keep: Callable[[Result], None]  # writes a preliminary result
 
     @property
     def on_gpu(self) -> bool:
@@ -55,7 +55,7 @@ class Context:
 @dataclass(frozen=True)
 class Row:
     name: str
-    expected_s: float  # started only if so much time is left
+    expected_s: float  # the row starts only if this much time is left
     measure: Callable[[Context, Deadline], Result]
     limit_s: float | None = None  # by default twice the expected time
 
@@ -66,9 +66,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Scope:
-    """A narrower choice of what a part does."""
+    """A restriction of the work of a part."""
 
-    modes: tuple[str, ...] | None = None  # of the peers; None: every row's own
+    modes: tuple[str, ...] | None = None  # modes of the peers; None: each row's own
     rehearse: bool = False  # the smallest sizes: tries the command, measures nothing
 
 
@@ -81,7 +81,7 @@ class Part:
 
 
 def read_test_log(log: str) -> dict:
-    """The names of the tests that passed, failed or were skipped, from GoogleTest's output."""
+    """Returns the names of the passed, failed and skipped tests in GoogleTest's output."""
 
     def names(label: str) -> list[str]:
         found = re.findall(rf"^\[ *{label} *\] (\S+?\.\S+?),? ", log + " ", re.MULTILINE)
@@ -90,16 +90,16 @@ def read_test_log(log: str) -> dict:
     return {"passed": names("OK"), "failed": names("FAILED"), "skipped": names("SKIPPED")}
 
 
-# No library is looked for: every product is the own kernels', and none is measured first.
+# elbo looks for no library: own kernels compute every product, and nothing is autotuned first.
 OWN_KERNELS = {machine.LIBRARIES: "none"}
 FEW_SIZES = {"ELBO_TEST_FEW_SIZES": "1"}
 REHEARSED_TESTS = "*CudaKernels.RandomFill*:*CudaKernels.PermutationFill*:*CudaBatch.GatherBatch/*"
-OF_A_LIBRARY = "ProductTrialsTest.*"  # skipped if there is none
+OF_A_LIBRARY = "ProductTrialsTest.*"  # skipped without a library
 TEST_ROWS = {
     "own kernels": (45, OWN_KERNELS, f"-{OF_A_LIBRARY}"),
     "kernels_gpu_test": (90, {}, "*"),
 }
-TESTS_LIMIT_S = 240  # the first run measures some 1500 choices of products
+TESTS_LIMIT_S = 240  # the first run measures about 1500 candidates for products
 
 
 def run_tests(environment: dict[str, str], tests: str) -> Callable[[Context, Deadline], Result]:
@@ -130,7 +130,7 @@ FEW_SHAPES = ("--size", 8, "--train-count", 64, "--test-count", 8)
 
 
 def check_repeatability(context: Context, deadline: Deadline) -> Result:
-    """Trains 1000 steps twice and compares the checkpoints."""
+    """Trains 1000 steps twice and compares the two checkpoints."""
     elbo = context.program("elbo")
     data = context.folder / "shapes"
     sizes = FEW_SHAPES if context.rehearse else ()
@@ -147,9 +147,9 @@ def check_repeatability(context: Context, deadline: Deadline) -> Result:
     return Result({"same_bits": same}, problems)
 
 
-# Own kernels alone, since cuBLAS's memory is not ours to check for initialisation. racecheck and
-# synccheck follow shared memory and barriers, so they get only kernels that have them: reductions,
-# the end of a step, group normalisation, and products, which copy asynchronously.
+# Own kernels only, because initcheck would also report cuBLAS's memory. racecheck and synccheck
+# check shared memory and barriers, so they run only on the kernels that use them: reductions, the
+# end of a step, group normalisation, and products, which copy asynchronously.
 ALL_KERNELS = "*CudaKernels.*:*CudaOptimizer.*:*CudaBatch.*:*CudaLosses.*:*CudaFeatureMap.*"
 ALL_KERNELS += ":*CudaDense.*:*CudaConvolution.*"
 SHARING_KERNELS = "*CudaKernels.LatentForward*:*CudaKernels.LikelihoodTerms*"
@@ -203,7 +203,7 @@ def calibrate(part: str) -> Callable[[Context, Deadline], Result]:
     return measure
 
 
-# Parts of elbo_calibrate, a process each, and seconds that each takes with its start.
+# Parts of elbo_calibrate, one process each, and the seconds that the process takes.
 CALIBRATIONS = {"graph": 8, "launch": 10, "barrier": 6, "noise": 6, "memory": 8, "gemm": 45}
 
 
@@ -211,7 +211,7 @@ ON_CPU = ("--rows", "latent.*/128x|likelihood_terms/bernoulli/128x", "--benchmar
 
 
 def read_benchmark(text: str) -> tuple[dict, tuple[str, ...]]:
-    """From Google Benchmark's file: medians by row, and the rows that had an error."""
+    """Returns the medians by row in Google Benchmark's file, and the errors of the other rows."""
     rows, problems = {}, {}
     for entry in json.loads(text)["benchmarks"]:
         name = entry["run_name"].removesuffix("/real_time")
@@ -223,11 +223,11 @@ def read_benchmark(text: str) -> tuple[dict, tuple[str, ...]]:
     return rows, tuple(problems.values())
 
 
-# Of some 64 M elements, as in elbo_bench's op_rows.cpp; the others take minutes more.
+# About 64 M elements, as in elbo_bench's op_rows.cpp. All other sizes would take minutes more.
 LARGE_SIZES = "/(85599x784|67108864|2097152x32)$"
-# The products of a step of 784-400-z20 with 128 rows: their times explain the step's.
+# The products of a step of 784-400-z20 with 128 rows: their times explain the time of the step.
 STEP_PRODUCTS = "^dense_.*/(784x400|400x40|20x400|400x784)/B=128/tf32$"
-# A process for each, so that one that hangs or falls over loses its own rows alone.
+# One process per op, so that a process that hangs or crashes loses only its own rows.
 FUSED_OPS = ("gather_batch", "latent_forward", "latent_backward", "likelihood_terms")
 FUSED_OPS += ("optimizer_update",)
 OTHER_OPS = f"^(?!({'|'.join(FUSED_OPS)})/).*{LARGE_SIZES}"
@@ -236,12 +236,12 @@ KERNEL_ROWS |= {"step products": (25, STEP_PRODUCTS), "other kernels": (50, OTHE
 
 
 def time_kernels(pattern: str) -> Callable[[Context, Deadline], Result]:
-    """elbo's rows, and the same formulas in PyTorch."""
+    """Returns a function that times rows of elbo_bench, and the same formulas in PyTorch."""
 
     def measure(context: Context, deadline: Deadline) -> Result:
         program = context.program("elbo_bench")
         file = context.folder / "kernels.json"
-        # A simulated GPU would copy a gigabyte for hours: a rehearsal times a CPU's kernels.
+        # A simulated GPU would need hours to copy a gigabyte, so a rehearsal times CPU kernels.
         on_gpu = context.on_gpu and not context.rehearse
         rows = ("--device", "cuda", "--rows", pattern) if on_gpu else ON_CPU
         quick = ("--threads", 1, "--benchmark_repetitions=3") if context.rehearse else ()

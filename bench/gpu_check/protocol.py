@@ -1,4 +1,4 @@
-"""Measuring on a GPU in three calls, each one command that ends within nine minutes
+"""Measurement on a GPU in three calls. Each call is one command that ends within nine minutes
 (bench/GPU_PROTOCOL.md)."""
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class Stage:
     """A part within a call."""
 
     part: str
-    modes: tuple[str, ...] | None = None  # None: every row's own
+    modes: tuple[str, ...] | None = None  # None: each row's own modes
 
 
-# Within a call the steps come first: they matter most, and a call may end before its time.
+# In a call the steps come first: they matter most, and a call may end early.
 CALLS = {
     1: (Stage("steps", FAST_MODES), Stage("tests"), Stage("repeatability")),
     2: (Stage("sanitizer"), Stage("calibration"), Stage("kernels")),
@@ -30,8 +30,8 @@ CALLS = {
 
 
 def stages_of(call: int | None, parts: list[str] | None, every: tuple[Part, ...]) -> list[Stage]:
-    """The stages to run: a call's, without those that are not among `parts`; without a call, the
-    parts in their order."""
+    """Returns the stages to run: the stages of the call whose part is in `parts` or, without a
+    call, these parts in their order. None: all parts."""
     if call is None:
         return [Stage(part.name) for part in every if parts is None or part.name in parts]
     return [stage for stage in CALLS[call] if parts is None or stage.part in parts]

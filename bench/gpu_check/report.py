@@ -1,7 +1,7 @@
-"""The goals and what was measured of them: the table at the end of a run, and bench/RESULTS.md.
+"""The goals and their measurements: the table at the end of a run, and bench/RESULTS.md.
 
-RESULTS.md keeps, between two pairs of markers, the latest result of every goal and the history of
-the runs. What a run has not measured stays as it was.
+RESULTS.md contains, between two pairs of markers, the latest result of each goal and the history of
+the runs. A run changes only the results that it has measured.
 """
 
 import json
@@ -22,12 +22,12 @@ TABLE, HISTORY = "gpu-goals", "gpu-history"
 
 
 class ResultsError(Exception):
-    """Results that cannot be written, or a file they cannot be written to."""
+    """Results that cannot be written, or a file that they cannot be written to."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A goal's measurement, with the part's file and the row it is from."""
+    """The measurement of a goal, with the part's file and the row that it comes from."""
 
     goal: Goal
     measurement: Measurement
@@ -40,7 +40,7 @@ class Measured:
 
 
 def load(folder: Path) -> dict[str, dict]:
-    """The parts' files in a folder, by part."""
+    """Returns the contents of the result files in a folder, by part."""
     parts = {}
     for path in sorted(folder.glob("*.json")):
         try:
@@ -62,8 +62,8 @@ def demand_kind(parts: dict[str, dict], device: str, rehearsal: bool, folder: Pa
 
 
 def values_of(parts: dict[str, dict], part: str, row: str) -> dict | None:
-    """Values of a row, or with an empty name those of all of a part's rows together; None if they
-    were not measured."""
+    """Returns the values of a row or, if `row` is empty, the values of all rows of a part together;
+    None if they were not measured."""
     results = parts.get(part, {}).get("results", {})
     if row:
         return results[row]["values"] if row in results else None
@@ -97,7 +97,7 @@ def measured(parts: dict[str, dict]) -> dict[Goal, Measured]:
 
 
 def columns_of(*columns: tuple[str, ...]) -> str:
-    """Lines of aligned columns."""
+    """Returns lines with aligned columns."""
     widths = [max(map(len, column)) for column in columns]
     lines = zip(*columns, strict=True)
     return "\n".join(
@@ -107,7 +107,7 @@ def columns_of(*columns: tuple[str, ...]) -> str:
 
 
 def table_of_run(parts: dict[str, dict]) -> str:
-    """Every goal and what this run says of it, for the terminal."""
+    """Returns a table of all goals and this run's results, for the terminal."""
     found = measured(parts)
     results = [found[g].text() if g in found else "not measured" for g in GOALS]
     return columns_of(
@@ -119,7 +119,7 @@ def table_of_run(parts: dict[str, dict]) -> str:
 
 
 def predictions_of_run(parts: dict[str, dict]) -> str:
-    """Every prediction and this run's measurement beside it, for the terminal."""
+    """Returns a table of all predictions and this run's measurements, for the terminal."""
     measurements = []
     for prediction in PREDICTIONS:
         values = values_of(parts, prediction.part, prediction.row)
@@ -136,7 +136,7 @@ def tables_of_run(parts: dict[str, dict]) -> str:
 
 
 def cut(text: str, name: str) -> tuple[str, str, str]:
-    """What stands before, between and after a pair of markers."""
+    """Returns the text before, between and after a pair of markers."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
         raise ResultsError(f"the results' file needs one {begin.strip()} and, after it, one {end}")
@@ -146,7 +146,7 @@ def cut(text: str, name: str) -> tuple[str, str, str]:
 
 
 def known_results(table: str) -> dict[tuple[str, ...], str]:
-    """The last of a table's four columns by the others."""
+    """Returns a table's fourth column, with the first three columns as keys."""
     rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()]
     return {tuple(row[:3]): row[3] for row in rows if len(row) == 4}
 
@@ -165,7 +165,7 @@ def goals_table(before: str, found: dict[Goal, Measured]) -> str:
 
 
 def entries_of(parts: dict[str, dict], found: dict[Goal, Measured]) -> dict[str, list[str]]:
-    """A line for every run that has rows in these parts, and under it what it measured."""
+    """Returns a line for each run that has rows in these parts, with the lines of its results."""
     entries = {}
     for part in parts.values():
         versions = ", ".join(f"{name} {v}" for name, v in part["versions"].items() if v)
@@ -185,7 +185,7 @@ def entries_of(parts: dict[str, dict], found: dict[Goal, Measured]) -> dict[str,
 
 
 def history(before: str, entries: dict[str, list[str]]) -> str:
-    """The entries before, with these added or in the place of those with the same first line."""
+    """Returns the earlier entries and these; a new entry replaces one with the same first line."""
     kept = {}
     for line in before.splitlines():
         if line.startswith("- "):
@@ -199,7 +199,7 @@ def history(before: str, entries: dict[str, list[str]]) -> str:
 
 
 def render(text: str, parts: dict[str, dict]) -> str:
-    """RESULTS.md's text with these parts' results in it."""
+    """Returns the text of RESULTS.md, updated with the results of these parts."""
     found = measured(parts)
     before, table, after = cut(text, TABLE)
     text = before + "\n" + goals_table(table, found) + "\n" + after
@@ -208,7 +208,7 @@ def render(text: str, parts: dict[str, dict]) -> str:
 
 
 def write_results(folder: Path, file: Path) -> None:
-    """Puts the results of a folder into the file. Throws ResultsError."""
+    """Updates the file with the results of a folder. Throws ResultsError."""
     parts = load(folder)
     if not parts:
         raise ResultsError(f"{folder}: no results there")

@@ -1,5 +1,5 @@
-"""Whole training steps against the peers. All sides are ready before the first is timed, then they
-take turns: elbo, each peer, elbo, each peer, ...
+"""Compares whole training steps with the peers. All sides are prepared before the first is timed,
+then they take turns: elbo, each peer, elbo, each peer, ...
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ EVERY = ("example", "eager", *COMPILED, "graph", "compile-graph", *JAX)
 QUICK = ("eager", "graph", "compile-graph", "scan")  # start within seconds
 ON_A_CPU = ("example", "eager", "compile", "scan", "scan-unrolled")
 
-# Seconds that a side needs to get ready, without imports: shares of a row's time go by them.
+# Seconds that a side needs to prepare, without imports. A row's time is divided in proportion.
 PREPARATION = {"elbo": 15, "example": 5, "eager": 5, "graph": 5, "compile-max-autotune": 90}
 USUAL_PREPARATION = 18
-PREPARING = 0.75  # of a row's time, if all sides need all of theirs
+PREPARING = 0.75  # maximum fraction of a row's time for preparation
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One comparison: the model trained, how, and which modes of the peers take part."""
+    """One comparison: the model, the training settings, and the modes of the peers."""
 
     model: str
     batch: int
@@ -37,7 +37,7 @@ class Setting:
     steps: int
     modes: tuple[str, ...]
     iwae: int = 0
-    stands_for: str = ""  # in a rehearsal: the row whose place this takes
+    stands_for: str = ""  # in a rehearsal: name of the row that this setting replaces
 
     @property
     def name(self) -> str:
@@ -59,7 +59,7 @@ class Setting:
         return ["--model", self.model, *sizes, "--precision", self.precision, *samples]
 
     def within(self, scope: Scope) -> "Setting":
-        """With the modes asked for; in a rehearsal, with the smallest model of its kind."""
+        """Returns this setting with the requested modes and, in a rehearsal, the smallest model."""
         wanted = self.modes if scope.modes is None else scope.modes
         setting = dataclasses.replace(self, modes=tuple(m for m in self.modes if m in wanted))
         if not scope.rehearse:
@@ -69,7 +69,7 @@ class Setting:
             model="conv-8x8x3" if self.model.startswith("conv-") else "16-8-z2",
             batch=8,
             steps=100,
-            modes=tuple(m for m in setting.modes if m != "example"),  # which has one model alone
+            modes=tuple(m for m in setting.modes if m != "example"),  # which has only one model
             iwae=min(self.iwae, 2),
             stands_for=self.name,
         )
@@ -97,8 +97,8 @@ TRIED_ON_A_CPU = Setting("784-400-z20", 128, "fp32", 400, ON_A_CPU)
 
 
 def check_answer(setting: Setting, device: str, answer: dict) -> None:
-    """A program may ignore an option it does not know, so that its report has to agree with the
-    request. One that reports no precision or importance weights has fp32 and none."""
+    """Throws Problem if an answer does not match the request, because a program may ignore an
+    unknown option. An answer without precision and importance weights means fp32 and none."""
     if device == "cuda" and answer["device"].startswith("CPU"):
         raise Problem(f"{answer['side']} ran on {answer['device']}, not on the GPU")
     said = {"precision": "fp32", "iwae": 0} | answer
@@ -109,7 +109,8 @@ def check_answer(setting: Setting, device: str, answer: dict) -> None:
 
 
 def missing_library(setting: Setting, answer: dict) -> str | None:
-    """Why elbo's time on a GPU counts for little: it had to multiply without NVIDIA's libraries."""
+    """Returns the reason if elbo had to multiply without the NVIDIA library that this setting
+    needs: its time is then not representative. None otherwise."""
     notes = answer.get("notes", [])
     if setting.precision == "bf16" and "cuBLASLt" not in answer.get("libraries", ""):
         products, library = "matrix products by own kernels alone", "cuBLASLt"
@@ -124,7 +125,7 @@ def missing_library(setting: Setting, answer: dict) -> str | None:
 
 
 def fastest_graph(notes: list[str]) -> str | None:
-    """The kind of graph that elbo measured as its fastest."""
+    """Returns the kind of graph that elbo measured as the fastest."""
     nodes = r"\d+ nodes(?: and \d+ of \d+ library products)?"
     kinds = [re.fullmatch(rf"graph, (.*): {nodes}, ([\d.]+) us a run", note) for note in notes]
     times = {match[1]: float(match[2]) for match in kinds if match}
@@ -158,8 +159,8 @@ class Comparison:
             self.start(mode, command, self.context.peer_device)
 
     def prepare(self) -> None:
-        """Starts all peers, since importing takes long, then lets one side after the other compile:
-        some time kernels to choose among them, and want the GPU for themselves."""
+        """Prepares elbo, then starts all peers at once, because importing takes long. They compile
+        one after another, because some of them time kernels and need the GPU for themselves."""
         begun = time.monotonic()
         total = PREPARING * self.deadline.left()
         waiting = ["elbo", *self.setting.modes]
@@ -184,7 +185,7 @@ class Comparison:
                 waiting.remove(mode)
 
     def ask(self, side: str, line: str, deadline: Deadline) -> dict | None:
-        """A peer's answer; one that fails or misses its deadline is out of the comparison."""
+        """Returns the answer of a side. A peer that fails or misses its deadline is dropped."""
         try:
             return self.servers[side].ask(line, deadline)
         except Problem as problem:
@@ -198,8 +199,8 @@ class Comparison:
         self.problems.append(str(problem))
 
     def take_turn(self, side: str, number: int, share_s: float) -> None:
-        """A peer's turn has a round's share of the time, or twice what it has taken before. elbo's
-        has half of all, since without elbo the row ends."""
+        """Runs one side for one round. Its limit is `share_s`, or twice the time of its slowest
+        turn so far if that is longer."""
         begun = time.monotonic()
         seconds = max(share_s, 2 * self.slowest_s.get(side, 0.0))
         answer = self.ask(side, f"run {number}", self.deadline.within(seconds))
@@ -215,7 +216,9 @@ class Comparison:
         self.answers.setdefault(side, []).append(answer)
 
     def play_rounds(self) -> str | None:
-        """Plays the rounds, or as many as there is time for. Returns why some are missing."""
+        """Runs the rounds until the time is up. Returns the reason if some rounds are missing. A
+        peer's share is the time left, divided by the rounds left; elbo's is half of the time left,
+        because the row ends if elbo fails."""
         rounds = self.context.rounds
         for number in range(1, rounds + 1):
             left = self.deadline.left()
@@ -231,7 +234,7 @@ class Comparison:
         return None
 
     def side_values(self, answers: list[dict], own_losses: list[float]) -> dict:
-        """Medians and the mean loss of a side."""
+        """Returns the median time and the mean loss of a side."""
         losses = [answer["final_loss"] for answer in answers]
         times = [answer["step_ms"] for answer in answers]
         loss, error = mean_and_error(losses)

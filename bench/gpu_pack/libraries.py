@@ -1,4 +1,4 @@
-"""Shared libraries of programs: which are needed, and whether a folder contains all of them."""
+"""Shared libraries of programs: finds the needed ones, and checks that a folder contains them."""
 
 import os
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gpu_check.command import Problem
 
-# Parts of the smallest Debian and Ubuntu images. The C library and its loader only work with each
-# other. The C++ runtime is also loaded by CUDA's libraries, which may need a newer one than ours.
+# Libraries of the smallest Debian and Ubuntu images. The C library works only with its own loader.
+# CUDA's libraries also load the C++ runtime, and may need a newer version than ours.
 BASE = frozenset(
     ("ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6")
     + ("libmvec.so.1", "libpthread.so.0", "librt.so.1", "libstdc++.so.6")
@@ -28,8 +28,8 @@ def output_of(*command, **options) -> str:
 
 
 def closure(files: Iterable[Path], folder: Path | None = None) -> dict[str, Path]:
-    """Name and path of each library outside BASE that the files load, directly or not. Libraries
-    are also looked for in `folder`."""
+    """Returns name and path of each library outside BASE that the files load, directly or
+    indirectly. Also searches `folder`."""
     environment = dict(os.environ)
     if folder:
         environment["LD_LIBRARY_PATH"] = str(folder)
@@ -47,13 +47,13 @@ def closure(files: Iterable[Path], folder: Path | None = None) -> dict[str, Path
 
 
 def dynamic_entries(file: Path, tags: str) -> list[str]:
-    """Values of the entries of a file's dynamic section whose tag matches."""
+    """Returns the values of the entries in a file's dynamic section whose tag matches `tags`."""
     section = output_of("readelf", "--dynamic", "--wide", file)
     return re.findall(rf"\((?:{tags})\).*\[(.*)\]", section)
 
 
 def unresolved(programs: Iterable[Path], libraries: Path) -> list[str]:
-    """One line for each library that a program or a library in the folder needs, and that is
+    """Returns one line for each library that a program or a library in the folder needs, if it is
     neither in BASE nor in the folder."""
     packed = sorted(libraries.iterdir())
     known = BASE | {path.name for path in packed}
@@ -66,7 +66,7 @@ def unresolved(programs: Iterable[Path], libraries: Path) -> list[str]:
 
 
 def foreign_run_paths(files: Iterable[Path]) -> list[str]:
-    """One line for each run path that leads out of the archive."""
+    """Returns one line for each run path that leads out of the archive."""
     return [
         f"{file.name} has the run path {path}"
         for file in files
@@ -76,7 +76,7 @@ def foreign_run_paths(files: Iterable[Path]) -> list[str]:
 
 
 def needed_versions(files: Iterable[Path]) -> dict[str, str]:
-    """The newest version of each interface of the libraries in BASE that the files need."""
+    """Returns, for each interface of the libraries in BASE, the newest version the files need."""
     newest = {}
     for file in files:
         for name, version in re.findall(

@@ -49,7 +49,7 @@ class Libraries(unittest.TestCase):
 
 
 class Planted(unittest.TestCase):
-    """A library of our own, and a second one that needs it."""
+    """A library built for the test, and a second one that needs it."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

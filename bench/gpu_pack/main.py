@@ -30,13 +30,13 @@ PROGRAMS = {
     "kernels_gpu_test": "tests/kernels_gpu_test",
     "elbo_calibrate": "bench/calibrate/elbo_calibrate",
 }  # by target: their paths in a build
-NOT_SIMULATED = "elbo_calibrate"  # times of a simulated GPU mean nothing
+NOT_SIMULATED = "elbo_calibrate"  # times on a simulated GPU are meaningless
 SOURCES = ("scripts/gpu-check", "bench/gpu_check", "bench/peers", ":(glob)bench/*.md")
 SOURCES += ("tests/golden",)
 FAILED, USAGE = 1, 2  # exit codes
 
-# An old-style run path (DT_RPATH) also holds for the libraries' own libraries, comes before
-# LD_LIBRARY_PATH, and is looked at by dlopen: the simulated GPU's cuBLASLt is found like the rest.
+# An old-style run path (DT_RPATH) also applies to the dependencies of libraries, takes precedence
+# over LD_LIBRARY_PATH, and is used by dlopen: the simulated GPU's cuBLASLt is found like the rest.
 SETTINGS = {
     "CMAKE_BUILD_TYPE": "Release",
     "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
@@ -87,7 +87,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def build(simulated: bool, settings: dict[str, str]) -> tuple[Path, list[Path]]:
-    """Returns the folder of the build, and the programs. Its folder simulated contains the
+    """Builds, and returns the build folder and the programs. The subfolder `simulated` contains the
     programs on the simulated GPU and the libraries that they need."""
     folder = machine.ROOT / "build" / ("gpu-pack-simulated" if simulated else "gpu-pack")
     given = [f"-D{name}={value}" for name, value in settings.items()]
@@ -109,7 +109,7 @@ def build(simulated: bool, settings: dict[str, str]) -> tuple[Path, list[Path]]:
 
 
 def stage(built: list[Path], stand_ins: Path | None, root: Path) -> None:
-    """Copies everything but the manifest, and checks that no library is missing."""
+    """Copies all files but the manifest and the README, and checks that no library is missing."""
     (root / "bin").mkdir(parents=True)
     (root / "lib").mkdir()
     programs = [Path(shutil.copy2(program, root / "bin")) for program in built]
@@ -140,7 +140,7 @@ def nvcc_version(build_folder: Path) -> str:
 
 
 def describe(root: Path, simulated: bool, settings: dict[str, str], nvcc: str) -> dict:
-    """Writes the README. Returns the manifest, which lists it too."""
+    """Writes the README. Returns the manifest, which also lists the README."""
     binaries = [*(root / "bin").iterdir(), *(root / "lib").iterdir()]
     needs = needed_versions(binaries)
     commit = output_of("git", "-C", machine.ROOT, "describe", "--always", "--dirty",
@@ -183,7 +183,8 @@ def pack(options: argparse.Namespace) -> None:
         stage(programs, stand_ins, root)
         manifest = describe(root, options.simulated, settings, nvcc_version(folder))
         (root / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-        # The largest dictionary: the programs contain the same kernels, which are then stored once.
+        # preset 9 has the largest dictionary, so that kernels that occur in several programs are
+        # stored once.
         with lzma.open(options.out, "wb", preset=9) as compressed:
             with tarfile.open(fileobj=compressed, mode="w") as archive:
                 archive.add(root, TOP, filter=anonymous)

@@ -1,5 +1,5 @@
-"""Runs an archive's programs in a minimal Debian 12 without network, as on a machine that has
-nothing but a GPU, or not even this."""
+"""Runs the programs of an archive in a minimal Debian 12 without network, to simulate a machine
+without other packages, with or without a GPU."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from gpu_pack.libraries import output_of
 
 TIMEOUT_S = 600
 SKIPPED = 77  # exit code of kernels_gpu_test without a GPU
-NO_GPU = 4  # and of elbo_calibrate
+NO_GPU = 4  # exit code of elbo_calibrate without a GPU
 
 SHAPES = ("bin/elbo", "generate", "shapes", "data")
 SHAPES += ("--size", "8", "--train-count", "64", "--test-count", "16")
@@ -26,10 +26,10 @@ GOLDEN = "--gtest_filter=GoldenFolder.*:Cases/Golden.*/adagrad"
 
 @dataclass(frozen=True)
 class Case:
-    """A command, and what it has to print and return."""
+    """A command and its expected output and exit code."""
 
     command: tuple[str, ...]
-    stdout: str = ""  # a regular expression, found somewhere
+    stdout: str = ""  # a regular expression that must match somewhere in the output
     stderr: str = ""
     code: int = 0
     environment: dict[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ def demand_chroot(chroot: Path) -> None:
 
 
 def run(case: Case, chroot: Path, folder: str) -> list[str]:
-    """What differs from the expected, one line each; prints the command and its output."""
+    """Runs a command and prints it with its output. Returns one line per unexpected result."""
     environment = {"PATH": "/usr/bin:/bin", "HOME": folder, **case.environment}
     names = " ".join(f"{name}='{value}'" for name, value in case.environment.items())
     print(f"$ {names + ' ' if names else ''}{' '.join(case.command)}", flush=True)
@@ -93,7 +93,7 @@ def run(case: Case, chroot: Path, folder: str) -> list[str]:
 
 
 def failures(archive: Path, chroot: Path) -> int:
-    """Number of commands that did not do what they should."""
+    """Returns the number of commands with an unexpected result."""
     chroot = chroot.resolve()
     demand_chroot(chroot)
     count = 0

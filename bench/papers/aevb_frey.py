@@ -10,8 +10,8 @@ from reproduction import Evaluation, Reproduction
 
 FACES = 1965
 HELD_OUT = 0.1
-ROWS = FACES - round(HELD_OUT * FACES)  # trained on
-SAMPLES = 10_000_000  # of training that are drawn in all
+ROWS = FACES - round(HELD_OUT * FACES)  # number of training faces
+SAMPLES = 10_000_000  # total number of samples in training
 
 
 def settings(latents, scale):
@@ -26,7 +26,8 @@ def settings(latents, scale):
         "epochs": max(1, round(scale * SAMPLES / ROWS)),
         "optimizer": "adagrad",
         "learning-rate": 0.01,
-        # The prior N(0, I) of the weights, -|w|^2 / 2 once for all rows: a mean loss has 1/rows.
+        # The prior N(0, I) of the weights adds |w|^2 / 2 once for all rows; a mean over the rows
+        # divides it by their number.
         "weight-decay": repr(1 / ROWS),
         "output-init": "zero",
     }
@@ -37,7 +38,7 @@ def experiment(latents, scale):
         name=f"aevb-frey-{latents}",
         source="Kingma and Welling 2014, figure 2",
         settings=settings(latents, scale),
-        # The bound's own noise is one draw per face: 100 make it small.
+        # Sampling noise of the bound is small with 100 samples per face.
         evaluations=[Evaluation("elbo", "validation", {"samples": 100}),
                      Evaluation("elbo", "train", {"samples": 100})],
         published=None)

@@ -27,8 +27,8 @@ def settings(objective, k, scale):
         "validation-split": "last",
         "validation-fraction": repr(400 / 60000),
         "batch-size": 20,
-        # As the published code has Adam: beta1 0.99, the second moment starts at 1, and epsilon
-        # is added before the bias is corrected; gradients are summed over the batch.
+        # Adam as in the published code: beta1 is 0.99, the second moment starts at 1, and epsilon
+        # is added before the bias correction. Gradients are summed over the batch.
         "optimizer": "adam-epsilon-hat",
         "beta1": 0.99,
         "beta2": 0.999,

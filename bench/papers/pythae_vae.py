@@ -18,7 +18,7 @@ def settings(scale):
         "latent-dim": 40,
         "likelihood": "bernoulli",
         "binarize": "fixed",
-        # 10,000 images choose the checkpoint.
+        # The checkpoint is selected on 10,000 validation images.
         "validation-split": "last",
         "validation-fraction": repr(1 / 6),
         "batch-size": 100,

@@ -1,8 +1,8 @@
-"""What reproductions of published results share: a training that stops and goes on, its evaluation
-and a line of results. Python's standard library alone.
+"""Code that all reproductions of published results share: a training that can be interrupted and
+resumed, its evaluation, and a line of results. Needs only Python's standard library.
 
-A reproduction lives in the directory --out: `run`, elbo's run directory, and `reproduction.json`,
-the command's settings, how far it is, and its time so far. The same command goes on from there.
+The directory --out of a reproduction contains `run`, elbo's run directory, and `reproduction.json`:
+the command's settings, its progress and its time so far. The same command resumes it.
 """
 
 import argparse
@@ -17,12 +17,12 @@ import time
 
 
 class Problem(Exception):
-    """What stands in the way, in one line for people."""
+    """The reason why a reproduction cannot continue, in one line for the user."""
 
 
 @dataclasses.dataclass
 class Evaluation:
-    """A number of interest: `metric` of `elbo evaluate` on `split`."""
+    """A number to measure: `metric` of `elbo evaluate` on `split`."""
 
     metric: str
     split: str
@@ -31,8 +31,8 @@ class Evaluation:
 
 @dataclasses.dataclass
 class Reproduction:
-    """A published setting. Settings are those of `elbo train`; the first evaluation's number is
-    the one that the paper gives, `published` (None: the paper has no number to compare with)."""
+    """A published experiment. `settings` are settings of `elbo train`. `published` is the paper's
+    value for the first evaluation (None: the paper has no number to compare with)."""
 
     name: str
     source: str
@@ -40,19 +40,20 @@ class Reproduction:
     evaluations: list
     published: float | None
     published_error: float | None = None
-    checkpoint: str = "last"  # or "best", by validation
+    checkpoint: str = "last"  # or "best" on the validation split
 
 
 @dataclasses.dataclass
 class Schedule:
-    """Epochs, the epochs at which the learning rate falls, and the factor by which it does."""
+    """Number of epochs, the epochs at which the learning rate decreases, and its factor there."""
 
     epochs: int
     milestones: list
     gamma: float
 
     def scaled(self, scale):
-        """Shortened to `scale`: whole epochs, at least one, and each stage's share kept."""
+        """Returns the schedule shortened by the factor `scale`: a whole number of epochs, at least
+        one, with the same fraction of them in each stage."""
         epochs = max(1, round(self.epochs * scale))
         return Schedule(epochs, [m * epochs / self.epochs for m in self.milestones], self.gamma)
 
@@ -63,7 +64,7 @@ class Schedule:
 
 
 def argument_parser(description, data):
-    """The arguments that every reproduction has."""
+    """Returns a parser for the arguments that all reproductions have."""
     parser = argparse.ArgumentParser(
         description=description, epilog="The same command again goes on where it stopped.")
     parser.add_argument("--program", required=True, type=pathlib.Path, help="the elbo program")
@@ -89,12 +90,12 @@ def scale(text):
 
 
 def flags(settings):
-    """--key value for every setting."""
+    """Returns `--key value` for each setting."""
     return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
 
 
 def hardware():
-    """The CPU's name; what a GPU is called, elbo says itself."""
+    """Returns the name of the CPU. elbo itself reports the name of a GPU."""
     try:
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -105,7 +106,7 @@ def hardware():
 
 
 class Driver:
-    """Brings one reproduction to its end, from wherever it is."""
+    """Runs one reproduction to its end, from its current state."""
 
     def __init__(self, reproduction, arguments):
         self.reproduction = reproduction
@@ -119,7 +120,7 @@ class Driver:
                       "evaluations": {}, "recorded": False}
 
     def go(self):
-        """Whatever is left to do. Returns the result's line."""
+        """Does the remaining work. Returns the line of the result."""
         self.open()
         if self.state["recorded"]:
             print(f"all done: {self.arguments.out} is recorded in {self.state['recorded']}")
@@ -134,7 +135,7 @@ class Driver:
         return line
 
     def open(self):
-        """Reads the state of an earlier command, or makes a new one."""
+        """Reads the state of an earlier command, or creates a new one."""
         out = self.arguments.out
         if not self.state_file.exists():
             if out.exists() and any(out.iterdir()):
@@ -154,13 +155,14 @@ class Driver:
                           "directory, or give the same command")
 
     def save(self):
-        """In one piece, or not at all."""
+        """Saves the state atomically."""
         new = self.state_file.with_suffix(".new")
         new.write_text(json.dumps(self.state, indent=1) + "\n")
         new.replace(self.state_file)
 
     def elbo(self, phase, *words, capture=False):
-        """Runs the program, on the terminal's own output; its time counts even where it fails."""
+        """Runs elbo, which prints to the terminal unless `capture` is set. Its time is counted even
+        if it fails."""
         command = [str(self.arguments.program), *map(str, words)]
         start = time.monotonic()
         try:
@@ -171,7 +173,8 @@ class Driver:
         try:
             output, _ = child.communicate()
         except KeyboardInterrupt:
-            # The terminal has sent it to the program as well; another signal has not.
+            # The terminal has sent SIGINT to the child as well, but SIGTERM reached only this
+            # process.
             child.terminate()
             child.wait()
             raise
@@ -191,7 +194,7 @@ class Driver:
         if (self.run / "checkpoints" / "last.safetensors").exists():
             self.elbo("train", "resume", self.run, *self.devices())
             return
-        # Nothing to go on from: it stopped before its first checkpoint.
+        # There is no checkpoint to resume from: the training stopped before its first one.
         discard(self.run)
         self.elbo("train", "train", self.arguments.data, "--out", self.run,
                   *flags(self.reproduction.settings), "--seed", self.arguments.seed,
@@ -209,7 +212,7 @@ class Driver:
         self.save()
 
     def line(self):
-        """The result as one JSON object."""
+        """Returns the result as one JSON object."""
         summary = json.loads((self.run / "summary.json").read_text())
         seconds = self.state["seconds"]
         first = self.reproduction.evaluations[0]
@@ -242,7 +245,7 @@ class Driver:
         }
 
     def record(self):
-        """Appends the line; the state remembers it, so that it is there once."""
+        """Appends the line to the results. The state records this, so that it happens only once."""
         results = self.arguments.results
         results.parent.mkdir(parents=True, exist_ok=True)
         with results.open("a") as file:
@@ -260,7 +263,7 @@ class Driver:
 
 
 def discard(run):
-    """Removes a run directory that holds no checkpoint, and nothing but what elbo wrote."""
+    """Removes a run directory without a checkpoint. It contains only files that elbo wrote."""
     if not run.exists():
         return
     for path in sorted(run.rglob("*"), reverse=True):
@@ -278,8 +281,8 @@ def interrupt(*_):
 
 
 def main(reproduction, arguments):
-    """Runs to the end; says what to do where that is not reached."""
-    # Whoever ends this program otherwise wants the same of it as somebody at a terminal.
+    """Runs the reproduction. If it is interrupted, prints the command that resumes it."""
+    # SIGTERM stops the program in the same way as Ctrl-C at a terminal.
     signal.signal(signal.SIGTERM, interrupt)
     try:
         Driver(reproduction, arguments).go()

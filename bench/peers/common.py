@@ -1,12 +1,12 @@
-"""What every peer shares, whatever its framework: the models, the data, the command line and the
-measurement.
+"""Code that all peers share, whatever their framework: the models, the data, the command line and
+the measurement.
 
-A peer does the work once and prints one JSON object with the keys of `elbo_bench step` and more.
-With --serve it stays and does as it is told, so that it compiles once and then takes turns with
-others: it reads one command a line and answers each with one line of JSON.
+A peer trains once and prints one JSON object with the keys of `elbo_bench step` and some more.
+With --serve it reads commands from standard input, one per line, and answers each with one line of
+JSON. It then compiles only once, although it takes turns with other sides.
 
-    prepare     compile, warm up
-    run SEED    start from the initial weights, train, report
+    prepare     compile and warm up
+    run SEED    start from the initial weights, train, report the result
 """
 
 import argparse
@@ -25,7 +25,7 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-LEARNING_RATE = 1e-4  # as in step_model.cpp
+LEARNING_RATE = 1e-4  # the same as in step_model.cpp
 NEEDS_A_GPU = 3  # exit code
 PRECISIONS = ("fp32", "tf32", "bf16")
 
@@ -37,8 +37,9 @@ class ModelSpec:
     latent_dim: int
     activation: str  # relu or tanh
     likelihood: str  # bernoulli, or gaussian with a learned variance per element
-    random_rows: int = 60000  # of the data made where none are given
-    # Of a convolutional model: 3 x size x size pictures, and stages that halve them.
+    random_rows: int = 60000  # number of random rows if no data are given
+    # For a convolutional model: size of its 3 x size x size pictures, and the channels of the
+    # stages, each of which halves the picture.
     size: int = 0
     channels: tuple[int, ...] = ()
 
@@ -59,7 +60,7 @@ MODELS = {
     "12288-4096-2048-z256": ModelSpec(12288, (4096, 2048), 256, "relu", "gaussian", 16384),
     "conv-32x32x3": convolutional(32, (32, 64, 128)),
     "conv-64x64x3": convolutional(64, (32, 64, 128, 256)),
-    # For trying programs, too small to time.
+    # To try programs; too small for measurements.
     "16-8-z2": ModelSpec(16, (8,), 2, "relu", "bernoulli", 512),
     "conv-8x8x3": dataclasses.replace(convolutional(8, (4, 8)), random_rows=512),
 }
@@ -71,8 +72,8 @@ def give_up(message: str, code: int = 1) -> NoReturn:
 
 
 def load_images(folder: str | None, spec: ModelSpec, split: str = "train") -> np.ndarray:
-    """[rows, dim] uint8: MNIST's images of a split ("train", "test") or that split's .npy in the
-    folder, or random bytes."""
+    """Returns images [rows, dim] uint8: a split ("train" or "test") of MNIST or of a .npy file in
+    the folder; random bytes without a folder."""
     if folder is None:
         shape = (spec.random_rows, spec.dim)
         return np.random.default_rng(spec.dim).integers(0, 256, shape, dtype=np.uint8)
@@ -96,7 +97,7 @@ def load_images(folder: str | None, spec: ModelSpec, split: str = "train") -> np
 
 
 def read_safetensors(path: str) -> dict[str, np.ndarray]:
-    """The float32 tensors of a file, by name: a checkpoint needs no package to be read."""
+    """Returns the float32 tensors of a file by name. Reads checkpoints without another package."""
     content = Path(path).read_bytes()
     (length,) = struct.unpack_from("<Q", content)
     entries = json.loads(content[8 : 8 + length])
@@ -111,7 +112,8 @@ def read_safetensors(path: str) -> dict[str, np.ndarray]:
 
 
 def batch_order(rows: int, batch: int, steps: int, seed: int) -> np.ndarray:
-    """[steps, batch] rows of the data set: a fresh permutation per epoch, the rest dropped."""
+    """Returns the rows [steps, batch] of each step's batch: one permutation per epoch, without the
+    last incomplete batch."""
     if batch > rows:
         give_up(f"batch: got {batch}, the data have {rows} rows")
     random = np.random.default_rng(seed)
@@ -124,7 +126,7 @@ def batch_order(rows: int, batch: int, steps: int, seed: int) -> np.ndarray:
 
 
 class Peer(Protocol):
-    side: str  # its name in tables
+    side: str  # name in tables
     device: str
     versions: dict[str, str]
 
@@ -132,10 +134,10 @@ class Peer(Protocol):
         """Compiles and warms up."""
 
     def start_round(self, seed: int, order: np.ndarray) -> None:
-        """Goes back to the initial weights; order [blocks, steps, batch] holds rows of the data."""
+        """Restores the initial weights. `order` [blocks, steps, batch] contains indices of rows."""
 
     def run_block(self, number: int) -> Any:
-        """Enqueues the steps of a block. Returns the losses it kept, in whatever form."""
+        """Enqueues the steps of a block. Returns some of their losses, in the peer's own form."""
 
     def synchronize(self) -> None: ...
 
@@ -144,7 +146,8 @@ class Peer(Protocol):
     def peak_memory_bytes(self) -> int | None: ...
 
 
-# As in elbo's step_command.cpp: steps between two synchronisations, and of a round at least.
+# Steps between two synchronisations, and minimum number of steps per round. The same as in elbo's
+# step_command.cpp.
 BLOCK_STEPS = {"cuda": 100, "cpu": 10}
 LEAST_STEPS = {"cuda": 100, "cpu": 80}
 
@@ -182,7 +185,7 @@ def measure(peer: Peer, options: argparse.Namespace, rows: int, seed: int) -> di
 
 
 def parse_arguments(description: str, modes: dict[str, str]) -> argparse.Namespace:
-    """The command line of a peer on a GPU; `modes` maps names to what they do."""
+    """Parses the command line of a peer on a GPU. `modes` maps names to descriptions."""
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -215,7 +218,7 @@ def parse_arguments(description: str, modes: dict[str, str]) -> argparse.Namespa
 
 
 def run_peer(peer: Peer, options: argparse.Namespace, rows: int) -> None:
-    # Standard output carries answers alone, whatever a framework prints while it compiles.
+    # Only answers go to standard output: a framework's own messages go to standard error.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 

@@ -1,6 +1,6 @@
-"""The goals. On a GPU: metric, peer, target, and how a result is read off the rows that
-scripts/gpu-check writes; the table in bench/RESULTS.md is this list. On a CPU: how many times as
-fast as PyTorch a training step is to be, which compare_cpu measures.
+"""The performance goals. On a GPU: metric, peer, target, and a function that reads the result from
+the rows that scripts/gpu-check writes; the table in bench/RESULTS.md shows this list. On a CPU: the
+required speedup of a training step over PyTorch, which compare_cpu measures.
 """
 
 import math
@@ -19,26 +19,26 @@ class Goal:
     metric: str
     peer: str
     target: str
-    part: str = ""  # of the check; empty where nothing measures this yet
-    row: str = ""  # of that part; empty: all of its rows together
-    read: Callable[[dict], Measurement | None] = lambda values: None  # the row's values
+    part: str = ""  # part of the check; empty if nothing measures this goal yet
+    row: str = ""  # row of that part; empty: all of its rows together
+    read: Callable[[dict], Measurement | None] = lambda values: None  # from the row's values
 
 
 @dataclass(frozen=True)
 class CpuGoal:
-    """Against PyTorch, for a step with the faster of its Adams."""
+    """A goal for the speedup over PyTorch; for a training step, with the faster of its Adams."""
 
     times: float
-    aim: float = 0.0  # what is hoped for beyond it; 0: nothing
+    aim: float = 0.0  # a higher speedup to aim for; 0: none
 
     def verdict(self, ratio: float, against: str = "the faster PyTorch") -> str:
-        """On what is `ratio` times as fast."""
+        """Returns one line that compares the measured speedup `ratio` with the goal."""
         reached = "reached" if ratio >= self.times else "not reached"
         more = f", aim {self.aim:g} x" if self.aim else ""
         return f"goal {self.times:g} x{more}: {ratio:.2f} x {against}, {reached}"
 
 
-# By model, batch size and importance samples; 0: trained on the elbo.
+# By model, batch size and number of importance samples (0: trained on the ELBO).
 CPU_GOALS = {
     (model, batch, 0): CpuGoal(times)
     for model in ("784-400-z20", "784-512-256-z32")
@@ -47,17 +47,17 @@ CPU_GOALS = {
 CPU_GOALS |= {("784-200-200-z50", 20, k): CpuGoal(t) for k, t in {1: 4, 5: 3, 50: 1.5}.items()}
 CPU_GOALS |= {("conv-32x32x3", batch, 0): CpuGoal(1.0, aim=1.3) for batch in (32, 128)}
 
-# Of a step in bf16 on a processor that multiplies it, against the same in fp32.
+# Speedup of a step in bf16 over the same step in fp32, on a processor with bf16 products.
 CPU_BF16_GOAL = CpuGoal(1.6)
 
-# Of what is not a training step, by part and way: compare_cpu_parts measures it.
+# Goals other than training steps, by part and PyTorch mode; compare_cpu_parts measures them.
 CPU_PART_GOALS = {
     ("kernels", "eager"): CpuGoal(5),
     ("kernels", "inductor"): CpuGoal(1.5),
     ("likelihood", "eager"): CpuGoal(1.5),
     ("start", "eager"): CpuGoal(10),
 }
-CPU_SHARE_OF_COPY_RATE = 85  # percent, of a fused kernel on 16 M elements
+CPU_SHARE_OF_COPY_RATE = 85  # percent, for a fused kernel on 16 M elements
 
 COMPILED = ("compile", "compile-reduce-overhead", "compile-max-autotune", "compile-optimizer")
 JAX = ("scan", "scan-unrolled", "scan-graph")
@@ -68,8 +68,8 @@ def duration(milliseconds: float) -> str:
 
 
 def faster(times: float, *modes: str) -> Callable[[dict], Measurement | None]:
-    """elbo's step at least `times` as fast as that of the fastest of the peers' modes. A mode whose
-    final loss differs from elbo's has done other work, and does not count."""
+    """The goal that elbo's step is at least `times` as fast as the step of the fastest of `modes`.
+    A mode whose final loss differs from elbo's has done different work and does not count."""
 
     def read(values: dict) -> Measurement | None:
         sides = values.get("sides", {})
@@ -87,7 +87,7 @@ def faster(times: float, *modes: str) -> Callable[[dict], Measurement | None]:
 
 
 def at_most(milliseconds: float) -> Callable[[dict], Measurement | None]:
-    """elbo's step takes no longer."""
+    """The goal that elbo's step takes at most this time."""
 
     def read(values: dict) -> Measurement | None:
         own = values.get("sides", {}).get("elbo")
@@ -97,7 +97,7 @@ def at_most(milliseconds: float) -> Callable[[dict], Measurement | None]:
 
 
 def at_most_times(times: float, floor_ms: float) -> Callable[[dict], Measurement | None]:
-    """elbo's step takes no longer than so many times a floor."""
+    """The goal that elbo's step takes at most `times` times a lower bound."""
 
     def read(values: dict) -> Measurement | None:
         own = values.get("sides", {}).get("elbo")
@@ -114,19 +114,19 @@ FUSED += ("optimizer_update/",)
 
 
 def is_large(row: str) -> bool:
-    """Whether a row's name ends in sizes of some 64 M elements, such as 85599x784."""
+    """True if the sizes at the end of a row's name are about 64 M elements, as in 85599x784."""
     sizes = row.rpartition("/")[2].split("x")
     return all(size.isdigit() for size in sizes) and math.prod(map(int, sizes)) >= 60_000_000
 
 
 def has_every_fused_kernel(rows: dict) -> bool:
-    """A part of them does not measure the slowest."""
+    """True if all fused kernels were measured: otherwise the slowest may be missing."""
     large = [name for name in rows if is_large(name)]
     return all(any(name.startswith(kernel) for name in large) for kernel in FUSED)
 
 
 def share_of_copy_rate(values: dict) -> Measurement | None:
-    """The large fused kernel with the smallest share."""
+    """Returns the lowest percentage of the copy rate among the large fused kernels."""
     if not has_every_fused_kernel(values.get("rows", {})):
         return None
     shares = {
@@ -142,7 +142,7 @@ def share_of_copy_rate(values: dict) -> Measurement | None:
 
 
 def kernels_faster(times: float, way: str) -> Callable[[dict], Measurement | None]:
-    """Each fused kernel at least `times` as fast as PyTorch's operations for the same formulas."""
+    """The goal that each fused kernel is at least `times` as fast as its formulas in PyTorch."""
 
     def read(values: dict) -> Measurement | None:
         peers = values.get("pytorch", {}).get("rows", {})
@@ -166,7 +166,8 @@ BIT_EQUAL_TESTS = ("RandomFill", "PermutationFill", "GatherBatch")
 
 
 def same_noise_and_order(values: dict) -> Measurement | None:
-    """The tests that compare noise, permutations and batches with the CPU's, bit by bit."""
+    """Returns the result of the tests that compare noise, permutations and batches with the CPU's
+    bit by bit."""
 
     def among(names: list[str], test: str) -> bool:
         return any(f".{test}/" in name for name in names)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""JAX's side of the comparison: the same VAE, its steps in one jitted lax.scan whose state is
-donated, the data on the device, Adam of optax where that is installed.
+"""JAX's side of the comparison: trains the same VAE, with the steps in one jitted lax.scan whose
+state is donated, the data on the device, and the Adam of optax if that is installed.
 
-Measured outside the steps, in JAX's favour: compiling, scaling the data, drawing the order of the
-batches.
+The step times do not include compiling, scaling the data and drawing the order of the batches,
+which is in JAX's favour.
 """
 
 import math
@@ -44,7 +44,7 @@ UNROLLED = 10
 
 
 def layers_of(spec: ModelSpec) -> dict[str, tuple[int, int]]:
-    """Inputs and outputs of each layer, named as in an elbo checkpoint."""
+    """Returns the widths (inputs, outputs) of each layer, named as in an elbo checkpoint."""
     encoder = (spec.dim, *spec.hidden)
     decoder = (spec.latent_dim, *reversed(spec.hidden))
     layers = {f"encoder.{i}": pair for i, pair in enumerate(pairwise(encoder))}
@@ -54,7 +54,7 @@ def layers_of(spec: ModelSpec) -> dict[str, tuple[int, int]]:
 
 
 def initial_parameters(spec: ModelSpec, path: str | None, seed: int) -> dict:
-    """Weights [inputs, outputs] and biases by layer."""
+    """Returns weights [inputs, outputs] and biases by layer."""
     generator = np.random.default_rng(seed)
     tensors = read_safetensors(path) if path else None
     parameters = {}
@@ -70,7 +70,7 @@ def initial_parameters(spec: ModelSpec, path: str | None, seed: int) -> dict:
 
 
 def make_loss(spec: ModelSpec, precision: str, importance_samples: int):
-    """loss(parameters, x, key): the negative bound in nats, mean over the batch."""
+    """Returns loss(parameters, x, key): the negative bound in nats, mean over the batch."""
     dtype = jnp.bfloat16 if precision == "bf16" else jnp.float32
     activation = {"relu": jax.nn.relu, "tanh": jnp.tanh}[spec.activation]
 
@@ -114,7 +114,7 @@ class AdamState(NamedTuple):
 
 
 class Adam:
-    """optax.adam's interface, for where optax is not installed."""
+    """Adam with the interface of optax.adam, used if optax is not installed."""
 
     def __init__(self, rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8):
         self.rate, self.b1, self.b2, self.eps = rate, b1, b2, eps
@@ -136,7 +136,7 @@ class Adam:
 
 
 class JaxPeer:
-    """Training with JAX as a Peer (see common.py)."""
+    """Adapts training with JAX to the protocol Peer (see common.py)."""
 
     def __init__(self, device, options, images: np.ndarray):
         self.options, self.jax_device = options, device
@@ -154,7 +154,7 @@ class JaxPeer:
         self.train = jax.jit(self.train_block, donate_argnums=0)
 
     def train_block(self, state, data, order):
-        """A block of steps; order [steps, batch]. Returns the new state and every loss."""
+        """Trains a block of steps; order [steps, batch]. Returns the new state and all losses."""
 
         def step(state, index):
             parameters, moments, key = state
@@ -197,7 +197,7 @@ class JaxPeer:
 
 def main() -> None:
     options = parse_arguments(__doc__, MODES)
-    # Beside other peers on one GPU: take the memory that is used, not three quarters of all.
+    # Other peers use the same GPU, so do not preallocate three quarters of its memory.
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     if options.mode == "scan-graph":
         flags = os.environ.get("XLA_FLAGS", "")
@@ -205,7 +205,7 @@ def main() -> None:
     jax.config.update("jax_platforms", options.device)
     try:
         device = jax.devices()[0]
-    except (RuntimeError, AssertionError):  # the latter where no CUDA plugin is installed
+    except (RuntimeError, AssertionError):  # AssertionError if no CUDA plugin is installed
         give_up("JAX finds no GPU here; --device cpu tries the script without", NEEDS_A_GPU)
     precisions = {"fp32": "highest", "tf32": "tensorfloat32", "bf16": "default"}
     jax.config.update("jax_default_matmul_precision", precisions[options.precision])

@@ -12,14 +12,14 @@ from common import ModelSpec, give_up, read_safetensors
 
 
 class VAE(nn.Module):
-    """Of dense layers. Parameters are named as in an elbo checkpoint, so that both sides can start
-    alike.
+    """A VAE of dense layers. Its parameters are named as in an elbo checkpoint, so that both sides
+    can start from the same weights.
 
-    Calling it gives the training loss in nats, mean over the batch: the negative evidence lower
-    bound, or with K = importance_samples > 0 the negative bound of Burda et al. (2016).
+    A call returns the training loss in nats, the mean over the batch: the negative evidence lower
+    bound or, if K = importance_samples > 0, the negative bound of Burda et al. (2016).
     """
 
-    parameter_axis = -1  # of the output: along it means, then log-variances
+    parameter_axis = -1  # axis of the output that contains the means, then the log-variances
 
     def __init__(self, spec: ModelSpec, importance_samples: int = 0):
         super().__init__()
@@ -34,7 +34,7 @@ class VAE(nn.Module):
         self.importance_samples = importance_samples
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x), [batch, latent] each, in float32 under autocast too."""
+        """Returns mean and log-variance of q(z|x), [batch, latent] each, always in float32."""
         for layer in self.encoder:
             x = self.activation(layer(x))
         return self.posterior(x).float().chunk(2, dim=-1)
@@ -45,7 +45,7 @@ class VAE(nn.Module):
         return self.likelihood(z).float()
 
     def nll(self, output: Tensor, x: Tensor) -> Tensor:
-        """-log p(x|z) of every element."""
+        """Returns -log p(x|z) of each element."""
         if self.gaussian:
             mean, logvar = output.chunk(2, dim=self.parameter_axis)
             return 0.5 * (math.log(2 * math.pi) + logvar + (x - mean) ** 2 * torch.exp(-logvar))
@@ -67,7 +67,7 @@ class VAE(nn.Module):
         return -bound.mean()
 
     def log_weights(self, x: Tensor, mu: Tensor, logvar: Tensor, samples: int) -> Tensor:
-        """log p(x, z) / q(z|x) [samples, batch] of samples from q."""
+        """Returns log p(x, z) / q(z|x) [samples, batch] for samples from q."""
         epsilon = torch.randn((samples, *mu.shape), device=mu.device)
         z = mu + torch.exp(0.5 * logvar) * epsilon
         log_p_x = -self.nll(self.decode(z), x).sum(dim=-1)
@@ -75,12 +75,13 @@ class VAE(nn.Module):
         return log_p_x + log_p_z_over_q
 
     def from_checkpoint(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A state_dict of the tensors of an elbo checkpoint."""
+        """Returns the state_dict for the tensors of an elbo checkpoint."""
         return {name: tensors[name] for name in self.state_dict()}
 
 
 class ConvVAE(VAE):
-    """Of convolutions that halve and transposed ones that double the pictures, with ReLU."""
+    """A VAE of convolutions that halve the picture and transposed convolutions that double it, with
+    ReLU."""
 
     parameter_axis = 1
 
@@ -116,7 +117,7 @@ class ConvVAE(VAE):
         for name, tensor in state.items():
             if tensor.ndim == 4:
                 state[name] = tensor.permute(0, 3, 1, 2)
-        # There a map becomes a vector pixel by pixel, here channel by channel.
+        # elbo flattens a feature map pixel by pixel, PyTorch flattens it channel by channel.
         channels, *pixels = self.smallest
         posterior = state["posterior.weight"].unflatten(1, (*pixels, channels))
         state["posterior.weight"] = posterior.movedim(3, 1).flatten(1)
@@ -134,19 +135,19 @@ def make_vae(spec: ModelSpec, importance_samples: int = 0) -> VAE:
 
 
 def load_weights(model: VAE, path: str) -> None:
-    """An elbo checkpoint's parameters, which have their channels last."""
+    """Loads the parameters of an elbo checkpoint, which have their channels last."""
     tensors = {name: torch.from_numpy(array) for name, array in read_safetensors(path).items()}
     model.load_state_dict(model.from_checkpoint(tensors))
 
 
 def scaled(images: np.ndarray, spec: ModelSpec, device: str = "cpu") -> Tensor:
-    """The data as floats in [0, 1), or in [0, 1] where the likelihood is Bernoulli: rows, or
-    pictures [rows, 3, height, width] with the channels last in memory."""
+    """Returns the data as floats, in [0, 1] if the likelihood is Bernoulli, else in [0, 1): rows,
+    or pictures [rows, 3, height, width] with the channels last in memory."""
     floats = torch.from_numpy(images).to(device).float()
     floats.div_(256 if spec.likelihood == "gaussian" else 255)
     return floats.view(-1, spec.size, spec.size, 3).permute(0, 3, 1, 2) if spec.channels else floats
 
 
 def dequantized(x: Tensor) -> Tensor:
-    """x plus noise that fills the gap to the next of 256 values."""
+    """Returns x plus uniform noise in [0, 1/256), the distance between two grey values."""
     return x + torch.rand_like(x) / 256

@@ -1,6 +1,7 @@
-"""Predictions made before any GPU had run this project, each with the place of its measurement in
-the files of scripts/gpu-check. Their source is a static review of the kernels: instruction counts
-of the disassembly, sizes of grids, documented rates. The step's are some 30 % uncertain.
+"""Predictions made before this project had run on any GPU, each with the location of its
+measurement in the files of scripts/gpu-check. They come from a static review of the kernels:
+instruction counts of the disassembly, grid sizes, documented rates. The uncertainty of a step's
+time is about 30 %.
 
 `python3 bench/peers/predictions.py` prints the table in bench/GPU_PROTOCOL.md.
 """
@@ -17,9 +18,9 @@ class Prediction:
     low: float
     high: float
     unit: str
-    part: str  # of the check
-    row: str  # of that part; empty: all of its rows together
-    read: Read  # the measurement in the row's values; None if it is not there
+    part: str  # part of the check
+    row: str  # row of that part; empty: all of its rows together
+    read: Read  # returns the measurement from the row's values, or None if it is missing
 
     def text(self) -> str:
         numbers = f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
@@ -36,7 +37,7 @@ class Prediction:
 
 
 def step(scale: float) -> Read:
-    """elbo's step, in milliseconds times `scale`."""
+    """Reads the time of elbo's step in milliseconds, times `scale`."""
 
     def read(values: dict) -> float | None:
         own = values.get("sides", {}).get("elbo")
@@ -91,7 +92,8 @@ def large(batch: int) -> tuple[str, str]:
 
 
 PREDICTIONS = (
-    # The critical path on branches to the chain, with cuBLASLt's or own products.
+    # From the critical path (branches run concurrently) to one chain of all kernels; products by
+    # cuBLASLt or by own kernels.
     Prediction("step, 784-400-z20, B = 128, tf32", 42, 52, "µs", *SMALL_STEP, step(1e3)),
     product("dense_forward/relu/784x400", "first layer, 128 × 400 × 784", 5, 9),
     product("dense_forward/identity/400x40", "heads, 128 × 40 × 400", 3, 5.7),

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The other side of the CPU comparison: the same VAE, trained with PyTorch.
+"""PyTorch's side of the CPU comparison: trains the same VAE.
 
-Written as one would write it: the data in one float tensor, a fresh permutation per epoch, a batch
-by indexing, an nn.Module, torch.optim.Adam; bf16 by autocast. Prints one JSON object like
+Written in the usual style: the data in one float tensor, a new permutation per epoch, a batch by
+indexing, an nn.Module, torch.optim.Adam; bf16 by autocast. Prints one JSON object like
 `elbo_bench step`.
 """
 

@@ -1,8 +1,8 @@
-"""The VAE example of PyTorch's examples repository (vae/main.py), trained as it is there.
+"""The VAE example of PyTorch's examples repository (vae/main.py), with its own training loop.
 
-What differs: the learning rate is the comparison's, so that the losses can be compared; the weights
-start as the other sides' do; images come out of one array, where torchvision would make a picture
-of each first, which is in the example's favour.
+Differences: the learning rate is that of the comparison, so that the losses can be compared. The
+initial weights are the same as for the other sides. Images come from one array; torchvision would
+convert each to a picture first, so this is in the example's favour.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from common import LEARNING_RATE, give_up, read_safetensors
 
 
 class Images(Dataset):
-    """MNIST with transforms.ToTensor(): every image is made a float tensor when it is asked for."""
+    """MNIST with transforms.ToTensor(): converts an image to a float tensor when it is read."""
 
     def __init__(self, images: np.ndarray):
         self.images = images.reshape(-1, 28, 28)
@@ -45,7 +45,7 @@ class ExampleVAE(nn.Module):
         return torch.sigmoid(self.fc4(F.relu(self.fc3(z)))), mu, logvar
 
     def load_checkpoint(self, path: str) -> None:
-        """From the weights of an elbo checkpoint, where both heads are one layer."""
+        """Loads the weights of an elbo checkpoint, in which both heads are one layer."""
         tensors = read_safetensors(path)
         layers = {"fc1": "encoder.0", "fc3": "decoder.0", "fc4": "likelihood"}
         state = {}
@@ -85,7 +85,7 @@ class ExampleTraining:
         self.run_block(0)
 
     def start_round(self, seed: int, order: np.ndarray) -> None:
-        """The loader draws its own order; of `order` only the steps of a block are used."""
+        """Uses only the number of steps of `order`: the loader draws its own order."""
         torch.manual_seed(seed)
         self.block_steps = order.shape[1]
         self.model.load_state_dict(self.initial)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""PyTorch's side of the comparison on a GPU, in the ways a user of PyTorch would try, from the VAE
-example as it is shipped to the whole step compiled and captured as one CUDA graph.
+"""PyTorch's side of the comparison on a GPU, in the modes that a user of PyTorch would try: from
+the VAE example as it is shipped to a whole step that is compiled and captured as one CUDA graph.
 
-All but `example` keep the data on the device as scaled floats, gather a batch by indexing and use
-fused Adam. What is measured outside the steps, in PyTorch's favour: compiling, warming up, scaling
-the data, drawing the order of the batches.
+All modes but `example` keep the data on the device as scaled floats, gather a batch by indexing and
+use fused Adam. The step times do not include compiling, warming up, scaling the data and drawing
+the order of the batches, which is in PyTorch's favour.
 """
 
 import platform
@@ -36,13 +36,13 @@ MODES = {
     "compile-graph": "the same with loss and gradients compiled",
 }
 ON_A_CPU = ("example", "eager", "compile")
-KEPT = 10  # every tenth loss is kept, as one would log it, from the middle of the ten
+KEPT = 10  # one loss of each ten is kept, the sixth, as a log would do
 WARM_UP = 10  # steps; compiled modes capture their own graphs in the first three
 
 
 class BatchLoss(nn.Module):
-    """The loss on some rows of the data. Those are a buffer of the module, so that a compiled one
-    with CUDA graphs of its own reads them in place, and does not copy them in as other inputs."""
+    """The loss on some rows of the data. The data are a buffer of the module, so that a compiled
+    module with its own CUDA graphs reads them in place instead of copying them like an input."""
 
     def __init__(self, model: VAE, data: Tensor, bf16: bool):
         super().__init__()
@@ -59,7 +59,7 @@ class BatchLoss(nn.Module):
 
 
 class Training:
-    """The eager step, and what every way of taking it shares."""
+    """The eager step, and the code that all modes share."""
 
     def __init__(self, options, images: np.ndarray, fused_adam: bool = True):
         spec = MODELS[options.model]
@@ -102,7 +102,7 @@ class Training:
         self.block_steps = order.shape[1]
         rows = torch.from_numpy(order).flatten(0, 1)
         self.order[: len(rows)].copy_(rows)
-        with torch.no_grad():  # in place: a captured graph knows these addresses
+        with torch.no_grad():  # in place, because a captured graph contains these addresses
             for parameter, initial in zip(self.model.parameters(), self.initial, strict=True):
                 parameter.copy_(initial)
             for state in self.optimizer.state.values():
@@ -121,7 +121,7 @@ class Training:
 
 class Compiled(Training):
     def __init__(self, options, images: np.ndarray, mode: str, optimizer_too: bool = False):
-        super().__init__(options, images, fused_adam=not optimizer_too)  # Inductor fuses its own
+        super().__init__(options, images, fused_adam=not optimizer_too)  # Inductor fuses it itself
         self.loss_of = torch.compile(self.loss_of, mode=mode)
         if optimizer_too:
             self.update = torch.compile(self.update, mode=mode)
@@ -132,7 +132,7 @@ class Compiled(Training):
 
 
 class Captured:
-    """Another way's step, whole, as one CUDA graph: the number of the step is on the device."""
+    """The whole step of another mode as one CUDA graph. The step's number is on the device."""
 
     def __init__(self, training: Training):
         self.training = training
@@ -169,7 +169,7 @@ class Captured:
 
 
 class PyTorchPeer:
-    """A way of training as a Peer (see common.py)."""
+    """Adapts a mode of training to the protocol Peer (see common.py)."""
 
     def __init__(self, options, training):
         self.cuda = options.device == "cuda"

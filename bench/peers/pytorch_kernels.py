@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The formulas of elbo's fused kernels as PyTorch's separate operations, eager and compiled.
+"""The formulas of elbo's fused kernels as separate PyTorch operations, eager and compiled.
 
-Takes names of rows of elbo_bench, such as likelihood_terms/gaussian/85599x784, times those it knows
-and prints one JSON object: microseconds by row. The noise of latent_backward is read, where elbo
-draws it again.
+Times the rows of elbo_bench that are named on the command line, such as
+likelihood_terms/gaussian/85599x784, if they have a counterpart here, and prints one JSON object:
+microseconds by row. latent_backward reads its noise; elbo draws it again.
 
-With --autograd the gradients are autograd's, as in a training that one would write, compiled or
-not; latent/524288x32 is then latent_forward and latent_backward.
+With --autograd, autograd computes the gradients, as in a usual training program, compiled or not;
+latent/524288x32 is then latent_forward and latent_backward together.
 """
 
 import argparse
@@ -24,14 +24,14 @@ DATA_ROWS = 60000
 
 
 def latent_forward(head: Tensor) -> tuple[Tensor, Tensor]:
-    """z [rows, latent] and the KL term [rows] from mu and logvar side by side."""
+    """Returns z [rows, latent] and the KL term [rows]; `head` is mu and logvar side by side."""
     mu, logvar = head.chunk(2, dim=1)
     z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
     return z, 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(dim=1)
 
 
 def latent_backward(head: Tensor, epsilon: Tensor, grad_z: Tensor) -> Tensor:
-    """Gradient at the head of sum(grad_z * z) and the KL term's mean over the rows."""
+    """Returns the gradient, at the head, of sum(grad_z * z) plus the mean KL term."""
     mu, logvar = head.chunk(2, dim=1)
     scale = 1 / len(head)
     grad_mu = grad_z + scale * mu
@@ -40,7 +40,7 @@ def latent_backward(head: Tensor, epsilon: Tensor, grad_z: Tensor) -> Tensor:
 
 
 def gaussian(x: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
-    """-log p of every row, and the gradient of its mean over the rows at the output."""
+    """Returns -log p of each row, and the gradient of the mean over the rows at the output."""
     mean, logvar = output.chunk(2, dim=1)
     scale = 1 / len(x)
     weighted = (x - mean) * torch.exp(-logvar)
@@ -55,7 +55,7 @@ def bernoulli(x: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def adam(weight: Tensor, grad: Tensor, first: Tensor, second: Tensor) -> None:
-    """An update early in training, in place."""
+    """Updates the weights in place, with the bias correction of an early step."""
     step, b1, b2 = 10, 0.9, 0.999
     first.lerp_(grad, 1 - b1)
     second.mul_(b2).addcmul_(grad, grad, value=1 - b2)
@@ -68,7 +68,7 @@ def gather_raw(data: Tensor, index: Tensor) -> Tensor:
 
 
 def make(row: str, device: str):
-    """The function of a row and its arguments; nothing for a row that has no counterpart here."""
+    """Returns the function of a row and its arguments, or None if it has no counterpart here."""
     kernel, _, size = row.rpartition("/")
     sizes = [int(n) for n in size.split("x")] if size.replace("x", "").isdigit() else []
 
@@ -106,8 +106,8 @@ def bernoulli_nll(x: Tensor, logit: Tensor) -> Tensor:
 
 
 def make_differentiable(row: str, device: str):
-    """The formula of a row, its arguments, and what the loss is by each of its results; autograd
-    then gives the loss by the last argument."""
+    """Returns the formula of a row, its arguments, and the derivative of the loss with respect to
+    each of its results. Autograd then computes the gradient at the last argument."""
     kernel, _, size = row.rpartition("/")
     rows, columns = (int(n) for n in size.split("x"))
     mean = torch.full((rows,), 1 / rows, device=device)  # the loss is the mean over the rows
@@ -129,7 +129,7 @@ def make_differentiable(row: str, device: str):
 
 
 def with_gradient(formula, by_results):
-    """A function that evaluates a formula and its gradient, which it returns."""
+    """Returns a function that evaluates a formula and returns its gradient."""
 
     def run(*arguments: Tensor) -> Tensor:
         return torch.autograd.grad(formula(*arguments), arguments[-1], by_results)[0]
@@ -138,7 +138,7 @@ def with_gradient(formula, by_results):
 
 
 def microseconds(function, arguments: tuple[Tensor, ...], blocks: int, runs: int) -> float:
-    """Median time of a run over some blocks of runs between two synchronisations."""
+    """Returns the median time of a run, over blocks of runs between two synchronisations."""
 
     def synchronize() -> None:
         if arguments[0].is_cuda:
@@ -176,7 +176,7 @@ def main() -> None:
             continue
         formula, arguments, *by_results = made
         for way in ("eager", "inductor"):
-            # What is compiled is the formula; its gradient is compiled with it.
+            # Compiling the formula compiles its gradient, too.
             function = torch.compile(formula, dynamic=False) if way == "inductor" else formula
             if options.autograd:
                 function = with_gradient(function, *by_results)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The other side of `elbo_bench likelihood`: importance-sampled log p(x) with PyTorch.
+"""PyTorch's side of the comparison with `elbo_bench likelihood`: importance-sampled log p(x).
 
-Images one after another, each one's samples in batches of the size that is fastest here, which a
-warm-up finds. Prints one JSON object.
+Evaluates one image after another. The samples of an image are processed in batches, whose size is
+the fastest one in a warm-up. Prints one JSON object.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from common import MODELS, load_images
 from models import VAE, load_weights, make_vae, scaled
 from torch import Tensor
 
-CHUNKS = (100, 250, 500, 1000, 2500, 5000)  # samples of an image in a batch
+CHUNKS = (100, 250, 500, 1000, 2500, 5000)  # samples of an image per batch
 
 
 def log_likelihood(model: VAE, x: Tensor, samples: int, chunk: int) -> float:
-    """Of one image x [1, dim], in nats."""
+    """Returns log p(x) of one image x [1, dim], in nats."""
     mu, logvar = model.encode(x)
     sizes = [min(chunk, samples - done) for done in range(0, samples, chunk)]
     weights = torch.cat([model.log_weights(x, mu, logvar, size) for size in sizes])
@@ -27,7 +27,7 @@ def log_likelihood(model: VAE, x: Tensor, samples: int, chunk: int) -> float:
 
 
 def seconds_of(model: VAE, images: Tensor, samples: int, chunk: int) -> tuple[float, float]:
-    """For all images, and the mean of their -log p(x)."""
+    """Returns the time for all images, and the mean of their -log p(x)."""
     start = time.perf_counter()
     total = sum(log_likelihood(model, x, samples, chunk) for x in images.split(1))
     return time.perf_counter() - start, -total / len(images)

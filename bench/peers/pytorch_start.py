@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The other side of `elbo train MNIST --steps 1`: imports torch, reads MNIST, builds the model, and
-makes one training step. What is timed is the whole process.
+"""PyTorch's side of the comparison with `elbo train MNIST --steps 1`: imports torch, reads MNIST,
+builds the model and performs one training step. The caller times the whole process.
 """
 
 import argparse
