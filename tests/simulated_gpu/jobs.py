@@ -1,4 +1,4 @@
-"""What is run on the simulated GPU: trainings against the CPU, uses of a trained model, libraries
+"""Jobs on the simulated GPU: trainings compared with the CPU, uses of a trained model, libraries
 that misbehave, calls that fail, and the engine's own GPU tests."""
 
 import json
@@ -7,18 +7,13 @@ import re
 import shutil
 import subprocess
 
-from program import DEFECTS, ROWS, difference, npy_floats, tensors
+from program import DEFECTS, clean, difference, npy_floats, tensors
+from steps import METRICS, compare_steps
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 ORDERS = ("late", "random", "latest", "eager")
 GRAPHS = ("chain", "branches", "overlap", "both")
 STEPS = 48  # three graphs of 16
-
-# Relative difference of the metrics after 48 steps from the CPU's in fp32, or for bf16 in bf16. An
-# fp32 sum of up to 200 terms differs by some 1e-6 of its rounding at most; TF32 rounds operands by
-# 2^-11, bfloat16 by 2^-8, and metrics are means over a few hundred of them.
-BOUNDS = {"fp32": 1e-5, "tf32": 1e-3, "bf16": 1e-2}
-TIED_ROWS = 2
 
 
 def recipes(elbo):
@@ -26,7 +21,8 @@ def recipes(elbo):
     text = subprocess.run([elbo, "list", "recipes"], capture_output=True, text=True).stdout
     found = {}
     for block in re.split(r"\n(?=  [a-z])", text.split("\n", 1)[1]):
-        name = block.split(":")[0].strip()
+        block = " ".join(block.split())  # lines may be wrapped anywhere
+        name = block.split(":")[0]
         settings = ["--recipe", name]
         if "--hidden ''" not in block:
             settings += ["--hidden", "12,8,6" if name == "deep-autoencoder" else "8"]
@@ -40,28 +36,13 @@ def recipes(elbo):
     return found
 
 
-def clean(outcome, code=0):
-    """What is wrong with a program that should have ended well."""
-    if outcome.code != code or outcome.defects or outcome.doubts:
-        found = "; ".join(outcome.defects[:3] + outcome.doubts[:3])
-        return [f"{outcome.command}: exit code {outcome.code}; {found or outcome.text[-400:]}"]
-    return []
-
-
-def far(place, name, precision):
-    """What differs too much between a run's metrics and those of the run `cpu`."""
-    ours, theirs = place.metrics(name), place.metrics("cpu")
-    wrong = []
-    if precision != "fp32" and "accuracy" in theirs:
-        # Rounding decides the class of a row whose two largest logits nearly tie.
-        apart = abs(ours.pop("accuracy", 2.0) - theirs.pop("accuracy"))
-        if not apart <= BOUNDS[precision] + TIED_ROWS / ROWS:
-            wrong.append(f"accuracy differs by {apart:.4f} from the CPU")
-    relative, metric = difference(theirs, ours)
-    place.totals.note_difference(precision, relative)
-    if not relative <= BOUNDS[precision]:
-        wrong.append(f"{metric} differs by {relative:.1e} from the CPU")
-    return wrong
+def far(place, name):
+    """What differs too much between an fp32 run's metrics and those of the run `cpu`."""
+    relative, metric = difference(place.metrics("cpu"), place.metrics(name))
+    place.totals.note_difference("fp32 metrics", relative)
+    if relative <= METRICS["fp32"]:
+        return []
+    return [f"{metric} differs by {relative:.1e} from the CPU"]
 
 
 class Job:
@@ -77,22 +58,19 @@ def size_for(settings):
 
 
 def training_job(recipe, settings, precision, rng, variants):
-    """A recipe on the CPU, and on the GPU in variants that must leave the same bits."""
-    library = rng.random() < 0.5
+    """A recipe on the GPU in variants that must leave the same bits: graphs of 16 steps, and single
+    steps, each of which is compared with the CPU's."""
+    library = "" if rng.random() < 0.5 else "refuse=ALL"
     seeds = [rng.randrange(1000) for _ in range(variants)]
     first = rng.randrange(4)
 
     def run(place):
-        wrong = []
+        wrong, weights = [], set()
         steps = ["--steps", STEPS, *settings]
-        cpu = place.train("cpu", "cpu", [*steps, "--precision", "fp32" if precision == "tf32"
-                                         else precision])  # fmt: skip
-        wrong += clean(cpu)
-        weights = set()
         for i, seed in enumerate(seeds):
             options = (
                 f"seed={seed} order={ORDERS[(first + i) % 4]} fastest={GRAPHS[(first + i) % 4]} "
-                f"edges={'all' if seed % 2 else 'one'} {'' if library else 'refuse=ALL'}"
+                f"edges={'all' if seed % 2 else 'one'} {library}"
             )
             place.totals.seeds.add(seed)
             outcome = place.train("gpu", "cuda", [*steps, "--precision", precision], options)
@@ -103,13 +81,17 @@ def training_job(recipe, settings, precision, rng, variants):
             weights.add(place.weights("gpu"))
             if sum(line.startswith("graph, ") for line in outcome.plan()) < 4:
                 wrong.append(f"{options}: fewer than four forms of the graph were tried")
-            wrong += [f"{options}: {problem}" for problem in far(place, "gpu", precision)]
+        options = f"seed={seeds[0]} order={ORDERS[first]} {library}"
+        problems, _ = compare_steps(place, steps, precision, options)
+        wrong += [f"{options}: {problem}" for problem in problems]
+        if not wrong:
+            weights.add(place.weights("single"))
         if len(weights) > 1:
             wrong.append(f"{len(weights)} different weights")
         return wrong
 
     size = size_for(settings)
-    cost = 50 if recipe == "resnet-vae" else 12 if size == 8 else 4
+    cost = {"resnet-vae": 50, "conv-vae-gan": 40}.get(recipe, 12 if size == 8 else 3)
     return Job("training", f"{recipe} {precision}", cost * variants, run, size)
 
 
@@ -133,7 +115,7 @@ def streaming_job(rng, orders):
                     if not problems:
                         weights.setdefault(window, set()).add(place.weights("window"))
             wrong += clean(place.train("cpu", "cpu", [*settings, "--data-window", window]))
-            wrong += [f"window {window}: {text}" for text in far(place, "window", "fp32")]
+            wrong += [f"window {window}: {text}" for text in far(place, "window")]
         for window, hashes in weights.items():
             if len(hashes) > 1:
                 wrong.append(f"window {window}: {len(hashes)} different weights")
@@ -185,7 +167,7 @@ def use_job(recipe, settings, ways, rng):
             return wrong
         for ours, theirs in zip(values["cuda"], values["cpu"]):
             relative, name = difference(ours, theirs)
-            if not relative <= BOUNDS["fp32"]:
+            if not relative <= METRICS["fp32"]:
                 wrong.append(f"evaluate: {name} differs by {relative:.1e} from the CPU")
         ours, theirs = npy_floats(codes["cuda"]), npy_floats(codes["cpu"])
         if len(ours) != len(theirs) or max(abs(a - b) for a, b in zip(ours, theirs)) > 1e-5:
@@ -211,7 +193,7 @@ def library_job(name, options, expect, settings, rng, earlier=None):
         wrong += clean(outcome)
         if wrong:
             return wrong
-        wrong += far(place, "gpu", "fp32")
+        wrong += far(place, "gpu")
         products = re.compile(r"(dense|convolution)_\w+ .*: ")
         chosen = [line for line in outcome.plan() if products.match(line)]
         return wrong + expect(chosen, outcome)
@@ -347,6 +329,20 @@ def planted_job(name, option, settings, rng):
     return Job("planted", name, 3, run)
 
 
+def planted_error_job(recipe, settings, precision, error, rng):
+    """A wrong factor of the gradient must be found in every tensor."""
+    seed = rng.randrange(1000)
+
+    def run(place):
+        place.totals.seeds.add(seed)
+        problems, comparison = compare_steps(place, ["--steps", STEPS, *settings], precision,
+                                             f"seed={seed} refuse=ALL", 1 + error)  # fmt: skip
+        return comparison.unnoticed() if comparison.whole else problems
+
+    name = f"gradients of {recipe} off by {error:.0%} in {precision}"
+    return Job("planted", name, 10, run, size_for(settings))
+
+
 def gpu_tests_job(program, shard, shards):
     """A part of the engine's GPU tests."""
 
@@ -380,6 +376,11 @@ def all_jobs(elbo, gpu_tests, rng):
              planted_job("a kernel that does not wait", "without_wait=product", dense, rng),
              planted_job("a missing event wait", "without_event=1",
                          [*dense, "--data-window", 32], rng)]  # fmt: skip
+    jobs += [
+        planted_error_job(recipe, known[recipe], precision, error, rng)
+        for recipe in ("resnet-vae", "conv-vae-gan")
+        for precision, error in (("tf32", 0.01), ("bf16", 0.1))
+    ]
     jobs += [gpu_tests_job(gpu_tests, shard, 10) for shard in range(10)]
     return jobs
 

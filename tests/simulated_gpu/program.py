@@ -53,6 +53,14 @@ class Outcome:
         return [line[6:] for line in self.text.splitlines() if line.startswith("plan: ")]
 
 
+def clean(outcome, code=0):
+    """What is wrong with a program that should have ended well."""
+    if outcome.code != code or outcome.defects or outcome.doubts:
+        found = "; ".join(outcome.defects[:3] + outcome.doubts[:3])
+        return [f"{outcome.command}: exit code {outcome.code}; {found or outcome.text[-400:]}"]
+    return []
+
+
 class Workplace:
     """Programs, data and runs of one job, in a folder of its own."""
 
@@ -67,10 +75,10 @@ class Workplace:
     def run(self, arguments, options="", cache="cache", timeout=600, program=None, **variables):
         """Runs `elbo` with arguments, or another program; `variables` of the environment."""
         counts = self.folder / "counts"
-        environment = dict(
-            os.environ, XDG_CACHE_HOME=str(self.folder / cache), OMP_NUM_THREADS="1",
-            SIMULATED_GPU=f"{OPTIONS} exit={DEFECTS} counts={counts} {options}", **variables,
-        )  # fmt: skip
+        environment = {
+            **os.environ, "XDG_CACHE_HOME": str(self.folder / cache), "OMP_NUM_THREADS": "1",
+            "SIMULATED_GPU": f"{OPTIONS} exit={DEFECTS} counts={counts} {options}", **variables,
+        }  # fmt: skip
         command = [program or self.elbo, *arguments]
         outcome = Outcome(command, environment, counts, timeout)
         self.totals.add(outcome)
@@ -79,13 +87,14 @@ class Workplace:
     def path(self, name):
         return self.folder / name
 
-    def train(self, name, device, settings, options="", **more):
+    def train(self, name, device, settings, options="", metrics_interval=1000, **more):
         """Trains into the folder `name`, anew."""
         shutil.rmtree(self.path(name), ignore_errors=True)
         return self.run(
             ["train", self.data, "--out", self.path(name), "--device", device, "--threads", "1",
-             "--batch-size", BATCH, "--report-epochs", "10", "--metrics-interval", "1000",
-             "--picture-count", "0", "--validation-fraction", "0", "--verbose", *settings],
+             "--batch-size", BATCH, "--report-epochs", "10", "--picture-count", "0",
+             "--metrics-interval", metrics_interval, "--validation-fraction", "0", "--verbose",
+             *settings],
             options, **more)  # fmt: skip
 
     def weights(self, name):
@@ -97,9 +106,12 @@ class Workplace:
     def checkpoint(self, name):
         return self.path(name) / "checkpoints" / "last.safetensors"
 
+    def last_line(self, name):
+        """The last line of a run's metrics."""
+        return json.loads((self.path(name) / "metrics.jsonl").read_text().splitlines()[-1])
+
     def metrics(self, name):
-        lines = (self.path(name) / "metrics.jsonl").read_text().splitlines()
-        return numbers(json.loads(lines[-1]))
+        return numbers(self.last_line(name))
 
 
 class Totals:
@@ -109,10 +121,10 @@ class Totals:
         self.programs = self.instructions = self.failed_calls = self.calls = 0
         self.seconds = 0.0
         self.functions, self.seeds = set(), set()
-        self.differences = {}  # the largest, by precision
+        self.differences = {}  # the largest, by quantity
 
-    def note_difference(self, precision, relative):
-        self.differences[precision] = max(relative, self.differences.get(precision, 0.0))
+    def note_difference(self, quantity, relative):
+        self.differences[quantity] = max(relative, self.differences.get(quantity, 0.0))
 
     def add(self, outcome):
         self.programs += 1
