@@ -225,9 +225,8 @@ TEST(ValidationSplit, IsUniform) {
   // Five standard deviations of a binomial with p = 0.3. With ten rows, a fair choice fails with
   // probability < 1e-5.
   const double bound = 5.0 * std::sqrt(kTrials * 0.3 * 0.7);
-  for (int row = 0; row < kRows; ++row) {
+  for (int row = 0; row < kRows; ++row)
     EXPECT_NEAR(count[static_cast<std::size_t>(row)], kTrials * 0.3, bound) << row;
-  }
 }
 
 TEST(ValidationSplit, RespectsSizeLimits) {
