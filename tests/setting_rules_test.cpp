@@ -187,8 +187,10 @@ TEST(SettingRules, LaterSourceDecidesTheLength) {
   EXPECT_EQ(train("4", {"--steps", "8"}, {}), (std::pair<int64_t, int64_t>(20, 8)));
   expect_notes({"resume", (directory / "4").string(), "--epochs", "4", "--quiet"}, {replaced});
   // A resumed run's own settings are not given anew.
-  expect_notes({"resume", (directory / "3").string(), "--quiet"},
-               {"all 8 steps are done; a larger --epochs or --steps continues"});
+  const std::string printed = expect_notes({"resume", (directory / "3").string()}, {});
+  EXPECT_NE(printed.find("note: all 8 steps are done; a larger --epochs or --steps continues\n"),
+            std::string::npos)
+      << printed;
 }
 
 TEST(SettingRules, HelpShowsTheCommonOnesAndNamesTheGroups) {

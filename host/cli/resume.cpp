@@ -42,10 +42,9 @@ void add_resume(CLI::App& app) {
                     make_device(config.device, static_cast<int>(config.threads)));
     const std::vector<std::string> errors = run.restore(trainer);
     if (!errors.empty()) warn_of(errors, trainer.progress().step);
-    if (trainer.progress().step >= trainer.total_steps())
-      std::fprintf(stderr,
-                   "elbo: note: all %llu steps are done; a larger --epochs or --steps continues\n",
-                   static_cast<unsigned long long>(trainer.total_steps()));
+    if (!flags->talk.quiet && trainer.progress().step >= trainer.total_steps())
+      std::printf("note: all %llu steps are done; a larger --epochs or --steps continues\n",
+                  static_cast<unsigned long long>(trainer.total_steps()));
     train_into(trainer, run, flags->talk);
   });
 }
