@@ -306,7 +306,7 @@ TEST_F(Cudnn, ReportsWhyItIsUnavailable) {
   EXPECT_TRUE(reason.ends_with("; looked for in two places")) << reason;
   fake_->version = 80905;
   EXPECT_EQ(make(reason), nullptr);
-  EXPECT_EQ(reason, "the installed cuDNN is version 80905, this build wants version 9");
+  EXPECT_EQ(reason, "the installed cuDNN is version 80905, expected version 9");
   *fake_ = {};
   fake_->starts = false;
   EXPECT_EQ(make(reason), nullptr);

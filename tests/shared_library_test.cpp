@@ -92,6 +92,18 @@ TEST_F(SharedLibraries, AreLoadedFromTheFolderGiven) {
   }
 }
 
+TEST_F(SharedLibraries, AreReportedIfNotFromTheFolderGiven) {
+  std::filesystem::create_directories(directory_ / "here");
+  std::filesystem::copy_file(ELBO_SAMPLE_LIBRARY, directory_ / "here" / kFile);
+  const std::string loaded = directory_ / "here" / kFile;
+  const Environment folders("ELBO_CUDA_LIBRARIES", directory_ / "here");
+  LibrarySearch search = find_library(kFile);
+  EXPECT_EQ(SharedLibrary("cuDNN", search).origin(), loaded);
+  search.given = "/none:relative";
+  EXPECT_EQ(SharedLibrary("cuDNN", search).origin(),
+            loaded + "; none that loads in ELBO_CUDA_LIBRARIES, which is " + search.given);
+}
+
 TEST_F(SharedLibraries, ThatAreMissingNameAllPlaces) {
   try {
     SharedLibrary("cuDNN", find_library(kFile));

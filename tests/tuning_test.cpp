@@ -345,6 +345,10 @@ TEST(Tuning, GoesOnWithoutAFile) {
   TuningFile blocked(directory / "file" / "choices.txt");
   blocked.add("a key", {});
   EXPECT_FALSE(blocked.written());
+  TuningFile folder(directory.path());
+  EXPECT_EQ(folder.find("a key"), nullptr);
+  folder.add("a key", {});
+  EXPECT_FALSE(folder.written());
 }
 
 }  // namespace

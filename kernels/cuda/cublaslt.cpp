@@ -55,7 +55,7 @@ class Functions {
   Functions() {
     const SharedLibrary library("cuBLASLt",
                                 find_library("libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR)));
-    path = library.path();
+    path = library.origin();
 #define ELBO_FIND(name) library.get(#name, name);
     ELBO_CUBLASLT_FUNCTIONS(ELBO_FIND)
 #undef ELBO_FIND

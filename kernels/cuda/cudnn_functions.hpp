@@ -48,17 +48,17 @@ struct Functions {
   ELBO_CUDNN_FUNCTIONS(ELBO_DECLARE)
 #undef ELBO_DECLARE
 
-  std::string path;  // of the file loaded
+  std::string path;  // of the file loaded, for people
 
   explicit Functions(const LibrarySearch& search) {
     const SharedLibrary library("cuDNN", search);
-    path = library.path();
+    path = library.origin();
 #define ELBO_FIND(name) library.get(#name, name);
     ELBO_CUDNN_FUNCTIONS(ELBO_FIND)
 #undef ELBO_FIND
     if (cudnnGetVersion() / 10000 != CUDNN_MAJOR)
       throw DeviceError("the installed cuDNN is version " + std::to_string(cudnnGetVersion()) +
-                        ", this build wants version " + std::to_string(CUDNN_MAJOR));
+                        ", expected version " + std::to_string(CUDNN_MAJOR));
   }
   void check(cudnnStatus_t status, const char* action) const {
     if (status == CUDNN_STATUS_SUCCESS) return;

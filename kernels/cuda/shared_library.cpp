@@ -69,6 +69,7 @@ LibrarySearch find_library(const std::string& file) {
   const std::string given = variable("ELBO_CUDA_LIBRARIES");
   if (given == "none") return {.files = {}, .places = "no folder (ELBO_CUDA_LIBRARIES is none)"};
   LibrarySearch search;
+  search.given = given;
   for (const path& folder : folders_of(given)) search.files.push_back(folder / file);
   const path toolkit = "/usr/local/cuda/lib64";
   search.files.push_back(file);
@@ -110,6 +111,14 @@ SharedLibrary::SharedLibrary(std::string product, const LibrarySearch& search)
   }
   link_map* loaded = nullptr;
   if (dlinfo(handle_, RTLD_DI_LINKMAP, &loaded) == 0) path_ = loaded->l_name;
+  origin_ = path_;
+  const auto folders = folders_of(search.given);
+  const auto holds_it = [&](const auto& folder) {
+    std::error_code error;
+    return std::filesystem::equivalent(std::filesystem::path(path_).parent_path(), folder, error);
+  };
+  if (!folders.empty() && std::ranges::none_of(folders, holds_it))
+    origin_ += "; none that loads in ELBO_CUDA_LIBRARIES, which is " + search.given;
 }
 
 void* SharedLibrary::symbol(const char* name) const {

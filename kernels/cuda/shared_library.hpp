@@ -16,7 +16,8 @@ namespace elbo::cuda {
 /// Of 4 to 6 only files that exist. ELBO_CUDA_LIBRARIES=none: no file at all.
 struct LibrarySearch {
   std::vector<std::string> files;
-  std::string places;  // for people: where they were looked for
+  std::string places;      // for people: where they were looked for
+  std::string given = {};  // ELBO_CUDA_LIBRARIES
 };
 LibrarySearch find_library(const std::string& file);
 
@@ -33,11 +34,13 @@ class SharedLibrary {
     function = reinterpret_cast<Function*>(symbol(name));
   }
   const std::string& path() const { return path_; }
+  /// For people: the path, and whether ELBO_CUDA_LIBRARIES named folders without this library.
+  const std::string& origin() const { return origin_; }
 
  private:
   void* symbol(const char* name) const;
 
-  std::string product_, path_;
+  std::string product_, path_, origin_;
   void* handle_ = nullptr;
 };
 

@@ -75,7 +75,9 @@ class LockedFile {
 
 std::string content_of(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::ostringstream content;
+  content << file.rdbuf();  // nothing of a directory, whose stream buffer throws
+  return content.str();
 }
 
 }  // namespace
