@@ -11,6 +11,7 @@ seed, whose default changes every day. A job of the output runs again with the s
 
 import argparse
 import datetime
+import os
 import random
 import shutil
 import sys
@@ -36,12 +37,26 @@ def main():
     parser.add_argument("--only", default="", help="jobs whose kind and name contain this")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
+    for program in (options.elbo, options.gpu_tests):
+        if not os.access(program, os.X_OK) or program.is_dir():
+            parser.error(f"{program}: not a program; expected one linked to the simulated GPU")
+    if options.jobs < 1:
+        parser.error(f"--jobs: got {options.jobs}, expected at least 1")
+    if not options.seconds > 0:
+        parser.error(f"--seconds: got {options.seconds}, expected more than 0")
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"{options.folder}: {error.strerror}; expected a folder for data and runs")
 
     rng = random.Random(options.seed)
     jobs = all_jobs(options.elbo, options.gpu_tests, rng)
     count = len(jobs)
     if options.only:
-        jobs = [job for job in jobs if options.only in f"{job.kind}: {job.name}"]
+        names = [f"{job.kind}: {job.name}" for job in jobs]
+        jobs = [job for job, name in zip(jobs, names) if options.only in name]
+        if not jobs:
+            parser.error(f"--only: no job contains {options.only!r}; the jobs are {', '.join(names)}")
     elif not options.all:
         dear = [f"{job.kind}: {job.name}" for job in jobs if is_dear(job, options.seconds)]
         if dear:
