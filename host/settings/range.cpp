@@ -11,8 +11,8 @@ namespace {
 
 /// Whole limits with all of their digits.
 std::string limit(double value) {
-  constexpr double kExact = 9007199254740992;  // 2^53
-  return value == std::floor(value) && std::abs(value) <= kExact
+  constexpr double kLongest = 9.2e18;  // of 64 bits
+  return value == std::floor(value) && std::abs(value) <= kLongest
              ? std::to_string(static_cast<int64_t>(value))
              : format_number(value);
 }
@@ -29,7 +29,7 @@ std::string Range::text() const {
   return "between " + limit(low) + " and " + limit(high);
 }
 
-std::string Range::expected(double value) const {
+std::string Range::expected(long double value) const {
   const bool high_enough = open_low ? value > low : value >= low;
   const bool low_enough = open_high ? value < high : value <= high;
   if (high_enough && low_enough) return "";

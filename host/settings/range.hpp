@@ -14,7 +14,7 @@ struct Range {
   bool open_low = false, open_high = false;
 
   /// What is expected in place of `value`; empty if it is allowed.
-  std::string expected(double value) const;
+  std::string expected(long double value) const;  // exact for whole numbers of 64 bits
   /// "between 0 and 1"
   std::string text() const;
   /// expected() names an upper limit of at least this only to those who exceed it.
@@ -52,7 +52,7 @@ struct Any {
 
 inline std::string expected(const Range& range, double value) { return range.expected(value); }
 inline std::string expected(const Range& range, int64_t value) {
-  return range.expected(static_cast<double>(value));
+  return range.expected(static_cast<long double>(value));
 }
 std::string expected(const Each& range, const std::vector<int64_t>& values);
 /// The element that is not allowed, or how many there are if that is too many.
