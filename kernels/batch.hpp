@@ -16,7 +16,8 @@
 
 namespace elbo {
 
-/// What the model sees of a stored value v (v8 an 8-bit one, u uniform noise in [0, 1)).
+/// The value that the model reads for a stored value v (v8: an 8-bit value; u: uniform noise in [0,
+/// 1)).
 enum class DataView : int32_t {
   raw,              // v, or v8 / 255
   dequantized,      // (v8 + u) / 256: a density over it bounds the discrete one (Theis et al. 2016)
@@ -24,19 +25,19 @@ enum class DataView : int32_t {
   binarized_fixed,  // the same, drawn once
 };
 
-/// x[i, :] = view(rows[place(i), :]) and row_ids[i] = the data set's row that lies there, for the
-/// batch's active rows; BatchOrder says which row that is.
+/// x[i, :] = view(rows[place(i), :]) and row_ids[i] = the data set's row at that position, for the
+/// batch's active rows; BatchOrder defines it.
 ///
-/// Without a window every row of the data set is in `rows`. With one, positions of an epoch's order
-/// are cut into windows of so many (an epoch's last may have fewer), and a batch lies within one.
-/// Window n, counted from the start of training, is in slot n % 2 of `rows` and `index`, whose
-/// places the host fills anew while the other slot is read.
+/// Without a window every row of the data set is in `rows`. With one, the positions of an epoch's
+/// order are divided into windows of that size (the last of an epoch may be smaller), and a batch
+/// lies within one window. Window n, counted from the start of training, is in slot n % 2 of `rows`
+/// and `index`; the host fills one slot while the other is read.
 ///
-/// Where there is an augmentation, rows are pictures, and each is flipped and shifted before it is
-/// viewed: by one draw for its row of the data set and the step.
+/// With an augmentation, rows are pictures, and each is flipped and shifted before the view is
+/// applied, by one draw per row of the data set and step.
 ///
-/// `input` is what the network reads where that is not x itself: x corrupted, x in bfloat16, or
-/// both. Noise is drawn for it as for the view.
+/// `input` is the input of the network if that is not x itself: x corrupted, x in bfloat16, or
+/// both. Its noise is addressed as that of the view is.
 ///
 /// Rows past the active ones are set to zero. Noise is addressed by (row of the data set, column,
 /// step). Bit-identical on every device.
@@ -44,11 +45,11 @@ struct GatherBatch {
   static constexpr std::string_view name = "gather_batch";
   const void* rows = nullptr;  // [*, columns], as stored; with a window [2 * window, columns]
   DType dtype = DType::u8;
-  const uint32_t* index = nullptr;  // [count] rows of the split, null: all rows; with a window
-                                    // [2 * window] the data set's row at each place
+  const uint32_t* index = nullptr;  // [count] rows of the split, null: all rows. With a window
+                                    // [2 * window]: the data set's row at each position
   uint32_t stored = 0;              // rows in `rows` if `index` selects among them; else 0
   uint32_t count = 0;               // rows in the split
-  uint32_t window = 0;              // rows of a window, at most 2^30; 0: all rows are there
+  uint32_t window = 0;              // rows of a window, at most 2^30; 0: all rows are stored
   int32_t columns = 0;
   bool shuffle = false;
   DataView view = DataView::raw;
@@ -77,14 +78,14 @@ struct GatherBatch {
   double flops() const { return 0.0; }
 };
 
-/// Where a batch's row lies in GatherBatch::rows, and which row of the data set it is.
+/// The position of a batch's row in GatherBatch::rows, and its row in the data set.
 struct BatchRow {
   uint32_t place = 0;
   uint32_t id = 0;
 };
 
-/// The order of the batch that comes next: within window n a permutation by (seed, n) or, without
-/// shuffling, the order of places. One window that covers the split is the epoch's order.
+/// The order of the next batch: within window n a permutation by (seed, n) or, without shuffling,
+/// the stored order. If one window covers the split, this is the epoch's order.
 class BatchOrder {
  public:
   ELBO_HD BatchOrder(const GatherBatch& op, const StepState& state)
@@ -92,7 +93,7 @@ class BatchOrder {
                    math::Windows{op.count, op.window == 0 ? op.count : op.window}.at(
                        state.epoch, state.first_row)) {}
 
-  /// Row i of the batch, which has to be an active one.
+  /// Row i of the batch, which must be active.
   ELBO_HD BatchRow operator()(uint32_t i) const {
     const uint32_t position = first_ + i;
     const uint32_t place = slot_ + (shuffle_ ? permutation_(position) : position);

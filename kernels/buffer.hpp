@@ -1,4 +1,4 @@
-// Memory on a device, owned.
+// Owned memory on a device.
 #pragma once
 
 #include <cstring>
@@ -12,7 +12,7 @@
 
 namespace elbo {
 
-/// `size` elements on a device, zero at first. Move-only.
+/// `size` elements on a device, initially zero. Move-only.
 template <class T>
 class Buffer {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -38,12 +38,12 @@ class Buffer {
   size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
 
-  /// Copies `values` to the elements from `offset` on.
+  /// Copies `values` to the elements from index `offset` on.
   void upload(std::span<const T> values, size_t offset = 0) {
     ELBO_ASSERT(offset + values.size() <= size_);
     if (!values.empty()) device_->upload(data_ + offset, values.data(), values.size_bytes());
   }
-  /// A copy of `count` elements from `offset` on.
+  /// Returns a copy of `count` elements from index `offset` on.
   std::vector<T> download(size_t offset, size_t count) const {
     ELBO_ASSERT(offset + count <= size_);
     std::vector<T> values(count);

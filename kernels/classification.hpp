@@ -1,4 +1,4 @@
-// Contract: a classifier's loss, its gradient and its hits, in one pass.
+// Contract: the loss of a classifier, its gradient and correct predictions, in one pass.
 #pragma once
 
 #include <string_view>
@@ -10,19 +10,19 @@
 
 namespace elbo {
 
-/// loss[r] of p = softmax(logits[r, :]) and the label of the input that row r belongs to, and
-/// correct[r] = 1 where the first of the largest logits is the label's, else 0.
+/// loss[r] of p = softmax(logits[r, :]) and the label of row r's input; correct[r] = 1 if the first
+/// of the largest logits is the label's, else 0.
 ///
-/// With `gradients`, logits are overwritten by the gradient of weight * sum(loss) / active rows, or
-/// that goes to grad_logits in bfloat16 where there is one. Labels have to be in [0, classes).
+/// With `gradients`, the gradient of weight * sum(loss) / active rows overwrites logits, or is
+/// written to grad_logits in bfloat16 if there is one. Labels must be in [0, classes).
 struct CategoricalTerms {
   static constexpr std::string_view name = "categorical_terms";
   math::ClassLoss loss_kind;
   bool gradients = true;
-  float weight = 1.0f;  // of this loss among others
+  float weight = 1.0f;  // of this loss in the sum of losses
   Rows rows;
   int32_t classes = 0;
-  const int32_t* labels = nullptr;  // [label_count]: of all rows of the data set
+  const int32_t* labels = nullptr;  // [label_count], of all rows of the data set
   int64_t label_count = 0;
   const uint32_t* row_ids = nullptr;      // [inputs] the data set's rows in this batch
   float* logits = nullptr;                // [rows, classes]

@@ -1,18 +1,18 @@
-// Contract: 2-D convolutions and transposed ones, their gradients, and what follows the sums.
+// Contract: 2-D convolutions and transposed convolutions, their gradients and epilogues.
 //
-// Both are the same sums over pairs of pixels of a wide side and a narrow one: a convolution reads
-// the wide side and writes the narrow one, a transposed convolution the other way round (it is the
-// gradient of a convolution with respect to its input). Pixel (y, x) of the narrow side meets pixel
-// (y * stride - padding + ky, x * stride - padding + kx) of the wide one through tap (ky, kx); what
-// lies outside is zero.
+// Both sum over pairs of pixels, one of a wide side and one of a narrow side: a convolution reads
+// the wide side and writes the narrow one, a transposed convolution does the reverse (it is the
+// gradient of a convolution with respect to its input). Tap (ky, kx) connects pixel (y, x) of the
+// narrow side to pixel (y * stride - padding + ky, x * stride - padding + kx) of the wide side;
+// pixels outside are zero.
 //
 // Rows are feature maps [height, width, channels]. Weights are [narrow channels, kernel, kernel,
 // wide channels / groups]: PyTorch's Conv2d and ConvTranspose2d weights with the channels last.
-// Group g pairs the g-th part of both sides' channels.
+// Group g connects the g-th groups of both sides' channels.
 //
-// Outputs are overwritten (=), but where gradients of weights say otherwise. Sums run in float, in
-// an order that depends on the shapes alone. Formats of numbers and precision are as in
-// kernels/dense.hpp, but that the CPU does not round.
+// Outputs are overwritten (=), except accumulated gradients of weights. Sums are in float, in an
+// order that depends only on the shapes. Formats and precision are as in kernels/dense.hpp, except
+// that the CPU does not round.
 #pragma once
 
 #include <string_view>
@@ -36,7 +36,7 @@ struct ConvolutionShape {
   int64_t weights() const {
     return int64_t{narrow.channels} * kernel * kernel * (wide.channels / groups);
   }
-  /// Of one row, as if no tap met the padding.
+  /// For one row, counting taps on the padding too.
   double flops() const { return 2.0 * narrow.pixels() * static_cast<double>(weights()); }
 };
 
@@ -79,14 +79,14 @@ struct ConvolutionForward {
   double flops() const { return rows.capacity() * shape.flops(); }
 };
 
-/// grad_x = (gradient at x of the sums whose gradient is grad_y) ∘ φ'(saved), as in
+/// grad_x = (gradient at x, given the gradient grad_y of the sums) ∘ φ'(saved), as in
 /// DenseBackwardInput.
 struct ConvolutionBackwardInput {
   static constexpr std::string_view name = "convolution_backward_input";
   Rows rows;
   ConvolutionShape shape;
   bool transposed = false;
-  math::Activation activation;  // of the layer that made x
+  math::Activation activation;  // of the layer that computed x
   ConstReals grad_y;            // [rows, out()]
   ConstReals weight;            // [weights]
   ConstReals saved;             // [rows, in()], like grad_x, or null
@@ -108,9 +108,8 @@ struct ConvolutionBackwardInput {
   double flops() const { return rows.capacity() * shape.flops(); }
 };
 
-/// grad_weight = the sums' gradient at the weights, and grad_bias = the sums of grad_y over rows
-/// and pixels; with `accumulate` they are added to what is there, for a layer applied several
-/// times.
+/// grad_weight = gradient at the weights, and grad_bias = sums of grad_y over rows and pixels. With
+/// `accumulate` both are added (+=), for a layer that is applied several times.
 struct ConvolutionBackwardWeights {
   static constexpr std::string_view name = "convolution_backward_weights";
   Rows rows;

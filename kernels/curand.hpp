@@ -1,5 +1,5 @@
-// cuRAND's own Philox generator, for comparison with ours and as the oracle of its integers. The
-// library is loaded when first asked for; its host generator needs no GPU.
+// cuRAND's Philox generator, for comparison with the engine's and as a reference for its integers.
+// The library is loaded on first use; its host generator needs no GPU.
 #pragma once
 
 #include <cstddef>
@@ -10,16 +10,16 @@
 
 namespace elbo {
 
-/// A CURAND_RNG_PSEUDO_PHILOX4_32_10 generator that writes where `device` computes.
+/// A CURAND_RNG_PSEUDO_PHILOX4_32_10 generator that writes to memory of `device`.
 class CurandGenerator {
  public:
-  /// Throws DeviceError where libcurand cannot be loaded or refuses.
+  /// Throws DeviceError if libcurand cannot be loaded or fails.
   CurandGenerator(const std::shared_ptr<Device>& device, uint64_t seed);
   ~CurandGenerator();
   CurandGenerator(const CurandGenerator&) = delete;
   CurandGenerator& operator=(const CurandGenerator&) = delete;
 
-  /// Standard normals; `count` must be even, as cuRAND asks.
+  /// Standard normals; `count` must be even, a requirement of cuRAND.
   void normals(float* out, size_t count);
   /// Uniform 32-bit integers.
   void bits(uint32_t* out, size_t count);

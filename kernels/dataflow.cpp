@@ -25,7 +25,8 @@ Dependencies dependencies(const Program& program) {
   const std::vector<AccessList> lists = access_lists(program);
   const size_t count = program.size();
   Dependencies result(count);
-  std::vector<std::vector<bool>> follows(count, std::vector<bool>(count));  // directly or not
+  std::vector<std::vector<bool>> follows(count,
+                                         std::vector<bool>(count));  // directly or indirectly
   for (size_t op = 0; op < count; ++op)
     for (size_t earlier = op; earlier-- > 0;) {
       if (follows[op][earlier] || !conflict(lists[op], lists[earlier])) continue;
@@ -40,7 +41,7 @@ Dependencies dependencies(const Program& program) {
 
 std::vector<int> critical_path(const Dependencies& dependencies, const std::vector<double>& cost) {
   const size_t count = dependencies.size();
-  std::vector<double> length(count);  // of the longest chain that ends with an op
+  std::vector<double> length(count);  // of the longest chain that ends at each op
   std::vector<int> previous(count, -1);
   int last = -1;
   for (size_t op = 0; op < count; ++op) {
@@ -71,7 +72,7 @@ std::vector<Access> carried_memory(const Program& program) {
     return std::ranges::none_of(written,
                                 [&](const Access& other) { return access.overlaps(other); });
   });
-  // Layers read parts of what the optimizer reads whole.
+  // Layers read parts of the memory that the optimizer reads as a whole.
   std::ranges::sort(carried, {}, &Access::begin);
   std::vector<Access> joined;
   for (const Access& access : carried) {

@@ -1,10 +1,10 @@
 // Contract: dense layers. Weights are [out, in], as in PyTorch; all matrices row-major and packed.
-// Outputs are overwritten (=), but where a layer's gradients say otherwise. Sums run in float, in
-// an order that depends on the shapes alone, so results are bit-repeatable on a device.
+// Outputs are overwritten (=), except accumulated gradients of weights. Sums are in float, in an
+// order that depends only on the shapes, so results are bit-repeatable on a device.
 //
-// The two factors of a product are both float or both bfloat16, the latter for CUDA alone. Float
-// ones are first rounded to what `precision` says: to TF32 (10 mantissa bits) by CUDA alone, to
-// bfloat16 by the CPU alone. Sums of gradients for biases need not round.
+// The two operands of a product are both float or both bfloat16 (CUDA only). Float operands are
+// first rounded as `precision` requires: to TF32 (10 mantissa bits) on CUDA only, to bfloat16 on
+// the CPU only. Sums of bias gradients may skip the rounding.
 #pragma once
 
 #include <string_view>
@@ -29,8 +29,8 @@ struct DenseForward {
   Reals y;                      // [rows, out]
   Reals preactivation;          // [rows, out], like y; for activations whose derivative needs it
   Precision precision = Precision::fp32;
-  const math::Bfloat16* bias_bf16 = nullptr;  // a copy, for libraries that ask for one beside a
-                                              // bfloat16 y; null where there is none
+  const math::Bfloat16* bias_bf16 = nullptr;  // a copy of bias for libraries that need one with a
+                                              // bfloat16 y; null if there is none
 
   AccessList accesses() const {
     const int64_t m = rows.capacity();
@@ -46,8 +46,8 @@ struct DenseForward {
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };
 
-/// grad_x = (grad_y W) ∘ φ'(saved): the gradient at the pre-activation of the layer that made x.
-/// `saved` is that layer's output or pre-activation, whichever φ' needs; null where x had no φ.
+/// grad_x = (grad_y W) ∘ φ'(saved): the gradient at the pre-activation of the layer that computed
+/// x. `saved` is that layer's output or pre-activation, whichever φ' needs; null if x had no φ.
 struct DenseBackwardInput {
   static constexpr std::string_view name = "dense_backward_input";
   Rows rows;
@@ -72,8 +72,8 @@ struct DenseBackwardInput {
   double flops() const { return 2.0 * rows.capacity() * in * out; }
 };
 
-/// grad_weight = grad_y^T x and grad_bias = column sums of grad_y; with `accumulate` they are added
-/// to what is there, for a layer that is applied several times.
+/// grad_weight = grad_y^T x and grad_bias = column sums of grad_y. With `accumulate` both are added
+/// (+=), for a layer that is applied several times.
 struct DenseBackwardWeights {
   static constexpr std::string_view name = "dense_backward_weights";
   Rows rows;

@@ -1,4 +1,4 @@
-// A device: memory, and something that runs programs. The CPU is one, each NVIDIA GPU is one.
+// A device owns memory and runs programs: the CPU, or an NVIDIA GPU.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ namespace elbo {
 
 enum class DeviceKind { cpu, cuda };
 
-/// How factors of products are stored: the CPU rounds floats as it reads them.
+/// How operands of products are stored. The CPU rounds floats when it reads them.
 constexpr Format factor_format(Precision precision, DeviceKind device) {
   return precision == Precision::bf16 && device == DeviceKind::cuda ? Format::bf16 : Format::f32;
 }
@@ -26,27 +26,27 @@ constexpr Format factor_format(Precision precision, DeviceKind device) {
 /// The time of an op.
 struct OpTime {
   double seconds = 0.0;
-  int within = 0;  // the place of the op that does its work: its own, unless another takes it over
+  int within = 0;  // index of the op that does the work: its own, unless it is fused into another
 };
 
-/// A program made ready for its device. Keeps no copy of the buffers it works on.
+/// A program prepared for its device. It does not copy the buffers that it works on.
 class Executable {
  public:
   virtual ~Executable() = default;
-  /// Runs the program `repeats` times in a row; may return before a GPU is done.
+  /// Runs the program `repeats` times in sequence; may return before a GPU has finished.
   virtual void run(uint64_t repeats = 1) = 0;
-  /// Runs it as often and gives the seconds of one run that passed in each op, by the host's clock
-  /// [ops]; empty, and nothing run, on a device that cannot tell one op's time from another's.
+  /// Runs the program `repeats` times and returns the seconds per run of each op, by the host's
+  /// clock [ops]. Returns an empty vector and runs nothing on a device that cannot time single ops.
   virtual std::vector<OpTime> time_ops(uint64_t /*repeats*/) { return {}; }
-  /// What was chosen for this device and why, line by line for people; may grow with the runs.
+  /// Choices made for this device, with reasons, in lines for people; may grow with the runs.
   virtual std::vector<std::string> notes() const { return {}; }
 };
 
-/// A copy to the host that is under way while the device goes on.
+/// A copy to the host that proceeds while the device continues.
 class Download {
  public:
   virtual ~Download() = default;
-  /// The bytes, once they are there; they live as long as this.
+  /// Waits for the bytes, which live as long as this object.
   virtual const std::byte* wait() = 0;
 };
 
@@ -57,22 +57,23 @@ class Device {
   virtual DeviceKind kind() const noexcept = 0;
   /// One line for people: "CPU, 2 threads, AVX-512".
   virtual std::string describe() const = 0;
-  /// Whether pointers of the host are valid on this device.
+  /// True if pointers of the host are valid on this device.
   virtual bool shares_host_memory() const noexcept = 0;
 
-  /// At least `bytes` bytes, aligned to 64; `purpose` names them in the DeviceError when there is
-  /// no room.
+  /// Returns at least `bytes` bytes, aligned to 64. `purpose` names them in the DeviceError if
+  /// memory is exhausted.
   virtual void* allocate(size_t bytes, std::string_view purpose) = 0;
   virtual void release(void* memory) noexcept = 0;
-  /// Bytes that allocate() has to give now, the largest size_t where that is not known.
+  /// Bytes that allocate() can return now; the largest size_t if unknown.
   virtual size_t free_memory() const { return std::numeric_limits<size_t>::max(); }
   /// Copies and fills wait for programs still running.
   virtual void upload(void* to_device, const void* from_host, size_t bytes) = 0;
   virtual void download(void* to_host, const void* from_device, size_t bytes) = 0;
   virtual void fill_zero(void* on_device, size_t bytes) = 0;
-  /// Copies what is there once the programs queued so far are done, and does not wait for them.
+  /// Starts a copy of the content after the programs queued so far, without waiting for them.
   virtual std::unique_ptr<Download> start_download(const void* from_device, size_t bytes) = 0;
-  /// A queue that copies beside programs, `staging_bytes` at a time; the device must outlive it.
+  /// Returns a queue that copies while programs run, `staging_bytes` at a time; the device must
+  /// outlive it.
   virtual std::unique_ptr<TransferQueue> make_transfer_queue(size_t staging_bytes);
 
   virtual std::unique_ptr<Executable> prepare(Program program) = 0;
@@ -85,21 +86,21 @@ class Device {
   }
 };
 
-/// The CPU with `threads` threads; 0: as many as OpenMP offers. Throws ConfigError when negative.
+/// The CPU with `threads` threads; 0: as many as OpenMP offers. Throws ConfigError if negative.
 std::shared_ptr<Device> make_cpu_device(int threads = 0);
 
-/// What is known of the GPUs here; never throws, loads nothing where there is no driver.
+/// Information about the GPUs of this machine. Never throws; loads nothing if there is no driver.
 struct CudaProbe {
   int devices = 0;
-  std::string reason;  // why there is none to use, empty otherwise
+  std::string reason;  // why none can be used; empty otherwise
 };
 CudaProbe probe_cuda() noexcept;
 
-/// GPU `ordinal`. Throws DeviceError, naming the reason, when it cannot be used.
+/// GPU `ordinal`. Throws DeviceError with the reason if it cannot be used.
 std::shared_ptr<Device> make_cuda_device(int ordinal = 0);
 
 /// "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N". Throws ConfigError for other
-/// names and DeviceError where "cuda" was asked for and cannot be had.
+/// names, and DeviceError if "cuda" was requested and is not available.
 std::shared_ptr<Device> make_device(std::string_view name, int threads = 0);
 
 }  // namespace elbo

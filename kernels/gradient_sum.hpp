@@ -1,4 +1,4 @@
-// Contract: where gradients meet.
+// Contract: the sum of several gradients of one value.
 #pragma once
 
 #include <string_view>
@@ -9,9 +9,9 @@
 
 namespace elbo {
 
-/// out[r, c] = sum of the terms' [r, c], in the terms' order: the gradient at a value that was used
-/// several times. A term with fewer columns than out says nothing of those beyond. `out` may be a
-/// term's memory if that term is as wide and of the same format.
+/// out[r, c] = sum of the terms' [r, c], in the terms' order: the gradient of a value that was used
+/// several times. A term with fewer columns than out adds nothing to the others. `out` may alias a
+/// term of the same width and format.
 struct GradientSum {
   static constexpr std::string_view name = "gradient_sum";
   static constexpr int kMostTerms = 4;

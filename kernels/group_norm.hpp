@@ -1,5 +1,5 @@
-// Contract: group normalisation (Wu and He 2018): each row's channels in groups, a group's elements
-// brought to mean 0 and variance 1, then scaled and shifted channel by channel.
+// Contract: group normalisation (Wu and He 2018). The elements of each group of a row's channels
+// are normalised to mean 0 and variance 1, then scaled and shifted per channel.
 #pragma once
 
 #include <string_view>
@@ -15,7 +15,7 @@ namespace elbo {
 /// y = φ(scale x̂ + offset), x̂ = (x - mean) rstd, rstd = 1 / sqrt(variance + epsilon), with mean
 /// and variance over the pixels and channels of a row's group; the variance is the mean squared
 /// deviation.
-/// Elements of a group are channels [g, g + 1) * channels / groups, which has to be whole.
+/// Group g consists of channels [g, g + 1) * channels / groups, which must be an integer.
 struct GroupNormForward {
   static constexpr std::string_view name = "group_norm_forward";
   Rows rows;
@@ -58,7 +58,7 @@ struct GroupNormBackward {
   Rows rows;
   FeatureMap map;
   int32_t groups = 1;
-  math::Activation activation;   // of the layer that made x
+  math::Activation activation;   // of the layer that computed x
   ConstReals grad_y;             // [rows, map]
   ConstReals x;                  // [rows, map]
   const float* scale = nullptr;  // [channels]

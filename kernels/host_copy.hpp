@@ -1,4 +1,4 @@
-// A Download of memory that the host shares: a copy made at once.
+// A Download of memory that the host shares: an immediate copy.
 #pragma once
 
 #include <cstring>

@@ -9,15 +9,15 @@
 
 namespace elbo {
 
-/// From the samples z of each input b, the bound that they make on log p(x), in nats, and what part
-/// each of them has in its gradient:
+/// From the samples z of each input b, their bound on log p(x), in nats, and the weight of each in
+/// its gradient:
 ///
 ///   bound[b]  = log 1/samples sum_l w_l,                log w_l = log_ratio_l - nll_l
 ///   weight[l] = samples * v_l / sum of the input's v,   log v_l = beta * log_ratio_l - nll_l
 ///
 /// With beta 1, v is w, and -sum_l weight[l] / samples * grad log w_l is the gradient of -bound[b]
 /// (Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", 2016, equations 8
-/// and 14). Any other beta tempers the weights as it does the KL term of a bound with one sample.
+/// and 14). Any other beta tempers the weights.
 struct ImportanceWeights {
   static constexpr std::string_view name = "importance_weights";
   Rows inputs;

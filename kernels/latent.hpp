@@ -1,4 +1,4 @@
-// Contract: the latent layer. The noise lives in registers: the backward pass draws it again.
+// Contract: the latent layer. Noise is only in registers; the backward pass draws it again.
 #pragma once
 
 #include <string_view>
@@ -10,11 +10,11 @@
 
 namespace elbo {
 
-/// Where a latent op's epsilon comes from: drawn in registers, addressed by (stream; row of the
-/// data set, sample, element, step), or read from a buffer (cuRAND's generator, golden tests).
-/// Samples are numbered from StepState::first_sample, so that a sample's noise does not depend on
-/// how an input's samples are cut into runs. An address holds 2^32 groups of four elements of a
-/// row: more samples than most_samples() would draw the first ones' noise again.
+/// Source of a latent op's epsilon: drawn in registers, addressed by (stream; row of the data set,
+/// sample, element, step), or read from a buffer (cuRAND's generator, golden tests). Samples are
+/// numbered from StepState::first_sample, so that the noise of a sample does not depend on how the
+/// samples of an input are divided into runs. An address distinguishes 2^32 groups of four elements
+/// of a row; beyond most_samples() the noise repeats.
 struct EpsilonSource {
   uint64_t seed = 0;
   const uint32_t* row_ids = nullptr;  // [inputs] the data set's rows in this batch
@@ -22,13 +22,13 @@ struct EpsilonSource {
   math::NoiseStream stream = math::NoiseStream::epsilon;
 };
 
-/// How many samples of a row have noise of their own.
+/// The largest number of samples of a row with distinct noise.
 constexpr int64_t most_samples(int32_t latent) {
   return (int64_t{1} << 32) / ((int64_t{latent} + 3) / 4);
 }
 
-/// The posterior's parameters: mu and logvar of input b start at b * stride from the pointers.
-/// A stride of 0 shares one row among all inputs.
+/// Parameters of the posterior: mu and logvar of input b start at b * stride from the pointers. A
+/// stride of 0 shares one row among all inputs.
 struct PosteriorView {
   const float* mu = nullptr;      // [inputs, latent] or [latent]
   const float* logvar = nullptr;  // [inputs, latent] or [latent]
@@ -38,8 +38,7 @@ struct PosteriorView {
 
 /// z[b*samples + l, :] = mu[b, :] + exp(logvar[b, :] / 2) * epsilon; kl[b] in nats (unless kl is
 /// null); and log_ratio[b*samples + l] = log p(z) - log q(z|x) in nats (unless it is null), of z
-/// before it is rounded to its format. With the prior as posterior, mu = logvar = 0, z are draws
-/// from it.
+/// before rounding to its format. With mu = logvar = 0, z is drawn from the prior.
 struct LatentForward {
   static constexpr std::string_view name = "latent_forward";
   Rows inputs;
@@ -67,8 +66,8 @@ struct LatentForward {
   double flops() const { return 0.0; }
 };
 
-/// The weight of each latent dimension's KL, where that depends on the batch. With KL_j the mean
-/// over the batch of KL(q(z_j|x) || N(0, 1)), LatentBackward with these weights is the gradient of
+/// The weight of each latent dimension's KL, if it depends on the batch. With KL_j the mean over
+/// the batch of KL(q(z_j|x) || N(0, 1)), LatentBackward with these weights is the gradient of
 ///
 ///   beta * sum_j max(free_bits, KL_j)   (1), or with `capacity`
 ///   beta * |sum_j KL_j - capacity|      (2), the capacity being the one in the step's state.
@@ -98,11 +97,11 @@ struct KlWeights {
 };
 
 /// Gradient of sum(grad_z * z) + (beta / active rows) * sum(kl) at mu and logvar:
-/// grad_mu (=) and grad_logvar (=), both per input even where logvar is shared.
+/// grad_mu (=) and grad_logvar (=), both per input even if logvar is shared.
 ///
-/// kl_weight[j] takes the place of beta for dimension j. With `importance`, the weights of
-/// importance-weighted training, the KL's place is taken by its samples, -sum_l importance[l] *
-/// log_ratio[l] / samples for each input, log_ratio being LatentForward's.
+/// kl_weight[j] replaces beta for dimension j. With `importance`, the weights of
+/// importance-weighted training, the KL is replaced by -sum_l importance[l] * log_ratio[l] /
+/// samples per input, with log_ratio of LatentForward.
 struct LatentBackward {
   static constexpr std::string_view name = "latent_backward";
   Rows inputs;

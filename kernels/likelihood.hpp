@@ -12,23 +12,23 @@ namespace elbo {
 
 /// nll[r] = -log p(x[r / samples, :] | output[r, :]) in nats, summed over the columns.
 ///
-/// With `gradients`, output is overwritten by the gradient of weight * sum(row_weight * nll) /
-/// (active rows * samples), or that goes to grad_output in bfloat16 where there is one, and
-/// grad_log_variance[r, :] holds row r's share of the shared log-variances' (if there are any).
-/// output[r, :] holds the likelihood's parameters in blocks: all means, then all log-variances.
-/// Shared is one log-variance or, with a likelihood that has one for each channel, that of channel
-/// e / channel_step % channels for element e of a row.
+/// With `gradients`, the gradient of weight * sum(row_weight * nll) / (active rows * samples)
+/// overwrites output, or is written to grad_output in bfloat16 if there is one;
+/// grad_log_variance[r, :] receives row r's part of the gradient of the shared log-variances (if
+/// any). output[r, :] contains the likelihood's parameters in blocks: all means, then all
+/// log-variances. A shared log-variance is a single one or, in a likelihood with one per channel,
+/// belongs to channel e / channel_step % channels for element e of a row.
 struct LikelihoodTerms {
   static constexpr std::string_view name = "likelihood_terms";
   static constexpr int32_t kMostChannels = 4;
   math::Likelihood likelihood;
   bool gradients = true;
-  float weight = 1.0f;  // of this loss among others
+  float weight = 1.0f;  // of this loss in the sum of losses
   Rows inputs;
   int32_t samples = 1;
   int32_t columns = 0;
   int32_t channels = 1;                   // at most kMostChannels
-  int32_t channel_step = 1;               // elements of a channel side by side
+  int32_t channel_step = 1;               // consecutive elements of one channel
   const float* x = nullptr;               // [inputs, columns]
   float* output = nullptr;                // [inputs * samples, parameters * columns]
   const float* log_variance = nullptr;    // [channels], or null

@@ -11,24 +11,24 @@
 
 namespace elbo {
 
-/// Keeps clipping's division finite; PyTorch's clip_grad_norm_ uses the same.
+/// Keeps the division of clipping finite; PyTorch's clip_grad_norm_ uses the same value.
 inline constexpr double kClipEpsilon = 1e-6;
 
-/// Quantities that a step may report.
+/// Number of quantities that a step may report.
 inline constexpr int kMostStepTerms = 12;
 
-/// What a step reports.
+/// The report of a step.
 struct StepRecord {
   uint64_t step = 0;  // steps completed, this one included
   uint64_t epoch = 0;
-  float terms[kMostStepTerms] = {};  // means over the batch of StepEnd's
+  float terms[kMostStepTerms] = {};  // means over the batch of StepEnd's terms
   float learning_rate = 0.0f;
   float beta = 0.0f;
   float gradient_norm = -1.0f;  // before clipping; -1 when not clipping
   int32_t rows = 0;
 };
 
-/// The step counter's meaning: everything in StepState as a function of the step.
+/// Everything in StepState as a function of the step.
 struct StepPlan {
   uint32_t row_count = 0;  // rows in the training split
   int32_t batch_rows = 0;
@@ -58,7 +58,7 @@ struct StepPlan {
   }
 
  private:
-  // By squaring: the same bits on every device, unlike the library's pow.
+  // By squaring, which has the same bits on every device, unlike the library's pow.
   ELBO_HD static double power(double base, uint64_t exponent) {
     double result = 1.0;
     for (; exponent != 0; exponent >>= 1, base *= base)
@@ -67,20 +67,20 @@ struct StepPlan {
   }
 };
 
-/// A quantity that a step reports: `per_input` values for each input of the batch.
+/// A reported quantity: `per_input` values for each input of the batch.
 struct StepTerm {
   const float* values = nullptr;  // [inputs * per_input], or null
   int32_t per_input = 1;
 };
 
-/// What the parts of the work that ends a step tell each other.
+/// Communication between the parts of the work that ends a step.
 struct StepScratch {
   uint32_t parts_done = 0;  // 0 between runs
   StepState next;
 };
 
-/// The end of a step: its record is written to ring[step % ring_size], and the state moves on to
-/// the next step. Without a ring there is none.
+/// The end of a step: writes its record to ring[step % ring_size] and advances the state. Without a
+/// ring there is no record.
 struct StepEnd {
   StepPlan plan;
   Rows inputs;
@@ -90,25 +90,24 @@ struct StepEnd {
   StepScratch* scratch = nullptr;  // [1], zero before the first run
 };
 
-/// One update of parameters that lie side by side. `grad` is that of a mean over the batch's
-/// inputs; with `summed` the gradient of the sum is taken, active rows times as large. With
-/// clip_norm > 0 it is then scaled by min(1, clip_norm / (norm + kClipEpsilon)), from SquaredNorm's
-/// partials of `grad`. An `only_reader` of `grad` is the one op that reads it, and no one else
-/// does: a device may then take gradients from where they are computed and leave `grad` as it was.
-/// With an `end`, whichever part of the work is done last ends the step: nothing may read the state
-/// after it.
+/// One update of contiguous parameters. `grad` is the gradient of a mean over the batch's inputs;
+/// with `summed` the gradient of the sum is used, active rows times as large. With clip_norm > 0 it
+/// is then scaled by min(1, clip_norm / (norm + kClipEpsilon)), from SquaredNorm's partials of
+/// `grad`. With `only_reader`, no other op and no one else reads `grad`: a device may then fuse
+/// this update with the op that computes the gradient, and never store `grad`. With an `end`, the
+/// part of the work that finishes last ends the step; nothing may read the state after it.
 struct OptimizerUpdate {
   static constexpr std::string_view name = "optimizer_update";
   math::Optimizer optimizer;
   math::OptimizerSettings settings;
-  float rate = 1.0f;  // what the state's learning rate is multiplied by
+  float rate = 1.0f;  // factor on the state's learning rate
   bool summed = false;
   StepState* state = nullptr;
   int64_t count = 0;
   float* weight = nullptr;         // [count]
   const float* grad = nullptr;     // [count]
   float* first_moment = nullptr;   // [count]
-  float* second_moment = nullptr;  // [count], untouched by rules that have but one
+  float* second_moment = nullptr;  // [count], unused by rules with a single moment
   float clip_norm = 0.0f;
   bool only_reader = false;
   const float* squared_norm = nullptr;    // [arena_chunks(count)], when clipping

@@ -12,7 +12,7 @@ namespace elbo {
 
 /// norm[r] = sum over c of |x[r, c]|. With grad_x, grad_x = (weight / active rows) sign(x) ∘
 /// φ'(saved), the gradient of weight * sum(norm) / active rows at the pre-activation of the layer
-/// that made x; sign(0) = 0. `saved` is what φ' needs, null where x had no φ.
+/// that computed x; sign(0) = 0. `saved` is the operand of φ', null if x had no φ.
 struct L1Terms {
   static constexpr std::string_view name = "l1_terms";
   Rows rows;

@@ -1,6 +1,6 @@
-// A program is a list of ops, and an op is plain data: the host records a training step once, a
-// device runs it as often as asked. The variant below is the one list of kernels; devices, tests,
-// benchmarks and the plan that `elbo_bench plan` prints all go over it.
+// A program is a list of ops, and an op is plain data: the host records a training step once, and a
+// device runs it any number of times. The variant below is the only list of kernels; devices,
+// tests, benchmarks and `elbo_bench plan` iterate over it.
 #pragma once
 
 #include <string>
@@ -39,12 +39,12 @@ using Program = std::vector<Op>;
 inline std::string_view name_of(const Op& op) {
   return std::visit([](const auto& o) { return o.name; }, op);
 }
-/// The memory an op touches.
+/// The memory that an op accesses.
 inline AccessList accesses_of(const Op& op) {
   return std::visit([](const auto& o) { return o.accesses(); }, op);
 }
-/// The op's sizes as text: rows x in x out of a product, rows x map before - map after of a
-/// convolution or resampling, rows x columns of ops on rows, else the number of elements.
+/// The op's sizes as text: rows x in x out for a product, rows x map before - map after for a
+/// convolution or resampling, rows x columns for ops on rows, otherwise the number of elements.
 inline std::string sizes_of(const Op& op) {
   return std::visit([](const auto& o) { return o.sizes(); }, op);
 }

@@ -10,8 +10,7 @@
 
 namespace elbo {
 
-/// out[c] = sum over the active rows of x[r, c], in double; with `accumulate` it is added to what
-/// is there.
+/// out[c] = sum over the active rows of x[r, c], in double; with `accumulate` it is added (+=).
 struct ColumnSum {
   static constexpr std::string_view name = "column_sum";
   Rows rows;

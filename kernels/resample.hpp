@@ -1,4 +1,4 @@
-// Contract: changing a feature map's size by a whole factor.
+// Contract: resampling of a feature map by an integer factor.
 #pragma once
 
 #include <string_view>
@@ -12,8 +12,8 @@
 
 namespace elbo {
 
-/// What a resampling connects: a coarse grid and a finer one, `factor` times as high and wide (a
-/// pooling may leave out less than `factor` rows and columns of it).
+/// A coarse grid and a fine one that is `factor` times as high and wide (pooling may ignore fewer
+/// than `factor` of its rows and columns).
 struct ResampleShape {
   math::Resampling resampling;
   FeatureMap coarse, fine;
@@ -28,8 +28,8 @@ struct ResampleShape {
   const FeatureMap& out() const { return enlarges() ? fine : coarse; }
 };
 
-/// y = R x, R being the resampling's weights: y[fine] = sum over coarse of w(fine, coarse)
-/// x[coarse] where it enlarges, else y[coarse] = sum over fine of w(fine, coarse) x[fine].
+/// y = R x with the weights R of the resampling: y[fine] = sum over coarse of w(fine, coarse)
+/// x[coarse] for upsampling, y[coarse] = sum over fine of w(fine, coarse) x[fine] for pooling.
 struct ResampleForward {
   static constexpr std::string_view name = "resample_forward";
   Rows rows;
@@ -53,7 +53,7 @@ struct ResampleBackward {
   static constexpr std::string_view name = "resample_backward";
   Rows rows;
   ResampleShape shape;
-  math::Activation activation;  // of the layer that made x
+  math::Activation activation;  // of the layer that computed x
   ConstReals grad_y;            // [rows, shape.out()]
   ConstReals saved;             // [rows, shape.in()], like grad_x, or null
   Reals grad_x;                 // [rows, shape.in()]

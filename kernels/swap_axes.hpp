@@ -10,8 +10,8 @@
 namespace elbo {
 
 /// y[r, j, i, k] = x[r, i, j, k]: rows of [first, second, inner] elements become rows of [second,
-/// first, inner] ones. Pictures stored plane by plane get their channels last so, and convolutions'
-/// outputs become blocks, one for each parameter of a likelihood.
+/// first, inner] ones. It moves the channels of pictures stored plane by plane to the end, and the
+/// outputs of convolutions into one block per parameter of a likelihood.
 struct SwapAxes {
   static constexpr std::string_view name = "swap_axes";
   Rows rows;

@@ -7,7 +7,8 @@
 namespace elbo {
 namespace {
 
-/// For devices whose copies and programs are done when the call returns: nothing is left to order.
+/// For devices whose copies and programs finish before the call returns, so that there is nothing
+/// to order.
 class ImmediateTransferQueue : public TransferQueue {
  public:
   ImmediateTransferQueue(Device& device, size_t staging_bytes)

@@ -1,5 +1,5 @@
-// What memory an op touches. From these lists follow the bytes of a benchmark's row, which ops of a
-// program depend on each other (kernels/dataflow.hpp), and so the branches of a CUDA graph.
+// The memory that an op reads and writes. These lists determine the bytes of a benchmark's row, the
+// dependencies between ops (kernels/dataflow.hpp) and therefore the branches of a CUDA graph.
 #pragma once
 
 #include <cstddef>
@@ -14,13 +14,13 @@ namespace elbo {
 struct Access {
   uintptr_t begin = 0;
   uintptr_t end = 0;
-  double bytes = 0.0;  // that move at full batch: fewer than the range where rows have gaps
+  double bytes = 0.0;  // moved at full batch; less than the range if rows have gaps
   bool writes = false;
 
   bool overlaps(const Access& other) const { return begin < other.end && other.begin < end; }
 };
 
-/// The accesses of one op. Null pointers, which ops use for what they do without, add nothing.
+/// The accesses of one op. Null pointers, which stand for absent operands, add nothing.
 class AccessList {
  public:
   template <class T>
@@ -46,7 +46,7 @@ class AccessList {
     return add(data.data, extent(rows, columns, stride), rows * columns, data.element_bytes(),
                true);
   }
-  /// `moved` elements that lie anywhere among `count`.
+  /// `moved` elements at any positions among `count`.
   template <class T>
   AccessList& gathers(const T* data, int64_t count, int64_t moved) {
     return add(data, count, moved, sizeof(T), false);

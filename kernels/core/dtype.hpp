@@ -1,4 +1,4 @@
-// Element types a data set may have. Everything computed from them is float.
+// Element types of a data set. All values computed from them are float.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ constexpr std::size_t size_of(DType dtype) {
   return 0;
 }
 
-/// The name users see: "u8", "f32", "f64".
+/// The name that users read: "u8", "f32", "f64".
 constexpr const char* name_of(DType dtype) {
   switch (dtype) {
     case DType::u8:

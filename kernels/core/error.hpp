@@ -7,7 +7,7 @@
 
 namespace elbo {
 
-/// Base of everything this library throws on purpose. `what()` is one line fit for a user.
+/// Base of all exceptions that the library throws on purpose. `what()` is one line for users.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -31,13 +31,13 @@ class DeviceError : public Error {
   using Error::Error;
 };
 
-/// The loss stopped being finite. Exit code 5.
+/// The loss is no longer finite. Exit code 5.
 class DivergenceError : public Error {
  public:
   using Error::Error;
 };
 
-/// A broken invariant of ours: never reachable from user input.
+/// A broken invariant of the library. No user input can cause it.
 class InternalError : public std::logic_error {
  public:
   using std::logic_error::logic_error;

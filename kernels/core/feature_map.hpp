@@ -1,4 +1,4 @@
-// Pictures and what layers make of them: a row of a tensor read as pixels of channels.
+// A row of a tensor as pixels with channels: a picture, or the output of a layer.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Arrays of numbers that are float, or bfloat16 where training in bf16 keeps them so.
+// Arrays of numbers that are float, or bfloat16 if training in bf16 stores them so.
 #pragma once
 
 #include <cstddef>
@@ -23,13 +23,13 @@ struct Reals {
   constexpr Reals(float* floats) : data(floats) {}
   constexpr Reals(math::Bfloat16* numbers) : data(numbers), format(Format::bf16) {}
 
-  /// As what they are; the caller has looked at the format.
+  /// Typed access; the caller has checked the format.
   template <class T>
   ELBO_HD T* as() const {
     return static_cast<T*>(data);
   }
   ELBO_HD float* f32() const { return static_cast<float*>(data); }
-  /// The numbers from the `offset`-th on.
+  /// The numbers from index `offset` on.
   Reals from(int64_t offset) const {
     Reals rest = *this;
     rest.data = static_cast<char*>(data) + offset * static_cast<int64_t>(element_bytes());

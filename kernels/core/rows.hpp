@@ -1,6 +1,6 @@
-// How many rows of a batch are real. Programs are recorded for the largest batch; the number of
-// rows a step really has (the last batch of an epoch is shorter) is read from the device at run
-// time, so that one recorded program serves every step.
+// The number of active rows of a batch. Programs are recorded for the largest batch; the number of
+// rows of a step (the last batch of an epoch is shorter) is read on the device at run time, so that
+// one recorded program runs every step.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace elbo {
 
-/// Where training stands; lives on the device, advanced there by the last op of each step.
+/// The state of a training. It is on the device, and the last op of each step advances it.
 struct StepState {
   uint64_t step = 0;       // steps completed
   uint64_t epoch = 0;      // epochs completed
@@ -17,11 +17,11 @@ struct StepState {
   int32_t rows = 0;        // rows in the batch
   float learning_rate = 0.0f;
   float beta = 1.0f;         // weight of the KL term
-  float capacity = 0.0f;     // nats that KlWeights holds the KL term at
+  float capacity = 0.0f;     // target of the KL term in KlWeights, in nats
   float correction1 = 1.0f;  // math::OptimizerStep's
   float correction2 = 1.0f;
-  /// The number of the first of the samples that latent ops draw for each input: where more are
-  /// wanted than a program has room for, it runs several times. No training ever changes it.
+  /// Index of the first sample that latent ops draw for each input. If more samples are needed than
+  /// a program has room for, it runs several times. Training never changes it.
   uint64_t first_sample = 0;
 };
 

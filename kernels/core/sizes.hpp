@@ -14,7 +14,7 @@ inline std::string sizes_text(std::initializer_list<int64_t> sizes) {
   return text;
 }
 
-/// Rows of maps that become rows of other maps: "128x28x28x3-14x14x32".
+/// Rows of maps and the rows of maps computed from them: "128x28x28x3-14x14x32".
 inline std::string sizes_text(int64_t rows, const FeatureMap& in, const FeatureMap& out) {
   return sizes_text({rows, in.height, in.width, in.channels}) + "-" +
          sizes_text({out.height, out.width, out.channels});

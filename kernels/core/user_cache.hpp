@@ -1,13 +1,13 @@
-// Where the programs of this user keep what can be made again: decoded pictures, measurements of
-// GPUs. Beside the kernels, because both they and the host keep files there.
+// The user's cache directory, for files that can be generated again: decoded pictures, measurements
+// of GPUs. It is in kernels/ because kernels and host both use it.
 #pragma once
 
 #include <filesystem>
 
 namespace elbo {
 
-/// $XDG_CACHE_HOME/elbo, or ~/.cache/elbo; empty if neither XDG_CACHE_HOME nor HOME is set. It need
-/// not exist.
+/// $XDG_CACHE_HOME/elbo, or ~/.cache/elbo; empty if neither XDG_CACHE_HOME nor HOME is set. The
+/// directory may not exist.
 std::filesystem::path user_cache_folder();
 
 }  // namespace elbo
