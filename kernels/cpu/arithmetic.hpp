@@ -1,4 +1,4 @@
-// The arithmetic that an op's precision asks for.
+// Selects the arithmetic for the precision of an op.
 #pragma once
 
 #include "kernels/core/error.hpp"
@@ -16,7 +16,7 @@ class Arithmetic {
     ELBO_ASSERT(precision != Precision::tf32 && resources.bfloat16.lanes == kLanes);
   }
 
-  /// Calls use(product) with what multiply() takes, on the thread that multiplies.
+  /// Calls use(product) with an arithmetic for multiply(), on the thread that multiplies.
   template <class Use>
   void visit(Use&& use) const {
     if (bfloat16_ == nullptr)

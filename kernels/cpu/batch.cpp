@@ -9,11 +9,11 @@ namespace {
 
 Partition partition(const GatherBatch& op) { return element_rows(op.batch.capacity(), op.columns); }
 
-/// What makes stored values lie in [0, 1].
+/// The factor that maps stored values to [0, 1].
 template <class Stored>
 constexpr float kUnit = std::is_same_v<Stored, uint8_t> ? 1.0f / 255.0f : 1.0f;
 
-/// Values as they are stored, of a picture that is flipped and shifted.
+/// Stored values of a flipped and shifted picture.
 template <class Stored>
 void displace(const math::PictureLayout& p, const math::Displacement& displacement,
               const Stored* in, float* out) {
@@ -32,7 +32,7 @@ void displace(const math::PictureLayout& p, const math::Displacement& displaceme
   }
 }
 
-// `in` and `x` are apart, or the same: no element depends on another.
+// `in` and `x` do not overlap, or are the same: no element depends on another.
 template <class Stored>
 void view_raw(const Stored* in, float unit, int columns, float* x) {
 #pragma omp simd
@@ -74,7 +74,7 @@ void view(const GatherBatch& op, const Stored* in, float unit, uint32_t row, uin
     view_noisy(op, in, unit, row, step, x);
 }
 
-/// What the network reads of one row x.
+/// Writes the input of the network for one row x.
 void corrupt(const GatherBatch& op, uint32_t row, uint64_t step, const float* x, float* input) {
   op.corruption.visit([&](auto corruption) {
     using Corruption = decltype(corruption);

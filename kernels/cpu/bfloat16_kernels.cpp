@@ -25,7 +25,7 @@ Vector join(Vector even, Vector odd) {
 
 #else
 
-/// In the upper halves, as math::to_bfloat16() does it.
+/// Rounds in the upper halves, as math::to_bfloat16() does.
 Words rounded(Vector numbers) {
   const Words bits = std::bit_cast<Words>(numbers);
   const Words nearest = bits + 0x7fffu + ((bits >> 16) & 1u);
@@ -67,22 +67,23 @@ void round_pair(const float* even, const float* odd, int64_t count, float* words
 
 #if defined(__AMX_BF16__)
 
-/// All registers are tiles of 16 lines of 64 bytes.
+/// Configures all tile registers as 16 lines of 64 bytes.
 void begin() {
   struct Configuration {
     uint8_t palette, first_line, reserved[14];
     uint16_t line_bytes[16];
     uint8_t lines[16];
   };
-  // In memory, where GCC's intrinsic, which does not say that it reads all of it, cannot lose it.
+  // In static memory: GCC's intrinsic does not declare that it reads all of the object, and could
+  // otherwise drop its stores.
   alignas(64) static constexpr Configuration configuration = {
       1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
   _tile_loadconfig(&configuration);
 }
 void end() { _tile_release(); }
 
-/// Registers 0 to 2 are sums, 3 is the left factor's, 4 to 6 the panel's. Tile instructions alone
-/// touch memory here: GCC's intrinsics do not tell it that they do.
+/// Registers 0 to 2 hold sums, 3 the left operand, 4 to 6 the panel. Only tile instructions access
+/// memory here, because GCC's intrinsics do not declare their accesses.
 template <int kVectors, bool kFirst>
 void sum_tile(int64_t blocks, const float* left, const float* panel, int /*rows*/, float* sums,
               int64_t step) {
@@ -124,7 +125,7 @@ void end() {}
 
 #if defined(__AVX512BF16__)
 
-constexpr int kRowsTogether = 8;  // their sums and a line of the panel fill the registers
+constexpr int kRowsTogether = 8;  // their sums and one line of the panel fill the registers
 
 struct Sum {
   Vector value;
@@ -146,8 +147,9 @@ Vector odd(Vector words) {
   return std::bit_cast<Vector>(std::bit_cast<Words>(words) & 0xffff0000u);
 }
 
-/// In AMX's order, which gives the same bits: even and odd places of a tile apart, then both added
-/// to what is there. A product of two numbers in bfloat16 is exact in a float.
+/// In the order of AMX, for the same bits: the even and odd positions of a tile are summed
+/// separately, then both sums are added to the result. The product of two bfloat16 numbers is exact
+/// in float.
 struct Sum {
   Vector value;
   Vector evens = {}, odds = {};

@@ -1,8 +1,8 @@
-// What products of factors in bfloat16 consist of, for each way in which processors compute them.
+// The building blocks of products of bfloat16 operands, for each kind of processor.
 //
-// Two neighbours along the sum make a word, the first one in its lower half. Words are kept as
-// floats, which are never calculated with; a vector register holds `lanes` of them, and sums run
-// over whole blocks of as many.
+// Two neighbours along K form a word, the first in its lower half. Words are stored as floats
+// without float arithmetic on them; a vector register holds `lanes` words, and sums run over whole
+// blocks of that size.
 #pragma once
 
 #include <cstdint>
@@ -15,24 +15,24 @@ struct Bfloat16Kernels {
 
   const char* name;
   int lanes;
-  /// words[i] = from[2 i] and from[2 i + 1] rounded, a block after the other, `block_step` words
-  /// apart; `count` numbers, then zeros up to whole blocks.
+  /// words[i] = from[2 i] and from[2 i + 1], rounded; consecutive blocks are `block_step` words
+  /// apart. `count` numbers, then zeros up to whole blocks.
   void (*round_line)(const float* from, int64_t count, float* words, int64_t block_step);
-  /// words[i] = even[i] and odd[i] rounded, zero where there is no `odd`; `count` of them, then
-  /// zeros up to `width`, a multiple of `lanes`.
+  /// words[i] = even[i] and odd[i], rounded, with zero for a null `odd`; `count` words, then zeros
+  /// up to `width`, a multiple of `lanes`.
   void (*round_pair)(const float* even, const float* odd, int64_t count, float* words,
                      int64_t width);
-  /// [vectors - 1][first]: sums = those of a tile over some blocks, added to what is there unless
-  /// they are the first. left [blocks, kTileRows, lanes], panel [blocks * lanes, vectors * lanes],
-  /// sums [kTileRows, step], of which at least `rows` are written.
+  /// [vectors - 1][first]: sums (=) of a tile over the first blocks, or sums (+=) over further
+  /// ones. left [blocks, kTileRows, lanes], panel [blocks * lanes, vectors * lanes], sums
+  /// [kTileRows, step], of which at least `rows` are written.
   void (*sum[kTileVectors][2])(int64_t blocks, const float* left, const float* panel, int rows,
                                float* sums, int64_t step);
-  /// Around a product, on the thread that computes it.
+  /// Called before and after a product, on the thread that computes it.
   void (*begin)();
   void (*end)();
 };
 
-// Of an instruction set's build, by turning them into floats.
+// For any build, by conversion to floats.
 namespace baseline {
 extern const Bfloat16Kernels bfloat16_kernels;
 }
@@ -43,7 +43,7 @@ extern const Bfloat16Kernels bfloat16_kernels;
 namespace avx512 {
 extern const Bfloat16Kernels bfloat16_kernels;
 }
-// For the avx512 build, by AVX512-BF16 and by AMX.
+// For the avx512 build, with AVX512-BF16 and with AMX.
 namespace avx512_bf16 {
 extern const Bfloat16Kernels bfloat16_kernels;
 }

@@ -1,5 +1,5 @@
-// The arithmetic of products whose factors, floats in memory, are rounded to bfloat16 as they are
-// packed, into words of two neighbours along the sum (bfloat16_kernels.hpp).
+// The arithmetic of products whose operands, floats in memory, are rounded to bfloat16 while they
+// are packed into words of two neighbours along K (bfloat16_kernels.hpp).
 #pragma once
 
 #include <algorithm>
@@ -71,8 +71,8 @@ class Bfloat16Product {
  private:
   static constexpr int64_t blocks(int64_t inner) { return (inner + 2 * kLanes - 1) / (2 * kLanes); }
 
-  /// to[word, line] for `count` numbers along the sum, `step` floats apart, of `there` lines; zeros
-  /// up to whole blocks and `width` lines.
+  /// to[word, line] for `count` numbers along K, `step` floats apart, of `there` lines; zeros up to
+  /// whole blocks and `width` lines.
   void round_lines(const float* from, int64_t step, int64_t count, int64_t there, float* to,
                    int64_t width) const {
     const int64_t words = depth(count);

@@ -16,7 +16,7 @@
 namespace elbo {
 namespace {
 
-/// The shortest of some runs, in seconds: a ceiling is what the machine can do undisturbed.
+/// The shortest of several runs, in seconds, because a roofline peak is the undisturbed rate.
 template <class Run>
 double best_seconds(Run run) {
   constexpr int kRuns = 12;
@@ -39,7 +39,7 @@ struct Matrices {
   std::vector<float> c = std::vector<float>(kSize * kSize);
 };
 
-/// Of a product on every thread at once: multiply(matrices).
+/// Rate of multiply(matrices) on every thread at once.
 template <class Number, class Multiply>
 double seconds_of_products(int threads, Multiply multiply) {
   std::vector<Matrices<Number>> matrices(static_cast<size_t>(threads));
@@ -59,7 +59,7 @@ double sgemm_seconds(int threads) {
   });
 }
 
-/// Infinite where oneDNN has none.
+/// Infinite if oneDNN has no such product.
 double bf16_seconds(int threads) {
   using dnnl::memory;
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -94,7 +94,7 @@ int given(int threads) { return threads == 0 ? omp_get_max_threads() : threads; 
 }  // namespace
 
 int64_t cpu_cache_bytes() {
-  // Not from sysconf, which counts caches that a virtual machine has no part in.
+  // Not from sysconf, which reports caches that a virtual machine cannot use.
   int64_t most = 0;
   for (int i = 0;; ++i) {
     std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/size");
@@ -107,7 +107,7 @@ int64_t cpu_cache_bytes() {
 
 double cpu_copy_gb_per_s(int threads) {
   threads = given(threads);
-  const int64_t count = std::max(int64_t{1} << 24, cpu_cache_bytes() / 3);  // of 12 bytes
+  const int64_t count = std::max(int64_t{1} << 24, cpu_cache_bytes() / 3);  // elements of 12 bytes
   const std::unique_ptr<float[]> a(new float[static_cast<size_t>(count)]),
       b(new float[static_cast<size_t>(count)]), c(new float[static_cast<size_t>(count)]);
 #pragma omp parallel for num_threads(threads)

@@ -1,5 +1,5 @@
-// Convolutions are oneDNN's, called on one thread per task for a few rows: at the shapes of VAEs
-// that is as fast as whole batches. What follows the sums is done while the rows are in the cache.
+// Convolutions are oneDNN's, called on one thread per task for a few rows, which is as fast as
+// whole batches at the shapes of VAEs. The epilogue runs while the rows are in the cache.
 #include "kernels/convolution.hpp"
 
 #include <memory>
@@ -20,7 +20,7 @@ Floats aligned_floats(int64_t count) {
       [](float* data) { ::operator delete(data, kAlignment); }};
 }
 
-/// Rows of a convolution: some tens of microseconds a task, and results that stay in the cache.
+/// Rows per task: a few tens of microseconds, with results that stay in the cache.
 Partition partition_rows(const Rows& rows, const ConvolutionShape& shape, const FeatureMap& out) {
   constexpr double kFlops = 4e6;
   constexpr int64_t kFloats = 65536;
@@ -28,12 +28,12 @@ Partition partition_rows(const Rows& rows, const ConvolutionShape& shape, const 
   const int64_t fitting = std::max<int64_t>(1, kFloats / out.size());
   const int64_t capacity = std::max(1, rows.capacity());
   const int64_t most = std::min({worthwhile, fitting, capacity});
-  int64_t grain = most;  // parts of one size, if that is not far off: others go row by row
+  int64_t grain = most;  // equal parts if that is close; oneDNN runs others row by row
   while (2 * grain > most && capacity % grain != 0) --grain;
   return {rows.capacity(), 2 * grain > most ? grain : most};
 }
 
-/// The weights packed, then the sums and `finish(row)` for the active rows.
+/// Packs the weights, then computes the sums and calls `finish(row)` for the active rows.
 template <class Finish>
 std::vector<Stage> packed_rows(const Rows& rows, const Partition& partition,
                                std::shared_ptr<const ConvolutionSums> sums, const float* weight,
@@ -57,9 +57,9 @@ bool is_identity(math::Activation activation) {
   return activation == math::Activation::of<math::Identity>();
 }
 
-/// y = φ(y + bias) for one row, and what stands before φ where that is wanted.
+/// y = φ(y + bias) for one row, and the pre-activation if requested.
 void finish_row(const ConvolutionForward& op, int64_t row, bool has_bias) {
-  // Along whole lines of pixels, so that few channels vectorise too.
+  // Loops over whole lines of pixels, so that few channels also vectorise.
   const FeatureMap& map = op.out();
   const int32_t line = map.width * map.channels;
   float* bias = thread_scratch(Scratch::kernel, line);
@@ -98,7 +98,7 @@ void sum_pixels(const float* values, int64_t rows, const FeatureMap& map, float*
 
 std::vector<Stage> stages(const ConvolutionForward& op, const Resources&) {
   using Sums = ConvolutionSums;
-  const bool library = !op.transposed;  // what the library finishes
+  const bool library = !op.transposed;  // epilogue in the library
   const bool relu = library && is_relu(op.activation);
   const bool finished = relu || (library && is_identity(op.activation));
   const Partition partition = partition_rows(op.rows, op.shape, op.out());
@@ -134,9 +134,10 @@ std::vector<Stage> stages(const ConvolutionBackwardInput& op, const Resources&) 
                      });
 }
 
-/// Rows in chunks, each with a sum of its own; then those are added up, and brought to the arena.
+/// Each chunk of rows has its own sum; the sums are then added and converted to the arena's layout.
 std::vector<Stage> stages(const ConvolutionBackwardWeights& op, const Resources&) {
-  // Few chunks where weights are many and pixels few: their sums have to be added up.
+  // Few chunks if there are many weights and few pixels, because the sums of the chunks must be
+  // added.
   constexpr int64_t kPixels = 1024, kMostChunks = 16;
   const int64_t capacity = op.rows.capacity();
   const int64_t wanted = std::clamp<int64_t>(capacity * op.shape.narrow.pixels() / kPixels,

@@ -12,7 +12,7 @@
 namespace elbo::cpu::ELBO_CPU_ISA {
 namespace {
 
-// A panel of that many places still leaves room in a core's own cache.
+// A panel of this K still leaves room in a core's own cache.
 constexpr int64_t kMostInner = 1024;
 
 Range active_rows(const ProductTasks& tasks, int task, const Rows& rows) {
@@ -20,7 +20,7 @@ Range active_rows(const ProductTasks& tasks, int task, const Rows& rows) {
   return {range.begin, std::min<int64_t>(range.end, rows.active())};
 }
 
-/// y = φ(sums + bias), and what stands before φ where that is wanted.
+/// y = φ(sums + bias), and the pre-activation if requested.
 template <class Activation>
 void finish(const DenseForward& op, const Tile& tile) {
   const float* bias = op.bias + tile.column;
@@ -58,7 +58,7 @@ void finish(const DenseBackwardInput& op, const Tile& tile) {
   });
 }
 
-/// The product of both factors' lines, finished by the op.
+/// The product of the lines of both operands, with the op's epilogue.
 template <class O>
 std::vector<Stage> product_stage(const O& op, const Factor& a, const Factor& b, int32_t columns,
                                  int32_t inner, const Resources& resources) {

@@ -17,7 +17,7 @@ namespace elbo {
 namespace cpu {
 namespace {
 
-/// Bytes that the system has left, or the largest number where it does not say.
+/// Bytes of memory that are available, or the largest number if the system does not report it.
 size_t available_memory() {
   std::ifstream lines("/proc/meminfo");
   size_t available = 0, swap = 0;
@@ -47,7 +47,7 @@ class CpuDevice : public Device {
   void* allocate(size_t bytes, std::string_view purpose) override {
     constexpr size_t kAlignment = 64;
     void* memory = nullptr;
-    // The system lends what it does not have, and ends the process once that is written to.
+    // Linux overcommits memory, and kills the process when it is written to.
     constexpr size_t kLarge = size_t{64} << 20;
     if (bytes < kLarge || (bytes <= SIZE_MAX - kAlignment && bytes <= available_memory()))
       memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
@@ -72,8 +72,8 @@ class CpuDevice : public Device {
   void synchronize() override {}
 
  private:
-  /// Pages lie near the core that first writes to them: each thread writes those of its share,
-  /// which is also where its tasks will work.
+  /// A page is placed near the core that first writes to it. Each thread therefore writes the pages
+  /// that its tasks will use.
   void touch(char* memory, size_t bytes) const {
     constexpr size_t kPage = 4096, kWorthwhile = size_t{4} << 20;
     if (threads_ == 1 || bytes < kWorthwhile) return;

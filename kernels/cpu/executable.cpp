@@ -1,5 +1,5 @@
-// Programs run inside one parallel region, stages of ops one after another, a stage's tasks claimed
-// by the threads as they come.
+// Programs run inside one parallel region, stage by stage; threads claim the tasks of a stage
+// dynamically.
 #include "kernels/cpu/executable.hpp"
 
 #include <omp.h>
@@ -20,8 +20,8 @@ namespace elbo::cpu {
 
 namespace {
 
-/// Flushes subnormals while in scope: decaying moments of idle weights end there, and each such
-/// operation can cost a hundred cycles. The GPU build flushes too (-ftz=true).
+/// Flushes subnormals while in scope: decaying moments of idle weights become subnormal, and each
+/// such operation can cost a hundred cycles. The GPU build flushes too (-ftz=true).
 class FlushSubnormals {
  public:
 #if defined(__x86_64__)
@@ -33,13 +33,13 @@ class FlushSubnormals {
 #endif
 };
 
-/// A number on a cache line of its own, since threads count on it at the same time. Counts go on
-/// from run to run, so that nothing is reset while a late thread may still look.
+/// A counter on its own cache line, since several threads increment it. Counts continue from run to
+/// run, so that nothing is reset while a late thread may still read it.
 struct alignas(64) Counter {
   std::atomic<uint64_t> value{0};
 };
 
-/// Gives other threads room while waiting: they may hold the core that the awaited one needs.
+/// Spins, then yields, so that an oversubscribed core can run the thread we wait for.
 class Patience {
  public:
   void wait() {
@@ -92,14 +92,14 @@ class CpuExecutable : public Executable {
   }
 
  private:
-  /// Runs everything `repeats` times; one of the threads calls ended(op) whenever an op is done.
+  /// Runs the program `repeats` times; one of the threads calls ended(op) after each op.
   template <class Ended>
   void run_then(uint64_t repeats, Ended ended) {
     const uint64_t first = runs_;
     runs_ += repeats;
 #pragma omp parallel num_threads(threads_)
     {
-      omp_set_num_threads(1);  // this thread's own setting: oneDNN must not open a team inside
+      omp_set_num_threads(1);  // for this thread: oneDNN must not start a team inside
       const FlushSubnormals flush;
       const int thread = omp_get_thread_num();
       for (uint64_t i = first; i < first + repeats; ++i) {
@@ -112,10 +112,10 @@ class CpuExecutable : public Executable {
     }
   }
 
-  /// Takes part in stage k of run i and returns when all of it is done. Each thread begins with
-  /// tasks of its own, the same in every run, whose memory it may still have in its cache, and
-  /// helps others then. There is no barrier: a thread that the system has put aside holds up
-  /// nobody, unless in the middle of a task.
+  /// Takes part in stage k of run i and returns when the stage is complete. Each thread begins with
+  /// its own tasks, the same in every run, whose memory may still be in its cache, and then helps
+  /// others. There is no barrier: a descheduled thread delays nobody, unless it is in the middle of
+  /// a task.
   void run_stage(size_t k, uint64_t i, int thread) {
     const Stage& stage = stages_[k];
     Counter* claimed = &claimed_[k * static_cast<size_t>(threads_)];
@@ -135,8 +135,7 @@ class CpuExecutable : public Executable {
     while (finished_[k].value.load(std::memory_order_acquire) < all) patience.wait();
   }
 
-  /// The next of `size` tasks that nobody has claimed yet; `counter` stands at `first` before any
-  /// is.
+  /// The next unclaimed of `size` tasks; `counter` is `first` before any is claimed.
   static std::optional<uint64_t> claim(std::atomic<uint64_t>& counter, uint64_t first,
                                        uint64_t size) {
     uint64_t next = counter.load(std::memory_order_relaxed);
@@ -149,8 +148,8 @@ class CpuExecutable : public Executable {
   int threads_;
   std::vector<int> updates_;  // [ops], see fusion.hpp
   std::vector<Stage> stages_;
-  std::vector<size_t> op_ends_;    // [ops], the number of stages up to each op's last
-  std::vector<Counter> claimed_;   // [stages, threads], tasks of each thread's
+  std::vector<size_t> op_ends_;    // [ops], number of stages up to and including each op's last
+  std::vector<Counter> claimed_;   // [stages, threads], claimed tasks of each thread
   std::vector<Counter> finished_;  // [stages]
   uint64_t runs_ = 0;
 };

@@ -1,4 +1,4 @@
-// What runs programs on the CPU.
+// Runs programs on the CPU.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,7 @@
 
 namespace elbo::cpu {
 
-/// On `threads` threads: the calling one and others of OpenMP's.
+/// Uses `threads` threads: the caller and threads of OpenMP.
 std::unique_ptr<Executable> make_executable(const Program& program, int threads);
 
 }  // namespace elbo::cpu

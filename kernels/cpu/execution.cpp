@@ -7,7 +7,7 @@ namespace {
 
 std::vector<std::vector<Stage>> stages_of(const Program& program, const std::vector<int>& updates,
                                           const Resources& resources) {
-  std::vector<std::vector<DenseBackwardWeights>> gradients(program.size());  // taken by each op
+  std::vector<std::vector<DenseBackwardWeights>> gradients(program.size());  // fused into each op
   for (size_t i = 0; i < program.size(); ++i)
     if (updates[i] >= 0)
       gradients[static_cast<size_t>(updates[i])].push_back(

@@ -1,6 +1,6 @@
-// The CPU execution of every op, compiled once per instruction set into a namespace of its own
-// (ELBO_CPU_ISA) and picked at run time. An op is one stage of work or several, one after another,
-// and a stage is cut into tasks that may run in any order, on any thread.
+// The CPU execution of every op, compiled once per instruction set into its own namespace
+// (ELBO_CPU_ISA) and chosen at run time. An op consists of one or more stages in sequence, and a
+// stage of tasks that may run in any order, on any thread.
 #pragma once
 
 #include <functional>
@@ -17,23 +17,23 @@ struct Stage {
   std::function<void(int task)> run;
 };
 
-/// What ops may count on when they are prepared.
+/// What ops know when they are prepared.
 struct Resources {
-  /// May say how finely work is cut, but not in which order any sum is taken.
+  /// May determine the size of tasks, but not the order of any sum.
   int threads;
   const Bfloat16Kernels& bfloat16;
 };
 
-/// The entry points of one instruction set's build.
+/// Entry points of one instruction set's build.
 struct Execution {
   const char* name;
-  /// The stages of each op; made once, run as often as asked. An op that is run by another one has
-  /// none: `updates` are the program's updates_with_gradients().
+  /// The stages of each op, created once and run any number of times. An op that is fused into
+  /// another has no stages; `updates` are the program's updates_with_gradients().
   std::vector<std::vector<Stage>> (*stages)(const Program& program, const std::vector<int>& updates,
                                             const Resources& resources);
 };
 
-// One for each instruction set that kernels/CMakeLists.txt builds.
+// One build for each instruction set of kernels/CMakeLists.txt.
 namespace baseline {
 extern const Execution execution;
 }
@@ -46,10 +46,11 @@ extern const Execution execution;
 }
 #endif
 
-/// The best build this processor can run.
+/// The best build that this processor can run.
 const Execution& best_execution();
 
-/// Those that it can run with that build, fastest first; the last are the build's own.
+/// The bfloat16 kernels that it can run with that build, fastest first; the last are those of the
+/// build itself.
 std::vector<const Bfloat16Kernels*> usable_bfloat16_kernels();
 
 }  // namespace elbo::cpu
@@ -57,7 +58,7 @@ std::vector<const Bfloat16Kernels*> usable_bfloat16_kernels();
 #ifdef ELBO_CPU_ISA
 namespace elbo::cpu::ELBO_CPU_ISA {
 
-// Ops of one stage that needs nothing prepared.
+// Ops with a single stage and no preparation.
 
 int tasks(const RandomFill&);
 int tasks(const PermutationFill&);
@@ -106,13 +107,13 @@ std::vector<Stage> stages(const O& op, const Resources&) {
   return {{tasks(op), [op](int task) { run(op, task); }}};
 }
 
-// Ops that prepare something, or have several stages.
+// Ops with a preparation or several stages.
 
 std::vector<Stage> stages(const DenseForward&, const Resources& resources);
 std::vector<Stage> stages(const DenseBackwardInput&, const Resources& resources);
 std::vector<Stage> stages(const DenseBackwardWeights&, const Resources& resources);
 std::vector<Stage> stages(const OptimizerUpdate&, const Resources& resources);
-/// With the gradients of those layers taken from their sums.
+/// With the gradients of these layers fused.
 std::vector<Stage> stages(const OptimizerUpdate&, const std::vector<DenseBackwardWeights>&,
                           const Resources& resources);
 std::vector<Stage> stages(const ConvolutionForward&, const Resources& resources);

@@ -1,7 +1,7 @@
-// Products of few rows in floats, c as in product.hpp, whose right factor is read where it lies.
+// Products of few rows in floats, c as in product.hpp, whose right operand is read in place.
 //
-// To pack it takes as long as to multiply some ten rows by it. What bounds such a product is how
-// fast b is read: what comes next is asked for while what is there is multiplied.
+// Packing b costs as much as multiplying about ten rows, so it does not pay. The product is bound
+// by the bandwidth of b; the next lines are prefetched while the current ones are multiplied.
 #pragma once
 
 #include <algorithm>
@@ -12,13 +12,13 @@ namespace elbo::cpu::ELBO_CPU_ISA {
 
 class FewRows {
  public:
-  /// Whether a product is made here: a matter of its shape, so that its sums are always taken in
-  /// the same order.
+  /// Whether a product is computed here. This depends only on its shape, so that its sums always
+  /// have the same order.
   static bool suit(int64_t row_capacity, int64_t inner, const Factor& b) {
     return row_capacity <= kMostRows && (b.line_step == 1 || inner >= kLeastInner);
   }
 
-  /// As multiply() in product.hpp.
+  /// Like multiply() in product.hpp.
   template <class Finish>
   static void multiply(const Factor& a, const Factor& b, int64_t columns, int64_t inner, Range rows,
                        Range panels, Finish&& finish) {
@@ -40,18 +40,18 @@ class FewRows {
   }
 
  private:
-  // Of more rows packing is the smaller part; of shorter lines the additions of lanes are a large
-  // one.
+  // With more rows packing is cheap in comparison; with shorter lines the sums over lanes are
+  // expensive.
   static constexpr int64_t kMostRows = 32, kLeastInner = 8 * kLanes;
 
-  /// Some columns that lie side by side: lanes run across them, as in packed panels.
+  /// Columns that are contiguous in memory: lanes run across columns, as in packed panels.
   static void sum_columns(const Factor& a, int row_count, const Factor& b, int64_t columns,
                           Range vectors, int64_t inner, float* sums) {
     const Shares tiles = tiles_of(row_count, FloatProduct::kTileRows);
     const auto count = static_cast<int>(vectors.end - vectors.begin);
     const float* panel = b.data + vectors.begin * kLanes;
     int64_t panel_step = b.inner_step;
-    if (vectors.end * kLanes > columns) {  // beyond b's last line there may be nothing to read
+    if (vectors.end * kLanes > columns) {  // reading beyond b's last line is not allowed
       float* packed = thread_scratch(Scratch::product, inner * kTileColumns);
       FloatProduct::pack_right(b, columns, vectors, {0, inner}, packed);
       panel = packed;
@@ -66,18 +66,17 @@ class FewRows {
     }
   }
 
-  // Of lines: a tile's sums, a vector of each of its rows and one of a line fill the registers.
+  // Lines per tile: the sums, one vector of each row and one of a line fill the registers.
   static constexpr int kTileRows = 3, kTileLines = kLanes == 16 ? 8 : 4;
   static_assert(kTileColumns % kTileLines == 0 && kTileLines % 4 == 0);
 
-  /// Some columns whose lines lie along the sums: lanes run along them, too, and are added up at
-  /// the end.
+  /// Columns whose lines are contiguous along K: lanes run along K and are summed at the end.
   static void sum_lines(const Factor& a, int row_count, const Factor& b, Range columns,
                         int64_t inner, float* sums) {
     const Shares tiles = tiles_of(row_count, kTileRows);
-    const int64_t ahead = kTileLines * b.line_step / tiles.parts;  // floats to ask for with a tile
+    const int64_t ahead = kTileLines * b.line_step / tiles.parts;  // floats to prefetch per tile
     for (int64_t column = columns.begin; column < columns.end; column += kTileLines) {
-      const float* lines[kTileLines];  // the last one again where there are no more
+      const float* lines[kTileLines];  // the last one is repeated
       for (int j = 0; j < kTileLines; ++j)
         lines[j] = b.data + std::min(column + j, columns.end - 1) * b.line_step;
       const float* next = lines[0] + kTileLines * b.line_step;
@@ -91,8 +90,8 @@ class FewRows {
     }
   }
 
-  /// sums[r * kTileColumns + j] = the product of row r of a and line j. Where memory `ahead` ends,
-  /// asking for it does no harm.
+  /// sums[r * kTileColumns + j] = the product of row r of a and line j. Prefetching `ahead` beyond
+  /// the end of memory is harmless.
   template <int kRows>
   static void sum_tile(const float* a, int64_t line_step, const float* const* lines, int64_t inner,
                        const float* ahead, float* sums) {

@@ -1,5 +1,5 @@
-// The arithmetic of products of floats: the right factor's panels are vectors of floats, the left
-// one's numbers are read where they lie and multiplied with a vector each.
+// The arithmetic of products of floats: panels of the right operand are vectors of floats; numbers
+// of the left operand are read in place and multiplied with a vector each.
 #pragma once
 
 #include <array>
@@ -9,13 +9,13 @@
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 
-/// Where a panel's next inner place lies, and what to ask for at each, so many floats on.
+/// The step of a panel along K, and the prefetch distance in floats.
 struct Apart {
   int64_t step, ahead;
 };
-struct Packed {};  // one place behind the other, and all of it near
+struct Packed {};  // contiguous along K, and in the cache
 
-/// sums = those of a tile over `inner` places, added to what is there unless they are the first.
+/// sums (=) of a tile over the first `inner` indices of K, or sums (+=) over further ones.
 template <int kRows, int kVectors, bool kFirst, class Places>
 void sum_floats(int64_t inner, const float* a, int64_t line_step, int64_t inner_step,
                 const float* panel, Places places, float* sums, int64_t step) {
@@ -51,13 +51,13 @@ void sum_floats(int64_t inner, const float* a, int64_t line_step, int64_t inner_
 
 class FloatProduct {
  public:
-  // A tile's sums, a vector of each factor and a number to multiply by fill the registers.
+  // The sums of a tile, a vector of each operand and a broadcast number fill the registers.
   static constexpr int kTileRows = kLanes == 16 ? 8 : 4;
 
   static constexpr int64_t depth(int64_t inner) { return inner; }
   static constexpr int64_t left_size(int64_t) { return 0; }
 
-  /// packed[k, lane] = some vectors of b's `columns` columns, zeros beyond them.
+  /// packed[k, lane] = b's `columns` columns as vectors, zeros beyond them.
   static void pack_right(const Factor& b, int64_t columns, Range vectors, Range inner,
                          float* packed) {
     const auto width = static_cast<int>((vectors.end - vectors.begin) * kLanes);
@@ -89,7 +89,7 @@ class FloatProduct {
     run(inner, left.data, left.line_step, left.inner_step, panel, {}, sums, step);
   }
 
-  /// The whole sums of a tile, of a panel that is not packed.
+  /// The complete sums of a tile with a panel that is not packed.
   static void sum(const Factor& left, int rows, int vectors, int64_t inner, const float* panel,
                   Apart places, float* sums, int64_t step) {
     const auto run = Sums<true, Apart>::of(rows, vectors);

@@ -18,7 +18,7 @@ bool takes(const OptimizerUpdate& update, const DenseBackwardWeights& gradient) 
          within(gradient.grad_bias, gradient.out, update.grad, update.count);
 }
 
-/// The place of the update that may take what op `at` computes.
+/// Index of the update that may be fused with op `at`.
 int update_with(const Program& program, size_t at) {
   const auto* gradient = std::get_if<DenseBackwardWeights>(&program[at]);
   if (gradient == nullptr) return -1;

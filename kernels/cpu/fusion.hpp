@@ -1,4 +1,4 @@
-// Which ops of a program the CPU runs as one.
+// The ops of a program that the CPU fuses.
 #pragma once
 
 #include <vector>
@@ -7,10 +7,9 @@
 
 namespace elbo::cpu {
 
-/// For each op the place of the optimizer's update that takes its gradients straight from their
-/// sums, instead of from memory; -1 for ops that run where they stand. Those are gradients of dense
-/// layers' weights that nothing else reads, and whose factors are still there when the update
-/// comes.
+/// For each op, the index of the optimizer's update that is fused with it and reads gradients from
+/// their sums instead of memory; -1 for ops that are not fused. Fused ops are gradients of dense
+/// layers' weights that nothing else reads, and whose operands are still intact at the update.
 std::vector<int> updates_with_gradients(const Program& program);
 
 }  // namespace elbo::cpu

@@ -11,7 +11,8 @@ Partition partition(const GradientSum& op) { return element_rows(op.rows.capacit
 
 constexpr int32_t kBlock = 256;
 
-/// Columns first .. first+columns-1 of a row, summed apart: `out` may be a term's memory.
+/// Columns first .. first+columns-1 of a row, summed in separate memory, because `out` may alias a
+/// term.
 void sum_block(const GradientSum& op, int64_t row, int32_t first, int32_t columns) {
   alignas(64) float sum[kBlock] = {};
   for (const GradientSum::Term& term : op.terms) {

@@ -1,5 +1,5 @@
-// Group normalisation, a row per task: sums over the pixels channel by channel, which vectorises
-// whatever the groups are, then those of a group's channels together.
+// Group normalisation, one row per task: sums over pixels per channel, which vectorises for any
+// groups, then sums over the channels of a group.
 #include "kernels/group_norm.hpp"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ Partition partition(const GroupNormBackward& op) {
   return element_rows(op.rows.capacity(), op.map.size());
 }
 
-/// Sums over the pixels are taken in double in blocks of so many: few roundings, and quick.
+/// Sums over blocks of this many pixels are added in double: few roundings, and fast.
 constexpr int32_t kBlockPixels = 16;
 
 /// sum[c] += the sum over pixels of value(element, c).

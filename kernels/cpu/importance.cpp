@@ -10,8 +10,8 @@ Partition partition(const ImportanceWeights& op) {
   return element_rows(op.inputs.capacity(), 4 * static_cast<int64_t>(op.samples));
 }
 
-/// Of one input's samples: the largest of beta * log_ratio - nll, and the sum of e^(that -
-/// largest).
+/// Over the samples of one input: the largest value v of beta * log_ratio - nll, and the sum of
+/// e^(v - largest).
 struct Exponentials {
   float largest;
   float sum;

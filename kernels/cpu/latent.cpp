@@ -15,7 +15,7 @@ Partition partition(const LatentOp& op) {
   return element_rows(op.inputs.capacity(), 4 * static_cast<int64_t>(op.latent) * op.samples);
 }
 
-/// The posterior's parameters of some inputs.
+/// Parameters of the posterior for several inputs.
 struct Posterior {
   Block mu, logvar;
 
@@ -27,7 +27,7 @@ struct Posterior {
   }
 };
 
-/// A block of samples: whose they are, and their epsilon.
+/// A block of samples: their inputs, and their epsilon.
 template <class LatentOp>
 class Samples {
  public:
@@ -51,7 +51,8 @@ class Samples {
         layout.read(op_.epsilon.buffer + row * op_.latent + first, epsilon, row - rows.begin);
   }
 
-  /// What is an input's, for each of these samples; in `room`, unless an input has but one.
+  /// The values of the inputs, repeated for each of these samples; in `room`, unless each input has
+  /// one sample.
   const Block& of(const Block& block, const Range& inputs, const Layout& layout,
                   Block& room) const {
     if (op_.samples == 1) return block;
@@ -60,7 +61,7 @@ class Samples {
     return room;
   }
 
-  /// Adds what is each sample's, and its product with epsilon, to what is its input's.
+  /// Adds each sample's value, and its product with epsilon, to the sums of its input.
   void add_up(const Block& block, const Range& inputs, const Layout& layout, Block& sums,
               Block& epsilon_sums) const {
     for (int64_t r = 0; r < rows_.end - rows_.begin; ++r) {
@@ -166,7 +167,7 @@ void run(const KlWeights& op, int) {
 
 namespace {
 
-/// The gradients of a task's inputs; kImportance: op.importance is there.
+/// The gradients of a task's inputs; kImportance: op.importance is not null.
 template <bool kImportance>
 void backward_of_inputs(const LatentBackward& op, const Range& range) {
   const StepState& state = *op.inputs.state;

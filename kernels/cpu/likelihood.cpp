@@ -15,7 +15,7 @@ Partition partition(const LikelihoodMean& op) {
   return element_rows(op.rows.capacity(), op.columns);
 }
 
-/// A row of x and of the decoder's outputs, which make room for their gradients.
+/// A row of x and of the decoder's outputs, which are overwritten by their gradients.
 template <class L, bool kGradients>
 struct Row {
   const float* x;  // [columns]
@@ -28,7 +28,7 @@ struct Row {
     return take(c, variance, std::make_integer_sequence<int, L::parameters>());
   }
 
-  /// Adds columns first, first + step, ... to a sum of the likelihood's: spelt out, too.
+  /// Adds columns first, first + step, ... to a sum of the likelihood; also unrolled.
   template <int kStep, class Sum, int... kPlace>
   ELBO_HD void add(int32_t first, Sum& sum, std::integer_sequence<int, kPlace...>) const {
     (add(first + kPlace * kStep, sum), ...);
@@ -42,7 +42,8 @@ struct Row {
     if constexpr (kGradients) output[c] = scale * gradient;
   }
 
-  // Parameters are spelt out: a loop over them would keep those around it from being vectorised.
+  // Parameters are unrolled, because a loop over them would prevent vectorisation of the loops
+  // around it.
   template <int... kParameter>
   ELBO_HD math::Terms<float, L::parameters> take(int32_t c,
                                                  const math::SharedVariance<float>& variance,
@@ -55,16 +56,16 @@ struct Row {
   }
 };
 
-/// A likelihood of one parameter with a cheaper way to add up than its terms one by one.
+/// A one-parameter likelihood with a cheaper sum than term by term.
 template <class L>
 concept Summable = L::parameters == 1 && requires {
   typename L::template Sum<float>;
 };
 
-/// -log p of a row's first elements, in whole blocks; `done` becomes how many those are.
+/// -log p of a row's first elements, in whole blocks; sets `done` to their number.
 template <Summable L, bool kGradients>
 float sum_blocks(const Row<L, kGradients>& row, int32_t& done) {
-  // Neighbours go to the lanes of a register, and each lane sums a few of its own.
+  // Neighbours go to different lanes of a register, and each lane sums several elements.
   constexpr int kLanes = 16, kEach = 8, kBlock = kLanes * kEach;
   alignas(64) float sums[kLanes] = {};
   for (done = 0; done + kBlock <= row.columns; done += kBlock)
@@ -100,8 +101,8 @@ void add_plane(const Row<L, kGradients>& row, int32_t first, int32_t end, float 
   sums.grad_log_variance[channel] += grad_log_variance;
 }
 
-/// Adds a whole row of pixels, whose channels take turns. Some pixels are a block, and each lane of
-/// a block sums columns of a single channel.
+/// Adds a whole row of pixels with interleaved channels. A block is several pixels, and each lane
+/// of a block sums columns of a single channel.
 template <class L, bool kGradients>
 void add_pixels(const Row<L, kGradients>& row, const float* log_variance, int32_t channels,
                 Sums& sums) {

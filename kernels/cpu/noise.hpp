@@ -1,5 +1,5 @@
-// The numbers of many noise groups, a vector of groups at a time: those of math/philox.hpp, bit for
-// bit.
+// The numbers of many noise groups, one vector of groups at a time, with the bits of
+// math/philox.hpp.
 #pragma once
 
 #include "kernels/cpu/vector.hpp"
@@ -12,7 +12,7 @@ inline constexpr int kNoiseColumns = 4 * kNoiseGroups;
 
 inline int groups_for(int columns) { return (columns + 3) / 4; }
 
-/// Words in the lower halves of wide ones, with anything above them: where products have them.
+/// Words in the lower halves of wide words; the upper halves are arbitrary.
 struct WidePhiloxWords {
   using Word = WideWords;
   static WideWords product(WideWords word, uint32_t factor) {
@@ -22,8 +22,9 @@ struct WidePhiloxWords {
   static WideWords low(WideWords product) { return product; }
 };
 
-/// Of kLanes groups, integer l in drawn[l]: the groups in the order in which transpose_blocks()
-/// brings neighbours together. `groups` has the first half of them, `more` the second.
+/// Draws kLanes groups, integer l into drawn[l], with the groups in the order that
+/// transpose_blocks() turns into neighbours. `groups` contains the first half of them, `more` the
+/// second.
 inline void philox(uint64_t seed, uint64_t subsequence, WideWords groups, WideWords more,
                    Vector (&drawn)[4]) {
   WideWords low[] = {groups, groups >> 32, WideWords{} + subsequence,
@@ -48,11 +49,11 @@ inline void store_groups(Vector (&number)[4], float* out) {
 }
 
 /// out[4 * i .. 4 * i + 3] = the integers of group first + i, for i < count. Whole vectors of
-/// groups are written, as they are below.
+/// groups are written, here and below.
 inline void bits(uint64_t seed, uint64_t subsequence, uint64_t first, int count, uint32_t* out) {
   for (int i = 0; i < count; i += kLanes) {
     const WideWords groups = counting_from(first + static_cast<uint64_t>(i));
-    Vector drawn[4];  // of bits, which are moved and never calculated with
+    Vector drawn[4];  // of bits, without float arithmetic
     philox(seed, subsequence, groups, groups + kLanes / 2, drawn);
     store_groups(drawn, reinterpret_cast<float*>(out) + 4 * i);
   }
@@ -81,7 +82,7 @@ inline void normals(uint64_t seed, uint64_t subsequence, const uint64_t* groups,
   }
 }
 
-/// The same of groups first + i.
+/// The same for groups first + i.
 inline void normals(uint64_t seed, uint64_t subsequence, uint64_t first, int count, float* out) {
   alignas(64) uint64_t groups[kNoiseGroups];
   for (int i = 0; i < kNoiseGroups; ++i) groups[i] = first + static_cast<uint64_t>(i);

@@ -5,7 +5,7 @@
 
 namespace elbo::cpu {
 
-/// A primitive is made for as many threads as there are then; ours run on the one that calls.
+/// A primitive is created for the current number of threads; ours run on the calling thread only.
 class OneThread {
  public:
   OneThread() : threads_(omp_get_max_threads()) { omp_set_num_threads(1); }

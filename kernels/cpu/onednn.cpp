@@ -21,13 +21,13 @@ const dnnl::engine& engine() {
   return cpu;
 }
 
-/// Streams are not for several threads at a time.
+/// A stream must not be used by several threads at once.
 dnnl_stream_t stream() {
   thread_local const dnnl::stream own(engine());
   return own.get();
 }
 
-/// Makes primitives; what the library refuses is not for the user to mend.
+/// Creates primitives. A refusal by the library is an internal error, not the user's.
 template <class Make>
 auto made(Make&& make) {
   const OneThread one_thread;
@@ -42,15 +42,15 @@ int64_t floats(const memory::desc& layout) {
   return static_cast<int64_t>((layout.get_size() + sizeof(float) - 1) / sizeof(float));
 }
 
-/// A place that a primitive reads or writes: its role and layout, the address being given anew at
-/// each run. `memory` objects hold addresses, so every thread has its own.
+/// An argument of a primitive: role and layout; the address is set at each run. `memory` objects
+/// hold addresses, so every thread has its own.
 struct Argument {
   int role;
   const memory::desc* layout;
   const float* data;
 };
 
-/// Runs a primitive whose scratchpad is the caller's.
+/// Runs a primitive with the caller's scratchpad.
 void execute(const dnnl::primitive& primitive, const memory::desc& scratchpad,
              std::initializer_list<Argument> arguments) {
   constexpr size_t kMost = 5;
@@ -81,7 +81,7 @@ dnnl::primitive_attr own_scratchpad() {
   return attributes;
 }
 
-/// A convolution of `rows` rows as the library describes it.
+/// The library's description of a convolution of `rows` rows.
 struct Description {
   Description(const ConvolutionShape& s, int64_t rows) {
     wide = side(rows, s.wide);
@@ -166,7 +166,7 @@ dnnl::reorder reorder(const memory::desc& from, const memory::desc& to, memory::
 }  // namespace
 
 struct ConvolutionSums::Primitives {
-  /// Of a number of rows.
+  /// For a number of rows.
   struct Sums {
     memory::desc from, to, scratchpad;
     dnnl::primitive sums;
@@ -216,14 +216,14 @@ struct ConvolutionSums::Primitives {
   }
 
   void make_packings(const ConvolutionShape& shape, const memory::dims& dims) {
-    constexpr memory::dim kBlock = 64;  // a whole number of every layout's blocks
+    constexpr memory::dim kBlock = 64;  // a multiple of the blocks of every layout
     if (shape.groups == 1 && dims[0] % kBlock == 0 && dims[0] > kBlock) {
       try {
         for (memory::dim first = 0; first < dims[0]; first += kBlock)
           add_packing({kBlock, dims[1], dims[2], dims[3]}, {first, 0, 0, 0});
         return;
       } catch (const dnnl::error&) {
-        packings.clear();  // a layout that cannot be cut: all at once
+        packings.clear();  // a layout that cannot be divided is packed at once
       }
     }
     add_packing(dims, memory::dims(dims.size(), 0));
@@ -328,7 +328,7 @@ void ConvolutionWeightsGradient::run(const float* wide, const float* narrow, int
   if (rows == rows_) return primitives_->run(primitives_->all, wide, narrow, packed);
   std::fill(packed, packed + size, 0.0f);
   if (rows == 0) return;
-  // An epoch's last batch: a row at a time.
+  // The last batch of an epoch runs row by row.
   float* part = thread_scratch(Scratch::kernel, size);
   for (int64_t row = 0; row < rows; ++row) {
     primitives_->run(primitives_->one, wide + row * wide_, narrow + row * narrow_, part);

@@ -16,7 +16,7 @@ double total(const float* partial, int64_t count) {
   return sum;
 }
 
-/// From `grad` to the gradient that is asked for, before clipping.
+/// Factor from `grad` to the requested gradient, before clipping.
 double reduction_scale(const OptimizerUpdate& op) { return op.summed ? op.state->rows : 1.0; }
 
 double gradient_norm(const OptimizerUpdate& op) {
@@ -51,7 +51,7 @@ void end_step(const OptimizerUpdate& op) {
   *op.state = end.plan.at(state.step + 1);
 }
 
-/// Whether the caller's is the last of the op's so many tasks to come here.
+/// True if the caller's task is the last of the op's tasks to arrive here.
 bool last_task(const OptimizerUpdate& op, int tasks) {
   const std::atomic_ref<uint32_t> done(op.end.scratch->parts_done);
   if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < static_cast<uint32_t>(tasks)) return false;
@@ -59,7 +59,7 @@ bool last_task(const OptimizerUpdate& op, int tasks) {
   return true;
 }
 
-/// The update of parameters that lie side by side, for the step that is taken now.
+/// The update of contiguous parameters in the current step.
 template <class Rule>
 class Update {
  public:
@@ -71,9 +71,9 @@ class Update {
         settings_(op.settings),
         step_{op.rate * op.state->learning_rate, op.state->correction1, op.state->correction2} {}
 
-  /// Of the parameters from `first` on, whose gradients are `grad`.
+  /// Updates the parameters from index `first` on with gradients `grad`.
   void operator()(int64_t first, const float* grad, int64_t count) const {
-    const Update u = *this;  // which no weight can overwrite
+    const Update u = *this;  // a copy that no weight can alias
     float *weight = weight_ + first, *first_moment = first_ + first;
     float* second_moment = Rule::moments > 1 ? second_ + first : nullptr;
 #pragma omp simd
@@ -95,7 +95,7 @@ class Update {
   math::OptimizerStep step_;
 };
 
-/// What an update does itself, in tasks: the parameters whose gradients it has to read.
+/// The update's own tasks: the parameters whose gradients are in memory.
 std::vector<Range> parameters_left(const OptimizerUpdate& op,
                                    const std::vector<WeightGradient>& gradients) {
   std::vector<Range> taken;
@@ -132,7 +132,7 @@ std::vector<Stage> stages(const OptimizerUpdate& op, const std::vector<DenseBack
   return {{tasks, [=](int task) {
              op.optimizer.visit([&](auto rule) {
                const Update<decltype(rule)> update(op);
-               int place = task;  // among the gradients' tasks, then among what is left
+               int place = task;  // index among the tasks of the gradients, then among the rest
                for (const WeightGradient& gradient : gradients) {
                  if (place < gradient.tasks()) {
                    const int64_t weights = gradient.op().grad_weight - op.grad;

@@ -1,11 +1,12 @@
-// Lines of numbers turned into columns of vectors, as panels of a product's right factor have them.
+// Transposes lines of numbers into columns of vectors, the layout of panels of a product's right
+// operand.
 #pragma once
 
 #include "kernels/cpu/vector.hpp"
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 
-/// to[k * width + lane] = lines[lane * line_step + k] for `count` places k of the first `there`
+/// to[k * width + lane] = lines[lane * line_step + k] for `count` indices k of the first `there`
 /// lines, of up to kLanes; zeros in the other lanes. Moves bits: the numbers need not be floats.
 inline void pack_lines(const float* lines, int64_t line_step, int64_t there, int64_t count,
                        float* to, int64_t width) {

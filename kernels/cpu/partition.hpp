@@ -1,5 +1,5 @@
-// How an op's work is cut into tasks: by its shape alone, never by the number of threads, so that
-// every sum is taken in the same order whoever runs it.
+// Division of an op's work into tasks. It depends only on the shape, never on the number of
+// threads, so that every sum has the same order on any number of threads.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ struct Partition {
   int64_t grain = 1;
 
   int tasks() const { return static_cast<int>((total + grain - 1) / grain); }
-  /// The items of a task, of which only the first `active` exist this time.
+  /// The items of a task, limited to the first `active` ones.
   Range range(int task, int64_t active) const {
     const int64_t begin = task * grain;
     return {begin, std::max(begin, std::min(begin + grain, active))};
@@ -26,7 +26,7 @@ struct Partition {
   Range range(int task) const { return range(task, total); }
 };
 
-/// `total` items in so many parts of nearly equal size.
+/// `total` items in `parts` parts of nearly equal size.
 struct Shares {
   int64_t total = 0;
   int parts = 1;
@@ -34,7 +34,7 @@ struct Shares {
   Range range(int part) const { return {total * part / parts, total * (part + 1) / parts}; }
 };
 
-/// Rows of an element-wise op: about 8 K elements a task, some microseconds of work.
+/// Rows of an element-wise op: about 8 K elements per task, a few microseconds of work.
 inline Partition element_rows(int64_t rows, int64_t columns) {
   return {rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, columns))};
 }

@@ -10,7 +10,7 @@ Partition partition(const L1Terms& op) { return element_rows(op.rows.capacity(),
 template <class Activation>
 void gradient_of_row(const L1Terms& op, int64_t row, float scale) {
   const float* x = op.x.f32() + row * op.columns;
-  // Without φ its derivative is 1, whatever it is given.
+  // Without φ the derivative is 1 for any argument.
   const float* saved = (op.saved ? op.saved : op.x).f32() + row * op.columns;
   float* grad = op.grad_x.f32() + row * op.columns;
 #pragma omp simd

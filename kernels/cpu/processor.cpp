@@ -1,4 +1,4 @@
-// What the processor can run.
+// Capabilities of the processor.
 #include "kernels/cpu/execution.hpp"
 
 #if defined(__x86_64__)
@@ -21,7 +21,7 @@ bool has_amx_bf16() {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kBf16) != 0 && (d & kTiles) != 0;
 }
 
-/// Linux keeps the large tile registers for the processes alone that have asked for them.
+/// Linux grants the tile registers only to processes that request them.
 bool may_use_tiles() {
 #if defined(__linux__) && defined(SYS_arch_prctl)
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
@@ -46,7 +46,7 @@ std::vector<const Bfloat16Kernels*> usable_bfloat16_kernels() {
   if (&best == &baseline::execution) return {&baseline::bfloat16_kernels};
   if (&best == &avx2::execution) return {&avx2::bfloat16_kernels};
   std::vector<const Bfloat16Kernels*> usable;
-  if (__builtin_cpu_supports("avx512bf16")) {  // which those for AMX round with
+  if (__builtin_cpu_supports("avx512bf16")) {  // the AMX kernels round with it
     if (has_amx_bf16() && may_use_tiles()) usable.push_back(&amx::bfloat16_kernels);
     usable.push_back(&avx512_bf16::bfloat16_kernels);
   }

@@ -1,10 +1,10 @@
 // Matrix products: c[row, column] = the sum over k of a[row, k] b[column, k].
 //
-// b is packed, a panel of columns after the other, so that a tile of c is summed up in registers
-// from whole vectors of b. How factors are packed and tiles summed up is an arithmetic's: that of
-// floats (float_product.hpp) or that of bfloat16 (bfloat16_product.hpp). What becomes of a tile's
-// sums is the caller's, while they are in the nearest cache. Every sum runs over k in order, in
-// blocks that depend on its length alone: how c is cut into tasks changes no bit of it.
+// b is packed panel by panel, so that a tile of c is accumulated in registers from whole vectors of
+// b. An arithmetic defines how operands are packed and tiles are accumulated: float
+// (float_product.hpp) or bfloat16 (bfloat16_product.hpp). The caller applies its epilogue to the
+// sums of a tile while they are in the nearest cache. Every sum runs over k in order, in blocks
+// that depend only on K, so the division of c into tasks does not change any bit.
 #pragma once
 
 #include <algorithm>
@@ -15,20 +15,21 @@
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 
-/// Element k of line i is data[i * line_step + k * inner_step]. Of the right factor one step is 1.
+/// Element k of line i is data[i * line_step + k * inner_step]. One of the right operand's steps is
+/// 1.
 struct Factor {
   const float* data = nullptr;
   int64_t line_step = 0;
   int64_t inner_step = 0;
 };
 
-// As many vectors of a panel as leave room for a tile's sums in registers.
+// Vectors of a panel, such that the sums of a tile fit in registers.
 inline constexpr int kTileVectors = 3;
 inline constexpr int kTileColumns = kTileVectors * kLanes;
 
-/// Finished sums of some rows and columns: those of row r are sums[r * step] and the following.
+/// Complete sums of a tile: row r begins at sums[r * step].
 struct Tile {
-  int64_t row = 0, column = 0;  // the first ones
+  int64_t row = 0, column = 0;  // the first of each
   int rows = 0, columns = 0;
   const float* sums = nullptr;
   int64_t step = 0;
@@ -39,8 +40,8 @@ struct Tile {
   }
 };
 
-/// The panels of a number of columns: up to three vectors each, and an even number of them where
-/// they are many, for two threads to share.
+/// The panels of a number of columns: up to three vectors each; if there are many, their number is
+/// even, so that two threads can share them.
 inline Shares panels_of(int64_t columns) {
   const int64_t vectors = (columns + kLanes - 1) / kLanes;
   int64_t panels = (vectors + kTileVectors - 1) / kTileVectors;
@@ -48,17 +49,17 @@ inline Shares panels_of(int64_t columns) {
   return {vectors, static_cast<int>(panels)};
 }
 
-/// How a product is cut into tasks: blocks of rows, and of each some panels.
+/// Division of a product into tasks: blocks of rows, and several panels of each.
 struct ProductTasks {
-  /// What is cut first: columns, so that no panel is packed twice, or rows, so that what lies side
-  /// by side in the result is finished together.
+  /// The first dimension to divide: columns, so that no panel is packed twice, or rows, so that
+  /// contiguous results are completed together.
   enum class By { columns, rows };
 
   Shares rows, panels;
 
   ProductTasks(int64_t row_count, int64_t columns, int64_t inner, int threads, By by) {
-    // A block of a's rows and some panels share a core's cache; a task is some microseconds of
-    // work.
+    // A block of a's rows and several panels share a core's cache; a task takes several
+    // microseconds.
     constexpr int64_t kMostRows = 256, kLeastRows = 16, kWorthwhile = 400'000, kTasksPerThread = 2;
     const int64_t all = panels_of(columns).parts;
     const int64_t most = std::max<int64_t>(1, row_count / kLeastRows);
@@ -83,13 +84,13 @@ struct ProductTasks {
   Range panel_range(int task) const { return panels.range(task % panels.parts); }
 };
 
-/// Sums `rows` of a with some panels of b's columns, of which there are `columns`, and calls
-/// finish(tile) for some rows and the columns of several panels at a time. Longer sums than
-/// `most_inner` are taken in equal blocks.
+/// Multiplies `rows` of a with panels of b's `columns` columns, and calls finish(tile) for several
+/// rows and the columns of several panels at a time. If K exceeds `most_inner`, it is divided into
+/// equal blocks.
 ///
 /// An Arithmetic has, for tiles of up to kTileRows rows and kTileVectors vectors:
-///   depth(inner): lines of a packed panel of so many inner places, each a float a column;
-///   left_size(inner): floats that it needs to pack a tile's rows, once;
+///   depth(inner): lines of a packed panel for this K, each one float per column;
+///   left_size(inner): floats to pack the rows of a tile;
 ///   pack_right(b, columns, vectors, inner, packed): a panel;
 ///   pack_left(a, rows, inner, packed): a tile's rows, to be given to
 ///   sum(left, rows, vectors, inner, panel, first, sums, step): a tile's sums over some inner

@@ -17,7 +17,7 @@ void add_scaled(float* sum, float weight, const float* x, int32_t channels) {
   for (int32_t c = 0; c < channels; ++c) sum[c] = math::fma(weight, x[c], sum[c]);
 }
 
-/// fine = each pixel's weighted places of the coarse grid.
+/// fine = weighted coarse pixels of each fine pixel.
 template <class R>
 void spread(const ResampleShape& s, const float* coarse, float* fine) {
   const int32_t channels = s.coarse.channels;
@@ -38,7 +38,7 @@ void spread(const ResampleShape& s, const float* coarse, float* fine) {
     }
 }
 
-/// The transpose: each pixel of the fine grid adds to its places of the coarse one.
+/// The transpose: each fine pixel adds to its coarse pixels.
 template <class R>
 void collect(const ResampleShape& s, const float* fine, float* coarse) {
   const int32_t channels = s.coarse.channels;

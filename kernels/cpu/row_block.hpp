@@ -1,4 +1,4 @@
-// Short rows, side by side: loops over their numbers fill vectors, and end at no row.
+// Packs several short rows into one vector loop, so that no iteration is a partial vector.
 #pragma once
 
 #include <algorithm>
@@ -9,14 +9,15 @@
 
 namespace elbo::cpu::ELBO_CPU_ISA {
 
-/// Rows side by side, in whole groups of four columns: short ones share vectors.
+/// Consecutive rows in whole groups of four columns; short rows share vectors.
 struct Block {
-  alignas(64) float value[kNoiseColumns + kLanes] = {};  // the last row's last vector may go on
+  alignas(64) float value[kNoiseColumns + kLanes] =
+      {};  // the last vector of the last row may extend beyond
 };
 
-/// How rows of so many columns lie in a block.
+/// Layout of rows in a block.
 struct Layout {
-  /// So many numbers ahead of those read or written are asked for; there may be none.
+  /// Prefetch distance in numbers; memory may end before it.
   static constexpr int kAhead = 1024;
 
   int columns;
@@ -24,7 +25,7 @@ struct Layout {
   int stride() const { return 4 * groups_for(columns); }
   int rows() const { return kNoiseColumns / stride(); }
 
-  /// Rows are read one after another: each has zeros behind it, up to where the next one begins.
+  /// Reads rows in sequence; zeros pad each row up to the next.
   void read(const float* from, Block& to, int64_t row) const {
     for_vectors([&](int c, int count) {
       __builtin_prefetch(from + c + kAhead);
@@ -76,14 +77,14 @@ struct Layout {
   }
 };
 
-/// work(some) for as many rows at a time as a block has room for.
+/// Calls work(rows) for as many rows at a time as fit in a block.
 template <class Work>
 void for_blocks(const Range& rows, const Layout& layout, Work work) {
   for (int64_t begin = rows.begin; begin < rows.end; begin += layout.rows())
     work(Range{begin, std::min(rows.end, begin + layout.rows())});
 }
 
-/// work(some rows, their first column, layout), until all columns have been taken.
+/// Calls work(rows, first column, layout) until all columns are done.
 template <class Work>
 void for_blocks(const Range& rows, int columns, Work work) {
   for (int first = 0; first < columns; first += kNoiseColumns) {
@@ -92,7 +93,7 @@ void for_blocks(const Range& rows, int columns, Work work) {
   }
 }
 
-/// body(i) for the numbers of so many rows, and those that make their last vector a whole one.
+/// Calls body(i) for the numbers of these rows, rounded up to whole vectors.
 template <class Body>
 void for_numbers(const Range& rows, const Layout& layout, Body body) {
   const int count = static_cast<int>(rows.end - rows.begin) * layout.stride();
@@ -101,7 +102,7 @@ void for_numbers(const Range& rows, const Layout& layout, Body body) {
     for (int i = first; i < first + kLanes; ++i) body(i);
 }
 
-/// sums[row] = the sum of a block's row, and where its first columns have been, += .
+/// sums[row] = the sum of a row in the block; += after the row's first columns.
 inline void add_rows(const Block& block, const Range& rows, int first, const Layout& layout,
                      float* sums) {
   for (int64_t row = rows.begin; row < rows.end; ++row) {

@@ -1,12 +1,12 @@
-// Memory of the calling thread's that grows at first use and stays, so that nothing is allocated
-// while a program runs again.
+// Memory of the calling thread that grows on first use and stays, so that later runs of a program
+// allocate nothing.
 #pragma once
 
 #include <cstdint>
 
 namespace elbo::cpu {
 
-/// Whose scratch it is; what one has written is gone when the same one asks again.
+/// The user of the scratch; its content is lost when the same user requests it again.
 enum class Scratch { library, kernel, product };
 
 /// At least `count` floats, aligned to 64 bytes.

@@ -42,8 +42,8 @@ inline __m256i first_lanes(int count) {
 }
 #endif
 
-/// The first `count` numbers of a vector, 0 <= count <= kLanes: zeros behind those that are loaded,
-/// and nothing touched behind those that are stored.
+/// The first `count` numbers of a vector, 0 <= count <= kLanes: loads fill the rest with zeros, and
+/// stores do not touch memory beyond.
 inline Vector load_some(const float* from, int count) {
 #if defined(__AVX512F__)
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
@@ -90,8 +90,8 @@ inline Vector broadcast(float value) {
 #endif
 }
 
-/// The same vector, loaded once: where it is used several times, compilers may read its memory each
-/// time, which loads are scarce for.
+/// The same vector, loaded only once. Otherwise compilers may load it at each use, and load ports
+/// are the bottleneck.
 inline Vector in_register(Vector v) {
 #if defined(__x86_64__)
   asm("" : "+v"(v));
@@ -99,7 +99,7 @@ inline Vector in_register(Vector v) {
   return v;
 }
 
-/// a * b + c: rounded once where the processor has that, as matrix products may be.
+/// a * b + c, fused if the processor can; allowed in matrix products only.
 inline Vector multiply_add(Vector a, Vector b, Vector c) {
 #if defined(__AVX512F__)
   return _mm512_fmadd_ps(a, b, c);
@@ -110,8 +110,8 @@ inline Vector multiply_add(Vector a, Vector b, Vector c) {
 #endif
 }
 
-/// In every block of four lanes, place p becomes lane kPick[p] of `a`'s block, or lane kPick[p] - 4
-/// of `b`'s.
+/// In every block of four lanes, position p becomes lane kPick[p] of `a`'s block, or lane kPick[p]
+/// - 4 of `b`'s.
 template <int... kPick, int... kLane>
 inline Vector pick(Vector a, Vector b, std::integer_sequence<int, kLane...>) {
   constexpr int kPicks[] = {kPick...};
@@ -127,7 +127,7 @@ inline Vector pick(Vector a, Vector b) {
 inline auto join(Quad a, Quad b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7); }
 #endif
 
-/// The four by four numbers that a block of four lanes of four vectors is, transposed.
+/// Transposes each 4 x 4 block of numbers: four lanes of four vectors.
 inline void transpose_blocks(Vector (&v)[4]) {
   const Vector low = pick<0, 4, 1, 5>(v[0], v[1]), high = pick<2, 6, 3, 7>(v[0], v[1]);
   const Vector more_low = pick<0, 4, 1, 5>(v[2], v[3]), more_high = pick<2, 6, 3, 7>(v[2], v[3]);
@@ -153,7 +153,7 @@ inline WideWords multiply_halves(WideWords a, WideWords b) {
 #endif
 }
 
-/// The sum of the lanes: halves added up until one is left.
+/// The sum of the lanes, by halving.
 template <int kHalf, int... kLane>
 inline float sum_halves(Vector v, std::integer_sequence<int, kLane...> lanes) {
   v += __builtin_shufflevector(v, v, (kLane ^ kHalf)...);
@@ -184,7 +184,7 @@ inline Quad sum_each(Vector (&v)[4]) {
 #endif
 }
 
-/// One quad of each of kLanes / 4 places, `step` floats apart, side by side.
+/// Gathers one quad from each of kLanes / 4 addresses, `step` floats apart.
 inline Vector load_quads(const float* from, int64_t step) {
 #if defined(__AVX512F__)
   return __builtin_shufflevector(join(load_quad(from), load_quad(from + step)),

@@ -1,5 +1,5 @@
-// The gradients of a dense layer's weights and biases, as sums that a caller makes use of while
-// they are in the nearest cache: to store them, or to update the weights at once.
+// The gradients of a dense layer's weights and biases. The caller uses the sums while they are in
+// the nearest cache, to store them or to update the weights.
 #pragma once
 
 #include <algorithm>
@@ -20,8 +20,8 @@ class WeightGradient {
   const DenseBackwardWeights& op() const { return op_; }
   int tasks() const { return weights_.count() + biases_.tasks(); }
 
-  /// Calls use(first, sums, count) with the gradients of some weights that lie side by side, or
-  /// use_biases likewise with those of biases.
+  /// Calls use(first, sums, count) with gradients of contiguous weights, and use_biases with
+  /// gradients of biases.
   template <class Use, class UseBiases>
   void run(int task, Use&& use, UseBiases&& use_biases) const {
     if (task < weights_.count())
@@ -31,9 +31,9 @@ class WeightGradient {
   }
 
  private:
-  static constexpr int kBiases = 128;  // of a task
-  // Of a batch at a time: the factors are read across their lines, and of so many lines the nearest
-  // cache and the translation of addresses hold what comes next.
+  static constexpr int kBiases = 128;  // per task
+  // Rows of a batch at a time: operands are read across their lines, and the nearest cache and the
+  // TLB hold this many lines.
   static constexpr int64_t kMostRows = 256;
 
   template <class Use>

@@ -1,5 +1,5 @@
-// The activations φ, one struct each, and the list they are chosen from. A layer keeps what
-// `derivative` needs: the output y = φ(x) where that is enough, else the input x.
+// The activations φ, one struct each, and the list they are chosen from. A layer stores the operand
+// of `derivative`: the output y = φ(x) if that suffices, otherwise the input x.
 #pragma once
 
 #include <concepts>
@@ -139,7 +139,7 @@ struct Clip {
   }
 };
 
-/// The mean of counts and rates from their logarithm.
+/// The mean of counts or rates, from its logarithm.
 struct Exponential {
   static constexpr std::string_view name = "exponential";
   static constexpr bool derivative_from_input = false;

@@ -9,8 +9,8 @@
 
 namespace elbo::math {
 
-/// A class's part in a row: its probability p, log p, whether it is the label's (target, 1 or 0),
-/// and shift, the row's sum of p (p - target).
+/// One class in a row: its probability p, log p, target (1 for the label, else 0), and shift, the
+/// row's sum of p (p - target).
 template <class T>
 struct ClassTerm {
   T p;

@@ -1,4 +1,4 @@
-// How a denoising autoencoder's input is corrupted, one struct each, and the list they are chosen
+// Corruptions of a denoising autoencoder's input, one struct each, and the list they are chosen
 // from (Vincent, Larochelle, Lajoie, Bengio, Manzagol, "Stacked Denoising Autoencoders", 2010).
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace elbo::math {
 
-/// The noise that an element's corruption takes.
+/// The noise that the corruption of an element needs.
 enum class CorruptionNoise { none, uniform, normal };
 
 template <class C>

@@ -1,8 +1,9 @@
-// exp, log, tanh and their kin: branch-free in float so that loops over them vectorise, with the
-// same bits on every CPU and on CUDA; the standard library's in double, where tests differentiate.
+// exp, log, tanh and related functions. In float they are branch-free, so that loops over them
+// vectorise, and have the same bits on every CPU and on CUDA. In double, which tests differentiate,
+// they are the standard library's.
 //
 // Polynomials: minimax fits in relative error made for this file (Lawson's weighted least squares);
-// the error noted beside each is the fit's own, before float rounding.
+// the error noted beside each is that of the fit, before float rounding.
 #pragma once
 
 #include "kernels/math/portable.hpp"
@@ -30,7 +31,7 @@ ELBO_HD T min(T a, T b) {
   return b < a ? b : a;
 }
 
-/// A number kept within bounds, and the slope of that: 1 inside, 0 outside.
+/// A clamped number, and the derivative of the clamp: 1 inside, 0 outside.
 template <class T>
 struct Clamped {
   T value;
@@ -40,7 +41,7 @@ struct Clamped {
 template <class T>
 ELBO_HD Clamped<T> clamp(T raw, T low, T high) {
   const bool inside = raw >= low && raw <= high;
-  // Written so that NaN falls through and stays visible.
+  // These comparisons pass NaN through.
   const T raised = raw < low ? low : raw;
   return {raised > high ? high : raised, inside ? T(1) : T(0)};
 }
@@ -60,17 +61,18 @@ ELBO_HD float log1p_reduced(float f) {
   return fma(square * f, p, fma(-0.5f, square, f));
 }
 
-/// e^x = 2^exponent * (1 + fraction), the fraction within 0.42 of 0.
+/// e^x = 2^exponent * (1 + fraction), with |fraction| below 0.42.
 struct ExpParts {
   float fraction;
   uint32_t exponent;  // modulo 2^32
 };
 
 ELBO_HD ExpParts exp_parts(float x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: the sum's low bits are the nearest integer
+  constexpr float kRound =
+      12582912.0f;  // 1.5 * 2^23: the low bits of the sum are the nearest integer
   const float shifted = fma(x, 1.44269504088896341f, kRound);
   const float k = shifted - kRound;
-  float f = fma(k, -0.693145751953125f, x);  // log 2 in two parts, the first exact times k
+  float f = fma(k, -0.693145751953125f, x);  // log 2 in two parts; k times the first is exact
   f = fma(k, -1.42860682030941723212e-6f, f);
   float p = 0.0013814540579915047f;  // (e^f - 1 - f) / f^2, relative error 3e-9
   p = fma(p, f, 0.00836874544620514f);
@@ -84,12 +86,12 @@ ELBO_HD ExpParts exp_parts(float x) {
 ELBO_HD float exp_bounded(float x) {
   const ExpParts e = exp_parts(x);
   const float p = e.fraction + 1.0f;
-  // Scale by 2 * 2^(k-1), so that k = 128 overflows to infinity instead of wrapping round.
+  // Scale by 2 * 2^(k-1), so that k = 128 overflows to infinity and does not wrap around.
   return (p + p) * as_float((e.exponent + 126u) << 23);
 }
 ELBO_HD double exp_bounded(double x) { return ::exp(x); }
 
-/// e^x for x of at most 0, or NaN. Under -86.6 it stays at the smallest result (2e-38).
+/// e^x for x <= 0, or NaN. Below -86.6 the result is the smallest one (2e-38).
 ELBO_HD float exp_negative(float x) { return exp_bounded(x < -86.6f ? -86.6f : x); }
 ELBO_HD double exp_negative(double x) { return ::exp(x); }
 
@@ -116,8 +118,8 @@ ELBO_HD float log(float x) {
 }
 ELBO_HD double log(double x) { return ::log(x); }
 
-/// log(sum) for a sum of e^(v - the largest v), which is at least the largest's own 1. Where it is
-/// not, some v was not finite: NaN, so that no loss hides it.
+/// log(sum) for a sum of e^(v - max v), which is at least 1. A smaller sum means that some v was
+/// not finite; the result is then NaN, so that the loss shows it.
 template <class T>
 ELBO_HD T log_exp_sum(T sum) {
   return sum >= T(1) ? log(sum) : sum;
@@ -125,20 +127,20 @@ ELBO_HD T log_exp_sum(T sum) {
 
 /// log(1 + x) for x in [0, 1], accurate for tiny x.
 ELBO_HD float log1p_unit(float x) {
-  const bool upper = x > 0.41421356f;  // there 1 + x = 2 * (1 + (x - 1) / 2)
+  const bool upper = x > 0.41421356f;  // then 1 + x = 2 * (1 + (x - 1) / 2)
   const float f = upper ? 0.5f * (x - 1.0f) : x;
   const float y = log1p_reduced(f);
   return upper ? y + kLogTwo : y;
 }
 ELBO_HD double log1p_unit(double x) { return ::log1p(x); }
 
-/// log(1 + x) for x from 0 to 1e38, accurate for tiny x; of NaN it makes a number.
+/// log(1 + x) for x from 0 to 1e38, accurate for tiny x. The result for NaN is a number.
 ELBO_HD float log1p_positive(float x) {
   constexpr uint32_t kSqrtHalf = 0x3f3504f3u;
   const uint32_t offset = as_bits(1.0f + x) - kSqrtHalf;
   const float k = static_cast<float>(static_cast<int32_t>(offset) >> 23);
   const float m = as_float((offset & 0x007fffffu) + kSqrtHalf);
-  const float f = offset < 0x00800000u ? x : m - 1.0f;  // what 1 + x has rounded away matters there
+  const float f = offset < 0x00800000u ? x : m - 1.0f;  // the rounding of 1 + x matters for small x
   const float tail = fma(k, 1.42860682030941723212e-6f, log1p_reduced(f));
   return fma(k, 0.693145751953125f, tail);
 }

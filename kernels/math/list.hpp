@@ -1,5 +1,5 @@
-// One list, many uses: a List of small structs with a `name` is where a family (likelihoods,
-// activations, optimizers) is registered; a Choice is one of its members, picked by name.
+// A List of small structs with a `name` registers a family (likelihoods, activations, optimizers);
+// a Choice is one of its members, chosen by name.
 #pragma once
 
 #include <array>
@@ -40,7 +40,7 @@ struct List {
   }
 };
 
-/// A member of a List: trivially copyable, so that it can ride in kernel arguments.
+/// A member of a List. It is trivially copyable, so that it can be a kernel argument.
 template <class L>
 struct Choice {
   int index = 0;

@@ -1,5 +1,5 @@
-// The optimizers' update rules, one struct each, and the list they are chosen from. PyTorch's
-// definitions where it has the rule, so that the same settings mean the same training.
+// The optimizers' update rules, one struct each, and the list they are chosen from. They follow
+// PyTorch's definitions if PyTorch has the rule, so that the same settings mean the same training.
 #pragma once
 
 #include "kernels/math/elementary.hpp"
@@ -15,7 +15,7 @@ struct OptimizerSettings {
   float weight_decay = 0.0f;  // added to the gradient; adamw: decoupled
 };
 
-/// What changes from step to step: t is the step's number from 1.
+/// Values that change from step to step; t is the number of the step, from 1.
 struct OptimizerStep {
   float learning_rate;
   float correction1;  // 1 / (1 - beta1^t)
@@ -82,8 +82,8 @@ struct Adam {
   }
 };
 
-/// Kingma and Ba 2015, the end of section 2: the bias corrections are taken into the learning rate,
-/// which leaves epsilon uncorrected. What the authors of IWAE trained with.
+/// Kingma and Ba 2015, the end of section 2: the bias corrections are folded into the learning
+/// rate, which leaves epsilon uncorrected. The authors of IWAE used this form.
 struct AdamEpsilonHat {
   static constexpr std::string_view name = "adam-epsilon-hat";
   static constexpr std::string_view summary =
@@ -98,7 +98,7 @@ struct AdamEpsilonHat {
   }
 };
 
-/// Loshchilov and Hutter 2019: weight decay apart from the gradient.
+/// Loshchilov and Hutter 2019: weight decay is decoupled from the gradient.
 struct AdamW {
   static constexpr std::string_view name = "adamw";
   static constexpr std::string_view summary = "Adam with weight decay apart from the gradient";

@@ -1,6 +1,6 @@
-// A pseudorandom permutation of 0 .. n-1 as a function of the index: no array, no state, any
-// position at any time. A 12-round Feistel network on the smallest power-of-two domain, with cycle
-// walking (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002).
+// A pseudorandom permutation of 0 .. n-1 as a function of the index, without an array or state. A
+// 12-round Feistel network on the smallest power-of-two domain, with cycle walking (Black and
+// Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002).
 #pragma once
 
 #include "kernels/math/portable.hpp"
@@ -20,7 +20,7 @@ class Permutation {
     key_high_ = static_cast<uint32_t>(key >> 32);
   }
 
-  /// Where position `index` (< count) of the order points.
+  /// The element at position `index` (< count) of the order.
   ELBO_HD uint32_t operator()(uint32_t index) const {
     do index = encrypt(index);
     while (index >= count_);

@@ -2,15 +2,16 @@
 // numbers: as easy as 1, 2, 3", SC 2011), laid out as in cuRAND: for one (seed, subsequence), the
 // four integers of group g are the numbers at offsets 4g .. 4g+3 of that subsequence.
 //
-// Every draw is a pure function of its address, so any split of the work over threads, devices or
-// batches draws the same noise, and a backward pass draws it again instead of storing it.
+// Every draw is a pure function of its address. Any division of the work among threads, devices or
+// batches therefore draws the same noise, and a backward pass can draw it again instead of storing
+// it.
 #pragma once
 
 #include "kernels/math/elementary.hpp"
 
 namespace elbo::math {
 
-/// What a draw is for; separates the noise of one step into independent subsequences.
+/// The purpose of a draw; it separates the noise of one step into independent subsequences.
 enum class NoiseStream : uint64_t {
   epsilon = 0,
   binarize = 1,
@@ -27,8 +28,8 @@ ELBO_HD uint64_t noise_subsequence(NoiseStream stream, uint64_t step) {
   return static_cast<uint64_t>(stream) << 56 | step;
 }
 
-/// The group that holds columns 4*quad .. 4*quad+3 of a row. `row` is the row's place in the data
-/// set, not in the batch: the noise of a sample does not depend on how batches were cut.
+/// The group of columns 4*quad .. 4*quad+3 of a row. `row` is the index in the data set, not in the
+/// batch, so that the noise of a sample does not depend on the batches.
 ELBO_HD uint64_t noise_group(uint32_t row, uint32_t quad) {
   return static_cast<uint64_t>(row) << 32 | quad;
 }
@@ -40,7 +41,7 @@ struct Float4 {
   float value[4];
 };
 
-/// Words as philox_rounds() multiplies them: one by one.
+/// Scalar words for philox_rounds().
 struct PhiloxWords {
   using Word = uint32_t;
   ELBO_HD static uint64_t product(uint32_t word, uint32_t factor) {
@@ -50,7 +51,7 @@ struct PhiloxWords {
   ELBO_HD static uint32_t low(uint64_t product) { return static_cast<uint32_t>(product); }
 };
 
-/// The counter's four words become the integers drawn. Words may be vectors of words.
+/// Turns the counter's four words into the drawn integers. Words may be vectors of words.
 template <class Words>
 ELBO_HD void philox_rounds(uint64_t seed, typename Words::Word (&c)[4]) {
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
@@ -104,8 +105,8 @@ ELBO_HD void sincos_turn(uint32_t bits, float& sine, float& cosine) {
   cosine = as_float(as_bits(b) ^ (((quadrant + 1u) & 2u) << 30));
 }
 
-/// Two standard normals from two integers (Box and Muller 1958), from exactly rounded operations
-/// only: the same bits on every machine. |value| <= 6.77.
+/// Two standard normals from two integers (Box and Muller 1958), with exactly rounded operations
+/// only, so that they have the same bits on every machine. |value| <= 6.77.
 ELBO_HD void box_muller(uint32_t radius_bits, uint32_t angle_bits, float& first, float& second) {
   const float u = fma(static_cast<float>(radius_bits), 0x1p-32f, 0x1p-33f);  // (0, 1]
   const float radius = sqrt(max(-2.0f * log(u), 0.0f));

@@ -1,7 +1,8 @@
-// What lets one formula compile for a CPU, for a GPU and for the tests' emulator.
+// Macros and functions with which one formula compiles for a CPU, for a GPU and for the emulator of
+// the tests.
 //
-// Both compilers are told not to contract a*b+c on their own (-ffp-contract=off, -fmad=false), so
-// an expression rounds the same everywhere and every fused multiply-add is one we wrote: fma().
+// Both compilers do not contract a*b+c (-ffp-contract=off, -fmad=false), so an expression rounds
+// the same everywhere and every fused multiply-add is an explicit fma().
 #pragma once
 
 #include <bit>
@@ -21,7 +22,7 @@ ELBO_HD double fma(double a, double b, double c) { return __builtin_fma(a, b, c)
 ELBO_HD float sqrt(float a) { return __builtin_sqrtf(a); }
 ELBO_HD double sqrt(double a) { return __builtin_sqrt(a); }
 
-/// Reinterpretation of bits; vectorises, unlike a call to memcpy.
+/// Reinterprets bits; unlike a call to memcpy, it vectorises.
 ELBO_HD float as_float(uint32_t bits) {
 #if defined(__CUDA_ARCH__)
   return __uint_as_float(bits);

@@ -7,8 +7,8 @@
 
 namespace elbo::math {
 
-/// Log-variances, of posterior and likelihood alike, act clamped to this range: e^±16 covers every
-/// sensible scale (8-bit data dequantised lie above e^-13.6), and nothing overflows.
+/// Log-variances of posterior and likelihood are clamped to this range: e^±16 covers every sensible
+/// scale (dequantised 8-bit data are above e^-13.6), and nothing overflows.
 inline constexpr float kMinLogVariance = -16.0f;
 inline constexpr float kMaxLogVariance = 16.0f;
 
@@ -37,8 +37,8 @@ ELBO_HD T gaussian_kl(T mu, T logvar) {
 }
 
 /// log N(z; 0, 1) - log N(z; mu, e^logvar) in nats at z = mu + exp(logvar / 2) * epsilon:
-/// (epsilon^2 + logvar - z^2) / 2, since epsilon is z's distance from mu in deviations. As a
-/// product, the difference of squares keeps its digits where the posterior is almost the prior.
+/// (epsilon^2 + logvar - z^2) / 2, since epsilon = (z - mu) / exp(logvar / 2). The difference of
+/// squares is computed as a product, which keeps its digits if the posterior is close to the prior.
 template <class T>
 ELBO_HD T log_prior_ratio(T z, T logvar, T epsilon) {
   return T(0.5) * fma(epsilon - z, epsilon + z, clamp_log_variance(logvar).value);
@@ -62,8 +62,8 @@ ELBO_HD PosteriorGradient<T> posterior_gradient(T mu, T logvar, T grad_z, T grad
   return {fma(kl_weight, mu, grad_z), lv.derivative * fma(kl_weight, through_kl, through_z)};
 }
 
-/// The part of the gradient of -weight * log_prior_ratio at z that passes through z; what does not
-/// is the rest of importance_gradient().
+/// The part of the gradient of -weight * log_prior_ratio that passes through z; the rest is in
+/// importance_gradient().
 template <class T>
 ELBO_HD T importance_gradient_z(T z, T weight) {
   return weight * z;
@@ -79,8 +79,7 @@ ELBO_HD PosteriorGradient<T> importance_gradient(T logvar, T grad_z, T grad_z_ep
   return {grad_z, lv.derivative * fma(T(-0.5), kl_weight, through_z)};
 }
 
-/// beta where a dimension's KL exceeds its free nats, else 0: beta times the slope of max(free,
-/// kl).
+/// beta if a dimension's KL exceeds its free nats, else 0: beta times the slope of max(free, kl).
 ELBO_HD float free_bits_weight(double kl, float free, float beta) {
   return kl > static_cast<double>(free) ? beta : 0.0f;
 }

@@ -1,5 +1,5 @@
-// Values that change over training, as a pure function of the step, so that a device can evaluate
-// them without the host: the learning rate, the KL weight beta and the KL term's capacity.
+// Values that change during training, as pure functions of the step, so that a device can evaluate
+// them without the host: the learning rate, the KL weight beta and the capacity of the KL term.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 
 namespace elbo::math {
 
-/// How far a training has come, and what a decay is told to make of it.
+/// The progress of a training, and the parameters of a decay.
 struct DecayPoint {
-  double progress = 0.0;  // from the end of the warm-up, 0, to that of the training, 1
+  double progress = 0.0;  // 0 at the end of the warm-up, 1 at the end of the training
   double floor = 0.0;     // the factor at the end
   int milestones = 0;     // passed
-  double gamma = 1.0;     // the factor of each
+  double gamma = 1.0;     // factor per milestone
 };
 
 struct ConstantDecay {
@@ -48,7 +48,7 @@ struct MultistepDecay {
 using Decays = List<ConstantDecay, LinearDecay, CosineDecay, ExponentialDecay, MultistepDecay>;
 using Decay = Choice<Decays>;
 
-/// Steps at which a multistep decay falls, ascending.
+/// Steps of a multistep decay, ascending.
 struct Milestones {
   static constexpr int kMost = 16;
   uint64_t steps[kMost] = {};
@@ -62,8 +62,8 @@ struct Milestones {
 };
 
 /// `base`, reached linearly over `warmup_steps`, then decaying to base * floor at `total_steps`, or
-/// by gamma at each of the milestones. With `cycle_steps` all of it starts over every so many steps
-/// (cyclical annealing: Fu et al. 2019).
+/// by gamma at each of the milestones. With `cycle_steps` > 0 the schedule restarts after that
+/// number of steps (cyclical annealing: Fu et al. 2019).
 struct Schedule {
   double base = 1.0;
   uint64_t warmup_steps = 0;
@@ -74,7 +74,7 @@ struct Schedule {
   Milestones milestones = {};
   uint64_t cycle_steps = 0;
 
-  /// The value for the step with `step` steps before it.
+  /// The value of the step that follows `step` steps.
   ELBO_HD float at(uint64_t step) const {
     if (cycle_steps > 0) step %= cycle_steps;
     if (step < warmup_steps)

@@ -1,5 +1,5 @@
-// The list of likelihoods. A new one is a file beside this, included and listed here; the kernels,
-// the tests, the benchmark rows, --help and `elbo list` follow from the list.
+// The list of likelihoods. A new likelihood is a file in this folder, included and listed here;
+// kernels, tests, benchmark rows, --help and `elbo list` derive from the list.
 #pragma once
 
 #include "kernels/math/likelihood/bernoulli.hpp"

@@ -5,8 +5,8 @@
 
 namespace elbo::math {
 
-/// -log p(x) = softplus(logit) - x * logit, in nats. A proper likelihood for x in {0, 1} only; for
-/// grey x it is a cross-entropy, whose floor is the targets' own entropy.
+/// -log p(x) = softplus(logit) - x * logit, in nats. It is a likelihood only for x in {0, 1}; for
+/// grey x it is a cross-entropy, bounded below by the entropy of the targets.
 struct Bernoulli {
   static constexpr std::string_view name = "bernoulli";
   static constexpr std::string_view summary =
@@ -23,19 +23,19 @@ struct Bernoulli {
     return {linear(x, logit) + log1p_unit(e), {probability(logit, e) - x}, T(0)};
   }
   static std::array<double, 1> start(double mean, double) {
-    constexpr double kMargin = 1e-3;  // elements that never vary
+    constexpr double kMargin = 1e-3;  // for elements that never vary
     const double inside = max(kMargin, min(mean, 1.0 - kMargin));
     return {std::log(inside / (1.0 - inside))};
   }
 
-  /// The nll of several elements with one logarithm: that of the product of their 1 + e, kept less
-  /// 1 so that small e are not lost. Of at most 100 elements in float, since e is at most 1.
+  /// The nll of several elements with one logarithm, of the product of their 1 + e. The product is
+  /// stored minus 1, so that small e are not lost. At most 100 elements in float, since e <= 1.
   template <class T>
   struct Sum {
     T linear_part = T(0);
-    T product = T(0);  // less 1
+    T product = T(0);  // minus 1
 
-    /// Returns the element's gradient.
+    /// Adds an element and returns its gradient.
     ELBO_HD T add(T x, const T (&output)[1]) {
       const T logit = output[0];
       const T e = exp_negative(-abs(logit));
@@ -47,7 +47,7 @@ struct Bernoulli {
   };
 
  private:
-  /// The nll less log(1 + e), where e = exp(-|logit|).
+  /// The nll minus log(1 + e), with e = exp(-|logit|).
   template <class T>
   ELBO_HD static T linear(T x, T logit) {
     return max(logit, T(0)) - x * logit;

@@ -1,6 +1,6 @@
-// Logistic likelihood of 8-bit values: a logistic distribution, cut into the values' 256 bins
-// (Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling, "Improved variational inference with
-// inverse autoregressive flow", 2016; Salimans, Karpathy, Chen, Kingma, "PixelCNN++", 2017).
+// Logistic likelihood of 8-bit values: a logistic distribution, divided into the 256 bins of the
+// values (Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling, "Improved variational inference
+// with inverse autoregressive flow", 2016; Salimans, Karpathy, Chen, Kingma, "PixelCNN++", 2017).
 #pragma once
 
 #include "kernels/math/likelihood/terms.hpp"
@@ -8,12 +8,12 @@
 namespace elbo::math {
 
 /// P(x) = sigma(a) - sigma(b) for x = v / 255, with a = (x + h - mu) / s and b = (x - h - mu) / s
-/// at the bin's edges, h = 1 / 510; the bins of 0 and of 255 reach to infinity. The decoder gives
-/// mu and log s. A probability, not a density: over the 256 values it sums up to 1.
+/// at the edges of the bin, h = 1 / 510; the bins of 0 and 255 extend to infinity. The decoder
+/// outputs mu and log s. It is a probability, not a density: the sum over the 256 values is 1.
 ///
 /// By sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b - a)),
 ///   -log P = max(-a, 0) + max(b, 0) + log((1 + e^-|a|) (1 + e^-|b|) / (1 - e^(b - a))),
-/// of which nothing cancels; where a bin has no edge, its terms are left out.
+/// which is free of cancellation. Terms of a missing edge are omitted.
 struct DiscretizedLogistic {
   static constexpr std::string_view name = "discretized-logistic";
   static constexpr std::string_view summary =
@@ -24,9 +24,9 @@ struct DiscretizedLogistic {
   using Mean = Clip;
 
   static constexpr double half_bin = 1.0 / 510.0;
-  /// log s acts clamped to +-10. Below, the bin around mu holds all but 2 e^-43 of the mass and
-  /// nothing is left to gain; above, a bin inside holds e^-17 and the ends hold the rest. In
-  /// between 1 / s, the bins' width in units of s and every gradient are far from overflow.
+  /// log s is clamped to +-10. Below, the bin around mu contains all but 2 e^-43 of the mass, so a
+  /// smaller s gains nothing; above, an inner bin contains e^-17 and the end bins the rest. Within
+  /// the bounds 1 / s, the width of a bin in units of s and every gradient are far from overflow.
   static constexpr double log_scale_limit = 10.0;
 
   template <class T>
@@ -47,7 +47,7 @@ struct DiscretizedLogistic {
     const T linear = (highest ? T(0) : max(-a, T(0))) + (lowest ? T(0) : max(b, T(0)));
     const T nll = linear + log1p_positive((ea + eb + ea * eb + decay) / kept);
 
-    // The logistic's mass beyond the bin on either side.
+    // The mass of the logistic beyond the bin on either side.
     const T qa = T(1) / (T(1) + ea), qb = T(1) / (T(1) + eb);
     const T above = highest ? T(0) : a > T(0) ? ea * qa : qa;
     const T below = lowest ? T(0) : b < T(0) ? eb * qb : qb;
@@ -57,7 +57,8 @@ struct DiscretizedLogistic {
             T(0)};
   }
   static std::array<double, 2> start(double mean, double variance) {
-    constexpr double kPiSquared = 9.86960440108935861883;  // a logistic's variance: s^2 pi^2 / 3
+    constexpr double kPiSquared =
+        9.86960440108935861883;  // the variance of a logistic is s^2 pi^2 / 3
     return {mean, 0.5 * std::log(3.0 * variance / kPiSquared)};
   }
 };

@@ -1,5 +1,5 @@
 // Gaussian likelihoods N(x; mean, e^log_variance): one variance per element, one learned variance
-// for all or for each channel, or a fixed one (squared error with its constant).
+// for all elements or for each channel, or a fixed variance (squared error with its constant).
 #pragma once
 
 #include "kernels/math/likelihood/terms.hpp"
@@ -12,7 +12,7 @@ ELBO_HD T gaussian_nll(T scaled_square, T logvar) {
   return T(0.5) * (T(kLogTwoPi) + logvar + scaled_square);
 }
 
-/// The decoder gives a mean and a log-variance for every element.
+/// The decoder outputs a mean and a log-variance for every element.
 struct Gaussian {
   static constexpr std::string_view name = "gaussian";
   static constexpr std::string_view summary =
@@ -36,7 +36,7 @@ struct Gaussian {
   }
 };
 
-/// The decoder gives the mean; one log-variance is learned for all elements.
+/// The decoder outputs the mean; one log-variance is learned for all elements.
 struct GaussianShared {
   static constexpr std::string_view name = "gaussian-shared";
   static constexpr std::string_view summary =
@@ -57,7 +57,7 @@ struct GaussianShared {
   static std::array<double, 1> start(double mean, double) { return {mean}; }
 };
 
-/// The decoder gives the mean; one log-variance is learned for each channel of a picture.
+/// The decoder outputs the mean; one log-variance is learned for each channel of a picture.
 struct GaussianChannel : GaussianShared {
   static constexpr std::string_view name = "gaussian-channel";
   static constexpr std::string_view summary =
@@ -65,7 +65,8 @@ struct GaussianChannel : GaussianShared {
   static constexpr VarianceRole variance = VarianceRole::learned_by_channel;
 };
 
-/// The decoder gives the mean; the variance is a setting. Squared error, with its constant.
+/// The decoder outputs the mean; the variance is a setting. This is the squared error with its
+/// constant.
 struct Mse : GaussianShared {
   static constexpr std::string_view name = "mse";
   static constexpr std::string_view summary = "N(mean, s2) with s2 fixed (--mse-variance)";

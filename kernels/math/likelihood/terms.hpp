@@ -1,5 +1,5 @@
-// What every likelihood provides, as a concept: beside the terms below `Mean`, the activation that
-// makes E[x] of an element's first parameter. See all.hpp for the list of them.
+// The concept of a likelihood: the terms below, and `Mean`, the activation that maps an element's
+// first parameter to E[x]. See all.hpp for the list of them.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 
 namespace elbo::math {
 
-/// A variance that many elements have in common, made ready once for all of them.
+/// A variance that many elements share, prepared once for all of them.
 template <class T>
 struct SharedVariance {
   T log;         // clamped
@@ -27,7 +27,7 @@ ELBO_HD SharedVariance<T> shared_variance(T log_variance) {
 }
 
 /// One element's negative log-likelihood (nats) and its gradients with respect to the decoder's
-/// `Parameters` outputs for that element and to the log-variance that it shares with others.
+/// `Parameters` outputs for that element and to the shared log-variance.
 template <class T, int Parameters>
 struct Terms {
   T nll;
@@ -35,15 +35,15 @@ struct Terms {
   T grad_log_variance;
 };
 
-/// How a variance that elements share enters: not at all, learned for all of them, learned for each
-/// of a picture's channels, or fixed by a setting.
+/// The role of a shared variance: none, learned for all elements, learned for each channel of a
+/// picture, or fixed by a setting.
 enum class VarianceRole { none, learned, learned_by_channel, fixed };
 
 constexpr bool is_learned(VarianceRole role) {
   return role == VarianceRole::learned || role == VarianceRole::learned_by_channel;
 }
 
-/// Which data values the likelihood accepts: any; those from 0 to 1; v / 255 for 8-bit v.
+/// Data values that the likelihood accepts: any; values from 0 to 1; v / 255 for 8-bit v.
 enum class DataRange { real, unit_interval, bytes };
 
 template <class L>
@@ -54,7 +54,7 @@ concept LikelihoodFormula = ActivationFormula<typename L::Mean> &&
   { L::variance } -> std::convertible_to<VarianceRole>;
   { L::range } -> std::convertible_to<DataRange>;
   { L::terms(x, output, variance) } -> std::same_as<Terms<float, L::parameters>>;
-  // The outputs for an element of which only mean and variance (more than 0) are known.
+  // The outputs for an element with this mean and variance (more than 0).
   { L::start(0.5, 0.1) } -> std::same_as<std::array<double, L::parameters>>;
 };
 
