@@ -1,6 +1,6 @@
-// How a block multiplies two staged tiles and keeps the sums: in float on the ordinary cores, or on
-// the tensor cores with factors in TF32 or bfloat16. The depth of a tile is cut into slices, each
-// for some of the block's warps: small results have too few elements to keep all warps busy.
+// How a block multiplies two staged tiles and accumulates: in float on CUDA cores, or on tensor
+// cores with operands in TF32 or bfloat16. The depth (K) of a tile is divided into slices, each for
+// some of the block's warps, because small results have too few elements to occupy all warps.
 //
 // A method has an Element type and a `depth`, and an accumulator `kSlices`, `add` (one staged step)
 // and `store` (its slice's sums to partial[slice][row][column]).
@@ -13,11 +13,11 @@ namespace elbo::cuda {
 
 inline constexpr int kProductWarps = kProductThreads / kWarpSize;
 
-/// Columns between the rows of a tile of partial sums.
+/// Row stride of a tile of partial sums, in columns.
 template <int kColumns>
 inline constexpr int kPartialPitch = kColumns + 4;
 
-/// A thread keeps 4 x 4 elements and takes four steps of depth at a time from shared memory.
+/// A thread accumulates 4 x 4 elements and reads four steps of K at a time from shared memory.
 struct FloatMethod {
   using Element = float;
   static constexpr int depth = 32;
@@ -52,8 +52,8 @@ struct FloatMethod {
     }
 
    private:
-    /// A thread's i-th row or column: spread out where neighbours in depth are loaded together,
-    /// side by side where neighbours in the outer dimension are.
+    /// A thread's i-th row or column: strided if neighbours along K are loaded together, contiguous
+    /// if neighbours in the outer dimension are.
     template <class Staged, int kThreads>
     ELBO_DEVICE static int place(int thread, int i) {
       return Staged::along_depth ? thread + kThreads * i : 4 * thread + i;
@@ -83,7 +83,7 @@ struct FloatMethod {
   };
 };
 
-/// A warp keeps 16 rows by 16 or 32 columns, in fragments as the tensor cores have them: lane
+/// A warp accumulates 16 rows by 16 or 32 columns in the fragment layout of the tensor cores: lane
 /// 4 g + t holds rows g and g + 8, columns (of 8) 2 t and 2 t + 1.
 template <class Fragments>
 struct TensorMethod {
@@ -174,7 +174,7 @@ struct Bf16Fragments {
   }
 
  private:
-  /// Two neighbours in depth, the first in the lower half.
+  /// Two neighbours along K, the first in the lower half.
   template <class Staged>
   ELBO_DEVICE static uint32_t pair(const Element* stage, int outer, int k) {
     return uint32_t{Staged::at(stage, outer, k).bits} |

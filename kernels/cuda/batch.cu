@@ -3,7 +3,7 @@
 
 namespace elbo::cuda {
 
-/// What the model sees of a quad of a row's stored values; times `unit` they lie in [0, 1].
+/// The view of a quad of a row's stored values, which `unit` scales to [0, 1].
 ELBO_DEVICE math::Float4 view_of(const GatherBatch& op, math::Float4 stored, float unit,
                                  uint32_t row, uint32_t quad, uint64_t step) {
   math::Float4 x;
@@ -26,7 +26,7 @@ ELBO_DEVICE math::Float4 view_of(const GatherBatch& op, math::Float4 stored, flo
   return x;
 }
 
-/// What the network reads of a quad of a row.
+/// The network's input for a quad of a row.
 ELBO_DEVICE math::Float4 input_of(const GatherBatch& op, const math::Float4& x, uint32_t row,
                                   uint32_t quad, uint64_t step) {
   math::Float4 input = x;

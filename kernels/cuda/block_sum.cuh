@@ -1,4 +1,4 @@
-// Sums over a block in an order that depends on its size alone.
+// Sums over a block in an order that depends only on its size.
 #pragma once
 
 #include "kernels/cuda/port.cuh"
@@ -20,7 +20,7 @@ ELBO_DEVICE T block_sum(T value) {
   ELBO_SHARED(T, partial, kWarpSize);
   const unsigned lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
   value = warp_sum(value);
-  __syncthreads();  // readers of an earlier sum are done
+  __syncthreads();  // readers of the previous sum have finished
   if (lane == 0) partial[warp] = value;
   __syncthreads();
   return warp_sum(lane < blockDim.x / kWarpSize ? partial[lane] : T(0));

@@ -1,17 +1,17 @@
-// A block's threads over many rows of channels: across the channels, a quad each, and in several
-// rows of threads, each for some of the rows, whose sums meet in a fixed order.
+// Distribution of a block's threads over many rows of channels: one quad of channels per thread,
+// and several rows of threads, each for some of the rows. Their sums are added in a fixed order.
 #pragma once
 
 #include "kernels/cuda/quads.cuh"
 
 namespace elbo::cuda {
 
-/// Where a thread of a one-dimensional block stands. Threads left over do not work.
+/// Position of a thread in a one-dimensional block. Surplus threads are idle.
 struct ChannelThreads {
   int32_t across, deep;  // threads in a row, and rows of threads
   int32_t quad, place;   // the thread's
 
-  /// For `quads` quads of channels, of which a block takes no more at a time than it has threads.
+  /// For `quads` quads of channels; a block processes at most one per thread at a time.
   ELBO_DEVICE explicit ChannelThreads(int32_t quads)
       : across(quads < static_cast<int32_t>(blockDim.x) ? quads : static_cast<int32_t>(blockDim.x)),
         deep(static_cast<int32_t>(blockDim.x) / across),
@@ -20,10 +20,10 @@ struct ChannelThreads {
 
   ELBO_DEVICE bool works() const { return place < deep; }
 
-  /// The sum of `value` over the rows of threads, for those of the first; all of the block's
-  /// threads must call. `shared` has room for a quad of each.
+  /// The sum of `value` over the rows of threads, in the first row; all threads of the block must
+  /// call. `shared` has room for one quad per thread.
   ELBO_DEVICE math::Float4 total(const math::Float4& value, math::Float4* shared) const {
-    __syncthreads();  // readers of an earlier sum are done
+    __syncthreads();  // readers of the previous sum have finished
     shared[threadIdx.x] = value;
     __syncthreads();
     for (int32_t rows = deep; rows > 1; rows = (rows + 1) / 2) {

@@ -10,7 +10,7 @@
 
 namespace elbo::cuda {
 
-/// Whether CUDA documents the error as one that only a new process recovers from.
+/// True if, by CUDA's documentation, only a new process recovers from the error.
 constexpr bool is_sticky(cudaError_t status) {
   switch (status) {
     case cudaErrorECCUncorrectable:
@@ -37,9 +37,9 @@ constexpr bool is_sticky(cudaError_t status) {
   }
 }
 
-/// Throws DeviceError for any status but success, GpuLost for a sticky one, OutOfMemory for want
-/// of memory: "cudaGraphLaunch failed: out of memory, cudaErrorMemoryAllocation
-/// (step_graph.cu:44)". Of `call`, an expression or a text, the part before the arguments is shown.
+/// Throws DeviceError for any status but success, GpuLost for a sticky one, OutOfMemory if memory
+/// is exhausted: "cudaGraphLaunch failed: out of memory, cudaErrorMemoryAllocation
+/// (step_graph.cu:44)". The message shows `call`, an expression or a text, up to its arguments.
 inline void check(cudaError_t status, std::string_view call,
                   std::string_view file = __builtin_FILE(), int line = __builtin_LINE()) {
   if (status == cudaSuccess) return;
@@ -48,19 +48,19 @@ inline void check(cudaError_t status, std::string_view call,
       ", " + cudaGetErrorName(status) + " (" +
       std::string(file.substr(file.find_last_of('/') + 1)) + ':' + std::to_string(line) + ')';
   if (is_sticky(status)) throw GpuLost("the GPU is lost to this process: " + text);
-  cudaGetLastError();  // so that no later call reports it
+  cudaGetLastError();  // so that no later call returns it
   if (status == cudaErrorMemoryAllocation) throw OutOfMemory(text);
   throw DeviceError(text);
 }
 
-/// The same for destructors: ignores a failure. A sticky error is reported by the next call.
+/// For destructors: ignores a failure. A sticky error is reported by the next call.
 inline void check_nothrow(cudaError_t status) noexcept {
   if (status != cudaSuccess) cudaGetLastError();
 }
 
-/// For a caller that continues after a failure, perhaps one that a library reported: throws GpuLost
-/// if the GPU cannot go on, else clears CUDA's last error. Waits for the GPU, so it must not be
-/// called during a capture.
+/// For a caller that continues after a failure, possibly reported by a library: throws GpuLost if
+/// the GPU cannot go on, else clears CUDA's last error. Waits for the GPU, so it must not be called
+/// during a capture.
 inline void recover(std::string_view file = __builtin_FILE(), int line = __builtin_LINE()) {
   for (const cudaError_t status : {cudaDeviceSynchronize(), cudaGetLastError()})
     if (is_sticky(status)) check(status, "an earlier call", file, line);

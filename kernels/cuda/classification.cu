@@ -21,7 +21,7 @@ struct BestClass {
   }
 };
 
-/// Of a group of lanes, in each of them; the whole warp must call.
+/// Reduces over a group of lanes, in each of them; the whole warp must call.
 ELBO_DEVICE BestClass group_best(BestClass best, int32_t lanes) {
   for (int32_t offset = lanes / 2; offset > 0; offset /= 2) {
     const float logit = __shfl_xor_sync(kFullWarp, best.logit, offset);
@@ -40,7 +40,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
   const GroupPlace place(args);
   const bool exists = place.row < op.rows.capacity(), active = place.row < op.rows.active();
   const float* logits = op.logits + place.first(op.classes);
-  // Lanes of rows that are not active take part in the shuffles alone.
+  // Lanes of inactive rows only take part in the shuffles.
   const int32_t classes = active ? op.classes : 0;
   const int32_t label = active ? op.labels[op.row_ids[place.row / op.rows.per_input]] : -1;
 

@@ -1,6 +1,6 @@
-// Convolutions: products (kernels/cuda/product.cuh) of weights and of what lies nowhere in memory,
-// the pixels that the taps of each pixel meet. Sums on the narrow side are a convolution's and a
-// transposed one's gradient at its input; sums on the wide side the other two.
+// Convolutions as implicit GEMM (kernels/cuda/product.cuh): the im2col matrix is never stored; its
+// elements are gathered on load. Sums on the narrow side compute a convolution, or the input
+// gradient of a transposed one; sums on the wide side compute the other two.
 #include "kernels/cuda/convolution.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/product.cuh"
@@ -11,7 +11,7 @@ namespace elbo::cuda {
 ELBO_HD ConstReals source_of(const ConvolutionForward& op) { return op.x; }
 ELBO_HD ConstReals source_of(const ConvolutionBackwardInput& op) { return op.grad_y; }
 
-/// The group's part of an array's channels.
+/// A group's channels of an array.
 template <class T>
 ELBO_DEVICE const T* group_part(const ConstReals& numbers, int64_t elements, int32_t group) {
   return numbers.template as<T>() + elements * group;
@@ -25,7 +25,7 @@ struct ToNarrow {
   Taps taps;
 };
 
-/// A group of channels for each part.
+/// Each part is a group of channels.
 template <class Op>
 struct Product<ToNarrow<Op>> {
   using Sums = ToNarrow<Op>;
@@ -67,17 +67,17 @@ struct Product<ToNarrow<Op>> {
   }
 };
 
-/// Each pixel of the wide side gathers from the narrow one. Through tap k it meets the narrow pixel
-/// (y + padding - k) / stride where that is whole: pixels with the same remainder of y + padding,
-/// a class, meet the same taps, every stride-th from the remainder on, and are a grid of their own.
+/// Each pixel of the wide side gathers from the narrow one. Tap k connects it to the narrow pixel
+/// (y + padding - k) / stride if that is an integer. Pixels with the same remainder of y + padding,
+/// a class, use the same taps, every stride-th from the remainder on, and form a grid of their own.
 template <class Op>
 struct ToWide {
   Op op;
-  Window window;       // its grid: pixels of a class, as many as the largest class has
-  Division across[2];  // taps in a row, of classes that have fewer and of those that have more
+  Window window;       // its grid has the pixels of the largest class
+  Division across[2];  // taps in a row, for classes with fewer and with more
 };
 
-/// A group of channels and a class of pixels for each part.
+/// Each part is a group of channels and a class of pixels.
 template <class Op>
 struct Product<ToWide<Op>> {
   using Sums = ToWide<Op>;
@@ -85,7 +85,7 @@ struct Product<ToWide<Op>> {
   static constexpr bool left_along_depth = true, right_along_depth = false, sums_left = false,
                         right_is_weight = true, few_columns = true;
 
-  /// Of a direction: the pixels of a class, and its taps.
+  /// One direction: the pixels of a class, and its taps.
   struct Class {
     int32_t first_pixel, first_tap, taps;
 
@@ -93,7 +93,7 @@ struct Product<ToWide<Op>> {
         : first_pixel((remainder + s.stride - s.padding % s.stride) % s.stride),
           first_tap(remainder),
           taps(remainder < s.kernel ? (s.kernel - remainder + s.stride - 1) / s.stride : 0) {}
-    /// The narrow pixel that the first pixel meets through the first tap.
+    /// The narrow pixel that the first tap connects to the first pixel.
     ELBO_DEVICE int32_t meets(const ConvolutionShape& s) const {
       return (first_pixel + s.padding - first_tap) / s.stride;
     }
@@ -148,7 +148,7 @@ struct Product<ToWide<Op>> {
     const Divided place(pixel.remainder, s.window.width);
     const int32_t y = part.y.first_pixel + s.op.shape.stride * place.quotient;
     const int32_t x = part.x.first_pixel + s.op.shape.stride * place.remainder;
-    if (y >= map.height || x >= map.width) return;  // of a class that has fewer
+    if (y >= map.height || x >= map.width) return;  // of a class with fewer pixels
     const int32_t channel = part.group * columns(s) + column;
     const int64_t first =
         int64_t{pixel.quotient} * map.size() + int64_t{y * map.width + x} * map.channels;
@@ -156,23 +156,23 @@ struct Product<ToWide<Op>> {
   }
 };
 
-/// Gradients of the weights: columns of the narrow side by those of the windows, summed over the
-/// narrow side's pixels. Where the narrow side is grad_y, its sums are the bias gradient.
+/// Gradients of the weights: columns of the narrow side times columns of the windows, summed over
+/// the narrow side's pixels. If the narrow side is grad_y, its sums are the bias gradient.
 struct WeightSums {
   ConvolutionBackwardWeights op;
   ConstReals narrow, wide;
   Window window;
   Taps taps;
   int32_t pixels;       // of the narrow side, in all rows
-  int32_t slice_depth;  // of them, in each slice
+  int32_t slice_depth;  // pixels in each slice
   int32_t slices;
-  float* weight;  // where the first slice's sums go
-  float* bias;    // the same; null where they are not asked for
+  float* weight;  // destination of the first slice's sums
+  float* bias;    // the same for the bias; null if not requested
   int64_t stride;
   bool accumulate;
 };
 
-/// A group of channels and a slice of the pixels for each part.
+/// Each part is a group of channels and a slice of the pixels.
 template <>
 struct Product<WeightSums> {
   using Sums = WeightSums;
@@ -226,13 +226,13 @@ struct Product<WeightSums> {
 
 namespace {
 
-/// Whether all 16 bytes of a group's channels can be copied at a time.
+/// True if a group's channels can be copied 16 bytes at a time.
 bool has_vector_factor(const ConstReals& numbers, int32_t channels) {
   return has_vector_access({numbers.data}, {}) &&
          channels % static_cast<int32_t>(16 / numbers.element_bytes()) == 0;
 }
 
-/// What the narrow side's pixels see of the wide one.
+/// The windows of the narrow side's pixels on the wide side.
 Window wide_window(const ConvolutionShape& s) {
   return {s.wide,
           Division(s.narrow.pixels()),

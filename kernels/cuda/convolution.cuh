@@ -1,4 +1,4 @@
-// What follows a convolution's sums, beside its product (convolution.cu) or behind a library's
+// Epilogues of convolutions, fused with the product (convolution.cu) or after a library's
 // (convolution_rest.cu): bias and activation, derivative, sums of slices.
 #pragma once
 
@@ -8,7 +8,8 @@
 
 namespace elbo::cuda {
 
-/// Finishes and stores a quad of sums, the first of which belongs at `place` of y, in `channel`.
+/// Applies the epilogue to a quad of sums and stores it at index `place` of y; its first element is
+/// in `channel`.
 template <bool kVector>
 ELBO_DEVICE void finish_quad(const ConvolutionForward& op, int64_t place, int32_t channel,
                              int32_t left, math::Float4 y) {
@@ -20,7 +21,7 @@ ELBO_DEVICE void finish_quad(const ConvolutionForward& op, int64_t place, int32_
   for (int i = 0; i < kQuad; ++i) y.value[i] = math::activate(op.activation, y.value[i]);
   store_quad<kVector>(op.y, place, left, y);
 }
-/// The same of grad_x.
+/// The same for grad_x.
 template <bool kVector>
 ELBO_DEVICE void finish_quad(const ConvolutionBackwardInput& op, int64_t place, int32_t,
                              int32_t left, math::Float4 grad) {
@@ -33,7 +34,8 @@ ELBO_DEVICE void finish_quad(const ConvolutionBackwardInput& op, int64_t place, 
   store_quad<kVector>(op.grad_x, place, left, grad);
 }
 
-/// Whether all arrays that finish_quad accesses allow for quads of `channels` channels in a group.
+/// True if all arrays that finish_quad accesses are aligned for quads with `channels` channels in a
+/// group.
 inline bool has_vector_result(const ConvolutionForward& op, int32_t channels) {
   return has_vector_access({op.bias, op.y.data, op.preactivation.data}, {channels});
 }
@@ -41,7 +43,7 @@ inline bool has_vector_result(const ConvolutionBackwardInput& op, int32_t channe
   return has_vector_access({op.saved.data, op.grad_x.data}, {channels});
 }
 
-/// Numbers to add up slice by slice: out[i] = sum over s of partial[s * stride + i].
+/// A sum over slices: out[i] = sum over s of partial[s * stride + i].
 struct SlicedSum {
   const float* partial = nullptr;
   int32_t slices = 0;
@@ -50,12 +52,12 @@ struct SlicedSum {
   float* out = nullptr;
 };
 
-/// Gradients of weights are sums over all pixels of a batch, cut into slices that blocks add up
-/// side by side; by the shape alone. Partial sums lie in an op's scratch: those of the product, in
-/// each slice weights and then the narrow side's channels, and behind them those of the bias where
-/// it is summed apart.
+/// Gradients of weights sum over all pixels of a batch, divided into slices that blocks sum in
+/// parallel. The division depends only on the shape. Partial sums are in the op's scratch: first
+/// the product's, per slice weights and then the narrow side's channels, and then the bias's, if it
+/// is summed separately.
 struct GradientSlices {
-  static constexpr int32_t kAlignment = 64;  // a multiple of every method's depth
+  static constexpr int32_t kAlignment = 64;  // a multiple of the depth of every method
 
   int32_t count;       // slices of the product
   int32_t depth;       // pixels of the narrow side in each
@@ -65,17 +67,17 @@ struct GradientSlices {
   int64_t bias_stride;
 
   explicit GradientSlices(const ConvolutionBackwardWeights& op);
-  /// Where there is but one slice, its sums go where they belong at once.
+  /// A single slice writes its sums to the destination directly.
   int64_t product_floats() const { return count > 1 ? count * stride : 0; }
   int64_t floats() const {
     return product_floats() + (bias_count > 1 ? bias_count * bias_stride : 0);
   }
 };
 
-/// Queues the sums of grad_y; returns what of it is left to be added up.
+/// Queues the sums of grad_y; returns the sum over slices that remains.
 SlicedSum sum_bias_gradient(const ConvolutionBackwardWeights& op, const Queue& queue);
 
-/// Queues the additions, if there are any.
+/// Queues the sums over slices, if any.
 void add_slices(const SlicedSum& one, const SlicedSum& other, bool accumulate, Stream stream);
 
 }  // namespace elbo::cuda

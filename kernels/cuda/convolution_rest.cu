@@ -1,4 +1,4 @@
-// What is left of a convolution op beside its product.
+// The remainder of a convolution op after its product.
 #include "kernels/cuda/channel_threads.cuh"
 #include "kernels/cuda/convolution.cuh"
 #include "kernels/cuda/division.cuh"
@@ -7,7 +7,7 @@
 
 namespace elbo::cuda {
 
-/// Sums of the channels over a slice of the rows, for each slice: out[slice * stride + channel].
+/// Sums of channels over each slice of rows: out[slice * stride + channel].
 struct ChannelSumArgs {
   ConstReals x;  // [rows, channels]
   int64_t rows;
@@ -20,7 +20,7 @@ struct ChannelSumArgs {
 
 inline constexpr int32_t kSummedChannels = 128;  // by one block: a warp of quads
 
-/// A slice per block, and some of the channels.
+/// One slice and some of the channels per block.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) channel_sum_kernel(ChannelSumArgs args) {
   ELBO_SHARED(math::Float4, partial, kItemThreads);
@@ -57,7 +57,7 @@ ELBO_DEVICE void add_slices(const SlicedSum& list, int64_t i, bool accumulate) {
   list.out[i] = accumulate ? list.out[i] + sum : sum;
 }
 
-/// A number per thread, those of the other sum behind those of the one.
+/// One number per thread; those of the second sum follow those of the first.
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) slice_sum_kernel(SliceSumArgs args) {
   wait_for_previous_kernel();
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -75,12 +75,12 @@ void add_slices(const SlicedSum& one, const SlicedSum& other, bool accumulate, S
 
 namespace {
 
-/// As many slices as `most`, but none too short to be worth its partial sums.
+/// Up to `most` slices, but none too short to be worth its partial sums.
 int64_t worthwhile(int64_t length, int64_t least_length, int64_t most) {
   return std::clamp<int64_t>(length / least_length, 1, most);
 }
 
-/// The length of `count` slices at most: a multiple of `unit`, not 0.
+/// The length of at most `count` slices: a positive multiple of `unit`.
 int64_t slice_length(int64_t length, int64_t count, int64_t unit) {
   const int64_t units = (length + count * unit - 1) / (count * unit);
   return std::max<int64_t>(1, units) * unit;
@@ -138,7 +138,7 @@ SlicedSum sum_bias_gradient(const ConvolutionBackwardWeights& op, const Queue& q
   return {partial, slices.bias_count, slices.bias_stride, channels, op.grad_bias};
 }
 
-/// A product that stands in op.y or op.grad_x, as quads of pixels' channels.
+/// A product stored in op.y or op.grad_x, as quads of pixels' channels.
 template <class Op>
 struct FinishArgs {
   Op op;

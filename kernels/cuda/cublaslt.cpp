@@ -29,8 +29,7 @@ namespace {
   X(cublasLtMatrixLayoutCreate)           \
   X(cublasLtMatrixLayoutDestroy)
 
-/// The functions used, under their own names, of the major version that this program was built
-/// with.
+/// The functions used, under their own names, for the major version of the build.
 class Functions {
  public:
   static const Functions& get() {
@@ -62,7 +61,7 @@ class Functions {
   }
 };
 
-/// A handle of the library's that is destroyed with its owner.
+/// An owned handle of the library.
 template <class Handle, auto Functions::*destroy>
 class Owned {
  public:
@@ -85,8 +84,8 @@ using Preference = Owned<cublasLtMatmulPreference_t, &Functions::cublasLtMatmulP
 
 cudaDataType_t type_of(Format format) { return format == Format::f32 ? CUDA_R_32F : CUDA_R_16BF; }
 
-/// A product as the library sees it: matrices by columns, so that ours appear transposed and their
-/// factors change places.
+/// A product in the library's column-major terms: our matrices appear transposed, and the operands
+/// are swapped.
 struct Problem {
   int64_t rows, columns, depth;  // of the library's result
   ConstReals left, right;
@@ -96,7 +95,7 @@ struct Problem {
   Precision precision;
   bool accumulate = false;  // added to what the result holds
 
-  /// Whether every column begins on a multiple of what the library loads at a time.
+  /// True if every column is aligned to the library's load size.
   bool has_aligned_columns() const {
     const auto aligned = [](int64_t line, Format format) {
       return line * static_cast<int64_t>(size_of(format)) % int64_t{kLibraryAlignment} == 0;
@@ -119,7 +118,7 @@ Problem problem_of(const DenseBackwardWeights& op) {
           false, true,   Reals(op.grad_weight), op.precision, op.accumulate};
 }
 
-/// The signs of a ReLU layer's inputs, a bit each, as RELU_AUX_BIAS leaves them.
+/// The signs of a ReLU layer's inputs, one bit each, as RELU_AUX_BIAS writes them.
 struct Mask {
   int64_t line;  // bits between columns
   DeviceMemory memory;
@@ -128,14 +127,14 @@ struct Mask {
         memory(static_cast<size_t>(rows * line / 8), "a layer's mask") {}
 };
 
-/// What the library does after the product.
+/// The library's epilogue.
 struct Epilogue {
   cublasLtEpilogue_t kind = CUBLASLT_EPILOGUE_DEFAULT;
   const char* name = "DEFAULT";
   const void* bias = nullptr;  // read, or written by BGRADB
   Format bias_format = Format::f32;
   std::shared_ptr<const Mask> mask = nullptr;  // written or read
-  bool whole = false;                          // nothing of the op is left to do
+  bool whole = false;                          // no remainder of the op
 };
 
 class LtProduct : public LibraryProduct {
@@ -171,14 +170,14 @@ class LtProduct : public LibraryProduct {
     layout(result_, p.result.format, p.rows, p.columns, p.result_line);
   }
 
-  /// The library's `index`-th proposal; false where there are not so many.
+  /// The library's `index`-th proposal; false if there are fewer.
   bool choose(int index) {
     constexpr int kProposals = 8;
     constexpr uint64_t kMostWorkspace = 32 << 20;
     Preference preference;
     lt_.check(lt_.cublasLtMatmulPreferenceCreate(preference.out()), "state a preference");
     prefer(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostWorkspace);
-    // Partial sums are added in place by whichever comes first: not the same bits every time.
+    // In-place reductions add partial sums in the order of arrival, so the bits vary.
     prefer(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
            uint32_t{CUBLASLT_REDUCTION_SCHEME_MASK & ~CUBLASLT_REDUCTION_SCHEME_INPLACE});
     for (const auto matrix :
@@ -283,7 +282,7 @@ class CublasLt : public ProductLibrary {
   }
 
   std::vector<Epilogue> epilogues(const DenseForward& op, std::string& shortage) {
-    // The library wants the bias of a bfloat16 result in bfloat16.
+    // The library requires a bfloat16 bias for a bfloat16 result.
     const bool bf16 = op.y.format == Format::bf16 && op.bias_bf16 != nullptr;
     Epilogue with_bias{.bias = op.bias, .whole = true};
     if (bf16) {
@@ -304,7 +303,7 @@ class CublasLt : public ProductLibrary {
       with_bias.mask = mask_of({op.y.data, op.rows.capacity(), op.out});
       add_kind(CUBLASLT_EPILOGUE_RELU_AUX_BIAS, "RELU_AUX_BIAS");
     } catch (const OutOfMemory& error) {
-      shortage = error.what();  // one kind less
+      shortage = error.what();  // one candidate less
     }
     return list;
   }
@@ -332,7 +331,7 @@ class CublasLt : public ProductLibrary {
 
   void add(Candidates& found, const Problem& problem, size_t alignment,
            const Epilogue& epilogue) const {
-    constexpr int kTried = 4;  // proposals of each kind: the library puts the likeliest first
+    constexpr int kTried = 4;  // proposals of each kind; the library sorts them by estimated speed
     try {
       for (int index = 0; index < kTried; ++index) {
         auto product = std::make_unique<LtProduct>(handle_, problem, alignment, epilogue);
@@ -344,13 +343,13 @@ class CublasLt : public ProductLibrary {
     } catch (const OutOfMemory& error) {
       found.shortage = error.what();
     } catch (const DeviceError&) {
-      // Not on this GPU, or not in this version: candidates less.
+      // Not supported on this GPU or in this version: fewer candidates.
     }
   }
 
   using MaskKey = std::tuple<const void*, int32_t, int32_t>;  // a layer's output, rows, columns
 
-  /// The mask of a layer, as long as any product has it.
+  /// The mask of a layer, which lives as long as a product uses it.
   std::shared_ptr<const Mask> mask_of(const MaskKey& key) {
     std::erase_if(masks_, [](const auto& each) { return each.second.expired(); });
     auto mask = masks_[key].lock();

@@ -1,4 +1,4 @@
-// cuBLASLt as a ProductLibrary. Loaded at first use, so that the program starts without it.
+// cuBLASLt as a ProductLibrary. Loaded on first use, so that the program runs without it.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace elbo::cuda {
 
-/// cuBLASLt on the current GPU; null if it cannot be loaded or started, for `reason`.
+/// cuBLASLt on the current GPU; null with a `reason` if it cannot be loaded or started.
 std::unique_ptr<ProductLibrary> make_cublaslt(std::string& reason);
 
 }  // namespace elbo::cuda

@@ -29,8 +29,8 @@ cudnnDataType_t type_of(Format format) {
   return format == Format::f32 ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16;
 }
 
-/// A convolution as the library has it: its input is the wide side and its output the narrow one,
-/// also where it is transposed.
+/// A convolution in the library's terms: its input is the wide side and its output the narrow one,
+/// also if it is transposed.
 struct Description {
   using Tensor = Owned<cudnnTensorDescriptor_t>;
 
@@ -54,7 +54,7 @@ struct Description {
                                             s.stride, 1, 1, CUDNN_CROSS_CORRELATION,
                                             CUDNN_DATA_FLOAT));
     check(f.cudnnSetConvolutionGroupCount(convolution.get(), s.groups));
-    // The default lets factors that are floats be rounded to TF32.
+    // By default the library may round float operands to TF32.
     check(f.cudnnSetConvolutionMathType(convolution.get(),
                                         sides == Format::bf16          ? CUDNN_TENSOR_OP_MATH
                                         : precision == Precision::tf32 ? CUDNN_DEFAULT_MATH
@@ -69,7 +69,7 @@ struct Description {
   }
 };
 
-/// Whether the library knows these sizes of a convolution.
+/// True if the library supports these sizes.
 bool fits(const ConvolutionShape& s) {
   const auto size = [&](int32_t wide) {
     const int32_t room = wide + 2 * s.padding - s.kernel;
@@ -78,8 +78,8 @@ bool fits(const ConvolutionShape& s) {
   return size(s.wide.height) == s.narrow.height && size(s.wide.width) == s.narrow.width;
 }
 
-/// Whether an algorithm adds up products. Those that go by Fourier's or Winograd's transforms round
-/// otherwise than the ops' contract says.
+/// True if an algorithm is a sum of products. Fourier and Winograd transforms round differently
+/// from the ops' contract.
 bool adds_products(cudnnConvolutionFwdAlgo_t algorithm) {
   return algorithm <= CUDNN_CONVOLUTION_FWD_ALGO_DIRECT;
 }
@@ -91,7 +91,7 @@ bool adds_products(cudnnConvolutionBwdFilterAlgo_t algorithm) {
          algorithm == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3;
 }
 
-/// Memory that an algorithm works in.
+/// Workspace of an algorithm.
 struct Workspace {
   std::shared_ptr<void> memory;
   size_t bytes = 0;
@@ -99,7 +99,7 @@ struct Workspace {
   void* get() const { return memory.get(); }
 };
 
-/// What follows the sums where the library does that too.
+/// The epilogue, if the library applies it.
 struct Activated {
   const Functions& f;
   Owned<cudnnTensorDescriptor_t> bias{f, f.cudnnCreateTensorDescriptor,
@@ -170,7 +170,7 @@ class Cudnn : public ProductLibrary {
     } catch (const OutOfMemory& error) {
       found.shortage = error.what();
     } catch (const DeviceError&) {
-      // Not on this GPU, or not in this version: no more candidates.
+      // Not supported on this GPU or in this version: no more candidates.
     }
     return found;
   }
@@ -204,7 +204,7 @@ class Cudnn : public ProductLibrary {
       add_to_wide(found, d, op.grad_y.data, op.weight.data, op.grad_x.data, whole);
   }
 
-  /// Sums on the narrow side; also with what follows in `forward`, where the library does that.
+  /// Sums on the narrow side, also with the epilogue of `forward` if the library applies it.
   void add_to_narrow(Candidates& found, const Described& d, const void* wide, const void* weight,
                      void* narrow, bool whole, const ConvolutionForward* forward) const {
     for_algorithms<cudnnConvolutionFwdAlgoPerf_t>(
@@ -232,8 +232,8 @@ class Cudnn : public ProductLibrary {
         });
   }
 
-  /// With bias and activation, which the library can do where all numbers are floats; the identity
-  /// with one algorithm alone.
+  /// With bias and activation, which the library supports for floats only; the identity with a
+  /// single algorithm.
   void add_activated(Candidates& found, const Described& d, const ConvolutionForward& op,
                      cudnnConvolutionFwdAlgo_t algorithm, const Workspace& space,
                      const std::string& name) const {
@@ -313,8 +313,7 @@ class Cudnn : public ProductLibrary {
   }
 
   /// Calls `make(algorithm, workspace)` for the algorithms that the library proposes for a problem,
-  /// the likeliest first: those that add up products, repeat to the bit, and do not ask for too
-  /// much memory.
+  /// the fastest first, if they are sums of products, deterministic, and need not too much memory.
   template <class Proposal>
   void for_algorithms(Candidates& found, auto propose, auto workspace_bytes, auto make) const {
     constexpr int kProposals = 8;

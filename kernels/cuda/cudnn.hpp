@@ -1,5 +1,5 @@
-// cuDNN as a ProductLibrary: convolutions. Loaded at first use, so that the program starts without
-// it; where its headers were missing when this was built, there is none.
+// cuDNN as a ProductLibrary: convolutions. Loaded on first use, so that the program runs without
+// it. A build without its headers has none.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@
 
 namespace elbo::cuda {
 
-/// Memory for algorithms to work in; throws OutOfMemory if there is not enough.
+/// Workspace of algorithms; throws OutOfMemory if memory is exhausted.
 using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
 
-/// cuDNN on the current GPU; null if it cannot be loaded or started, for `reason`. `search`: where
-/// it is looked for, the usual places if null.
+/// cuDNN on the current GPU; null with a `reason` if it cannot be loaded or started. `search`: the
+/// files to try; null for the default.
 std::unique_ptr<ProductLibrary> make_cudnn(Allocate allocate, std::string& reason,
                                            const LibrarySearch* search = nullptr);
 

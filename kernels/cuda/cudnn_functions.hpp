@@ -1,4 +1,4 @@
-// cuDNN's functions, found in the library when it is loaded. Wants its headers.
+// cuDNN's functions, found when the library is loaded. Needs its headers.
 #pragma once
 
 #include <cudnn.h>
@@ -42,7 +42,7 @@ namespace elbo::cuda::cudnn {
   X(cudnnGetConvolutionBackwardFilterWorkspaceSize) \
   X(cudnnConvolutionBackwardFilter)
 
-/// The functions used, under their own names. Once loaded, the library stays.
+/// The functions used, under their own names. A loaded library stays loaded.
 struct Functions {
 #define ELBO_DECLARE(name) decltype(&::name) name = nullptr;
   ELBO_CUDNN_FUNCTIONS(ELBO_DECLARE)
@@ -69,7 +69,7 @@ struct Functions {
   }
 };
 
-/// Something of the library's that is destroyed with its owner.
+/// An owned object of the library.
 template <class Handle>
 class Owned {
  public:
@@ -88,7 +88,7 @@ class Owned {
   cudnnStatus_t (*destroy_)(Handle);
 };
 
-/// The library with its handle, shared by all that it makes.
+/// The library with its handle, shared by its products.
 struct Library {
   Functions functions;
   Allocate allocate;

@@ -1,5 +1,5 @@
-// Dense ops: each one kernel, the product with what comes after it. Where a library multiplies
-// instead (kernels/cuda/library.hpp) and does not do the rest, kernels here do it apart.
+// Dense ops: each is one kernel, the product with its epilogue. If a library multiplies instead
+// (kernels/cuda/library.hpp) without the epilogue, separate kernels here apply it.
 #include "kernels/cuda/column_sum.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/library.hpp"
@@ -7,7 +7,7 @@
 
 namespace elbo::cuda {
 
-/// What dense products have in common.
+/// Common code of dense products.
 template <class Op>
 struct DenseProduct {
   using Args = ProductArgs<Op>;
@@ -128,7 +128,7 @@ struct Product<DenseBackwardWeights> : DenseProduct<DenseBackwardWeights> {
 
 namespace {
 
-/// Whether the lines of both factors can be copied 16 bytes at a time.
+/// True if the lines of both operands can be copied 16 bytes at a time.
 bool vector_factors(const ConstReals& left, int32_t left_line, const ConstReals& right,
                     int32_t right_line) {
   const auto chunk = static_cast<int32_t>(16 / left.element_bytes());
@@ -177,7 +177,7 @@ void launch_op(const DenseBackwardWeights& op, const Queue& queue) {
   launch_dense(op, op.grad_y, op.x, queue);
 }
 
-/// What comes after a product that stands in op.y or op.grad_x, a row per block.
+/// The epilogue of a product stored in op.y or op.grad_x, one row per block.
 template <class Op>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads) finish_product_kernel(ProductArgs<Op> args) {
   using P = Product<Op>;

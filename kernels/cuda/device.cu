@@ -12,12 +12,12 @@
 namespace elbo {
 namespace cuda {
 
-/// Does nothing; asked whether this program has machine code for a GPU.
+/// Does nothing; used to test whether the program contains machine code for a GPU.
 __global__ void image_probe_kernel() {}
 
 namespace {
 
-/// Counts the GPUs; where that fails, nothing else may be asked of CUDA.
+/// Counts the GPUs. If that fails, no other CUDA function may be called.
 CudaProbe count_devices() {
   CudaProbe probe;
   const cudaError_t status = cudaGetDeviceCount(&probe.devices);

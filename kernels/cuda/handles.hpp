@@ -1,4 +1,4 @@
-// Owners of CUDA's resources. Each belongs to the GPU that is current when it is made.
+// Owning handles of CUDA's resources. Each belongs to the GPU that is current at its construction.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -12,7 +12,7 @@
 
 namespace elbo::cuda {
 
-/// A resource that `destroy` gives back. Null after a move.
+/// A resource that `destroy` releases. Null after a move.
 template <class Resource, auto destroy>
 class Handle {
  public:
@@ -57,7 +57,7 @@ class OwnedStream {
   Handle<cudaStream_t, cudaStreamDestroy> stream_;
 };
 
-/// A position in a stream's work.
+/// A position in the work of a stream.
 class Event {
  public:
   /// Measures times unless `flags` has cudaEventDisableTiming.
@@ -68,9 +68,9 @@ class Event {
   }
 
   void record(cudaStream_t stream) const { ELBO_CUDA(cudaEventRecord(event_.get(), stream)); }
-  /// Work queued on `stream` from now on waits for the position recorded last, if any.
+  /// Work queued on `stream` after this call waits for the last recorded position, if any.
   void hold(cudaStream_t stream) const { ELBO_CUDA(cudaStreamWaitEvent(stream, event_.get(), 0)); }
-  /// Blocks the calling thread until the position recorded last is reached.
+  /// Blocks the calling thread until the last recorded position is reached.
   void wait() const { ELBO_CUDA(cudaEventSynchronize(event_.get())); }
   /// Waits for this event; both must have been recorded on one stream.
   double microseconds_since(const Event& start) const {
@@ -113,7 +113,7 @@ class DeviceMemory {
   Handle<void*, cudaFree> memory_;
 };
 
-/// Host memory that the GPU copies to and from by itself.
+/// Pinned host memory, which the GPU can access.
 class PinnedMemory {
  public:
   PinnedMemory() = default;

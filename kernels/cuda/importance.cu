@@ -11,8 +11,8 @@ ELBO_DEVICE float group_max(float value, int32_t lanes) {
   return value;
 }
 
-/// Of one input's samples: the largest of beta * log_ratio - nll, and the sum of e^(that -
-/// largest).
+/// Over the samples of one input: the largest value v of beta * log_ratio - nll, and the sum of
+/// e^(v - largest).
 struct Exponentials {
   float largest;
   float sum;

@@ -28,8 +28,8 @@ struct LatentForwardArgs {
   Division samples;
 };
 
-/// A sample of an input per group of lanes, which sums the sample's log-ratio; the first sample's
-/// also sums the divergence.
+/// One sample of an input per group of lanes, which sums the log-ratio of the sample; the group of
+/// the first sample also sums the KL.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
     latent_forward_kernel(RowGroupArgs<LatentForwardArgs> args) {
@@ -97,7 +97,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kWarpSize* kKlRows) kl_weights_kernel(KlWeig
         sum += math::gaussian_kl(
             op.posterior.mu[int64_t{b} * op.posterior.mu_stride + column],
             op.posterior.logvar[int64_t{b} * op.posterior.logvar_stride + column]);
-    __syncthreads();  // readers of the columns before are done
+    __syncthreads();  // readers of the previous columns have finished
     partial[threadIdx.y * kWarpSize + threadIdx.x] = sum;
     __syncthreads();
     if (threadIdx.y != 0) continue;
@@ -117,7 +117,7 @@ void launch_op(const KlWeights& op, const Queue& queue) {
   launch(kl_weights_kernel, 1, dim3(kWarpSize, kKlRows), 0, queue.stream, op);
 }
 
-/// The weights that stand for beta / rows in the four columns from c.
+/// The weights that replace beta / rows in the four columns from c.
 ELBO_DEVICE math::Float4 kl_weight_quad(const LatentBackward& op, int32_t c) {
   const StepState& state = *op.inputs.state;
   const auto rows = static_cast<float>(state.rows);

@@ -1,5 +1,5 @@
-// Products by a library, cuBLASLt and cuDNN on a GPU, instead of the kernel in product.cuh: where
-// that is faster, which kernels/cuda/tuning.hpp finds out.
+// Products by a library, cuBLASLt or cuDNN, instead of the kernel in product.cuh, if measurements
+// show that it is faster (kernels/cuda/tuning.hpp).
 #pragma once
 
 #include <cstddef>
@@ -12,47 +12,49 @@
 
 namespace elbo::cuda {
 
-/// One way in which a library computes the product of one op.
+/// One way to compute the product of one op by a library.
 class LibraryProduct {
  public:
   virtual ~LibraryProduct() = default;
-  /// Queues the product on the stream; callable while the stream is captured.
+  /// Queues the product on the stream, which may be in capture.
   virtual void enqueue(Stream stream) = 0;
-  /// Whether that is the whole op, or finish_library_product has to follow.
+  /// True if this is the whole op, false if finish_library_product must follow.
   virtual bool whole() const = 0;
-  /// A backward product that reads the mask which the forward product of the same layer writes can
-  /// only be taken together with that one.
+  /// A backward product that reads a mask requires the forward product of the same layer that
+  /// writes it.
   virtual bool writes_mask() const { return false; }
   virtual bool reads_mask() const { return false; }
-  /// The same text for the same work: "cuBLASLt RELU_BIAS #0".
+  /// A name, the same for the same work: "cuBLASLt RELU_BIAS #0".
   virtual std::string name() const = 0;
 };
 
 /// The ways to compute an op.
 struct Candidates {
   std::vector<std::unique_ptr<LibraryProduct>> products;
-  std::string shortage;  // why some are missing that there is not enough memory for; or empty
+  std::string shortage;  // why candidates are missing for lack of memory, or empty
 };
 
 class ProductLibrary {
  public:
   virtual ~ProductLibrary() = default;
-  /// With its name: "cuBLASLt 130400".
+  /// Name and version: "cuBLASLt 130400".
   virtual std::string version() const = 0;
-  /// The file it was loaded from.
+  /// The file that it was loaded from.
   virtual std::string path() const = 0;
-  /// No products for ops that are none, or that the library cannot compute. Throws GpuLost alone.
+  /// Returns no products for other ops, or if the library cannot compute the op. Throws only
+  /// GpuLost.
   virtual Candidates candidates(const Op& op) = 0;
 };
 
-/// Libraries are given arrays on multiples of this alone: they load 16 bytes at a time.
+/// Libraries receive only arrays aligned to this, because they load 16 bytes at a time.
 inline constexpr size_t kLibraryAlignment = 16;
 
-/// The largest power of two up to 64 that divides the addresses which a library would be given for
-/// an op. All of a program's own arrays have 64.
+/// The largest power of two up to 64 that divides the addresses of an op's operands. All arrays of
+/// a program are aligned to 64.
 size_t alignment_of(const Op& op);
 
-/// What a product by a library leaves to do: bias and activation, derivative, bias gradient.
+/// The remainder of an op after a library's product: bias and activation, derivative, bias
+/// gradient.
 void finish_library_product(const DenseForward& op, const Queue& queue);
 void finish_library_product(const DenseBackwardInput& op, const Queue& queue);
 void finish_library_product(const DenseBackwardWeights& op, const Queue& queue);

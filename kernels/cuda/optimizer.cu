@@ -4,7 +4,7 @@
 
 namespace elbo::cuda {
 
-/// From `grad` to the gradient that is asked for, before clipping.
+/// Factor from `grad` to the requested gradient, before clipping.
 ELBO_DEVICE double reduction_scale(const OptimizerUpdate& op) {
   return op.summed ? op.state->rows : 1.0;
 }
@@ -15,7 +15,7 @@ ELBO_DEVICE double gradient_norm(const OptimizerUpdate& op) {
          math::sqrt(block_sum<double>(op.squared_norm, arena_chunks(op.count)));
 }
 
-/// What `grad` is multiplied by; all threads must call.
+/// The factor on `grad`; all threads must call.
 ELBO_DEVICE float gradient_scale(const OptimizerUpdate& op) {
   const double scale = reduction_scale(op);
   if (op.clip_norm <= 0.0f) return static_cast<float>(scale);
@@ -23,11 +23,11 @@ ELBO_DEVICE float gradient_scale(const OptimizerUpdate& op) {
   return static_cast<float>(scale * clipped);
 }
 
-/// Several quads a thread, so that the norm is summed by few blocks.
+/// Several quads per thread, so that few blocks sum the norm.
 inline constexpr int kUpdateQuads = 4;
 inline constexpr int64_t kBlockElements = int64_t{kQuad} * kUpdateQuads * kItemThreads;
 
-/// The step's record; one block, all threads must call.
+/// Writes the step's record; one block, all threads must call.
 ELBO_DEVICE void record_step(const OptimizerUpdate& op) {
   const StepEnd& end = op.end;
   const StepState state = *op.state;
@@ -51,12 +51,12 @@ ELBO_DEVICE void record_step(const OptimizerUpdate& op) {
   record.rows = static_cast<int32_t>(rows);
 }
 
-/// The state after the step; one block.
+/// Writes the state after the step; one block.
 ELBO_DEVICE void plan_next_step(const OptimizerUpdate& op) {
   if (threadIdx.x == 0) op.end.scratch->next = op.end.plan.at(op.state->step + 1);
 }
 
-/// Whichever block is done last moves the state on: then all others have read it.
+/// The last block to finish advances the state, after all others have read it.
 ELBO_DEVICE void end_step(const OptimizerUpdate& op) {
   __syncthreads();
   StepScratch& scratch = *op.end.scratch;
@@ -69,8 +69,7 @@ struct SlotQuads {
   math::Float4 grad, weight, first, second;
 };
 
-/// Updates the quads of the `block`-th block of them. All are loaded before anything else, so that
-/// their latencies overlap.
+/// Updates the quads of block `block`. All loads come first, so that their latencies overlap.
 template <class Rule, bool kVector>
 ELBO_DEVICE void update_quads(const OptimizerUpdate& op, unsigned block) {
   const auto first_element = [&](int q) {
@@ -113,8 +112,8 @@ ELBO_DEVICE void update_quads(const OptimizerUpdate& op, unsigned block) {
   }
 }
 
-/// With an end, blocks of their own in front of the others prepare it: it takes longer than a
-/// block's updates, and so runs beside them.
+/// With an end, separate blocks in front of the others prepare it. It takes longer than a block's
+/// updates and therefore runs in parallel with them.
 inline constexpr unsigned kEndBlocks = 2;
 
 ELBO_HD unsigned end_blocks(const OptimizerUpdate& op) {

@@ -1,6 +1,6 @@
-// The only header a kernel includes besides kernels/math and its contract. It lets one kernel
-// source be compiled by nvcc for a GPU and by g++ or clang++ (ELBO_CUDA_EMULATION) for the tests,
-// which run it on machines without one.
+// The only header that a kernel includes besides kernels/math and its contract. With it, nvcc
+// compiles a kernel for a GPU, and g++ or clang++ (ELBO_CUDA_EMULATION) compile the same source for
+// the tests, which run without a GPU.
 //
 //   struct ScaleArgs { const float* x; float* y; int64_t count; float factor; };
 //
@@ -71,9 +71,9 @@ inline constexpr unsigned kFullWarp = 0xffffffffu;
 ELBO_DEVICE float4 load4(const float* source) { return *reinterpret_cast<const float4*>(source); }
 ELBO_DEVICE void store4(float* target, float4 value) { *reinterpret_cast<float4*>(target) = value; }
 
-/// Starts copying 16 bytes of global memory to shared memory, or zeros where !present: `global` is
-/// then not read. Both addresses must be 16-byte aligned. The bytes are there for the calling
-/// thread after copy_async_wait, for the block after the __syncthreads behind it.
+/// Starts copying 16 bytes of global memory to shared memory, or zeros if !present (`global` is
+/// then not read). Both addresses must be 16-byte aligned. The calling thread can read the bytes
+/// after copy_async_wait, the block after a following __syncthreads.
 ELBO_DEVICE void copy_async16(void* shared, const void* global, bool present) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
                :
@@ -89,17 +89,17 @@ ELBO_DEVICE void copy_async4(void* shared, const void* global, bool present) {
                  "l"(__cvta_generic_to_global(global)), "r"(present ? 4 : 0)
                : "memory");
 }
-/// Makes a group of the copies that the thread has started since its last one (perhaps of none).
+/// Commits the copies that the thread has started since its last group (possibly none) as a group.
 ELBO_DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-/// Waits until all of the thread's groups but the latest kPending are complete. Every copy must
-/// have been waited for when the thread ends.
+/// Waits until all of the thread's groups except the latest kPending are complete. A thread must
+/// wait for all of its copies before it ends.
 template <int kPending>
 ELBO_DEVICE void copy_async_wait() {
   asm volatile("cp.async.wait_group %0;" : : "n"(kPending) : "memory");
 }
 
-/// The bits of x rounded to a tf32, the nearest with 10 mantissa bits and of two the larger one in
-/// magnitude. The low 13 bits are zero, infinity and NaN stay what they are.
+/// The bits of x rounded to TF32: to nearest with 10 mantissa bits, ties away from zero. The low 13
+/// bits are zero; infinity and NaN are unchanged.
 ELBO_DEVICE uint32_t to_tf32(float x) {
   uint32_t bits;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
@@ -110,7 +110,8 @@ ELBO_DEVICE uint32_t to_tf32(float x) {
 /// With g = lane / 4 and t = lane % 4 a lane holds
 ///   a: [g, t], [g + 8, t], [g, t + 4], [g + 8, t + 4]              b: [t, g], [t + 4, g]
 ///   d: [g, 2 t], [g, 2 t + 1], [g + 8, 2 t], [g + 8, 2 t + 1]
-/// The hardware ignores the low 13 bits of a and b: it truncates what to_tf32 has not rounded.
+/// The hardware ignores the low 13 bits of a and b, so it truncates operands that to_tf32 has not
+/// rounded.
 ELBO_DEVICE void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   asm volatile(
       "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
@@ -134,11 +135,11 @@ ELBO_DEVICE void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t 
 /// start in turn. Every kernel that a program launches calls it before it touches global memory and
 /// before any thread returns. Without such a launch, or below sm_90, it does nothing.
 ///
-/// Releasing the next kernel this early is safe because that kernel waits here as well: its own
-/// accesses come after this kernel's end. And kernel N + 2 starts only when all blocks of N + 1
-/// have passed this point, that is after the end of N, so that no more than two kernels of a chain
-/// ever overlap. All blocks of a kernel are resident or done before the next one starts: blocks
-/// that wait cannot keep out those they wait for.
+/// Releasing the next kernel this early is safe, because that kernel also waits here: its accesses
+/// come after the end of this kernel. Kernel N + 2 starts only when all blocks of N + 1 have passed
+/// this point, hence after the end of N, so that at most two kernels of a chain overlap. All blocks
+/// of a kernel are resident or finished before the next kernel starts, so waiting blocks cannot
+/// displace the blocks that they wait for.
 ELBO_DEVICE void wait_for_previous_kernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;\n\tgriddepcontrol.launch_dependents;" ::: "memory");
@@ -159,9 +160,9 @@ inline void check_launch(cudaError_t status, const void* kernel) {
                     ": " + cudaGetErrorString(status));
 }
 
-/// Asks once per GPU and kernel for as much shared memory as a multiprocessor can have. A
-/// multiprocessor changes its division between shared memory and cache only while it is idle:
-/// kernels that ask for different ones could not overlap.
+/// Requests the largest shared memory of a multiprocessor, once per GPU and kernel. A
+/// multiprocessor changes its division between shared memory and cache only while it is idle, so
+/// kernels with different requests could not overlap.
 inline void prefer_shared_memory(const void* kernel) {
   static std::mutex mutex;
   static std::set<std::pair<int, const void*>> asked;
@@ -176,7 +177,7 @@ inline void prefer_shared_memory(const void* kernel) {
 
 }  // namespace detail
 
-/// Starts `kernel` on `stream`; throws DeviceError where the launch itself is refused.
+/// Starts `kernel` on `stream`; throws DeviceError if the launch itself is refused.
 template <class Args>
 void launch(void (*kernel)(Args), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
             const std::type_identity_t<Args>& args) {
@@ -241,7 +242,7 @@ ELBO_DEVICE void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t 
   emulation::mma(emulation::WarpOp::kMmaBf16, d, a, b, caller);
 }
 
-// Emulated kernels run one after the other.
+// Emulated kernels run in sequence.
 ELBO_DEVICE void wait_for_previous_kernel() {}
 
 /// Runs `kernel` to its end on the executor that the test selected.
@@ -263,9 +264,9 @@ void launch(void (*kernel)(Args), dim3 grid, dim3 block, size_t shared_bytes, St
 
 #endif
 
-/// Takes the next number of a counter in global memory, for one thread of each block to find out
-/// which block is the last. What the block's other threads wrote counts as written before only if
-/// __syncthreads stands before; the last block may read all blocks' writes after one behind.
+/// Increments a counter in global memory, by one thread of each block, to find the last block. The
+/// writes of the block's other threads are ordered before it only by a preceding __syncthreads; the
+/// last block may read all blocks' writes after a following one.
 ELBO_DEVICE unsigned take_ticket(unsigned* counter) {
   __threadfence();
   const unsigned ticket = atomicAdd(counter, 1u);

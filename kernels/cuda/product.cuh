@@ -1,9 +1,9 @@
-// The engine's own matrix product: a block computes a tile of the result, then applies what comes
-// after the product (bias, activation, derivative) before the tile is stored, so that an op of a
-// layer is one kernel. Sums are taken in an order that depends on the shape alone.
+// The engine's matrix product. A block computes a tile of the result and applies the epilogue
+// (bias, activation, derivative) before it stores the tile, so that an op of a layer is one kernel.
+// The order of sums depends only on the shape.
 //
-// Made for the small products of small nets, where a launch costs as much as the arithmetic; large
-// ones are better left to libraries (kernels/cuda/tuning.hpp chooses by measuring).
+// It is designed for the small products of small networks, for which a launch costs as much as the
+// arithmetic. Libraries are better for large ones (kernels/cuda/tuning.hpp chooses by measuring).
 #pragma once
 
 #include "kernels/cuda/accumulators.cuh"
@@ -18,14 +18,14 @@ struct ProductArgs {
   bool vector_left;
   bool vector_right;
   bool vector_result;
-  bool early_right = false;  // the first stages of the right factor are loaded before the wait
+  bool early_right = false;  // the first stages of the right operand are loaded before the wait
 };
 
 /// What the kernel has to know of an op, which may be several products of one size, its parts;
 /// specialised in dense.cu and convolution.cu:
 ///   left_along_depth, right_along_depth   which dimension of a factor is contiguous
-///   sums_left        whether the sums of the left factor over the depth are wanted as well
-///   right_is_weight  whether the right factor is the op's weights (early_reads)
+///   sums_left        whether the sums of the left operand over K are also needed
+///   right_is_weight  whether the right operand is the op's weights (early_reads)
 ///   few_columns      whether results of few columns are usual: a wide tile would be mostly empty
 ///   rows, columns (op)                    of each part's result
 ///   parts (op)                            their number
@@ -37,7 +37,7 @@ struct ProductArgs {
 template <class Op>
 struct Product;
 
-/// A range of a product's depth; `begin` is a multiple of every method's depth.
+/// A range of K; `begin` is a multiple of the depth of every method.
 struct DepthRange {
   int32_t begin, end;
 };
@@ -48,7 +48,7 @@ struct WholeProduct {
   ELBO_DEVICE WholeProduct(const Op&, int) {}
 };
 
-/// The shared memory of a block that computes kRows x kColumns elements.
+/// Shared memory of a block that computes kRows x kColumns elements.
 template <class Op, class Method, int kRows, int kColumns>
 struct ProductMemory {
   using Element = typename Method::Element;
@@ -58,7 +58,8 @@ struct ProductMemory {
 
   static constexpr int kStageElements = Left::kElements + Right::kElements;
   static constexpr int kStageBytes = kStageElements * static_cast<int>(sizeof(Element));
-  // Enough copies in flight to cover the latency of memory, within what needs no opting in.
+  // Enough copies in flight to hide the latency of memory, within the shared memory that needs no
+  // opt-in.
   static constexpr int kStages = 4 * kStageBytes <= 48 * 1024 ? 4 : 2;
   static constexpr int kPartialBytes = Accumulator::kSlices * kRows * kPartialPitch<kColumns> * 4;
   static constexpr size_t bytes =
@@ -66,7 +67,7 @@ struct ProductMemory {
   static_assert(bytes <= 48 * 1024);
 };
 
-/// Adds up the left factor's rows over the depth, in one block of each row of blocks.
+/// Sums the rows of the left operand over K, in one block of each row of blocks.
 template <class Staged, int kRows, int kDepth>
 class RowSums {
   static constexpr int kParts = static_cast<int>(kProductThreads) / kRows;
@@ -201,8 +202,8 @@ void launch_product_tiles(const ProductArgs<Op>& args, Stream stream) {
          ProductMemory<Op, Method, kRows, kColumns>::bytes, stream, args);
 }
 
-/// The largest tile that still makes enough blocks for a GPU's multiprocessors, by the shape alone:
-/// the order of additions follows from it.
+/// The largest tile with enough blocks for a GPU's multiprocessors. It depends only on the shape,
+/// because it determines the order of additions.
 template <class Op, class Method>
 void launch_product(const ProductArgs<Op>& args, Stream stream) {
   using P = Product<Op>;
@@ -220,12 +221,12 @@ void launch_product(const ProductArgs<Op>& args, Stream stream) {
     launch_product_tiles<Op, Method, 16, 32>(args, stream);
 }
 
-/// The method that an op's formats and precision ask for.
+/// The method for an op's formats and precision.
 template <class Op>
 void launch_product(ProductArgs<Op> args, Format factors, Precision precision, const Queue& queue) {
   const Stream stream = queue.stream;
-  // Copies of 16 bytes bypass the multiprocessor's first cache. Smaller ones do not, and before the
-  // wait that cache may still hold what the memory held earlier.
+  // Copies of 16 bytes bypass the L1 cache. Smaller copies do not, and before the wait L1 may still
+  // hold old content of the memory.
   args.early_right = queue.early_reads && args.vector_right;
   if (factors == Format::bf16)
     launch_product<Op, TensorMethod<Bf16Fragments>>(args, stream);

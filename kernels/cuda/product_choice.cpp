@@ -45,7 +45,7 @@ class Chooser {
  private:
   void note(std::string text) { choice_.notes.push_back(std::move(text)); }
 
-  /// The costliest first, so that those which there is no time for matter least.
+  /// The most expensive first, so that products without time left matter least.
   void measure_all() {
     std::vector<size_t> ops;
     for (size_t op = 0; op < program_.size(); ++op) {

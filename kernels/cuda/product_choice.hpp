@@ -1,5 +1,5 @@
-// Choosing the implementation of each product in a program: from the measurements in a file, or
-// from new ones.
+// Chooses the implementation of each product in a program, from the measurements in a file or from
+// new ones.
 #pragma once
 
 #include <functional>
@@ -13,13 +13,13 @@
 
 namespace elbo::cuda {
 
-/// The library that has one kind of products, and the measurements with it. Both are looked for
-/// when an op of that kind asks first: a library takes up to a second and hundreds of MB to start.
+/// The library for one kind of products, and its measurements. Both are loaded when the first op of
+/// that kind needs them, because a library takes up to a second and hundreds of MB to start.
 class ProductSource {
  public:
-  /// Null if there is no such library, for `reason`.
+  /// Null with a `reason` if there is no such library.
   using Make = std::function<std::unique_ptr<ProductLibrary>(std::string& reason)>;
-  /// The measurements' file with a library.
+  /// The file of measurements with a library.
   using TuningPath = std::function<std::filesystem::path(const std::string& library)>;
 
   /// `is_one`: whether an op is a product of this kind, named `products` for people.
@@ -48,16 +48,16 @@ class ProductSource {
   std::unique_ptr<TuningFile> tuning_;
 };
 
-/// What choosing asks of a GPU. Everything throws GpuLost for a fault, after which nothing more can
-/// be had from it, and DeviceError for what was refused.
+/// The GPU functions that choosing needs. All throw GpuLost for a fault, after which the GPU is
+/// unusable, and DeviceError for a refusal.
 class ProductTrials {
  public:
   virtual ~ProductTrials() = default;
   /// Measures one product on arrays of its own.
   virtual Measurement measure(const Op& op, ProductLibrary& library) = 0;
-  /// Runs a product once on the op's arrays, and leaves those as they were: a library loads its
-  /// code at the first call, which is not to happen while a graph is captured. Returns the number
-  /// of the product's graph nodes.
+  /// Runs a product once on the op's arrays and restores them. A library loads its code in the
+  /// first call, which must not happen during a capture. Returns the number of the product's graph
+  /// nodes.
   virtual size_t try_out(const Op& op, LibraryProduct& product) = 0;
 };
 
@@ -82,7 +82,7 @@ struct ProductChoice {
   std::vector<std::string> notes;                         // what was chosen and why, for people
 };
 
-/// Products that are not measured when `time` is over are left to the kernels.
+/// Products that are not measured when `time` has elapsed use the kernels.
 ProductChoice choose_products(const Program& program, std::vector<ProductSource>& sources,
                               ProductTrials& trials, const TimeBox& time);
 

@@ -1,5 +1,5 @@
 // Arrays in quads: a thread works on four consecutive elements, which is one Philox group, and one
-// access of up to 16 bytes where the addresses allow it (kVector) or four small ones.
+// access of up to 16 bytes if the addresses allow it (kVector), or four small ones.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace elbo::cuda {
 
 inline constexpr int kQuad = 4;
 
-/// Quads of a row, the last of which may be broken.
+/// Quads of a row; the last may be incomplete.
 inline int64_t quads_in(int64_t columns) { return (columns + kQuad - 1) / kQuad; }
 
 /// Element i of a quad that is packed into `word`.
@@ -32,7 +32,7 @@ ELBO_DEVICE float stored_to_float(Stored value) {
   return static_cast<float>(value);
 }
 
-/// The quad at `source`, of which `count` elements exist; those that do not are zero.
+/// The quad at `source` with `count` existing elements; the others are zero.
 template <bool kVector, class Stored>
 ELBO_DEVICE math::Float4 load_quad(const Stored* source, int64_t count) {
   math::Float4 quad;
@@ -79,7 +79,7 @@ ELBO_DEVICE void store_quad(math::Bfloat16* target, int64_t count, const math::F
     if (i < count) target[i] = math::to_bfloat16(quad.value[i]);
 }
 
-/// The same on arrays of either format, at element `offset`.
+/// The same for arrays of either format, at element `offset`.
 template <bool kVector>
 ELBO_DEVICE math::Float4 load_quad(const ConstReals& source, int64_t offset, int64_t count) {
   return source.format == Format::f32
@@ -120,8 +120,8 @@ void launch_items(void (*kernel)(Args), int64_t items, int64_t items_per_block, 
   launch(kernel, static_cast<unsigned>(blocks), kItemThreads, 0, stream, args);
 }
 
-/// Whether every quad of arrays that start at `arrays`, with rows `strides` elements apart, can be
-/// accessed in one piece.
+/// True if every quad of arrays that start at `arrays`, with row strides of `strides` elements, can
+/// be accessed at once.
 inline bool has_vector_access(std::initializer_list<const void*> arrays,
                               std::initializer_list<int64_t> strides) {
   return std::ranges::all_of(arrays,
@@ -129,7 +129,7 @@ inline bool has_vector_access(std::initializer_list<const void*> arrays,
          std::ranges::all_of(strides, [](int64_t stride) { return stride % kQuad == 0; });
 }
 
-/// Calls `f` with std::true_type where there is vector access, with std::false_type otherwise.
+/// Calls `f` with std::true_type for vector access, with std::false_type otherwise.
 template <class F>
 void with_vector_access(std::initializer_list<const void*> arrays,
                         std::initializer_list<int64_t> strides, F&& f) {

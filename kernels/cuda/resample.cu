@@ -1,6 +1,6 @@
-// Resampling, a quad of an output pixel's channels per thread, which gathers what it is made of:
-// from the coarse grid by a pixel's own weights, from the fine one by asking whom its pixels give
-// to.
+// Resampling, one quad of an output pixel's channels per thread. A thread gathers its sources: from
+// the coarse grid by the pixel's own weights, from the fine grid by the weights of the fine pixels
+// in range.
 #include "kernels/cuda/division.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
@@ -36,7 +36,7 @@ struct ResampleSource {
   }
 };
 
-/// What pixel (y, x) of the fine grid is made of.
+/// The value of pixel (y, x) of the fine grid.
 template <class R, bool kVector>
 ELBO_DEVICE math::Float4 spread(const ResampleArgs& args, const ResampleSource& from, int32_t y,
                                 int32_t x) {
@@ -50,7 +50,7 @@ ELBO_DEVICE math::Float4 spread(const ResampleArgs& args, const ResampleSource& 
   return sum;
 }
 
-/// The places of the fine grid that may give to a place of the coarse one, in one direction.
+/// Range of fine indices that contribute to a coarse index, in one direction.
 struct Givers {
   int32_t begin, end;
 
@@ -62,7 +62,7 @@ struct Givers {
   }
 };
 
-/// How much of the fine place goes to the coarse one.
+/// The weight of the fine index in the coarse one.
 template <class R>
 ELBO_DEVICE float share(int32_t fine, int32_t place, int32_t factor, int32_t size) {
   const auto taps = R::template taps<float>(fine, factor, size);
@@ -70,7 +70,7 @@ ELBO_DEVICE float share(int32_t fine, int32_t place, int32_t factor, int32_t siz
          (taps.second == place ? taps.second_weight : 0.0f);
 }
 
-/// What pixel (y, x) of the coarse grid gets, in the order of the fine grid's pixels.
+/// The value of pixel (y, x) of the coarse grid, summed in the order of the fine grid's pixels.
 template <class R, bool kVector>
 ELBO_DEVICE math::Float4 collect(const ResampleArgs& args, const ResampleSource& from, int32_t y,
                                  int32_t x) {
@@ -112,7 +112,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) resample_kernel(ResampleArgs a
 
 namespace {
 
-/// R x, or R^T x where `transposed`.
+/// R x, or R^T x if `transposed`.
 template <class Op>
 void launch_resample(const Op& op, const ResampleArgs& data, bool transposed, Stream stream) {
   const ResampleShape& s = op.shape;

@@ -1,5 +1,5 @@
-// Rows by groups of neighbouring lanes of a warp: as many lanes as a row has items of work, at most
-// a warp, so that short rows leave no lane idle.
+// One group of neighbouring lanes per row: as many lanes as a row has items of work, at most a
+// warp, so that short rows leave no lane idle.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace elbo::cuda {
 
-/// An op, and how many lanes work on one of its rows together.
+/// An op, and the number of lanes per row.
 template <class Op>
 struct RowGroupArgs {
   Op op;
@@ -19,7 +19,7 @@ struct RowGroupArgs {
 
 inline constexpr unsigned kGroupThreads = 128;
 
-/// Which row this thread's group of lanes works on, and its place in the group.
+/// The row of this thread's group of lanes, and the thread's index in the group.
 struct GroupPlace {
   int32_t row;
   int32_t lane;

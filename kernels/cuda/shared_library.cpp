@@ -39,8 +39,8 @@ std::vector<path> folders_in(const path& folder) {
   return inside;
 }
 
-/// The prefixes, as /usr, of the python3 that a shell would start: of a link (as a virtual
-/// environment has) and of what it links to.
+/// The prefixes, such as /usr, of the python3 on PATH: of a link (in a virtual environment) and of
+/// its target.
 std::vector<path> python_prefixes() {
   for (const path& folder : folders_of(variable("PATH"))) {
     std::error_code error;
@@ -51,7 +51,7 @@ std::vector<path> python_prefixes() {
   return {};
 }
 
-/// The files that Python packages under `prefix` have of a library.
+/// The files of a library in Python packages under `prefix`.
 std::vector<std::string> package_files(const path& prefix, const std::string& file) {
   std::vector<std::string> files;
   for (const path& python : folders_in(prefix / "lib"))
@@ -99,7 +99,7 @@ SharedLibrary::SharedLibrary(std::string product, const LibrarySearch& search)
     handle_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle_ != nullptr) break;
     const char* error = dlerror();
-    // Of a file that exists, why it cannot be loaded says more than that others are missing.
+    // The error of an existing file is more informative than the absence of others.
     std::error_code ignored;
     if (reason.empty() || std::filesystem::exists(file, ignored))
       reason = error == nullptr ? "unknown error" : error;

@@ -1,4 +1,4 @@
-// Where NVIDIA's libraries are found at run time, and the libraries loaded from there.
+// Finds and loads NVIDIA's libraries at run time.
 #pragma once
 
 #include <string>
@@ -16,16 +16,17 @@ namespace elbo::cuda {
 /// Of 4 to 6 only files that exist. ELBO_CUDA_LIBRARIES=none: no file at all.
 struct LibrarySearch {
   std::vector<std::string> files;
-  std::string places;      // for people: where they were looked for
+  std::string places;      // for people: the searched folders
   std::string given = {};  // ELBO_CUDA_LIBRARIES
 };
 LibrarySearch find_library(const std::string& file);
 
-/// A library that stays loaded until the process ends. Those that it loads itself, as cuDNN does,
-/// must be in its own folder or known to the loader.
+/// A library that stays loaded until the process ends. Libraries that it loads itself, as cuDNN
+/// does, must be in its folder or in the loader's search path.
 class SharedLibrary {
  public:
-  /// Loads the first file that can be loaded. Throws DeviceError with what was tried otherwise.
+  /// Loads the first file that can be loaded. Otherwise throws DeviceError with the files that were
+  /// tried.
   SharedLibrary(std::string product, const LibrarySearch& search);
 
   /// Throws DeviceError, "the installed cuDNN lacks cudnnCreate", if there is none.

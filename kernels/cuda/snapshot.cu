@@ -12,7 +12,7 @@ struct ComparisonArgs {
   unsigned long long* differing;
 };
 
-/// The bytes behind the last whole word count as a word.
+/// The bytes after the last whole word count as a word.
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(256) snapshot_comparison_kernel(ComparisonArgs args) {
   const size_t words = args.bytes / sizeof(uint32_t);
   const size_t thread = size_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -57,7 +57,7 @@ void Snapshot::restore() const {
 
 uint64_t Snapshot::differing_words() const {
   constexpr unsigned kThreads = 256;
-  constexpr size_t kMostBlocks = 2048;  // more than fit on any GPU at a time
+  constexpr size_t kMostBlocks = 2048;  // more than are resident on any GPU
   ELBO_CUDA(cudaMemsetAsync(count_.get(), 0, sizeof(unsigned long long), stream_));
   for (const Copy& copy : copies_) {
     const size_t blocks = copy.bytes / (kThreads * sizeof(uint32_t)) + 1;

@@ -1,4 +1,4 @@
-// A copy of device memory, to put back or to compare with later.
+// A copy of device memory, to restore or to compare with later.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace elbo::cuda {
 
-/// Everything is queued on one stream.
+/// All work is queued on one stream.
 class Snapshot {
  public:
   /// Copies the ranges, which start at multiples of 4 bytes. Throws DeviceError if there is no
@@ -19,7 +19,7 @@ class Snapshot {
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 
-  /// Copies what the ranges hold now.
+  /// Copies the current content of the ranges.
   void take() const;
   void restore() const;
   /// Number of 32-bit words in which the ranges now differ from the copy. Waits for the stream.

@@ -1,4 +1,4 @@
-// A product's factors in shared memory: tiles copied there asynchronously, some steps ahead.
+// Operands of a product in shared memory: tiles are copied asynchronously, several steps ahead.
 #pragma once
 
 #include "kernels/cuda/port.cuh"
@@ -8,16 +8,17 @@ namespace elbo::cuda {
 
 inline constexpr unsigned kProductThreads = 256;
 
-/// Where an element of a factor lies; `from` is not read where it is absent, which counts as zero.
+/// The address of an operand's element. If the element is absent, it counts as zero and `from` is
+/// not read.
 template <class T>
 struct Source {
   const T* from;
   bool present;
 };
 
-// A factor of a product in memory has two dimensions: the depth, which the product sums over, and
-// the "outer" one, which it shares with the result, rows of the left factor or columns of the
-// right. Whichever of them is not contiguous numbers the factor's lines. A kind of factor has
+// An operand in memory has two dimensions: the depth (K), and the outer one, which it shares with
+// the result: rows of the left operand or columns of the right. The dimension that is not
+// contiguous numbers the operand's lines. A kind of operand has
 //   line(i)     the i-th line, whose at(column) is the Source of an element
 //   vector      whether elements of a line can be copied 16 bytes at a time
 // and this is the plain kind. Others compute where their elements lie (kernels/cuda/window.cuh).
@@ -45,9 +46,9 @@ struct Factor {
   }
 };
 
-/// How a tile of kOuter by kDepth elements lies in shared memory: as it does in the array, where
-/// the depth (kAlongDepth) or the outer dimension is the contiguous one. Lines are padded so that
-/// the accesses of a warp fall into different banks.
+/// Layout of a tile of kOuter by kDepth elements in shared memory. It is the layout of the array,
+/// with K (kAlongDepth) or the outer dimension contiguous. Lines are padded so that the accesses of
+/// a warp hit different banks.
 template <class T, int kOuter, int kDepth, bool kAlongDepth>
 struct StagedTile {
   static constexpr int kChunk = 16 / static_cast<int>(sizeof(T));  // elements in 16 bytes
@@ -57,8 +58,8 @@ struct StagedTile {
   static constexpr int kElements = kLines * kPitch;
   static constexpr bool along_depth = kAlongDepth;
 
-  /// Starts copying the tile at (first_outer, first_depth); what is absent becomes zero. All of the
-  /// block's threads take part.
+  /// Starts copying the tile at (first_outer, first_depth); absent elements become zero. All
+  /// threads of the block take part.
   template <class Factor>
   ELBO_DEVICE static void load(T* stage, const Factor& factor, int first_outer, int first_depth) {
     constexpr int kChunksPerLine = kLength / kChunk;
@@ -88,7 +89,7 @@ struct StagedTile {
   ELBO_DEVICE static void copy_element(float* to, const float* from, bool present) {
     copy_async4(to, from, present);
   }
-  // Asynchronous copies are of 4 bytes or more.
+  // Asynchronous copies have at least 4 bytes.
   ELBO_DEVICE static void copy_element(math::Bfloat16* to, const math::Bfloat16* from,
                                        bool present) {
     *to = present ? *from : math::Bfloat16{};

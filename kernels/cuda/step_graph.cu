@@ -19,8 +19,8 @@ CaptureInfo captured(cudaStream_t stream) {
   ELBO_CUDA(cudaStreamGetCaptureInfo(stream, &status, &id, &info.graph, &info.ends, &edges,
                                      &info.end_count));
 #else
-  ELBO_CUDA(cudaStreamGetCaptureInfo_v2(stream, &status, &id, &info.graph, &info.ends,
-                                        &info.end_count));
+  ELBO_CUDA(
+      cudaStreamGetCaptureInfo_v2(stream, &status, &id, &info.graph, &info.ends, &info.end_count));
 #endif
   return info;
 }
@@ -36,12 +36,12 @@ namespace {
 
 using Nodes = std::vector<cudaGraphNode_t>;
 
-/// A stream while it records. What is queued next comes after the nodes given to `follow`.
+/// A stream in capture. Work queued next follows the nodes passed to `follow`.
 class Capture {
  public:
   explicit Capture(cudaStream_t stream) : stream_(stream) {
-    // Relaxed: libraries may load modules and allocate while they enqueue, which the other modes
-    // forbid. Nothing here waits for captured work.
+    // Relaxed, because libraries may load modules and allocate while they enqueue, which the other
+    // modes forbid. Nothing here waits for captured work.
     ELBO_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
   }
   ~Capture() {
@@ -62,7 +62,7 @@ class Capture {
     ELBO_CUDA(cudaStreamUpdateCaptureDependencies(stream_, nodes.data(), nodes.size(), kSet));
 #endif
   }
-  /// The nodes that were queued last.
+  /// The last queued nodes.
   Nodes last() const { return captured_ends(stream_); }
   /// Number of nodes queued so far.
   size_t count() const {
@@ -86,7 +86,7 @@ void append(Nodes& nodes, const Nodes& more) {
   nodes.insert(nodes.end(), more.begin(), more.end());
 }
 
-/// Queues the program once behind `before` with all its branches; returns the nodes at its ends.
+/// Queues the program once after `before`, with all its branches; returns the final nodes.
 Nodes capture_branches(Capture& capture, const LaunchOp& launch, const Dependencies& dependencies,
                        const Stream& stream, const Nodes& before) {
   std::vector<Nodes> queued(dependencies.size());

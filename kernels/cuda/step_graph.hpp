@@ -1,4 +1,4 @@
-// A program as a CUDA graph: what the GPU then runs without the host.
+// A program as a CUDA graph, which the GPU runs without the host.
 #pragma once
 
 #include <functional>
@@ -10,22 +10,22 @@
 
 namespace elbo::cuda {
 
-/// Puts op i of the program on a stream.
+/// Queues op i of the program on a stream.
 using LaunchOp = std::function<void(size_t op, Stream stream)>;
 
 struct GraphOptions {
-  int repeats = 1;           // runs of the program, one behind the other
-  bool branches = false;     // ops that do not depend on each other side by side
-  bool overlapping = false;  // kernels start while the one before them ends
+  int repeats = 1;           // runs of the program in sequence
+  bool branches = false;     // independent ops run in parallel
+  bool overlapping = false;  // kernels start while the previous one ends
 };
 
-/// The nodes that the next work captured on `stream` will directly follow.
+/// The nodes that the next work captured on `stream` will depend on.
 std::vector<cudaGraphNode_t> captured_ends(cudaStream_t stream);
 
 class StepGraph {
  public:
-  /// Captures the program on `stream`, which stays as it is. Throws DeviceError if something in
-  /// it cannot be captured.
+  /// Captures the program on `stream`, which is unchanged afterwards. Throws DeviceError if an op
+  /// cannot be captured.
   StepGraph(cudaStream_t stream, const LaunchOp& launch, const Dependencies& dependencies,
             const GraphOptions& options);
 

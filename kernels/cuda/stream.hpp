@@ -1,12 +1,13 @@
-// Where kernels are queued; without CUDA's headers, which the tests do not have.
+// The stream of kernels, declared without CUDA's headers, which the tests do not have.
 #pragma once
 
 struct CUstream_st;  // CUDA's; a cudaStream_t points to one
 
 namespace elbo::cuda {
 
-/// A CUDA stream. On an overlapping one a kernel starts while the one before it ends (programmatic
-/// dependent launch): it must call wait_for_previous_kernel before it touches memory.
+/// A CUDA stream. On an overlapping stream a kernel starts while the previous one ends
+/// (programmatic dependent launch), and must call wait_for_previous_kernel before it accesses
+/// memory.
 struct Stream {
   CUstream_st* handle = nullptr;
   bool overlapping = false;
@@ -15,10 +16,10 @@ struct Stream {
       : handle(stream), overlapping(overlaps) {}
 };
 
-/// Where an op runs.
+/// The environment of an op.
 struct Queue {
   Stream stream;
-  void* scratch = nullptr;   // as many bytes as scratch_bytes(op) says (kernels/cuda/execution.cuh)
+  void* scratch = nullptr;   // scratch_bytes(op) bytes (kernels/cuda/execution.cuh)
   bool early_reads = false;  // early_reads(op) is complete before the op's first kernel starts
 };
 

@@ -10,7 +10,7 @@
 namespace elbo::cuda {
 namespace {
 
-/// Where the measurements with a library are kept; empty if there is no cache.
+/// Directory of the measurements with a library; empty if there is no cache.
 std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::string& library) {
   const std::filesystem::path folder = user_cache_folder();
   if (folder.empty()) return {};

@@ -1,4 +1,4 @@
-// A GPU's stream and what preparing programs for it needs.
+// The stream of a GPU, and the objects for preparing programs.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -14,7 +14,7 @@ namespace elbo::cuda {
 /// Shared by the device and the programs prepared for it.
 class StreamContext {
  public:
-  /// Throws DeviceError where GPU `ordinal` refuses.
+  /// Throws DeviceError if GPU `ordinal` cannot be used.
   explicit StreamContext(int ordinal);
   ~StreamContext();
   StreamContext(const StreamContext&) = delete;
@@ -33,7 +33,7 @@ class StreamContext {
  private:
   int ordinal_;
   cudaDeviceProp properties_{};
-  OwnedStream stream_;  // ordered with the default stream too, which cuRAND uses
+  OwnedStream stream_;  // also ordered with the default stream, which cuRAND uses
   std::unique_ptr<std::vector<ProductSource>> sources_;
 };
 

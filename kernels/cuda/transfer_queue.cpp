@@ -13,7 +13,7 @@ class CudaTransferQueue : public TransferQueue {
         staging_(2 * staging_bytes, "staging rows of the data set") {}
   ~CudaTransferQueue() override { check_nothrow(cudaSetDevice(context_->ordinal())); }
 
-  // The producer is a thread of its own, for which the GPU has to be chosen.
+  // The producer is another thread, in which the GPU must be selected.
   void acquire(int slot) override {
     context_->make_current();
     released_[slot].hold(stream_.get());
@@ -43,10 +43,11 @@ class CudaTransferQueue : public TransferQueue {
   size_t staging_bytes_;
   PinnedMemory staging_;
   Event released_[2] = {untimed(), untimed()}, committed_[2] = {untimed(), untimed()};  // by slot
-  // By staging buffer. The producer sleeps while it waits: the host's cores have other work.
+  // By staging buffer. The producer blocks while it waits, so that the core can do other work.
   Event sent_[2] = {untimed(cudaEventBlockingSync), untimed(cudaEventBlockingSync)};
   int buffer_ = 0;  // staged last
-  // Not ordered with the default stream. The last member: it waits for its copies when it ends.
+  // Not ordered with the default stream. It is the last member, because its destructor waits for
+  // the copies.
   OwnedStream stream_{cudaStreamNonBlocking};
 };
 

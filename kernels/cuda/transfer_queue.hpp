@@ -1,4 +1,4 @@
-// Copies to a GPU on a stream of their own, from pinned memory.
+// Copies to a GPU on a separate stream, from pinned memory.
 #pragma once
 
 #include "kernels/cuda/stream_context.hpp"
@@ -6,8 +6,8 @@
 
 namespace elbo::cuda {
 
-/// A queue with two staging buffers of `staging_bytes` bytes, beside the programs on `context`'s
-/// stream. Throws DeviceError where there is no pinned memory to be had.
+/// A queue with two staging buffers of `staging_bytes` bytes, concurrent with the programs on
+/// `context`'s stream. Throws DeviceError if pinned memory cannot be allocated.
 std::unique_ptr<TransferQueue> make_transfer_queue(std::shared_ptr<const StreamContext> context,
                                                    size_t staging_bytes);
 

@@ -12,7 +12,7 @@
 
 namespace elbo::cuda {
 
-/// One thread that divides, each time by the result before.
+/// One thread that divides repeatedly, each time by the previous result.
 ELBO_KERNEL void warm_up_kernel(double* out, int divisions) {
   double value = 1.0;
   for (int i = 0; i < divisions; ++i) value = 1.0 / (1.0 + value);
@@ -21,7 +21,7 @@ ELBO_KERNEL void warm_up_kernel(double* out, int divisions) {
 
 namespace {
 
-/// The kernel and every way of the libraries on the same arrays.
+/// The kernel and all candidates of the libraries on the same arrays.
 class Trial {
  public:
   Trial(const Op& op, ProductLibrary& library, cudaStream_t stream)
@@ -53,7 +53,7 @@ class Trial {
     ELBO_CUDA(cudaStreamSynchronize(stream_));
   }
 
-  /// Makes what a product that reads a mask needs.
+  /// Prepares the mask for a product that reads one.
   void prepare_mask() {
     const auto* op = std::get_if<DenseBackwardInput>(&arrays_.op());
     if (op == nullptr || !op->saved) return;
@@ -67,7 +67,7 @@ class Trial {
       break;
     }
     if (mask_writer_ == nullptr) return;
-    // The kernel's result for the new `saved` is what the library's must agree with.
+    // The library's result must agree with the kernel's for the new `saved`.
     launch_kernel({stream_});
     arrays_.keep_wanted();
   }
@@ -81,7 +81,8 @@ class Trial {
     std::visit(finish_op, arrays_.op());
   }
 
-  /// Whether a library's product could be used: `use` was not refused. Throws GpuLost for a fault.
+  /// True if a library's product could be used, i.e. `use` was not refused. Throws GpuLost for a
+  /// fault.
   template <class Use>
   bool attempt(const LibraryProduct& product, Use use) {
     try {
@@ -94,7 +95,7 @@ class Trial {
         note_shortage(error.what());
         recover();
       } catch (const DeviceError&) {
-        recover();  // of a refusal: one candidate less
+        recover();  // after a refusal: one candidate less
       }
     } catch (const GpuLost& error) {
       throw GpuLost(std::string(error.what()) + ", while trying " + product.name() + " for " +
@@ -156,7 +157,7 @@ class Trial {
   TrialArrays arrays_;
   ProductLibrary& library_;
   cudaStream_t stream_;
-  std::unique_ptr<LibraryProduct> mask_writer_;  // holds the mask that others read
+  std::unique_ptr<LibraryProduct> mask_writer_;  // owns the mask that others read
   double best_once_ = 0.0;
   std::string shortage_;
 };
@@ -195,7 +196,7 @@ class KeptOutputs {
   std::vector<Copy> copies_;
 };
 
-/// The result of `act`; leaves CUDA without an error if that was refused something.
+/// Returns the result of `act`; clears CUDA's error after a refusal.
 template <class Act>
 auto refusing(const Act& act) {
   try {

@@ -1,4 +1,4 @@
-// Trying products on the GPU: the kernel and every way of the libraries.
+// Measures products on the GPU: the kernel and all candidates of the libraries.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,8 @@ namespace elbo::cuda {
 
 std::unique_ptr<ProductTrials> make_trials(Stream stream);
 
-/// Keeps the GPU busy for some 50 ms, once in a process: an idle one runs at a fifth of its clock
-/// rate and takes that long to leave it.
+/// Keeps the GPU busy for about 50 ms, once in a process, because an idle GPU runs at a fifth of
+/// its clock rate and needs that long to leave it.
 void warm_up(Stream stream);
 
 }  // namespace elbo::cuda

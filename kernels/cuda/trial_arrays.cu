@@ -28,7 +28,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) trial_fill_kernel(FillArgs arg
 struct DifferenceArgs {
   ConstReals got, want;
   int64_t count;
-  double* sums;  // [2 * blocks]: squares of differences, then of what is wanted
+  double* sums;  // [2 * blocks]: squares of differences, then of the expected values
 };
 
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) trial_difference_kernel(DifferenceArgs args) {
@@ -111,7 +111,7 @@ float* TrialArrays::gradient(int64_t count, bool accumulate) {
   return out.f32();
 }
 
-/// All rows active, whatever the program's state is by now.
+/// All rows are active, independent of the program's current state.
 int64_t TrialArrays::full_batch(Rows& rows) {
   state_.rows = rows.inputs;
   auto* place = static_cast<StepState*>(allocate(sizeof state_));
@@ -199,10 +199,10 @@ bool TrialArrays::agrees() const {
   return true;
 }
 
-/// What two right ways may differ by, in relation to the result: some roundings of a float sum,
-/// more where it has many terms; of factors in TF32 (2^-11 each), or of factors and results in
-/// bfloat16 (2^-8 each). A sum of n independent terms is about sqrt(n), and off by the roundings
-/// of n partial ones: 2^-24 sqrt(n / 6) of it.
+/// Relative tolerance between two correct implementations: roundings of a float sum, more for many
+/// terms; of operands in TF32 (2^-11 each), or of operands and results in bfloat16 (2^-8 each). A
+/// sum of n independent terms is about sqrt(n), and the roundings of its n partial sums amount to
+/// 2^-24 sqrt(n / 6) of it.
 double TrialArrays::relative_tolerance() const {
   Format format = Format::f32;
   bool tf32 = false;

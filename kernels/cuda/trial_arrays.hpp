@@ -1,4 +1,4 @@
-// A product's op on random arrays of its own, to try ways to compute it on.
+// The op of a product on its own random arrays, to measure candidates.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -11,8 +11,8 @@
 
 namespace elbo::cuda {
 
-/// Takes over an op: the same shape, on inputs that are random and outputs that are known. All rows
-/// are active, and arrays are aligned as the op's and no more, so that libraries propose the same.
+/// Copies an op with the same shape, random inputs and known outputs. All rows are active, and
+/// arrays have exactly the alignment of the op's, so that libraries propose the same algorithms.
 class TrialArrays {
  public:
   TrialArrays(const Op& op, cudaStream_t stream);
@@ -21,14 +21,15 @@ class TrialArrays {
 
   const Op& op() const { return op_; }
   Queue queue(Stream stream) const { return {stream, scratch_.get()}; }
-  /// A layer whose output is the op's `saved`, which a mask can be had from.
+  /// A layer whose output is the op's `saved`, to obtain its mask.
   DenseForward layer_before(const DenseBackwardInput& op);
 
-  /// Puts NaN into the outputs, or what the op adds to.
+  /// Fills the outputs with NaN, or with the values that the op adds to.
   void prepare_outputs() const;
-  /// What the outputs hold is what others must agree with.
+  /// Takes the current outputs as the reference.
   void keep_wanted() const;
-  /// By the 2-norm of the difference. NaN, which marks what was not written, never agrees.
+  /// Compares by the 2-norm of the difference. NaN, which marks elements that were not written,
+  /// never agrees.
   bool agrees() const;
 
  private:
@@ -36,7 +37,7 @@ class TrialArrays {
     Reals data;
     int64_t count;
     void* wanted;
-    const void* start = nullptr;  // what it holds before every run, null: NaN
+    const void* start = nullptr;  // content before every run; null: NaN
 
     size_t bytes() const { return static_cast<size_t>(count) * data.element_bytes(); }
   };
@@ -60,7 +61,7 @@ class TrialArrays {
   void take_over(O&) {}
   double relative_tolerance() const;
 
-  /// Waits for what is queued, before the memory that this works on goes.
+  /// Waits for queued work before the memory is released.
   struct Drain {
     cudaStream_t stream;
     explicit Drain(cudaStream_t queue) : stream(queue) {}
@@ -76,7 +77,7 @@ class TrialArrays {
   std::vector<DeviceMemory> memory_;
   std::vector<Output> outputs_;
   uint64_t seed_ = 0;
-  StepState state_;  // copied from and to, which may happen late
+  StepState state_;  // source and destination of copies that may run late
   mutable std::vector<double> host_sums_;
   Drain drain_{stream_};
 };

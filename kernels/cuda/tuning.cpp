@@ -29,7 +29,7 @@ std::string key_of(const auto&) { return {}; }  // no product
 template <class Op>
 requires requires(const Op& op) { op.precision; }
 std::string key_of(const Op& op) {
-  // The three ops of a layer have the same members, whatever it multiplies.
+  // The three ops of a layer have the same members for dense layers and convolutions.
   if constexpr (requires { op.y; })
     return key(op, std::string(op.activation.name()), op.x, op.y);
   else if constexpr (requires { op.grad_x; })
@@ -50,8 +50,8 @@ std::string line_of(const std::string& key, const Measurement& m) {
   return line.str();
 }
 
-/// A file that is open and locked; closing it unlocks it. File systems without locks are taken to
-/// be used by one process at a time.
+/// A file that is open and locked; closing it unlocks it. On a file system without locks, one
+/// process at a time is assumed.
 class LockedFile {
  public:
   explicit LockedFile(const std::filesystem::path& path)
@@ -76,7 +76,7 @@ class LockedFile {
 std::string content_of(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream content;
-  content << file.rdbuf();  // nothing of a directory, whose stream buffer throws
+  content << file.rdbuf();  // empty for a directory, whose stream buffer throws
   return content.str();
 }
 
@@ -162,7 +162,7 @@ TuningFile::TuningFile(std::filesystem::path path) : path_(std::move(path)) {
 void TuningFile::take_over(const std::string& text) {
   size_ = text.size();
   std::istringstream lines(text);
-  // A line without its end is one that another process is still writing, or never finished.
+  // A line without a line feed is incomplete: another process is writing it, or was interrupted.
   for (std::string line; std::getline(lines, line) && !lines.eof();) {
     std::istringstream fields(line);
     std::string key;

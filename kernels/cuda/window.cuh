@@ -1,5 +1,6 @@
-// A convolution's factors: what each pixel of one side meets on the other, tap by tap, as lines of
-// a product's factor that is nowhere in memory; and the weights in the order of the taps.
+// The operands of a convolution: an implicit im2col matrix, whose lines contain, tap by tap, the
+// pixels of the other side that each pixel is connected to; and the weights in the order of the
+// taps.
 #pragma once
 
 #include "kernels/core/feature_map.hpp"
@@ -8,7 +9,7 @@
 
 namespace elbo::cuda {
 
-/// How pixels of a grid look at a map: pixel (y, x) meets, through tap (i, j), the map's pixel
+/// The window of a grid's pixels on a map: tap (i, j) connects pixel (y, x) to the map's pixel
 /// (scale y + first_y + direction i, scale x + first_x + direction j).
 struct Window {
   FeatureMap map;
@@ -18,15 +19,15 @@ struct Window {
   int32_t direction;  // 1 or -1
 };
 
-/// Which taps take part: `across` in each of their rows, from the pixel first_y, first_x on.
+/// The active taps: `across` in each row, from pixel first_y, first_x on.
 struct Taps {
   int32_t first_y, first_x;
   int32_t count;
   Division across;
 };
 
-/// A factor with a line for each pixel of a batch's grids: tap by tap the channels of a group at
-/// the pixel met there, absent outside of the map.
+/// An operand with one line per pixel of a batch's grids: tap by tap the channels of a group at the
+/// connected pixel, absent outside the map.
 template <class T>
 struct WindowFactor {
   const T* data;  // the group's first channel in the first row's first pixel
@@ -62,8 +63,8 @@ struct WindowFactor {
   }
 };
 
-/// Weights [narrow channels, kernel, kernel, wide channels of a group] as a factor with a line for
-/// each tap and narrow channel of a group, tap by tap: some of the taps, `step` apart.
+/// Weights [narrow channels, kernel, kernel, wide channels of a group] as an operand with one line
+/// per tap and narrow channel of a group, tap by tap, for taps `step` apart.
 template <class T>
 struct TapFactor {
   const T* data;      // of the group's first channel, at the first tap taken
