@@ -84,11 +84,11 @@ struct AnalysisOptions {
 };
 
 /// Throws DataError where codes or factors are not finite, factors are not as many as rows, or a
-/// label is none of the model's classes; ConfigError where there are factors and no q(z|x).
+/// label is none of the model's classes; ConfigError if there are factors and no q(z|x).
 Analysis analyze(const Model& model, const Split& split, const AnalysisOptions& options = {});
 
-/// q(z|x) of every row, log-variances as clamped. Throws ConfigError where the bottleneck is not
-/// Gaussian, DataError where a number is not finite.
+/// q(z|x) of every row, log-variances as clamped. Throws ConfigError if the bottleneck is not
+/// Gaussian, DataError if a number is not finite.
 PosteriorRows posterior_rows(const Model& model, Evaluator& evaluator);
 
 }  // namespace elbo

@@ -19,7 +19,7 @@
 namespace elbo {
 
 /// Writes what the model has into an existing directory; `analysis` is of this model and split.
-/// Throws DataError where a file cannot be written.
+/// Throws DataError if a file cannot be written.
 void write_analysis(const std::filesystem::path& directory, const Model& model, const Split& split,
                     const Analysis& analysis);
 

@@ -10,7 +10,7 @@ namespace elbo {
 /// Throws DataError unless there are `want` numbers, all of them finite.
 void require_numbers(std::string_view what, std::span<const double> got, size_t want);
 
-/// The number of rows of `columns` numbers each. Throws DataError where there is none, one is not
+/// The number of rows of `columns` numbers each. Throws DataError if there is none, one is not
 /// whole, or a number is not finite.
 size_t require_rows(std::string_view what, std::span<const double> got, size_t columns);
 

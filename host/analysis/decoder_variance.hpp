@@ -1,4 +1,4 @@
-// The standard deviations that a decoder gives to data, and where they lie at the floor that the
+// The standard deviations that a decoder gives to data, and if they lie at the floor that the
 // engine clamps them to: there the density of constant elements has no other bound.
 #pragma once
 
@@ -26,7 +26,7 @@ struct DecoderVariance {
 double smallest_deviation();
 
 /// Nothing where the model has no decoder, or its likelihood no variance that was learned. Throws
-/// DataError where a log-variance is not finite.
+/// DataError if a log-variance is not finite.
 std::optional<DecoderVariance> decoder_variance(const Model& model, Evaluator& evaluator);
 
 }  // namespace elbo

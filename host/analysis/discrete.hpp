@@ -14,12 +14,12 @@ namespace elbo {
 /// H(p) = -sum p log p (Cover and Thomas, equation 2.1). p [outcomes].
 double entropy(std::span<const double> p);
 
-/// D(p || q) = sum p log(p / q) (equation 2.26); infinite where q is 0 and p is not. p, q
-/// [outcomes]; throws DataError also where they differ in size.
+/// D(p || q) = sum p log(p / q) (equation 2.26); infinite if q is 0 and p is not. p, q
+/// [outcomes]; throws DataError also if they differ in size.
 double kl_divergence(std::span<const double> p, std::span<const double> q);
 
 /// I(X; Y) = D(p(x, y) || p(x) p(y)) (equation 2.28). joint [outcomes of x, columns], `columns`
-/// being the outcomes of y; throws DataError also where rows are not whole.
+/// being the outcomes of y; throws DataError also if rows are not whole.
 double mutual_information(std::span<const double> joint, size_t columns);
 
 }  // namespace elbo

@@ -42,7 +42,7 @@ double entropy(const FullGaussian& p);
 double kl_divergence(const FullGaussian& p, const FullGaussian& q);
 
 /// Whether a symmetric matrix [d, d] is positive definite by more than rounding, as the covariances
-/// above have to be. Throws DataError where it is not symmetric.
+/// above have to be. Throws DataError if it is not symmetric.
 bool is_positive_definite(std::span<const double> matrix, size_t d);
 
 }  // namespace elbo

@@ -49,7 +49,7 @@ struct Manifold {
   std::vector<float> means;    // [kSide, kSide, dim], the largest z1 first, the smallest z0 first
 };
 
-/// The first of `dimensions` at most 16 rows. Throws ConfigError where there is no decoder, as the
+/// The first of `dimensions` at most 16 rows. Throws ConfigError if there is no decoder, as the
 /// others do.
 Traversals traverse(const Model& model, const LatentSpace& space, std::vector<size_t> dimensions);
 

@@ -1,6 +1,6 @@
 // What rows of numbers say about the distribution they were drawn from.
 //
-// DataError is thrown where there is no row, a row is not whole or a number is not finite.
+// DataError is thrown if there is no row, a row is not whole or a number is not finite.
 #pragma once
 
 #include <cstddef>

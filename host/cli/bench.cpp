@@ -24,7 +24,7 @@ struct BenchFlags {
   bool json = false;
 };
 
-/// Rates of the machine; 0 where they are not measured, as on a GPU.
+/// Rates of the machine; 0 if they are not measured, as on a GPU.
 struct Ceilings {
   double product_gf_per_s = 0.0, copy_gb_per_s = 0.0;
 };

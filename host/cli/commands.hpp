@@ -68,7 +68,7 @@ struct DataFlags {
   std::string split;
   SettingFlags pictures;
   void add(CLI::App& command);
-  /// Throws DataError where the samples' shape or type is not the model's, which `from` loaded. An
+  /// Throws DataError if the samples' shape or type is not the model's, which `from` loaded. An
   /// empty --split becomes test where there is one, else all.
   Dataset open(const ModelFlags& from, const Model& model, bool quiet = false);
 };

@@ -15,7 +15,7 @@ fs::path cache_beside(const fs::path& run) {
   return path.parent_path() / "elbo-cache";
 }
 
-/// Where pictures were decoded to for a run or one of its checkpoints; empty for other files.
+/// If pictures were decoded to for a run or one of its checkpoints; empty for other files.
 fs::path cache_of_trained(const fs::path& path) {
   const fs::path run =
       fs::is_directory(path) ? path : fs::absolute(path).parent_path().parent_path();

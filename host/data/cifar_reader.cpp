@@ -1,5 +1,5 @@
 // CIFAR-10's binary batches: data_batch_1.bin to data_batch_5.bin, and test_batch.bin. A record is
-// a label and 32 x 32 pixels, all red before all green before all blue.
+// a label and 32 x 32 pixels, stored as red, green and blue planes.
 #include <algorithm>
 #include <cstdint>
 #include <memory>

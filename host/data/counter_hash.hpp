@@ -1,4 +1,4 @@
-// Reproducible draws that are functions of a counter: for choices made once, outside of training.
+// Reproducible draws as functions of a counter, for choices outside of training.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Settings of a data set: how its rows are made and divided.
+// Settings of a data set: preparation and splits of its rows.
 #pragma once
 
 #include "host/data/dataset.hpp"
@@ -33,8 +33,8 @@ struct DataSettings {
   }
   bool operator==(const DataSettings&) const = default;
 
-  /// Settings that have no effect on a data set. Throws ConfigError if its rows would have another
-  /// shape than was asked for.
+  /// Settings that have no effect on a data set. Throws ConfigError if its rows would not have the
+  /// requested shape.
   void check(Combination& c, const Dataset& dataset) const;
 };
 

@@ -51,7 +51,7 @@ std::pair<const DatasetReader*, std::vector<Table>> read_tables(const fs::path& 
                 expected);
 }
 
-/// Every table alone, and that they agree with the first.
+/// Checks every table, and that all agree with the first.
 void check_tables(const std::vector<Table>& tables) {
   const Table& first = tables.front();
   const Shape sample_shape(first.shape.begin() + 1, first.shape.end());

@@ -16,11 +16,11 @@
 namespace elbo {
 
 struct DatasetOptions {
-  /// The part of train that becomes validation where there is no validation file, in [0, 1);
+  /// The fraction of train that becomes validation if there is no validation file, in [0, 1);
   /// rounded to whole rows, at least one if not 0, and never all. A single row is not divided.
   double validation_fraction = 0.1;
-  bool validation_last = false;  // train's last rows, in place of chosen ones
-  std::uint64_t seed = 1;        // chooses those rows, equally on every machine
+  bool validation_last = false;  // the last rows of train instead of chosen ones
+  std::uint64_t seed = 1;        // chooses these rows, the same on every machine
   bool check_values = true;      // read everything once, for the range and against NaN and infinity
   ImageOptions images = {};      // of data sets of pictures
 };
@@ -28,12 +28,12 @@ struct DatasetOptions {
 /// Some of the rows of a table. Copies share the table.
 struct Split {
   std::string name;
-  std::string source;                 // the file (or files) the rows come from
+  std::string source;                 // the file (or files) of the rows
   std::shared_ptr<const void> owner;  // keeps `rows` alive
   const void* rows = nullptr;         // [row_count, dim], C order
   DType dtype = DType::f32;
   std::int64_t row_count = 0;
-  std::vector<std::uint32_t> index;  // which rows belong to the split, ascending; empty: all
+  std::vector<std::uint32_t> index;  // rows of the split, ascending; empty: all
   std::vector<std::int32_t> labels;  // [row_count], or empty
 
   /// Rows that belong to the split.
@@ -44,9 +44,9 @@ struct Split {
 
 class Dataset {
  public:
-  /// Opens a directory or a single file of any format in dataset_readers(). Throws DataError
-  /// where there is nothing to read or something is wrong with it, and ConfigError where
-  /// `validation_fraction` is out of range.
+  /// Opens a directory or a single file of any format in dataset_readers(). Throws DataError if
+  /// there is nothing to read or a file is invalid, and ConfigError where `validation_fraction` is
+  /// out of range.
   static Dataset open(const std::filesystem::path& path, const DatasetOptions& options = {});
 
   /// Takes rows [n, sample_shape...] from memory, all of them as train before validation is split
@@ -59,7 +59,7 @@ class Dataset {
                            std::vector<std::int32_t> labels = {});
 
   /// "train", "validation", "test", or "all": every row of every file, in that order of files.
-  /// Throws DataError naming the splits there are. Where there are several files, the first call
+  /// Throws DataError naming the splits there are. If there are several files, the first call
   /// for "all" copies them into one table in memory.
   const Split& split(std::string_view name) const;
   bool has(std::string_view name) const;
@@ -67,10 +67,10 @@ class Dataset {
   const Shape& sample_shape() const { return sample_shape_; }  // e.g. {28, 28}; never empty
   std::int64_t dim() const { return dim_; }                    // elements of a sample
   DType dtype() const { return dtype_; }
-  /// Over all files. Where values were not checked: 0 to 255 for u8, otherwise infinite.
+  /// Over all files. If values were not checked: 0 to 255 for u8, otherwise infinite.
   ValueRange range() const { return range_; }
   const std::filesystem::path& path() const { return path_; }  // empty for from_rows
-  /// How it was read; nullptr for from_rows.
+  /// The reader; nullptr for from_rows.
   const DatasetReader* reader() const { return reader_; }
   /// True if validation rows were held out of train, false if they have a file of their own.
   bool holds_out() const;

@@ -15,7 +15,7 @@ fs::path file_beside(const Dataset& data, std::string_view split) {
   return data.path() / (std::string(split) + "-factors.npy");
 }
 
-/// The splits whose tables a split's rows come from, in order.
+/// The splits whose tables contain a split's rows, in order.
 std::vector<const Split*> tables_of(const Dataset& data, const Split& split) {
   if (split.name != "all") return {&split};
   std::vector<const Split*> tables;

@@ -1,5 +1,5 @@
-// Known factors that rows of a data set were generated from: {train,validation,test}-factors.npy
-// beside the rows, numbers [rows, factors], one row for each of the file's.
+// Known factors of a generated data set: {train,validation,test}-factors.npy beside the rows,
+// numbers [rows, factors], one row for each row of the split's file.
 #pragma once
 
 #include <filesystem>
@@ -15,12 +15,12 @@ struct Factors {
   std::vector<float> values;  // [rows of the split, columns]
 };
 
-/// The factors of the split's rows, from the files beside the data set; nothing where one is
-/// missing. Throws DataError where one does not fit.
+/// The factors of the split's rows, from the files beside the data set; nothing if one is
+/// missing. Throws DataError if one does not fit.
 std::optional<Factors> find_factors(const Dataset& data, const Split& split);
 
-/// Those of a file that holds a row for each of the split's table, of which the split takes its
-/// own. Throws DataError where it does not fit.
+/// The factors of the split's rows, from a file with one row for each row of the split's table.
+/// Throws DataError if it does not fit.
 Factors read_factors(const std::filesystem::path& path, const Split& split);
 
 }  // namespace elbo

@@ -13,14 +13,14 @@ namespace {
 
 constexpr std::string_view kGzip = ".gz";
 
-/// Cuts `suffix` off `text` where it ends so.
+/// Removes `suffix` from the end of `text`, if present.
 bool remove_suffix(std::string_view& text, std::string_view suffix) {
   if (!text.ends_with(suffix)) return false;
   text.remove_suffix(suffix.size());
   return true;
 }
 
-/// "train-images-idx3-ubyte" and "train-images.idx3-ubyte", perhaps gzipped.
+/// "train-images-idx3-ubyte" and "train-images.idx3-ubyte", possibly gzipped.
 std::optional<FileRole> role_of(std::string_view name) {
   remove_suffix(name, kGzip);
   if (!remove_suffix(name, "-ubyte")) return std::nullopt;
@@ -33,7 +33,7 @@ std::optional<FileRole> role_of(std::string_view name) {
   return FileRole{*split, labels};
 }
 
-/// Files without the gzipped ones of which the raw file is there too.
+/// Files without gzipped ones that also exist as raw files.
 std::vector<fs::path> prefer_raw(std::vector<fs::path> files) {
   const std::vector<fs::path> all = files;
   std::erase_if(files, [&](const fs::path& file) {

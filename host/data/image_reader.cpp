@@ -17,13 +17,13 @@ namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-/// Decodes the pictures of a list. Those that cannot be get a fault there.
+/// Decodes the pictures of a list. Pictures that cannot be decoded receive a fault in the list.
 class Packer {
  public:
   Packer(const fs::path& folder, PictureList list, const ImageOptions& options)
       : folder_(folder), list_(std::move(list)), options_(options) {}
 
-  /// Looks at every picture, also where some are bad and nothing will come of it.
+  /// Decodes every picture, even if some are bad and nothing is kept, to report all faults.
   PackedManifest pack(PackedWriter& writer) {
     report();
     const std::vector<PictureHeader> headers = read_headers();
@@ -64,7 +64,7 @@ class Packer {
     options_.observer->on_progress(done_, std::ssize(list_.pictures));
   }
 
-  /// Of every picture that has one, as its row will be.
+  /// The header of every picture that has one, as its row will be.
   std::vector<PictureHeader> read_headers() {
     std::vector<PictureHeader> headers(list_.pictures.size());
     for_each_at_once(std::ssize(headers), packing_threads(options_), [&](std::int64_t i) {
@@ -81,7 +81,7 @@ class Packer {
     return headers;
   }
 
-  /// Where some are grey and some RGB, all become RGB: no picture loses anything by it.
+  /// If some are grey and some RGB, all become RGB: no picture loses anything by it.
   void agree_on_channels(const std::vector<PictureHeader>& headers) {
     const auto is_rgb = [](const PictureHeader& header) { return header.channels == 3; };
     if (std::ranges::any_of(headers, is_rgb)) options_.channels = ImageChannels::rgb;
@@ -142,7 +142,7 @@ class Packer {
     }
   }
 
-  /// Appends the good ones of these rows, which move together for it.
+  /// Appends the good rows, compacted in place.
   void append(Pictures pictures, std::span<std::uint8_t> rows, bool labelled,
               PackedWriter& writer) {
     const auto size = static_cast<std::size_t>(row_bytes());
@@ -157,7 +157,7 @@ class Packer {
       ++kept;
       if (labelled) labels.push_back(pictures[i].label);
     }
-    if (any_bad_ && !options_.skip_bad) return;  // it is looked at, but will not be kept
+    if (any_bad_ && !options_.skip_bad) return;  // it is decoded, but not kept
     if (kept > 0) writer.append(rows.first(kept * size), labels);
   }
 

@@ -1,5 +1,5 @@
-// Data sets of .npy files: {train,validation,valid,val,test}, alone or with _images or x_ about
-// it, labels as _labels or y_; or one .npy file of any other name.
+// Data sets of .npy files: {train,validation,valid,val,test}, alone or with _images or x_, labels
+// with _labels or y_; or a single .npy file with any other name.
 #include <string>
 #include <utility>
 
@@ -25,7 +25,7 @@ constexpr NamePattern kPatterns[] = {
     {"", "-labels", true}, {"y_", "", true},       {"Y_", "", true},
 };
 
-/// What stands between a pattern's prefix and suffix in a stem, or nothing.
+/// The text between a pattern's prefix and suffix in a stem, or nothing.
 std::optional<std::string_view> match(std::string_view stem, const NamePattern& pattern) {
   if (stem.size() < pattern.prefix.size() + pattern.suffix.size()) return std::nullopt;
   if (!stem.starts_with(pattern.prefix) || !stem.ends_with(pattern.suffix)) return std::nullopt;
@@ -53,7 +53,7 @@ bool is_label_name(std::string_view stem) {
   return false;
 }
 
-/// The only .npy file of a directory that is not labels, as "train".
+/// The only .npy file of a directory that does not contain labels, as "train".
 std::vector<SplitFiles> single_file(const fs::path& directory, const std::vector<fs::path>& files) {
   SplitFiles group{"train", {}, {}};
   for (const fs::path& file : files) {

@@ -20,7 +20,7 @@
 
 namespace elbo {
 namespace fs = std::filesystem;
-using OrderedJson = nlohmann::ordered_json;  // for writing: it looks keys up one by one
+using OrderedJson = nlohmann::ordered_json;  // only for writing: its look-up is linear
 using Json = nlohmann::json;
 namespace {
 
@@ -35,7 +35,7 @@ constexpr const char* kRemedy = "; --image-cache DIR keeps decoded pictures else
             formatted("cannot {}: {}{}", action, std::generic_category().message(error), kRemedy));
 }
 
-/// Directories of packings that were killed: nothing in them has changed for a day.
+/// Directories left by killed processes: nothing in them has changed for a day.
 void remove_abandoned(const fs::path& cache) {
   const auto limit = fs::file_time_type::clock::now() - std::chrono::hours(24);
   std::error_code error;
@@ -52,7 +52,7 @@ void remove_abandoned(const fs::path& cache) {
   for (const fs::path& directory : abandoned) fs::remove_all(directory, error);
 }
 
-/// A new directory in the cache, of a name that no other process has.
+/// A new directory in the cache, with a unique name.
 fs::path make_temporary(const fs::path& cache) {
   static std::atomic<unsigned> counter{0};
   for (;;) {
@@ -79,7 +79,7 @@ struct Entry {
   std::vector<BadPicture> left_out;
 };
 
-/// Throws DataError or Json::exception where anything of an entry is not as it was written.
+/// Throws DataError or Json::exception if any part of an entry was changed.
 Entry read_entry(const fs::path& directory) {
   const fs::path path = directory / kManifest;
   const MappedFile file(path);
@@ -164,7 +164,7 @@ PackedWriter::~PackedWriter() {
   if (directory_.empty()) return;
   fs::remove_all(directory_, ignored);
   for (const fs::path& made : made_) {
-    if (!fs::remove(made, ignored)) break;  // something else is in it by now
+    if (!fs::remove(made, ignored)) break;  // not empty any more
   }
 }
 
@@ -228,7 +228,7 @@ void PackedWriter::commit(const PackedManifest& manifest) {
     if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) {
       fail_cache(entry_, "rename it", errno);
     }
-    if (find_entry(entry_)) return;  // another process's, the same
+    if (find_entry(entry_)) return;  // an equal entry of another process
     const fs::path damaged = directory_.string() + "-damaged";
     if (::rename(entry_.c_str(), damaged.c_str()) != 0 && errno != ENOENT) {
       fail_cache(entry_, "replace it", errno);

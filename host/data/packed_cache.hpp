@@ -4,8 +4,8 @@
 //   KEY/train_labels.npy   i32 [rows], where there are labels
 //   KEY/manifest.json      where they come from, the names of the classes, what was left out
 //
-// It is made under another name and renamed when it is whole, so that one that has its name is
-// never half an entry, and processes that make the same one do not meet.
+// An entry is written under a temporary name and renamed when it is complete, so that a named entry
+// is never partial, and processes that write the same entry do not interfere.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +24,11 @@
 
 namespace elbo {
 
-/// The name of an entry: a hash of all that its content depends on. The folder's own place is not
+/// The name of an entry: a hash of everything that its content depends on. The folder's path is not
 /// part of it.
 class PackedKey {
  public:
-  /// `kind` tells readers apart. Of the options, those that change rows are taken.
+  /// `kind` distinguishes readers. Only options that change rows are included.
   PackedKey(std::string_view kind, const ImageOptions& options);
 
   void add(std::string_view text);
@@ -41,32 +41,33 @@ class PackedKey {
   Fnv128 hash_;
 };
 
-/// What an entry's manifest says of the pictures beside their arrays.
+/// Content of an entry's manifest.
 struct PackedManifest {
-  std::filesystem::path source;      // the folder they lay in
-  std::int64_t pictures = 0;         // there: rows and bad ones
+  std::filesystem::path source;      // the folder of the pictures
+  std::int64_t pictures = 0;         // in the folder: rows and bad ones
   std::vector<std::string> classes;  // by label; may be none
   std::vector<BadPicture> left_out;
 };
 
-/// Writes an entry. Without commit() nothing stays of it, nor of a cache it made for it.
+/// Writes an entry. Without commit() nothing remains of it, nor of a cache directory that it
+/// created.
 class PackedWriter {
  public:
-  /// Throws DataError naming the directory where the cache cannot be made or written to.
+  /// Throws DataError naming the directory if the cache cannot be made or written to.
   PackedWriter(const std::filesystem::path& cache, const std::string& name);
   ~PackedWriter();
   PackedWriter(const PackedWriter&) = delete;
   PackedWriter& operator=(const PackedWriter&) = delete;
 
-  /// Throws DataError where the file system has less than that many bytes left.
+  /// Throws DataError if the file system has less than that many bytes left.
   void require_space(std::int64_t bytes) const;
 
-  /// Begins a split whose rows have this shape, and with it ends the one before.
+  /// Ends the previous split and begins one whose rows have this shape.
   void begin_split(std::string_view split, const Shape& sample_shape, bool labelled);
-  /// Appends rows to the split; `labels` holds one for each, or none where it has none.
+  /// Appends rows to the split; `labels` contains one per row, or is empty.
   void append(std::span<const std::uint8_t> rows, std::span<const std::int32_t> labels);
 
-  /// Gives the entry its name. Where another process was faster, its entry stays.
+  /// Renames the entry to its name. If another process was faster, that process's entry stays.
   void commit(const PackedManifest& manifest);
 
  private:
@@ -78,15 +79,15 @@ class PackedWriter {
     bool labelled;
   };
 
-  std::filesystem::path cache_, entry_, directory_;  // of what is written, renamed to `entry_`
-  std::vector<std::filesystem::path> made_;  // directories that had to be, the innermost first
+  std::filesystem::path cache_, entry_, directory_;  // directory_ is renamed to entry_
+  std::vector<std::filesystem::path> made_;          // created directories, the innermost first
   std::vector<Split> splits_;
-  std::optional<NpyWriter> rows_, labels_;  // of the last one
+  std::optional<NpyWriter> rows_, labels_;  // of the current split
 };
 
-/// The tables of entry `key`, memory-mapped, with `source` named as theirs. Where there is no such
+/// The tables of entry `key`, memory-mapped, with `source` named as theirs. If there is no such
 /// entry, or it is damaged, it is made anew of what `pack` writes. Tells options.observer of both.
-/// Throws ConfigError where there is no place for a cache, DataError where the entry cannot be
+/// Throws ConfigError if there is no place for a cache, DataError if the entry cannot be
 /// made, and what `pack` throws.
 std::vector<Table> open_packed(const PackedKey& key, const std::filesystem::path& source,
                                const ImageOptions& options,

@@ -53,7 +53,7 @@ void for_each_block(std::int64_t count, std::int64_t row_bytes, int threads,
                     const std::function<void(std::int64_t, std::span<std::uint8_t>)>& take) {
   constexpr std::int64_t kMostRows = 512;
   constexpr std::int64_t kMostBytes = std::int64_t{64} << 20;
-  // No thread goes without a row, however large they are.
+  // At least one row per thread, however large rows are.
   const std::int64_t block =
       std::min(count, std::max<std::int64_t>(threads, std::min(kMostRows, kMostBytes / row_bytes)));
   std::vector<std::uint8_t> rows(static_cast<std::size_t>(block * row_bytes));

@@ -26,7 +26,7 @@ FileStamp stamp_from(const struct stat& status) {
   return {status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
 }
 
-/// The names in a directory, sorted, without the hidden ones; the error where it cannot be read.
+/// The names in a directory, sorted, without hidden ones; the error where it cannot be read.
 std::error_code list_names(const fs::path& directory, std::vector<std::string>& names) {
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
@@ -45,7 +45,7 @@ std::optional<std::string_view> split_of_directory(std::string name) {
 /// Labels by class, in the order of appearance.
 using Classes = std::map<std::string, std::int32_t>;
 
-/// Lists what is in one split.
+/// Lists the pictures of one split.
 class Walk {
  public:
   Walk(const fs::path& folder, std::string_view split, Classes& classes)
@@ -84,7 +84,7 @@ class Walk {
     for (const std::string& entry : entries) visit(name + '/' + entry, class_name);
   }
 
-  /// An entry and all that is in it. `class_name` is empty for those of the split's directory.
+  /// An entry and its content. `class_name` is empty for entries of the split's directory.
   void visit(const std::string& name, const std::string& class_name) {
     struct stat status {};
     if (::stat((folder_ / name).c_str(), &status) != 0) return add_fault(name, fault_of(errno));
@@ -93,7 +93,7 @@ class Walk {
       if (std::ranges::find(above_, identity) != above_.end()) {
         return add_fault(name, "link to a directory that it lies in");
       }
-      // Some links to links make for more ways to a directory than anybody could walk.
+      // Links to links can lead to exponentially many paths.
       if (const auto [first, is_new] = seen_.try_emplace(identity, name); !is_new) {
         return add_fault(name, "the same directory as " + in_quotes(first->second));
       }
@@ -129,7 +129,7 @@ class Walk {
   std::map<Identity, std::string> seen_;  // those that were looked through, and under which name
 };
 
-/// Throws where some of a split's pictures have a class and some do not.
+/// Throws if some of a split's pictures have a class and some do not.
 void check_classes(const fs::path& folder, const std::vector<ListedPicture>& pictures) {
   const ListedPicture* labelled = nullptr;
   const ListedPicture* unlabelled = nullptr;
@@ -173,7 +173,7 @@ std::vector<SplitDirectory> split_directories(const fs::path& folder,
   return directories;
 }
 
-/// Throws where a picture lies beside the splits' directories. Entries with a fault may.
+/// Throws if a picture is outside the splits' directories. Entries with a fault may be.
 void check_beside(const fs::path& folder, const std::vector<ListedPicture>& beside,
                   const SplitDirectory& first) {
   const auto found = std::ranges::find(beside, std::string(), &ListedPicture::fault);

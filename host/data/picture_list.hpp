@@ -9,14 +9,14 @@
 
 namespace elbo {
 
-/// When a file was last changed: its content (mtime) or anything of it (ctime), and how long it is.
+/// Times of the last change of a file's content (mtime) and metadata (ctime), and its size.
 struct FileStamp {
   std::int64_t size = 0;
   std::int64_t modified_ns = 0;
   std::int64_t changed_ns = 0;
 };
 
-/// The stamp of a file, links followed; all 0 where there is none.
+/// The stamp of a file, links followed; all 0 if there is none.
 FileStamp stamp_of(const std::filesystem::path& file);
 
 struct ListedPicture {
@@ -24,7 +24,7 @@ struct ListedPicture {
   std::string_view split;   // one of kSplitNames
   std::int32_t label = -1;  // an index into `classes`; -1: none
   FileStamp stamp;
-  std::string fault;  // what keeps it from being read at all; empty: nothing
+  std::string fault;  // why it cannot be read; empty: it can
 };
 
 struct PictureList {
@@ -34,15 +34,15 @@ struct PictureList {
 
 /// Looks through `folder`.
 ///
-/// Directories in it that are named for splits hold those; otherwise everything is train.
-/// Directories within a split are classes, and what lies deeper belongs to the uppermost.
-/// Hidden entries and other files are passed over; links are followed. An entry that cannot be is
-/// listed with its fault: broken links, loops of links, unreadable directories, a directory that a
-/// split has twice, pictures that are no regular files.
+/// Directories with the names of splits contain these splits; otherwise everything is train.
+/// Directories within a split are classes, and deeper entries belong to the uppermost class. Hidden
+/// entries and other files are skipped; links are followed. An entry that cannot be read is listed
+/// with its fault: broken links, loops of links, unreadable directories, a directory that occurs
+/// twice in a split, pictures that are not regular files.
 ///
-/// The list is empty where there is no picture anywhere. Throws DataError where a split holds
-/// pictures both in classes and beside them, or none while others do, where two directories are
-/// named for one split, or pictures lie beside the splits.
+/// The list is empty if there is no picture. Throws DataError if a split contains pictures both in
+/// classes and outside of them, if some splits have classes and others do not, if two directories
+/// name the same split, or if pictures are outside the splits.
 PictureList list_pictures(const std::filesystem::path& folder);
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// Samples as pictures: how a sample's elements are read as pixels, and grids of samples.
+// Samples as pictures: the layout of a sample's elements as pixels, and grids of samples.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@ namespace elbo {
 
 using math::PictureLayout;
 
-/// Whether samples of this shape are pictures by themselves: the first two kinds below.
+/// True if samples of this shape are pictures: the first two kinds below.
 bool is_picture(const Shape& sample_shape);
 
-/// How a sample is read as a picture. One of shape
+/// The layout of a sample as a picture. A sample of shape
 ///   [h, w]                                  is grey,
 ///   [c, h, w] or [h, w, c], c being 1 or 3, is grey or RGB (the former where both would do),
 ///   anything else, D elements in all,       is grey, the most nearly square h x w = D with h <= w
@@ -28,10 +28,11 @@ struct GridOptions {
   std::int64_t scale = 0;    // each element becomes scale x scale pixels; 0: tiles of about 64
 };
 
-/// Lays samples out in reading order on one picture.
+/// Arranges samples in reading order in one picture.
 ///
-/// `samples` [count, sample_shape...] holds at least one sample, read as picture_layout() says;
-/// values in [0, 1] become 0 to 255, rounded, others are clamped and NaN is black.
+/// `samples` [count, sample_shape...] contains at least one sample, in the layout of
+/// picture_layout(). Values in [0, 1] become 0 to 255, rounded; others are clamped and NaN is
+/// black.
 Image tile_grid(std::span<const float> samples, const Shape& sample_shape,
                 const GridOptions& options = {});
 

@@ -18,8 +18,8 @@ namespace elbo {
 namespace fs = std::filesystem;
 namespace {
 
-// Rendering uses + - * / and sqrt only: those are exactly rounded on every machine, sin and cos
-// are not.
+// Rendering uses only + - * / and sqrt, which are exactly rounded on every machine; sin and cos are
+// not.
 
 constexpr std::int64_t kFactors = 5;
 constexpr double kTurn = 2.0 * std::numbers::pi;
@@ -104,7 +104,7 @@ void render(const std::array<float, kFactors>& factors, std::int64_t size, std::
       const Point p{(static_cast<double>(column) + 0.5 - centre.x) / radius,
                     (static_cast<double>(row) + 0.5 - centre.y) / radius};
       const Point turned{axis.x * p.x + axis.y * p.y, axis.x * p.y - axis.y * p.x};
-      // A pixel is covered in proportion to how far the edge runs from its middle.
+      // The coverage of a pixel is proportional to the distance of the edge from its centre.
       const double coverage = std::clamp(0.5 - distance(turned) * radius, 0.0, 1.0);
       *pixels++ = static_cast<std::uint8_t>(coverage * 255.0 + 0.5);
     }

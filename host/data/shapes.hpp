@@ -22,8 +22,8 @@ struct ShapesOptions {
 /// as train and test: official IDX images and labels (the shape), and {train,test}-factors.npy,
 /// f32 [count, 5] in this order. The bytes depend on the options alone, on every machine.
 ///
-/// Makes `directory` where it is missing. Throws ConfigError where it exists and is not empty, or
-/// an option is out of range, and DataError where a file cannot be written.
+/// Creates `directory` if it is missing. Throws ConfigError if it exists and is not empty, or an
+/// option is out of range, and DataError if a file cannot be written.
 void generate_shapes(const std::filesystem::path& directory, const ShapesOptions& options = {});
 
 }  // namespace elbo

@@ -13,11 +13,11 @@ struct ColumnStatistics {
   std::vector<double> variance;  // [dim]
 };
 
-/// Over at most `limit` rows, evenly spaced. 8-bit values count as v / 255.
+/// Over at most `limit` rows, evenly spaced. 8-bit values are v / 255.
 ColumnStatistics column_statistics(const Split& split, int64_t dim, int64_t limit = 65536);
 
-/// The mean over rows of sum H(v), v being the probability of a 1: in nats, what a cross-entropy
-/// against these values cannot go below. Values are in [0, 1]; rows are chosen as above.
+/// The mean over rows of sum H(v), with v the probability of a 1, in nats: the lower bound of a
+/// cross-entropy against these values. Values are in [0, 1]; rows are chosen as above.
 double mean_entropy(const Split& split, int64_t dim, int64_t limit = 65536);
 
 }  // namespace elbo

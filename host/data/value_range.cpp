@@ -10,8 +10,9 @@
 namespace elbo {
 namespace {
 
-// Integers that order as the values do, NaN beyond the infinities. Integer minima vectorise where
-// floating-point ones may not, and they cannot lose a NaN. For floats the map is its own inverse.
+// Integers in the order of the values, with NaN beyond the infinities. Integer minima vectorise
+// even if floating-point minima do not, and they cannot lose a NaN. For floats the map is its own
+// inverse.
 std::uint8_t order_key(std::uint8_t value) { return value; }
 
 std::int32_t order_key(float value) {

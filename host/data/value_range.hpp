@@ -1,4 +1,4 @@
-// One pass over a table's values: their range, and proof that all of them are finite.
+// One pass over a table's values: their range, and a check that all are finite.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct ValueRange {
 };
 
 /// The range of `values` [rows, dim], rows * dim > 0. Throws DataError "SOURCE: row R, element E
-/// is nan" where a value is NaN or infinite, naming the first one.
+/// is nan" for the first value that is NaN or infinite.
 ValueRange find_value_range(const void* values, DType dtype, std::int64_t rows, std::int64_t dim,
                             const std::string& source);
 

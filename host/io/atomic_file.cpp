@@ -35,7 +35,7 @@ constexpr std::string_view kTemporaryStart = ".elbo-", kTemporaryEnd = ".tmp";
 
 }  // namespace
 
-// The name is short whatever the target's, so that a legal target never makes it too long.
+// The name is short for any target, so that a legal target never makes it too long.
 fs::path temporary_beside(const fs::path& target) {
   static std::atomic<unsigned> counter{0};
   return directory_of(target) /
@@ -54,7 +54,7 @@ void sync_directory_of(const fs::path& path) {
 AtomicFile::AtomicFile(const fs::path& target) : target_(resolve(target)) {
   do {
     temporary_ = temporary_beside(target_);
-    // Mode 0666 less the umask, as any ordinary file gets (mkstemp would give 0600).
+    // Mode 0666 minus the umask, like an ordinary file (mkstemp would use 0600).
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (descriptor_ < 0 && (errno == EEXIST || errno == EINTR));
   if (descriptor_ < 0) fail_system(target_, "create", errno);

@@ -1,4 +1,4 @@
-// Files that appear whole or not at all, also across a crash or a full disk.
+// Files that appear complete or not at all, even after a crash or with a full disk.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Writes over the file's first bytes; what was written so far must be at least as long.
+  /// Overwrites the file's first bytes, which must have been written before.
   void rewrite_start(std::string_view text);
   void commit();
 
@@ -31,17 +31,17 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-/// Replaces `target` by a file of these bytes.
+/// Replaces `target` by a file with these bytes.
 void write_file_atomically(const std::filesystem::path& target, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& target, std::string_view text);
 
-/// A name in the target's directory that nothing has had yet in this process.
+/// A name in the target's directory that this process has not used yet.
 std::filesystem::path temporary_beside(const std::filesystem::path& target);
 
-/// Removes what writers that were killed left behind in a directory; there must be no others.
+/// Removes the temporary files of killed writers in a directory. No writer may be active.
 void remove_abandoned_files(const std::filesystem::path& directory);
 
-/// Makes a name that came, went or changed in `path`'s directory last through a crash. Throws
+/// Syncs `path`'s directory, so that created, removed and renamed names survive a crash. Throws
 /// DataError naming `path`.
 void sync_directory_of(const std::filesystem::path& path);
 

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-/// Numbers within a TIFF block, in the byte order it names; nothing beyond its end.
+/// Numbers in a TIFF block, in its byte order; nothing beyond its end.
 struct TiffBlock {
   std::span<const std::byte> bytes;
   bool big_endian;
@@ -31,7 +31,8 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view text) {
          std::ranges::equal(bytes.first(text.size()), std::as_bytes(std::span(text)));
 }
 
-/// In the first directory of tags; nothing where the block is malformed or does not tell.
+/// The orientation in the first directory of tags; nothing if the block is malformed or does not
+/// tell.
 std::optional<std::uint32_t> orientation_in(const TiffBlock& tiff) {
   constexpr std::uint32_t kMagic = 42, kOrientation = 0x0112, kShort = 3;
   constexpr std::uint64_t kEntrySize = 12;

@@ -1,4 +1,4 @@
-// The one thing that pictures need of EXIF: how the camera was held.
+// The only EXIF tag that is read: the orientation of the camera.
 #pragma once
 
 #include <cstddef>
@@ -6,8 +6,8 @@
 
 namespace elbo {
 
-/// The orientation, 1 to 8, that a JPEG's APP1 segment (without marker and length) tells. 1, for
-/// upright, where it tells none, holds something else than EXIF, or is malformed.
+/// The orientation, 1 to 8, in a JPEG's APP1 segment (without marker and length). 1 (upright) if it
+/// contains none, is not EXIF, or is malformed.
 int exif_orientation(std::span<const std::byte> segment);
 
 }  // namespace elbo

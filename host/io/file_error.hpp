@@ -1,4 +1,4 @@
-// How errors about files are worded: one line that starts with the path.
+// Errors about files: one line that starts with the path.
 #pragma once
 
 #include <filesystem>
@@ -7,19 +7,19 @@
 
 namespace elbo {
 
-/// Throws DataError "PATH: WHAT", in one line whatever the path is.
+/// Throws DataError "PATH: WHAT", in one line for any path.
 [[noreturn]] void fail_file(const std::filesystem::path& path, const std::string& what);
 
-/// Throws DataError "PATH: cannot ACTION: REASON", the reason being that of `error` (an errno).
+/// Throws DataError "PATH: cannot ACTION: REASON", with the reason of `error` (an errno).
 [[noreturn]] void fail_system(const std::filesystem::path& path, std::string_view action,
                               int error);
 
-/// The text with control characters as '?': names of files may hold line feeds, and sequences that
-/// terminals obey.
+/// The text with control characters as '?': names of files may contain line feeds and terminal
+/// escape sequences.
 std::string in_one_line(std::string text);
 
-/// Text taken from a file, made fit for a one-line message: in single quotes, unprintable bytes
-/// as '?', cut after 80 characters.
+/// Text from a file, for a one-line message: in single quotes, unprintable bytes as '?', cut after
+/// 80 characters.
 std::string in_quotes(std::string_view text);
 
 }  // namespace elbo

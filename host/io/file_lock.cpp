@@ -25,7 +25,7 @@ FileLock::FileLock(const std::filesystem::path& path, const char* meaning) {
     fail_file(path,
               std::string(meaning) + (number.empty() ? "" : formatted(" (process {})", number)));
   }
-  // The number is for people alone: without it the lock holds as well.
+  // The number is only for people; the lock does not need it.
   const std::string number = std::to_string(::getpid());
   if (::ftruncate(descriptor_, 0) == 0)
     static_cast<void>(::pwrite(descriptor_, number.data(), number.size(), 0) == 0);

@@ -12,13 +12,13 @@
 namespace elbo {
 namespace {
 
-constexpr int kGzipOnly = 15 + 16;                    // largest window, gzip header wanted
+constexpr int kGzipOnly = 15 + 16;                    // largest window, gzip header required
 constexpr std::size_t kChunk = std::size_t{1} << 30;  // zlib counts in 32 bits
 
 }  // namespace
 
 struct GzipReader::State {
-  std::span<const std::byte> input;  // what zlib has not been handed yet
+  std::span<const std::byte> input;  // not passed to zlib yet
   std::filesystem::path path;
   z_stream stream{};
   bool finished = false;
@@ -33,13 +33,13 @@ struct GzipReader::State {
 
   std::size_t left() const { return stream.avail_in + input.size(); }
 
-  /// At the end of a member: goes on to the next one, or finishes.
+  /// At the end of a member: continues with the next one, or finishes.
   void end_member() {
     if (left() == 0) {
       finished = true;
       return;
     }
-    // What zlib holds and what it has not seen are neighbours in memory.
+    // zlib's input and the remaining input are adjacent in memory.
     if (!is_gzip({reinterpret_cast<const std::byte*>(stream.next_in), left()})) {
       fail_file(path, std::to_string(left()) + " bytes follow the end of the gzip data");
     }

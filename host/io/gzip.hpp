@@ -1,4 +1,4 @@
-// Inflating gzip data (RFC 1952) whose size the caller decides, never the file.
+// Inflates gzip data (RFC 1952). The caller determines the size, never the file.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +8,13 @@
 
 namespace elbo {
 
-/// True where the bytes start as a gzip member does.
+/// True if the bytes start as a gzip member does.
 bool is_gzip(std::span<const std::byte> bytes);
 
 /// No deflate stream expands by more than this: 258 bytes from two bits.
 inline constexpr std::size_t kLargestInflation = 1032;
 
-/// Reads gzip data piece by piece. Concatenated members read as one stream, as gzip(1) does.
+/// Reads gzip data in pieces. Concatenated members are one stream, as for gzip(1).
 class GzipReader {
  public:
   /// `compressed` must outlive the reader; `path` is for messages only. Throws DataError where
@@ -25,7 +25,7 @@ class GzipReader {
   GzipReader& operator=(const GzipReader&) = delete;
 
   /// Fills `out` and returns its size, or less at the end of the data. The end has been seen,
-  /// and with it every checksum, once less than asked for came back. Throws DataError where the
+  /// and with it every checksum, once less than asked for came back. Throws DataError if the
   /// data is cut short, damaged, or followed by bytes that are not gzip.
   std::size_t read(std::span<std::byte> out);
 

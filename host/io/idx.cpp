@@ -25,12 +25,12 @@ constexpr unsigned kUnsignedByte = 0x08;
 struct Header {
   Shape shape;
   std::size_t data_offset;
-  std::size_t file_size;  // what header and data take together
+  std::size_t file_size;  // of header and data
 };
 
 std::string hex(unsigned value) { return formatted("0x{:02x}", value & 0xffU); }
 
-/// `start`: the file's first bytes, kLongestHeader of them or all there are.
+/// `start`: the first bytes of the file, at most kLongestHeader.
 Header parse_header(std::span<const std::byte> start, const fs::path& path) {
   const auto byte_at = [&](std::size_t i) { return std::to_integer<unsigned>(start[i]); };
   if (start.size() < 4) fail_file(path, "truncated in its IDX header");
@@ -77,7 +77,7 @@ IdxArray inflate_idx(std::span<const std::byte> compressed, const fs::path& path
   const std::size_t start_size = reader.read(start);
   Header header = parse_header(std::span(start).first(start_size), path);
 
-  // Before believing the header enough to allocate what it says:
+  // Checks the size in the header before allocating it:
   if (header.file_size / kLargestInflation > compressed.size()) {
     fail_truncated(path, header,
                    formatted("which {} bytes of gzip data cannot hold", compressed.size()));
@@ -94,7 +94,7 @@ IdxArray inflate_idx(std::span<const std::byte> compressed, const fs::path& path
   std::copy_n(start.begin(), start_size, all.begin());
   const std::size_t size = start_size + reader.read(all.subspan(start_size));
   if (size < all.size()) fail_truncated(path, header, std::to_string(size) + " are there");
-  // Asking for one byte more also makes the reader verify the checksum.
+  // Requesting one more byte makes the reader verify the checksum.
   std::byte extra;
   if (reader.read({&extra, 1}) != 0) fail_oversized(path, header, "more are there");
 

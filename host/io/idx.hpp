@@ -16,14 +16,14 @@ struct IdxArray {
   const std::uint8_t* data;           // C order
 };
 
-/// Opens an IDX file of element type 0x08 (unsigned byte). A raw file is memory-mapped; one that
-/// starts as gzip data or is named *.gz is inflated to memory, which is never more than
-/// kLargestInflation times the file. Throws DataError where the file is missing, malformed, or
-/// not exactly as long as its header says.
+/// Opens an IDX file of element type 0x08 (unsigned byte). A raw file is memory-mapped; a file that
+/// starts like gzip data or is named *.gz is inflated to memory, at most kLargestInflation times
+/// its size. Throws DataError if the file is missing, malformed, or does not have exactly the
+/// length that its header states.
 IdxArray open_idx(const std::filesystem::path& path);
 
-/// Writes a raw IDX file (atomically). `values` holds exactly as many bytes as `shape` says, and
-/// every extent fits 32 bits.
+/// Writes a raw IDX file (atomically). `values` contains exactly the elements of `shape`, and every
+/// extent fits 32 bits.
 void write_idx(const std::filesystem::path& path, const Shape& shape,
                std::span<const std::uint8_t> values);
 

@@ -1,4 +1,4 @@
-// fitted_square() of image.hpp, with the resampler of whichever stb there is.
+// fitted_square() of image.hpp, with the resampler of the installed version of stb.
 #include <algorithm>
 #include <cmath>
 #include <new>
@@ -20,14 +20,14 @@
 namespace elbo {
 namespace {
 
-/// Along one axis: the pixels first ≤ i < last are read, of which [begin, end) fills the result.
+/// Along one axis: reads the pixels first ≤ i < last; [begin, end) of them fills the result.
 struct Interval {
   std::int64_t first, last;
   double begin, end;  // counted from `first`
 };
 
 /// The middle of `length` pixels that are scaled so that the shorter side, `shorter`, becomes
-/// `side`. As if all were scaled to a whole number of pixels and those cut at a whole one.
+/// `side`. Equivalent to scaling to a whole number of pixels and cropping at a whole one.
 Interval middle_of(std::int64_t length, std::int64_t shorter, std::int64_t side) {
   const double ratio = static_cast<double>(side) / static_cast<double>(shorter);
   const std::int64_t scaled =
@@ -81,7 +81,7 @@ Image fitted_square(Image image, std::int64_t side) {
       image.pixels.data() + (rows.first * image.width + columns.first) * image.channels;
   Image out{side, side, image.channels, {}};
   out.pixels.resize(static_cast<std::size_t>(side * side * image.channels));
-  // It fails where memory does, and nowhere else: sizes and region are sound.
+  // It fails only if memory is exhausted, because sizes and region are valid.
   if (!resample(corner, image, rows, columns, out)) throw std::bad_alloc();
   return out;
 }

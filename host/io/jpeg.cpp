@@ -39,18 +39,18 @@ bool stands_alone(unsigned marker) {
   return marker == kTemporary || (marker >= kFirstRestart && marker <= kStartOfImage);
 }
 
-/// The segments of a JPEG file, one after the other, as far as its bytes go.
+/// The segments of a JPEG file in sequence, up to the end of its bytes.
 class Segments {
  public:
   explicit Segments(std::span<const std::byte> file) : rest_(file) {}
 
   struct Segment {
     unsigned marker;
-    std::span<const std::byte> content;  // without its length; none where the marker stands alone
+    std::span<const std::byte> content;  // without its length; none if the marker stands alone
   };
 
   std::optional<Segment> next() {
-    // Between segments there may be any number of 0xff, and libjpeg passes over other bytes too.
+    // Any number of 0xff may precede a segment, and libjpeg also skips other bytes.
     std::size_t at = 0;
     while (at < rest_.size() && byte(at) != 0xff) ++at;
     while (at < rest_.size() && byte(at) == 0xff) ++at;
@@ -86,32 +86,31 @@ struct Destroy {
 };
 using Decoder = std::unique_ptr<std::remove_pointer_t<tjhandle>, Destroy>;
 
-/// Fails where libjpeg did or warned, which it does of data that is damaged or missing and which
-/// it makes up. Some cameras pad the end of the data; that alone is no damage.
+/// Fails if libjpeg failed or warned: it warns about damaged or missing data, which it replaces.
+/// Padding at the end of the data, which some cameras write, is not damage.
 void check(int result, tjhandle decoder) {
   if (result == 0) return;
   const std::string message = tjGetErrorStr2(decoder);
   const bool warning = tjGetErrorCode(decoder) == TJERR_WARNING;
-  // It is the first warning, and nothing comes after this one: all of the pixels were in order.
+  // This is the first warning and the last message, so all pixels were decoded correctly.
   if (warning && message.find("extraneous bytes before marker 0xd9") != std::string::npos) return;
   throw DataError((warning ? "damaged or cut short: " : "") + message);
 }
 
-/// Throws where the file is too short for a picture of that size, or its scans are too many for
-/// one.
+/// Throws if the file is too short for a picture of that size, or has too many scans.
 void require_content(std::span<const std::byte> file, std::int64_t pixels) {
-  // What belongs to 32 x 32 pixels is 8 blocks at least (4 x 1 of one component, 1 x 4 of another),
-  // each of which takes a bit. Arithmetic coding may take less, for a large picture of one colour.
+  // 32 x 32 pixels have at least 8 blocks (4 x 1 of one component, 1 x 4 of another) of at least
+  // one bit each. Arithmetic coding may need less, for a large picture of one colour.
   constexpr std::int64_t kMostPerBit = 32 * 32 / 8;
   if (pixels / kMostPerBit / 8 > std::ssize(file)) {
     throw DataError(formatted("damaged: no {} bytes hold {} JPEG pixels", file.size(), pixels));
   }
-  // A scan of a progressive picture may say in some bytes that nothing changes in all of it.
+  // A scan of a progressive picture may state in a few bytes that nothing changes.
   constexpr std::int64_t kMostScanned = std::int64_t{1} << 32, kUsual = 64;
   std::int64_t scans = 0;
   Segments segments(file);
   while (const auto segment = segments.next()) {
-    if (segment->marker == kEndOfImage) break;  // what comes after it is nothing to libjpeg
+    if (segment->marker == kEndOfImage) break;  // libjpeg ignores the rest
     if (segment->marker == kStartOfScan) ++scans;
   }
   if (scans > kUsual || scans * pixels > kMostScanned) {

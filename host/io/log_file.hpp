@@ -1,4 +1,4 @@
-// Files that grow line by line, each of them whole.
+// Files that grow by whole lines.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 namespace elbo {
 
-/// A file opened for appending, made where it is missing. Every failure is a DataError naming it.
+/// A file opened for appending, created if it is missing. Every failure is a DataError naming it.
 class LogFile {
  public:
   LogFile() = default;  // none
@@ -15,10 +15,10 @@ class LogFile {
   LogFile(LogFile&& other) noexcept;
   LogFile& operator=(LogFile&& other) noexcept;
 
-  /// Appends a line, without its end. Killed at any time, the process leaves at most the last line
-  /// unfinished.
+  /// Appends a line, without its end. If the process is killed, at most the last line is
+  /// incomplete.
   void append(std::string_view line);
-  /// Makes what was appended last through a crash.
+  /// Flushes appended data to disk (fsync).
   void sync();
 
  private:

@@ -20,8 +20,8 @@ struct Descriptor {
   ~Descriptor() { ::close(number); }
 };
 
-/// Mappings by address, in a form that a signal handler may read. Those that find no place are not
-/// named by it.
+/// Mappings by address, in a form that a signal handler may read. Mappings beyond its capacity are
+/// not listed.
 struct Mapping {
   std::atomic<std::uintptr_t> begin{0}, end{0};  // end 0: free; 1: being filled in
   std::atomic<const char*> path{nullptr};

@@ -1,4 +1,4 @@
-// A file's bytes, mapped read-only: large data sets cost no memory of their own.
+// The bytes of a file, mapped read-only, so that large data sets take no memory.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@ namespace elbo {
 
 class MappedFile {
  public:
-  /// Maps the whole file. Throws DataError where it is missing, unreadable or no regular file.
+  /// Maps the whole file. Throws DataError if it is missing, unreadable or no regular file.
   /// The file must not shrink while it is mapped, nor its disk fail: the kernel would raise SIGBUS.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
@@ -24,7 +24,7 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// The path of the file mapped at an address, or null where none is known: for the handler of a
+/// The path of the file mapped at an address, or null if none is known: for the handler of a
 /// SIGBUS, which may call it.
 const char* mapped_path_at(const void* address) noexcept;
 

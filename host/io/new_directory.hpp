@@ -1,12 +1,12 @@
-// Directories that a command fills: never over what is there.
+// New directories for the output of commands. Existing content is never overwritten.
 #pragma once
 
 #include <filesystem>
 
 namespace elbo {
 
-/// Makes `directory` where it is missing. Throws ConfigError where it exists and is not an empty
-/// directory, and DataError where the system refuses.
+/// Creates `directory` if it is missing. Throws ConfigError if it exists and is not an empty
+/// directory, and DataError if the system refuses.
 void make_new_directory(const std::filesystem::path& directory);
 
 }  // namespace elbo

@@ -163,8 +163,8 @@ class DictParser {
   std::size_t position_ = 0;
 };
 
-/// Magic, version 1.0, length and dict. As NumPy does it, the data that follows starts at a
-/// multiple of 64 bytes; `least` bytes are filled in any case.
+/// Magic, version 1.0, length and dict. Like NumPy's, the data starts at a multiple of 64 bytes;
+/// the header has at least `least` bytes.
 std::string make_header(NpyType type, const Shape& shape, std::size_t least = 0) {
   std::string dict =
       std::string("{'descr': '") + descr_of(type) + "', 'fortran_order': False, 'shape': (";
@@ -257,7 +257,8 @@ NpyArray open_npy(const fs::path& path) {
   const std::span data = file->bytes().subspan(header.data_offset);
   NpyArray array{header.type, std::move(header.shape), file, data.data()};
   if (header.data_offset % size_of(header.type) != 0) {
-    // The format allows it, no processor likes it; operator new aligns for every number.
+    // The format allows misaligned data, which is slow or invalid; operator new aligns for every
+    // type.
     std::shared_ptr<std::byte[]> copy(new std::byte[data.size()]);
     if (!data.empty()) std::memcpy(copy.get(), data.data(), data.size());
     array.data = copy.get();
@@ -315,7 +316,7 @@ std::int64_t NpyWriter::rows() const {
   return static_cast<std::int64_t>(bytes_ / *row_bytes);
 }
 
-/// Equally long whatever the number of rows.
+/// Of the same length for any number of rows.
 std::string NpyWriter::header() const {
   Shape shape = row_shape_;
   shape.insert(shape.begin(), std::numeric_limits<std::int64_t>::max());

@@ -27,12 +27,12 @@ struct NpyHeader {
   std::size_t data_offset;
 };
 
-/// Parses and checks a header against the whole file: the data that follows it must be exactly
-/// as long as dtype and shape say. `path` is for messages. Throws DataError on anything else,
-/// and on object, structured, big-endian, complex, text or Fortran-ordered arrays.
+/// Parses and checks a header against the whole file: the data must have exactly the length of
+/// dtype and shape. `path` is for messages. Throws DataError on anything else, and on object,
+/// structured, big-endian, complex, text or Fortran-ordered arrays.
 NpyHeader read_npy_header(std::span<const std::byte> file, const std::filesystem::path& path);
 
-/// An array, memory-mapped where its data is aligned, copied where it is not.
+/// An array, memory-mapped if its data is aligned, otherwise copied.
 struct NpyArray {
   NpyType type;
   Shape shape;
@@ -40,7 +40,7 @@ struct NpyArray {
   const void* data;                   // C order, aligned for `type`
 };
 
-/// Throws DataError as read_npy_header does, and where the file cannot be mapped.
+/// Throws DataError as read_npy_header does, and if the file cannot be mapped.
 NpyArray open_npy(const std::filesystem::path& path);
 
 /// The values of an array of <f4 or <f8 as float. Other types are a DataError naming `path`.
@@ -50,14 +50,14 @@ std::vector<float> to_floats(const NpyArray& array, const std::filesystem::path&
 /// naming `path`.
 std::vector<std::int32_t> to_integers(const NpyArray& array, const std::filesystem::path& path);
 
-/// Writes an array whose rows come one after the other, their number known at the end. Like
-/// AtomicFile, which it is made of: without commit() there is no file.
+/// Writes an array row by row; the number of rows is known at the end. As with AtomicFile, there is
+/// no file without commit().
 class NpyWriter {
  public:
-  /// An array [rows, row_shape...]. Throws DataError where the file cannot be made.
+  /// An array [rows, row_shape...]. Throws DataError if the file cannot be made.
   NpyWriter(const std::filesystem::path& path, NpyType type, const Shape& row_shape);
 
-  /// Appends whole rows. Throws DataError where the system refuses.
+  /// Appends whole rows. Throws DataError if the system refuses.
   void append(std::span<const std::byte> rows);
   std::int64_t rows() const;
   void commit();
@@ -71,7 +71,7 @@ class NpyWriter {
   std::size_t bytes_ = 0;  // of data
 };
 
-/// Writes an array (atomically). `values` holds exactly as many elements as `shape` says.
+/// Writes an array (atomically). `values` contains exactly the elements of `shape`.
 void write_npy(const std::filesystem::path& path, const Shape& shape,
                std::span<const float> values);
 void write_npy(const std::filesystem::path& path, const Shape& shape,

@@ -37,8 +37,8 @@ struct Descriptor {
   throw DataError(std::string("cannot ") + action + ": " + std::generic_category().message(errno));
 }
 
-/// The first bytes of a file, at most so many. Read, not mapped: a disk that fails, or a file cut
-/// while it is read, makes one bad picture and not a signal.
+/// The first bytes of a file, at most `limit`. They are read and not mapped, so that a failing disk
+/// or a truncated file leads to one bad picture and not to a signal.
 class FileBytes {
  public:
   FileBytes(const fs::path& path, std::size_t most) {
@@ -58,7 +58,7 @@ class FileBytes {
       const ssize_t count = ::read(file.number, bytes_.get() + size_, wanted - size_);
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) fail("read");
-      if (count == 0) break;  // it has become shorter meanwhile
+      if (count == 0) break;  // the file was truncated
       size_ += static_cast<std::size_t>(count);
     }
   }
@@ -70,7 +70,7 @@ class FileBytes {
   std::size_t size_ = 0;
 };
 
-/// What the bytes tell of a picture; nothing where there are too few of them.
+/// What the bytes tell of a picture; nothing if there are too few of them.
 std::optional<PictureHeader> parse_header(std::span<const std::byte> bytes) {
   if (bytes.empty()) throw DataError("empty");
   if (is_png(bytes)) return read_png_header(bytes);
@@ -98,7 +98,7 @@ bool is_picture_name(std::string_view name) {
 }
 
 PictureHeader read_picture_header(const fs::path& path) {
-  constexpr std::size_t kBeginning = 1 << 16;  // tells as a rule
+  constexpr std::size_t kBeginning = 1 << 16;  // usually sufficient
   FileBytes bytes(path, kBeginning);
   std::optional<PictureHeader> header = parse_header(bytes.span());
   if (!header && bytes.span().size() == kBeginning) {

@@ -24,10 +24,10 @@ namespace {
 
 constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
 
-// Where the signature and the first chunk tell what: name, width, height, depth, colour type.
+// Offsets in the signature and first chunk: name, width, height, depth, colour type.
 constexpr std::size_t kName = 12, kWidth = 16, kHeight = 20, kDepth = 24, kColourType = 25;
 
-/// libpng's own words. It is C, so nothing may be thrown through its callbacks.
+/// Collects libpng's message. It is C, so its callbacks must not throw.
 using PngError = std::array<char, 200>;
 
 void on_error(png_structp png, png_const_charp message) {
@@ -38,7 +38,7 @@ void on_error(png_structp png, png_const_charp message) {
 
 void on_warning(png_structp, png_const_charp) {}
 
-/// What the callbacks of writing see.
+/// State of the callbacks for writing.
 struct PngSink {
   std::vector<std::byte> bytes;
   PngError error{};
@@ -58,8 +58,8 @@ void on_write(png_structp png, png_bytep data, std::size_t size) {
 
 void on_flush(png_structp) {}
 
-/// Returns false where libpng failed. This frame is the one longjmp returns to, so it and those
-/// it calls hold nothing that has a destructor.
+/// Returns false if libpng failed. longjmp returns to this frame, so it and its callees contain no
+/// object with a destructor.
 bool encode(png_structp png, png_infop info, const Image& image, PngSink& sink) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_write_fn(png, &sink, on_write, on_flush);
@@ -82,7 +82,7 @@ struct PngWriter {
   ~PngWriter() { png_destroy_write_struct(&png, &info); }
 };
 
-/// What the callbacks of reading see.
+/// State of the callbacks for reading.
 struct PngSource {
   std::span<const std::byte> rest;
   PngError error{};
@@ -101,13 +101,13 @@ struct PngReader {
   ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
 };
 
-/// Reads the header and asks for 8 bits of grey or RGB, perhaps with alpha. Returns false where
-/// libpng failed; like encode(), a frame for longjmp to return to.
+/// Reads the header and requests 8 bits of grey or RGB, possibly with alpha. Returns false if
+/// libpng failed; like encode(), longjmp returns to this frame.
 bool begin_decoding(png_structp png, png_infop info, PngSource& source) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_read_fn(png, &source, on_read);
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // our own limit is on the area
-  // Comments, profiles and the like are passed over, not inflated. Transparency is not among them.
+  // Skips comments, profiles and other chunks without inflating them, but not transparency.
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_read_info(png, info);
   png_set_expand(png);
@@ -117,7 +117,7 @@ bool begin_decoding(png_structp png, png_infop info, PngSource& source) {
   return true;
 }
 
-/// Fills the image, which has the size and channels that were asked for.
+/// Fills the image, which has the requested size and channels.
 bool decode_rows(png_structp png, png_infop info, Image& image) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   const int passes = png_get_interlace_type(png, info) == PNG_INTERLACE_NONE ? 1 : 7;
@@ -131,9 +131,9 @@ bool decode_rows(png_structp png, png_infop info, Image& image) {
   return true;
 }
 
-/// Throws where the file is too short for what its header says, before memory is taken for that.
+/// Throws if the file is too short for the size in its header, before memory is allocated.
 void require_content(std::span<const std::byte> file, const PictureHeader& header) {
-  // A row takes at least a byte for its filter and its pixels' bits, and deflating has its limit.
+  // A row has at least one filter byte and the bits of its pixels, and deflate has a largest ratio.
   const std::int64_t samples = [&] {
     switch (std::to_integer<int>(file[kColourType])) {
       case PNG_COLOR_TYPE_RGB:

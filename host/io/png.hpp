@@ -15,13 +15,13 @@ namespace elbo {
 /// The bytes that every PNG file starts with.
 bool is_png(std::span<const std::byte> file);
 
-/// Size and channels as the file's first chunk tells them, unchecked; nothing where `start` is
-/// cut off before its end. Throws DataError where that chunk is not there.
+/// Size and channels as the file's first chunk tells them, unchecked; nothing if `start` is
+/// cut off before its end. Throws DataError if that chunk is not there.
 std::optional<PictureHeader> read_png_header(std::span<const std::byte> start);
 
-/// Decodes any PNG: palettes and 1 to 4 bits are expanded, 16 bits rounded to 8, interlaced rows
-/// put in place, and what is transparent laid on white. Throws DataError, which tells what is
-/// wrong but not with which file, where the data is damaged or cut short.
+/// Decodes any PNG: palettes and 1 to 4 bits are expanded, 16 bits rounded to 8, interlacing is
+/// resolved, and transparency is composited on white. Throws DataError, without the file's name, if
+/// the data is damaged or truncated.
 Image decode_png(std::span<const std::byte> file);
 
 /// Writes the image (atomically). Throws DataError where libpng or the file system refuses.

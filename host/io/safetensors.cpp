@@ -18,14 +18,14 @@
 
 namespace elbo {
 namespace fs = std::filesystem;
-using OrderedJson = nlohmann::ordered_json;  // for writing: it looks keys up one by one
+using OrderedJson = nlohmann::ordered_json;  // only for writing: its look-up is linear
 using Json = nlohmann::json;
 namespace {
 
 constexpr std::size_t kPrefix = 8;                   // the header's length, little-endian
 constexpr std::size_t kLongestHeader = 100'000'000;  // the official implementation's limit
 constexpr const char* kMetadataKey = "__metadata__";
-// Within a string of the header the quotes would be escaped: this is the key and nothing else.
+// Quotes within a string would be escaped, so this matches only the key.
 constexpr std::string_view kBeforeChecksum = "\"checksum\":\"";
 constexpr std::string_view kNoChecksum = "00000000";
 
@@ -47,8 +47,8 @@ std::optional<TensorType> parse_type(std::string_view name) {
   return std::nullopt;
 }
 
-/// Looks for what a DOM would hide, repeated keys, and for what is nested deeper than this format
-/// is. (The parser's own callback looks at all of an object for each of its members.)
+/// Finds repeated keys, which a DOM hides, and nesting deeper than the format's. (The parser's
+/// callback would take quadratic time.)
 class HeaderCheck final : public nlohmann::json_sax<Json> {
  public:
   explicit HeaderCheck(const fs::path& path) : path_(path) {}
@@ -87,7 +87,7 @@ class HeaderCheck final : public nlohmann::json_sax<Json> {
   }
 
   const fs::path& path_;
-  std::vector<std::set<std::string>> keys_;  // of each object that is open
+  std::vector<std::set<std::string>> keys_;  // of each open object
 };
 
 Json parse_json(std::string_view text, const fs::path& path) {
@@ -106,7 +106,7 @@ TensorMetadata parse_metadata(const Json& object, const fs::path& path) {
   return metadata;
 }
 
-/// An array of integers from 0 to 2^63 - 1, not too long for a shape, or nothing.
+/// An array of integers from 0 to 2^63 - 1 with the length of a shape, or nothing.
 std::optional<Shape> parse_extents(const Json& value) {
   if (!value.is_array() || value.size() > kMostDimensions) return std::nullopt;
   Shape extents;
@@ -158,9 +158,9 @@ std::string prefix_of(std::size_t header_length) {
   return prefix;
 }
 
-/// CRC-32 of bytes that follow those of `crc`.
+/// CRC-32 of the bytes of `crc` followed by `bytes`.
 uLong checksum_on(uLong crc, std::span<const std::byte> bytes) {
-  if (bytes.empty()) return crc;  // zlib takes null for a wish to begin anew
+  if (bytes.empty()) return crc;  // zlib resets for a null pointer
   return crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
 }
 uLong checksum_on(uLong crc, std::string_view text) {
@@ -169,7 +169,7 @@ uLong checksum_on(uLong crc, std::string_view text) {
 
 std::string in_hexadecimal(uLong crc) { return formatted("{:08x}", crc); }
 
-/// Throws DataError where the header has a checksum and it is not that of the file.
+/// Throws DataError if the header has a checksum and it is not that of the file.
 void verify_checksum(std::string header, std::span<const std::byte> data, const fs::path& path) {
   const std::size_t found = header.find(kBeforeChecksum);
   if (found == std::string::npos) return;

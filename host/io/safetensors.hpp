@@ -32,26 +32,26 @@ struct TensorView {
 
 using TensorMetadata = std::map<std::string, std::string>;
 
-/// The metadata that every file written here has: the CRC-32 of the whole file with these eight
-/// hexadecimal digits as zeros.
+/// Metadata of every file written here: the CRC-32 of the whole file with these eight hexadecimal
+/// digits as zeros.
 inline constexpr std::string_view kChecksumKey = "checksum";
 
-/// Writes tensors (atomically) and adds a checksum to the metadata. They are stored in the order
-/// given, except that larger element types come first, which keeps every tensor aligned. Equal
-/// input gives equal bytes. Names must be unique and data as long as its shape says.
+/// Writes tensors (atomically) and adds a checksum to the metadata. They are stored in the given
+/// order, except that larger element types come first, which aligns every tensor. Equal input leads
+/// to equal bytes. Names must be unique, and data must match its shape.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorView> tensors,
                        TensorMetadata metadata);
 
 /// A file opened for reading: mapped, its header and its checksum, if it has one, checked in full.
 class SafetensorsFile {
  public:
-  /// Throws DataError where the file cannot be read or breaks the format: header length out of
-  /// bounds, malformed JSON, unknown or repeated keys, unknown dtypes, tensors that overlap,
-  /// leave gaps, or do not match their shapes; or where the checksum is not the file's.
+  /// Throws DataError if the file cannot be read or breaks the format: header length out of
+  /// bounds, malformed JSON, unknown or repeated keys, unknown dtypes, tensors that overlap, leave
+  /// gaps, or do not match their shapes; or a wrong checksum.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
-  /// In the order in which they lie in the file. Data is valid while this object lives, and is
-  /// aligned only as well as the writer of the file cared to.
+  /// Tensors in the order of the file. Data is valid while this object lives; its alignment depends
+  /// on the writer of the file.
   const std::vector<TensorView>& tensors() const { return tensors_; }
   const TensorMetadata& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return path_; }
@@ -59,8 +59,8 @@ class SafetensorsFile {
   /// The tensor of that name or nullptr.
   const TensorView* find(std::string_view name) const;
 
-  /// The tensor of that name, which must have this type and shape. Throws DataError naming what
-  /// differs.
+  /// The tensor of that name, which must have this type and shape. Throws DataError naming the
+  /// difference.
   const TensorView& require(std::string_view name, TensorType type, const Shape& shape) const;
   /// Copies it.
   void read(std::string_view name, TensorType type, const Shape& shape,
@@ -73,7 +73,7 @@ class SafetensorsFile {
   std::filesystem::path path_;
   std::unique_ptr<const MappedFile> file_;
   std::vector<TensorView> tensors_;
-  std::vector<std::size_t> by_name_;  // places in tensors_, by their names
+  std::vector<std::size_t> by_name_;  // indices into tensors_, sorted by name
   TensorMetadata metadata_;
 };
 

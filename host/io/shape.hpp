@@ -1,4 +1,4 @@
-// Shapes as files state them, and the one checked multiplication every parser needs.
+// Shapes in files, and the checked multiplication that every parser needs.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@ namespace elbo {
 
 using Shape = std::vector<std::int64_t>;
 
-/// NumPy has no arrays of more.
+/// NumPy's limit.
 inline constexpr std::size_t kMostDimensions = 64;
 
-/// Bytes of a dense array, or nothing where a dimension is negative or the product does not fit
-/// into 63 bits. A file's sizes are lies until this has been compared with the file's length.
+/// Bytes of a dense array, or nothing if a dimension is negative or the product does not fit
+/// into 63 bits. Sizes in a file must not be used before this is compared with the file's length.
 inline std::optional<std::size_t> checked_bytes(std::span<const std::int64_t> shape,
                                                 std::size_t item_size) {
   auto bytes = static_cast<std::int64_t>(item_size);
@@ -32,7 +32,7 @@ inline std::optional<std::size_t> checked_bytes(std::span<const std::int64_t> sh
   return empty ? 0 : static_cast<std::size_t>(bytes);
 }
 
-/// Number of elements of a shape known to be sane; 1 for the empty shape.
+/// Number of elements of a valid shape; 1 for the empty shape.
 inline std::int64_t element_count(std::span<const std::int64_t> shape) {
   std::int64_t count = 1;
   for (std::int64_t extent : shape) count *= extent;

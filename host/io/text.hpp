@@ -6,10 +6,10 @@
 
 namespace elbo {
 
-/// The number in up to six digits, as people write it: "0.5", "1e-06".
+/// The number in up to six digits: "0.5", "1e-06".
 std::string format_number(double value);
 
-/// The shortest text that is read back as the same number.
+/// The shortest text that parses to the same number.
 template <class T>
 std::string exact_text(T value) {
   char text[64];

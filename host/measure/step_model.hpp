@@ -14,7 +14,7 @@ struct StepModel {
   std::string_view name;  // <data>-<hidden>-z<latent>, conv-<data>
   Shape sample_shape;     // of 8-bit values
   std::vector<std::pair<std::string_view, std::string_view>> settings;  // on top of Config's
-  int64_t random_rows = 60000;  // of a data set made where none is given
+  int64_t random_rows = 60000;  // of a data set made if none is given
 };
 
 std::span<const StepModel> step_models();

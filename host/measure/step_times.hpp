@@ -33,7 +33,7 @@ struct OpTimes {
 };
 
 /// A step by ops, in the order they first come up in: trains for at least `seconds` in blocks of
-/// some milliseconds, of which the one of median length is told. Throws ConfigError where the
+/// some milliseconds, of which the one of median length is told. Throws ConfigError if the
 /// device cannot tell one op's time from another's.
 std::vector<OpTimes> profile_step(TrainingStep& training, double seconds);
 

@@ -40,7 +40,7 @@ struct Model {
   /// what its encoder reads.
   Value view_batch(GatherBatch& gather, Recorder& recorder, const Value& x, Inputs inputs) const;
 
-  /// Throws ConfigError where the model has no such part.
+  /// Throws ConfigError if the model has no such part.
   void require(Part part) const;
 
   void set_weights(std::span<const float> weights) { arena.set_weights(weights); }

@@ -82,7 +82,7 @@ struct DataMap {
 /// for data that are no pictures.
 DataMap data_map(const NetworkSettings& settings, const Shape& sample_shape);
 
-/// From data to what the bottleneck reads. Throws ConfigError where the stages do not fit the size.
+/// From data to what the bottleneck reads. Throws ConfigError if the stages do not fit the size.
 std::vector<LayerSpec> encoder_layers(const NetworkSettings& settings, const FeatureMap& data);
 
 /// From a code to what the output layer reads, and that layer: `outputs` numbers for each element

@@ -32,8 +32,8 @@ struct Fan {
 void initialize_uniform(std::span<float> weights, int64_t offset, int64_t count, const Fan& fan,
                         math::Activation activation, uint64_t seed);
 
-/// A tensor for the output of `activation`, and where the op that writes it is to leave the
-/// pre-activation: null where no derivative needs it.
+/// A tensor for the output of `activation`, and if the op that writes it is to leave the
+/// pre-activation: null if no derivative needs it.
 struct ActivatedOutput {
   Value y;
   Reals preactivation;

@@ -61,7 +61,7 @@ class Recorder {
 
   /// Weights as products take them.
   ConstReals factor(int64_t offset) const;
-  /// The copy of the weights in bfloat16; null where training has none.
+  /// The copy of the weights in bfloat16; null if training has none.
   const math::Bfloat16* weight_bf16(int64_t offset) const {
     return arena_.weights_bf16.empty() ? nullptr : arena_.weights_bf16.data() + offset;
   }

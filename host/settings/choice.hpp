@@ -1,6 +1,5 @@
-// Settings that are one of several names. An enumeration takes part by a function `names_of` beside
-// it, which returns an array of names in the order of its values; a list of kernels/math by its
-// members' names.
+// Settings with a choice of names. For an enumeration, a function `names_of` beside it returns an
+// array of names in the order of its values; for a list of kernels/math, the members have names.
 #pragma once
 
 #include <array>
@@ -34,7 +33,7 @@ constexpr std::string_view name_of(const std::optional<math::Choice<L>>& choice)
   return choice ? choice->name() : "none";
 }
 
-/// names(): what T may be. find(name): the value of that name, if there is one.
+/// names(): the names of T. find(name): the value of that name, if there is one.
 template <class T>
 struct Choices;
 

@@ -1,5 +1,5 @@
-// Settings judged together: which contradict each other, and which have no effect beside the
-// others. The rules belong to the parts; what a broken rule leads to is decided here alone.
+// Checks combinations of settings: contradictions, and settings without effect. The rules belong to
+// the parts; the reaction to a violation is decided here.
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@ namespace elbo {
 
 class Combination {
  public:
-  /// `given` are the keys that someone asked for by name, other than to switch them off. Beside
-  /// them, a setting counts as given if its value differs from `start`, before anyone gave one.
+  /// `given` are the keys that the user set, except values that switch a setting off. A setting
+  /// also counts as given if its value differs from `start`.
   template <class S>
   explicit Combination(const S& settings, const S& start = {},
                        const std::set<std::string>& given = {});
@@ -34,7 +34,7 @@ class Combination {
   }
   /// `members` apply only if `met`. Otherwise throws ConfigError for one with another value than
   /// its default, and notes one that was given with it. `other` is the setting that excludes them;
-  /// `advice` ends in what to use, and is followed by ", or " and the default.
+  /// `advice` ends with the setting to use; ", or " and the default are appended.
   template <class... T>
   void needs(bool met, const std::string& other, const std::string& advice, const T&... members) {
     if (!met) (needs_other(&members, other, advice), ...);
@@ -44,8 +44,8 @@ class Combination {
   void idle_unless(bool used, const std::string& reason, const T&... members) {
     if (!used) (note_idle(&members, reason), ...);
   }
-  /// Throws ConfigError for one of `members` that was given although not `used`, since the result
-  /// would not be the one that was asked for.
+  /// Throws ConfigError for one of `members` that was given although not `used`, because the user
+  /// would not receive the requested result.
   template <class... T>
   void refuse_unless(bool used, const std::string& reason, const T&... members) const {
     if (!used) (refuse_idle(&members, reason), ...);

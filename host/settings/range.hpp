@@ -1,4 +1,4 @@
-// The values that a setting may have. Each range says what it expects in place of a wrong value.
+// Ranges of settings. Each describes the accepted values for error messages.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +13,11 @@ struct Range {
   double low, high;
   bool open_low = false, open_high = false;
 
-  /// What is expected in place of `value`; empty if it is allowed.
+  /// The expected values if `value` is not allowed; empty if it is.
   std::string expected(long double value) const;  // exact for whole numbers of 64 bits
   /// "between 0 and 1"
   std::string text() const;
-  /// expected() names an upper limit of at least this only to those who exceed it.
+  /// expected() mentions an upper limit of at least this only for values above it.
   static constexpr double kUnlimited = 1e5;
 };
 struct AtLeast : Range {
@@ -55,7 +55,7 @@ inline std::string expected(const Range& range, int64_t value) {
   return range.expected(static_cast<long double>(value));
 }
 std::string expected(const Each& range, const std::vector<int64_t>& values);
-/// The element that is not allowed, or how many there are if that is too many.
+/// The element that is not allowed, or the number of elements if there are too many.
 std::string offender(const Each& range, const std::vector<int64_t>& values);
 std::string expected(const Ascending& range, const std::vector<double>& values);
 template <class T>

@@ -61,8 +61,8 @@ std::string suggestion(std::string_view name, const std::vector<std::string>& ch
 
 namespace {
 
-/// Insertions, deletions, substitutions and swaps of neighbours that make one text of the other
-/// (Damerau-Levenshtein, each letter edited once).
+/// Number of insertions, deletions, substitutions and swaps of neighbours between two texts
+/// (Damerau-Levenshtein, optimal string alignment).
 size_t edit_distance(std::string_view from, std::string_view to) {
   std::vector<size_t> before(to.size() + 1), last(to.size() + 1), row(to.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});

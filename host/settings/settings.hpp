@@ -11,8 +11,9 @@
 //     bool operator==(const KlSettings&) const = default;
 //   };
 //
-// Groups are combined by inheritance, so that members are as flat as keys are: code takes the group
-// it reads, and a whole configuration is one. Two members of the same name do not compile.
+// Groups are combined by inheritance, so that members are as flat as keys: a function takes the
+// group that it reads, and a whole configuration is one. Two members of the same name do not
+// compile.
 #pragma once
 
 #include <string>
@@ -24,7 +25,7 @@
 
 namespace elbo {
 
-/// The settings of some groups.
+/// The settings of several groups.
 template <class... Groups>
 struct Settings : Groups... {
   template <class S, class V>
@@ -62,10 +63,10 @@ std::vector<std::string> setting_names() {
   return names;
 }
 
-/// The key of a setting that had another one before; `key` itself if it is not a former one. Files,
-/// flags and checkpoints may contain former keys.
+/// The current key for a former key; otherwise `key` itself. Files, flags and checkpoints may
+/// contain former keys.
 std::string_view current_key(std::string_view key);
-/// The key that a setting had before; empty if none.
+/// The former key of a setting; empty if none.
 std::string_view former_key(std::string_view key);
 
 /// Throws ConfigError: `source` has an unknown setting.

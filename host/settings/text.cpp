@@ -11,7 +11,7 @@
 namespace elbo {
 namespace {
 
-/// Whether all of the text is one finite number. A whole number that is too large for its type
+/// True if the whole text is one finite number. A whole number that is too large for its type
 /// becomes the largest (or smallest) one, which no range contains.
 template <class Number>
 bool read_number(std::string_view text, Number& out) {

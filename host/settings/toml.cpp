@@ -14,13 +14,13 @@
 namespace elbo {
 namespace {
 
-// toml11 3.7 would not spare these workarounds: it clamps integers and reals that are out of range
-// in silence, refuses strings that are not UTF-8, as paths may be, and overflows the stack on 16
-// KiB of nested arrays.
+// toml11 3.7 would need workarounds too: it silently clamps integers and reals that are out of
+// range, refuses strings that are not UTF-8 (paths may be), and overflows the stack on 16 KiB of
+// nested arrays.
 //
-// Other letters than ASCII's, outside of strings and in those of several lines, are undefined
-// behaviour to toml++ up to 3.4 (its issues 190 and 295). It gets none to see: each byte of one is
-// "%" and two digits. That also lets paths through that are not UTF-8.
+// Non-ASCII characters outside of strings and in multi-line strings are undefined behaviour in
+// toml++ up to 3.4 (its issues 190 and 295). Each of their bytes is therefore passed as "%" and two
+// digits, which also supports paths that are not UTF-8.
 std::string in_ascii(std::string_view text) {
   std::string ascii;
   for (const char c : text) {
@@ -52,9 +52,9 @@ std::string from_ascii(std::string_view ascii) {
 
 std::string string_in(const toml::node& node) { return from_ascii(**node.as_string()); }
 
-// Not by toml++'s formatter, which up to 3.4 loses a line's end at the start of a string and is
-// undefined for numbers below one in long arrays; and not to a stream, which keeps it to itself
-// where there is no memory left to write to.
+// Not by toml++'s formatter, which up to 3.4 loses a line feed at the start of a string and is
+// undefined for numbers below one in long arrays; and not to a stream, which hides failed
+// allocations.
 void write(std::string& out, std::string_view value) {
   out += '"';
   for (const char c : value) {
@@ -161,8 +161,8 @@ struct TomlSettings::Table {
 
 TomlSettings::TomlSettings(std::string_view text, std::string source)
     : source_(std::move(source)), table_(std::make_unique<Table>()) {
-  // Every setting takes a tenth of it. The parser takes nested tables apart by recursion, which a
-  // stack stands for some ten times as many as fit in here.
+  // All settings together need a tenth of it. The parser recurses into nested tables; the stack has
+  // room for about ten times as many as fit in this length.
   constexpr size_t kLongest = 1 << 14;
   if (text.size() > kLongest)
     throw ConfigError(in_one_line(source_) + ": " + std::to_string(text.size()) +

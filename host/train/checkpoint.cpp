@@ -40,7 +40,7 @@ T number(const SafetensorsFile& file, const std::string& key) {
   return value;
 }
 
-/// "rows,sum,sum,..."; nothing where there are none.
+/// "rows,sum,sum,..."; nothing if there are none.
 std::string text_of(const TermSums& sums) {
   if (sums.rows == 0.0) return "";
   std::string text = exact_text(sums.rows);

@@ -28,7 +28,7 @@ struct CheckpointHeader {
   DataSignature data;
   TrainingProgress progress;
 };
-/// Throws DataError where the file is damaged or not a checkpoint of this format.
+/// Throws DataError if the file is damaged or not a checkpoint of this format.
 CheckpointHeader read_checkpoint_header(const std::filesystem::path& path);
 
 /// A model ready for evaluation; `samples` replaces the stored number of Monte Carlo samples.
@@ -36,7 +36,7 @@ CheckpointHeader read_checkpoint_header(const std::filesystem::path& path);
 Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> device,
                  std::optional<int64_t> samples = std::nullopt, Config* config = nullptr);
 
-/// The state to go on with, for a model made for training. Throws DataError where the file is
+/// The state to go on with, for a model made for training. Throws DataError if the file is
 /// damaged, or made for other data, or tensors are missing or of another shape.
 TrainingState read_training_state(const std::filesystem::path& path, const Model& model);
 

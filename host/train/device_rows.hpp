@@ -36,7 +36,7 @@ class DeviceRows {
   virtual uint64_t make_ready(uint64_t batch) = 0;
 
  protected:
-  /// Throws DataError where there are more rows than 32 bits can number.
+  /// Throws DataError if there are more rows than 32 bits can number.
   DeviceRows(const Split& split, int64_t dim, const RowOrder& order);
 
   GatherBatch gather_;
@@ -47,14 +47,14 @@ std::unique_ptr<DeviceRows> make_device_rows(const std::shared_ptr<Device>& devi
                                              const Split& split, int64_t dim,
                                              const RowOrder& order);
 
-/// The split's labels on the device, one for each of the table's rows; empty where it has none.
-/// Throws DataError where one is not a class below `classes`.
+/// The split's labels on the device, one for each of the table's rows; empty if it has none.
+/// Throws DataError if one is not a class below `classes`.
 Buffer<int32_t> upload_labels(const std::shared_ptr<Device>& device, const Split& split,
                               int32_t classes);
 
-/// The window for a split of rows of `dim` elements: 0 where the device can hold all rows, because
+/// The window for a split of rows of `dim` elements: 0 if the device can hold all rows, because
 /// it works in the host's memory or because half of what it has free is enough, and otherwise as
-/// many rows as two windows of them fit there. Throws DeviceError where that is not even a batch.
+/// many rows as two windows of them fit there. Throws DeviceError if that is not even a batch.
 uint32_t fitting_window(const Device& device, const Split& split, int64_t dim, int32_t batch_rows);
 
 }  // namespace elbo

@@ -48,7 +48,7 @@ struct Evaluation {
   double d_real = kNone;      // E D(real)
   double d_generated = kNone;  // E D(generated)
   /// What selects a training's best checkpoint: minus the training loss with beta 1, without the
-  /// adversarial terms, free bits and capacity. NaN where nothing remains.
+  /// adversarial terms, free bits and capacity. NaN if nothing remains.
   double score = kNone;
 };
 

@@ -30,11 +30,11 @@ class Evaluator {
   Evaluation evaluate(const ImportanceSampling& importance = {});
 
   /// The importance-sampled log p(x) of every row, in nats. The first sample is the one that
-  /// evaluate() takes. Throws ConfigError where the model has no likelihoods.
+  /// evaluate() takes. Throws ConfigError if the model has no likelihoods.
   std::vector<double> log_likelihoods(const ImportanceSampling& importance);
 
   /// Codes [count, latent]: posterior means, or z where it is deterministic. With `log_variances` a
-  /// row is mu, then logvar; throws ConfigError where there are none.
+  /// row is mu, then logvar; throws ConfigError if there are none.
   std::vector<float> encode(bool log_variances);
 
   struct Reconstructions {
@@ -42,7 +42,7 @@ class Evaluator {
     std::vector<float> corrupted;  // [rows, dim], where the model was trained on corrupted inputs
     std::vector<float> means;      // [rows, dim], E[x | z = mu(input)], of corrupted inputs if any
   };
-  /// Of the split's first `rows` rows (fewer if there are fewer). Throws ConfigError where there is
+  /// Of the split's first `rows` rows (fewer if there are fewer). Throws ConfigError if there is
   /// no decoder.
   Reconstructions reconstruct(int64_t rows);
 
@@ -51,7 +51,7 @@ class Evaluator {
   /// where there is no decoder.
   void decode_rows(const std::function<void(std::span<const float> outputs)>& use);
 
-  /// The classifier's probabilities [count, classes]. Throws ConfigError where there is none.
+  /// The classifier's probabilities [count, classes]. Throws ConfigError if there is none.
   std::vector<float> classify();
 
  private:

@@ -25,8 +25,8 @@ struct ImportanceSampling {
   std::function<void(int64_t weighed)> on_progress = nullptr;
 };
 
-/// Throws ConfigError where there are fewer samples than one, or more than have noise of their own,
-/// and where the model has no density to weigh them by.
+/// Throws ConfigError if there are fewer samples than one, or more than have noise of their own,
+/// and if the model has no density to weigh them by.
 void require_importance_sampling(const Model& model, const ImportanceSampling& sampling);
 
 /// log of the mean of e^v over numbers v that come one by one, without overflow. A function of the

@@ -22,7 +22,7 @@ struct TrainingMetrics {
   double seconds = 0.0;  // of this process's training so far
   double samples_per_second = 0.0;
 
-  /// The value called `name`; NaN where there is none.
+  /// The value called `name`; NaN if there is none.
   double operator[](std::string_view name) const;
 };
 

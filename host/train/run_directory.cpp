@@ -48,7 +48,7 @@ void require_run(const fs::path& path) {
     throw DataError(path.string() + ": not a run directory (it has no config.toml)");
 }
 
-/// The step of a line of metrics; nothing where it is not one of ours.
+/// The step of a line of metrics; nothing if it is not one of ours.
 std::optional<uint64_t> step_in(const Json& line) {
   if (!line.is_object()) return std::nullopt;
   const auto step = line.find("step");

@@ -3,7 +3,7 @@
 //   config.toml                    every setting, resolved
 //   metrics.jsonl                  a line per metrics_interval and report, training and validation
 //   checkpoints/last.safetensors   after every report (report_epochs epochs, and the end), every
-//                                  checkpoint_minutes between them, and where it was stopped
+//                                  checkpoint_minutes between them, and if it was stopped
 //   checkpoints/step-120.safetensors  what was the last before, as many as settings keep
 //   checkpoints/best.safetensors   the best validation score (the last where there is none)
 //   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every time,
@@ -14,7 +14,7 @@
 //                                  their codes, x', where the model has a decoder
 //   summary.json                   the end result
 //   plan.txt                       what a GPU chose for the training step, and how fast that was
-//   divergence-130.json            what was not finite after which step, and where that came from
+//   divergence-130.json            what was not finite after which step, and if that came from
 //   lock                           held by the process that trains
 #pragma once
 
@@ -31,17 +31,17 @@ class RunDirectory : public TrainingObserver {
  public:
   /// Throws ConfigError if a run directory cannot be made because something is there.
   static void refuse_existing(const std::filesystem::path& path);
-  /// Makes a new run directory, whole or not at all. Throws ConfigError where the path exists
+  /// Makes a new run directory, whole or not at all. Throws ConfigError if the path exists
   /// already.
   static RunDirectory create(const std::filesystem::path& path, const Config& config);
-  /// An existing one, to go on with. Throws DataError where it is none or another process trains
+  /// An existing one, to go on with. Throws DataError if it is none or another process trains
   /// there.
   static RunDirectory reopen(const std::filesystem::path& path);
 
   /// Puts the trainer where the run's newest usable checkpoint has it, or at the start where there
   /// is none yet; drops later metrics and what a killed process left behind, and writes down the
   /// settings to go on with. Gives an error for each newer checkpoint that is of no use; throws
-  /// DataError where all of them are.
+  /// DataError if all of them are.
   std::vector<std::string> restore(Trainer& trainer);
 
   void on_metrics(const TrainingMetrics& metrics) override;
@@ -60,7 +60,7 @@ class RunDirectory : public TrainingObserver {
   const std::filesystem::path& samples_picture() const { return samples_; }
   const std::filesystem::path& reconstructions_picture() const { return reconstructions_; }
   const std::filesystem::path& interpolations_picture() const { return interpolations_; }
-  /// What is known of the last divergence; empty where there was none.
+  /// What is known of the last divergence; empty if there was none.
   const std::filesystem::path& divergence_file() const { return divergence_; }
 
  private:
@@ -78,7 +78,7 @@ class RunDirectory : public TrainingObserver {
   std::shared_ptr<Evaluator> pictured_;
 };
 
-/// The settings of a run directory. Throws DataError where it is none.
+/// The settings of a run directory. Throws DataError if it is none.
 Config read_run_config(const std::filesystem::path& run);
 
 /// The checkpoint that `path` means: itself where it is a file, else the run directory's `which`

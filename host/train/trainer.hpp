@@ -35,7 +35,7 @@ class TrainingObserver {
   virtual void on_report(const TrainingReport& report, const Trainer& trainer) {
     (void)report, (void)trainer;
   }
-  /// Every checkpoint_minutes between reports, and where a training stops between them:
+  /// Every checkpoint_minutes between reports, and if a training stops between them:
   /// trainer.state() is what to keep.
   virtual void on_checkpoint(const Trainer& trainer) { (void)trainer; }
   /// Once it is known what happened, before training goes on or ends.

@@ -105,7 +105,7 @@ struct UpdateSettings {
   void check(Combination& c) const;
 };
 
-/// What is no part of a training's state: where it runs and where its files are, and for how long.
+/// What is no part of a training's state: where it runs and if its files are, and for how long.
 /// Checkpoints of equal trainings are equal whatever these settings are.
 struct RunSettings {
   static constexpr std::string_view title = "run";

@@ -34,7 +34,7 @@ struct TrainingProgress {
 
 struct TrainingState {
   TrainingProgress progress;
-  // The model's arena, gaps included. Moments are empty where the model is not for training.
+  // The model's arena, gaps included. Moments are empty if the model is not for training.
   std::vector<float> weights, first_moments, second_moments;
 
   /// Whether every weight and moment is a finite number.
