@@ -9,7 +9,7 @@ namespace {
 /// Small, so that two trainings with other noise stay close enough to compare their losses.
 constexpr double kLearningRate = 1e-4;
 
-/// Of the initial weights: the same whatever seed draws order and noise, as the peers' are.
+/// Seed of the initial weights: the same for any seed of order and noise, as for the peers.
 constexpr uint64_t kWeightSeed = 1;
 
 Config config_of(const StepModel& step_model, const StepOptions& options) {
@@ -62,7 +62,7 @@ std::span<const StepModel> step_models() {
        16384},
       {"conv-32x32x3", {32, 32, 3}, convolutional("32,64,128"), 16384},
       {"conv-64x64x3", {64, 64, 3}, convolutional("32,64,128,256"), 16384},
-      // For trying programs, too small to time.
+      // For tests of programs; too small to time.
       {"16-8-z2", {4, 4}, {{"hidden", "8"}, {"latent-dim", "2"}, {"likelihood", "bernoulli"}}, 512},
       {"conv-8x8x3", {8, 8, 3}, convolutional("4,8"), 512}};
   return models;
@@ -120,7 +120,7 @@ TrainingPass TrainingStep::make_pass() {
 }
 
 void TrainingStep::restart(int64_t seed) {
-  model.device->synchronize();  // the old pass is about to go
+  model.device->synchronize();  // before the old pass is destroyed
   config.seed = model.settings.seed = seed;
   pass = make_pass();
   restart();

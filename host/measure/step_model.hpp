@@ -1,4 +1,4 @@
-// The models whose whole training step is timed, here and against others (bench/peers).
+// Models whose training step is timed, here and against peers (bench/peers).
 #pragma once
 
 #include <span>
@@ -14,20 +14,20 @@ struct StepModel {
   std::string_view name;  // <data>-<hidden>-z<latent>, conv-<data>
   Shape sample_shape;     // of 8-bit values
   std::vector<std::pair<std::string_view, std::string_view>> settings;  // on top of Config's
-  int64_t random_rows = 60000;  // of a data set made if none is given
+  int64_t random_rows = 60000;  // of the data set that is generated if none is given
 };
 
 std::span<const StepModel> step_models();
 /// Their names, for people.
 std::string step_model_names();
-/// Throws ConfigError naming the models there are.
+/// Throws ConfigError naming the available models.
 const StepModel& step_model(std::string_view name);
 
-/// Adam with its defaults, learning rate 1e-4. Grey values as they are for Bernoulli, dequantised
-/// for Gaussian.
+/// Adam with its defaults, learning rate 1e-4. Grey values are unchanged for Bernoulli and
+/// dequantised for Gaussian.
 Config step_config(const StepModel& step_model, int64_t batch, ChosenPrecision precision);
 
-/// `rows` rows of random bytes, the same every time.
+/// `rows` rows of random bytes, always the same.
 Dataset random_rows(const StepModel& step_model, int64_t rows);
 
 struct StepOptions {
@@ -37,8 +37,8 @@ struct StepOptions {
   int64_t iwae = 0;  // samples of an importance-weighted bound; 0: the elbo
 };
 
-/// A model about to be trained, whatever shape the data have their values in. Throws ConfigError
-/// where a row has not as many as the model's.
+/// A model ready to be trained on data of any shape. Throws ConfigError if a row does not have the
+/// model's number of values.
 struct TrainingStep {
   Dataset dataset;
   Config config;
@@ -50,8 +50,8 @@ struct TrainingStep {
 
   /// Returns to the start of training.
   void restart();
-  /// The same with another seed of order and noise. The device, the data and the initial weights
-  /// are kept, the program is prepared anew.
+  /// The same with another seed of order and noise. Device, data and initial weights are kept; the
+  /// program is prepared again.
   void restart(int64_t seed);
 
  private:

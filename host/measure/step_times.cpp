@@ -18,15 +18,15 @@ double seconds_of(Run run) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// As many runs as take some milliseconds, where `runs` of them took `seconds`: starting them is
-/// then a small part, as it is in a training.
+/// Number of runs that take some milliseconds, if `runs` took `seconds`. The cost of starting them
+/// is then small, as in a training.
 uint64_t block_of(double seconds, uint64_t runs) {
   constexpr double kBlock = 0.02;
   const double each = std::max(seconds, 1e-9) / static_cast<double>(runs);
   return static_cast<uint64_t>(std::clamp(kBlock / each, 1.0, 1000.0));
 }
 
-/// Something to be run as often as asked, and the time of one run.
+/// A repeatable run, and its time.
 template <class Run>
 class Timed {
  public:
@@ -35,7 +35,7 @@ class Timed {
     run_(kTries);  // memory is touched, a GPU's ways of running are tried
     block_ = block_of(seconds_of([&] { run_(kTries); }), kTries);
   }
-  /// Seconds that all of it took.
+  /// Total seconds.
   double time_block() {
     const double seconds = seconds_of([&] { run_(block_); });
     times_.push_back(seconds / static_cast<double>(block_));
@@ -54,7 +54,7 @@ class Timed {
 bool is_product(const Op& op) {
   return std::visit(
       [](const auto& o) {
-        return requires { o.precision; };  // only of these an op says how exactly
+        return requires { o.precision; };  // only products have a precision
       },
       op);
 }
@@ -71,7 +71,7 @@ StepTimes time_step(TrainingStep& training, double seconds) {
     training.pass.run(runs);
     device.synchronize();
   });
-  // After the steps: every buffer holds the numbers of a real one.
+  // After the steps, when every buffer contains the numbers of a real step.
   const auto executable = device.prepare(products_of(training.pass.program()));
   Timed products([&](uint64_t runs) {
     executable->run(runs);
@@ -109,7 +109,7 @@ std::vector<OpTimes> profile_step(TrainingStep& training, double seconds) {
   std::ranges::nth_element(blocks, middle, {}, seconds_in);
   const std::vector<OpTime>& times = *middle;
 
-  // An op that does others' work is told under its name and theirs.
+  // A fused op is reported under its name and those of the ops fused into it.
   std::vector<std::string> names;
   for (const Op& op : program) names.emplace_back(name_of(op));
   for (size_t i = 0; i < program.size(); ++i) {

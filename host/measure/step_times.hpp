@@ -1,4 +1,4 @@
-// How long a training step takes: whole, in its matrix products alone, and op by op.
+// Times of a training step: the whole step, its matrix products alone, and each op.
 #pragma once
 
 #include <string>
@@ -8,9 +8,10 @@
 
 namespace elbo {
 
-/// Whether an op multiplies matrices: layers and convolutions, with their biases and activations.
+/// True if an op multiplies matrices: dense layers and convolutions, with their biases and
+/// activations.
 bool is_product(const Op& op);
-/// The ops of a program that do.
+/// The ops of a program that multiply matrices.
 Program products_of(const Program& program);
 
 struct StepTimes {
@@ -19,22 +20,22 @@ struct StepTimes {
   double flops = 0.0;     // of a step's products: multiplications and additions
 };
 
-/// Trains for at least `seconds`, as long on the products alone, in blocks of some milliseconds
-/// that take turns; medians over the blocks.
+/// Trains for at least `seconds`, and runs the products alone for as long, in alternating blocks of
+/// some milliseconds; returns medians over the blocks.
 StepTimes time_step(TrainingStep& training, double seconds);
 
-/// All ops of one name in a step, with those whose work they do.
+/// All ops of one name in a step, with the ops fused into them.
 struct OpTimes {
   std::string name;
   int count = 0;
   double seconds = 0.0;  // together
   double flops = 0.0;    // of products
-  double bytes = 0.0;    // that must move at least
+  double bytes = 0.0;    // that must move at least once
 };
 
-/// A step by ops, in the order they first come up in: trains for at least `seconds` in blocks of
-/// some milliseconds, of which the one of median length is told. Throws ConfigError if the
-/// device cannot tell one op's time from another's.
+/// The times of a step by op, in the order of first occurrence. Trains for at least `seconds` in
+/// blocks of some milliseconds and reports the block of median length. Throws ConfigError if the
+/// device cannot time single ops.
 std::vector<OpTimes> profile_step(TrainingStep& training, double seconds);
 
 }  // namespace elbo

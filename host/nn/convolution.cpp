@@ -35,7 +35,7 @@ Convolution::Convolution(ParameterLayout& layout, const std::string& name,
 }
 
 void Convolution::initialize(std::span<float> weights, uint64_t seed) const {
-  // A pixel of the wide side meets one tap in stride * stride.
+  // On average, one tap in stride * stride contributes to a pixel of the wide side.
   const double taps = static_cast<double>(shape_.kernel) * shape_.kernel / shape_.groups;
   const double wide = taps * shape_.wide.channels;
   const double narrow = taps * shape_.narrow.channels / (shape_.stride * shape_.stride);

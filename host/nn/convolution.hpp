@@ -1,4 +1,4 @@
-// A convolution or a transposed one: y = φ(w * x + b) over feature maps.
+// A convolution or transposed convolution: y = φ(w * x + b) over feature maps.
 #pragma once
 
 #include <array>
@@ -9,17 +9,17 @@
 
 namespace elbo {
 
-/// What a convolution is, but for its channels.
+/// Parameters of a convolution except its channels.
 struct ConvolutionTaps {
   int32_t kernel = 3;
   int32_t stride = 1;
   int32_t padding = 1;
   int32_t groups = 1;
-  std::array<int32_t, 2> output_padding = {0, 0};  // of a transposed one: rows and columns more at
-                                                   // the far edges, fewer than stride
+  std::array<int32_t, 2> output_padding = {0, 0};  // transposed only: additional rows and columns
+                                                   // at the far edges, fewer than stride
 };
 
-/// The sizes that a convolution connects; a size of 0 or less where there is nothing to write.
+/// The input and output sizes of a convolution; 0 or less for an empty output.
 ConvolutionShape convolution_shape(const FeatureMap& in, int32_t channels,
                                    const ConvolutionTaps& taps);
 ConvolutionShape transposed_convolution_shape(const FeatureMap& in, int32_t channels,

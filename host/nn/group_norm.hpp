@@ -1,5 +1,5 @@
-// Group normalisation with a scale and an offset per channel, and what is applied to it:
-// y = φ(scale x̂ + offset).
+// Group normalisation with a scale and an offset per channel, and an activation: y = φ(scale x̂ +
+// offset).
 #pragma once
 
 #include <string>
@@ -33,7 +33,7 @@ class GroupNorm : public Layer {
   int64_t scale_, offset_;
 };
 
-/// The most groups, at most `wanted`, that divide the channels.
+/// The largest number of groups up to `wanted` that divides the channels.
 int32_t fitting_groups(int32_t channels, int32_t wanted);
 
 }  // namespace elbo

@@ -1,6 +1,6 @@
-// The list of layers. A layer is described by a small struct of its settings, as data; a network is
-// made of such descriptions. A new layer is a struct here and a line in LayerSpec; its class,
-// beside dense.hpp; and its case in make_layer. Tests and `elbo list layers` go over the list.
+// The list of layers. A layer is described by a small struct of its settings; a network is a list
+// of such descriptions. A new layer is a struct here and a line in LayerSpec, its class beside
+// dense.hpp, and its case in make_layer. Tests and `elbo list layers` derive from the list.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// A network: layers in a row, recorded forward and backward.
+// A network: layers in sequence, recorded forward and backward.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,7 @@ class Network {
   FeatureMap out() const { return layers_.empty() ? in_ : layers_.back()->out(); }
   void initialize(std::span<float> weights, uint64_t seed) const;
 
-  /// The last layer's output, as products take it; x where there are no layers.
+  /// The last layer's output as an operand of products; x if there are no layers.
   Value forward(Recorder& recorder, const Value& x) const;
 
  private:

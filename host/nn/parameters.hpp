@@ -50,10 +50,10 @@ class ParameterLayout {
   int64_t size_ = 0;
 };
 
-/// The weights of a model on a device, and what training adds to them.
+/// The weights of a model on a device, with gradients and moments in training.
 struct Arena {
   Buffer<float> weights;
-  Buffer<math::Bfloat16> weights_bf16;  // a copy of them, where training is in bf16
+  Buffer<math::Bfloat16> weights_bf16;  // a copy of the weights, for training in bf16
   Buffer<float> gradients;              // empty unless training
   Buffer<float> first_moments;          // empty unless training
   Buffer<float> second_moments;         // empty unless training

@@ -1,6 +1,6 @@
-// Recording a program: ops are appended in the order they will run, and the tensors between them
-// are allocated on the way. Forward ops leave behind how a gradient passes through them, so that
-// backward() can append the rest.
+// Records a program. Ops are appended in the order in which they will run, and the tensors between
+// them are allocated. Forward ops put functions on a tape that record their backward ops, which
+// backward() calls.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@
 
 namespace elbo {
 
-/// A [rows, columns] tensor in a recorded program. Where an activation made it, `activation` and
-/// `saved` are what that activation's derivative needs; gradients are always taken before it.
+/// A [rows, columns] tensor in a recorded program. For the output of an activation, `activation`
+/// and `saved` are the operands of its derivative; gradients always refer to the pre-activation.
 struct Value {
   Reals data;
   Rows rows;
@@ -26,9 +26,9 @@ struct Value {
   math::Activation activation = math::Activation::of<math::Identity>();
   ConstReals saved = {};
   Format gradient = Format::f32;  // how its gradient is stored
-  int node = -1;                  // its place on the recorder's tape; -1: no gradient reaches it
+  int node = -1;                  // index on the recorder's tape; -1: no gradient reaches it
 
-  /// The data where they are bfloat16, else null.
+  /// The data if they are bfloat16, else null.
   math::Bfloat16* bf16() const {
     return data.format == Format::bf16 ? data.as<math::Bfloat16>() : nullptr;
   }
@@ -46,20 +46,20 @@ class Recorder {
 
   void add(Op op) { program_.push_back(std::move(op)); }
 
-  /// A fresh tensor on the device, zero at first.
+  /// A new tensor on the device, initially zero.
   Value tensor(Rows rows, int32_t columns, Format format = Format::f32);
   float* floats(int64_t count);
   /// `count` floats with this value.
   const float* constants(int64_t count, float value);
-  /// `value` as products take their factors: itself, or a copy in bfloat16.
+  /// `value` as an operand of products: itself, or a copy in bfloat16.
   Value as_factor(const Value& value);
 
   const Arena& arena() const { return arena_; }
-  /// How what enters products is stored.
+  /// Format of operands of products.
   Format factor_format() const { return elbo::factor_format(precision_, device_->kind()); }
   Precision precision() const { return precision_; }
 
-  /// Weights as products take them.
+  /// Weights as operands of products.
   ConstReals factor(int64_t offset) const;
   /// The copy of the weights in bfloat16; null if training has none.
   const math::Bfloat16* weight_bf16(int64_t offset) const {
@@ -68,26 +68,26 @@ class Recorder {
   const float* weight(int64_t offset) const { return arena_.weights.data() + offset; }
   float* gradient(int64_t offset) const { return arena_.gradients.data() + offset; }
 
-  /// Takes the gradient at a value's pre-activation and appends the ops that pass it on.
+  /// Receives the gradient at a value's pre-activation and appends the ops that propagate it.
   using Backward = std::function<void(const Value& gradient)>;
 
-  /// From here on gradients are those of the parameters in `trained`.
+  /// Gradients from now on are those of the parameters in `trained`.
   void train(ParameterRange trained);
   /// Puts `value`, computed from `inputs` and from the parameters at `parameters`, on the tape.
   void on_tape(Value& value, std::initializer_list<Value> inputs,
                std::initializer_list<int64_t> parameters, Backward backward);
-  /// Whether parameters that are trained stand before `value`.
+  /// True if `value` depends on trained parameters.
   bool wants_gradient(const Value& value) const;
   bool trains(int64_t parameter) const { return trained_.contains(parameter); }
-  /// Whether another use of this parameter has left its gradient already; the caller leaves or adds
-  /// its own now.
+  /// True if another use of this parameter has written its gradient; the caller then adds its own
+  /// instead of writing it.
   bool has_gradient(int64_t parameter) { return !written_.insert(parameter).second; }
-  /// A part of the gradient at a value's pre-activation, of its first columns at least. The memory
-  /// becomes the tape's.
+  /// Adds a part of the gradient at a value's pre-activation, for its first columns at least. The
+  /// tape takes the memory.
   void add_gradient(const Value& value, const Value& gradient);
-  /// Where a loss leaves the gradient at `output`: in its place, or in bfloat16 beside it.
+  /// The memory for a loss's gradient at `output`: in place, or in bfloat16 beside it.
   Value loss_gradient(const Value& output);
-  /// Appends what brings the gradients added so far to the trained parameters.
+  /// Appends the ops that propagate the gradients added so far to the trained parameters.
   void backward();
 
   const Program& program() const { return program_; }

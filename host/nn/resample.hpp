@@ -1,4 +1,4 @@
-// Upsampling and pooling by a whole factor; no parameters.
+// Upsampling and pooling by an integer factor, without parameters.
 #pragma once
 
 #include "host/nn/layer.hpp"
@@ -18,8 +18,8 @@ class Resample : public Layer {
   ResampleShape shape_;
 };
 
-/// Rows of [first, second, inner] elements as rows of [second, first, inner] ones. An activation
-/// that made x goes along: the gradient stays the one before it.
+/// Rows of [first, second, inner] elements as rows of [second, first, inner] ones. The activation
+/// of x is kept, so the gradient refers to its pre-activation.
 Value swap_axes(Recorder& recorder, const Value& x, int32_t first, int32_t second, int32_t inner);
 
 }  // namespace elbo

@@ -17,8 +17,8 @@ Value add(Recorder& recorder, const Value& a, const Value& b, Format format) {
                            .terms = {{a.data, a.columns}, {b.data, b.columns}},
                            .out = y.data});
   recorder.on_tape(y, {a, b}, {}, [&recorder, a, b](const Value& grad_y) {
-    // The same memory for both. Whoever adds to it in place is recorded after all who read it: b's
-    // gradient has this one part, and a comes before b.
+    // Both gradients share memory. An op that adds to it in place is recorded after all of its
+    // readers: b's gradient has only this part, and a comes before b.
     for (const Value& value : {a, b})
       if (recorder.wants_gradient(value)) recorder.add_gradient(value, grad_y);
   });

@@ -1,6 +1,6 @@
 // A residual block with its activations before the weights (He et al., "Identity mappings in deep
 // residual networks", 2016): y = s(x) + conv(φ(norm(conv(φ(norm(x)))))), both convolutions 3 x 3;
-// s is the identity, or a 1 x 1 convolution where the number of channels changes.
+// s is the identity, or a 1 x 1 convolution if the number of channels changes.
 #pragma once
 
 #include <optional>
@@ -13,8 +13,8 @@ namespace elbo {
 
 class ResidualBlock : public Layer {
  public:
-  /// Adds `name`.norm1, .conv1, .norm2, .conv2 and perhaps .skip to the layout. What comes before
-  /// must end without an activation.
+  /// Adds `name`.norm1, .conv1, .norm2, .conv2 and possibly .skip to the layout. The layer before
+  /// must have no activation.
   ResidualBlock(ParameterLayout& layout, const std::string& name, const FeatureMap& in,
                 int32_t channels, int32_t norm_groups, math::Activation activation);
 
