@@ -9,7 +9,7 @@ namespace elbo {
 
 namespace {
 
-/// Whole limits with all of their digits.
+/// Prints integral limits with all of their digits.
 std::string limit(double value) {
   constexpr double kExact = 9007199254740992;  // 2^53
   return value == std::floor(value) && std::abs(value) <= kExact
