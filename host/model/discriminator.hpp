@@ -85,8 +85,8 @@ class Discriminator {
     float* nll = nullptr;          // [rows] -log D(x) for real, -log (1 - D(x)) for generated rows
     float* probability = nullptr;  // [rows] D(x)
   };
-  /// Records the loss of x with this verdict. If the logit wants a gradient, the gradient of weight
-  /// * mean(nll) is propagated to x and to the discriminator's parameters.
+  /// Records the loss of x with this verdict. If the logit wants a gradient, the gradient of the
+  /// weighted mean of nll is propagated to x and to the discriminator's parameters.
   Terms judge(Recorder& recorder, const Value& x, Verdict verdict, float weight) const;
 
  private:
