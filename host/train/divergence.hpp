@@ -32,7 +32,7 @@ struct Divergence {
   std::string what;        // not finite: "loss", "gradients", "weights" or (of the optimizer)
                            // "moments"; "weights or moments" if repeated is false
   uint64_t good_step = 0;  // the state from which the steps were replayed
-  /// True if replaying the steps reproduced the divergence; if false, the members below are empty.
+  /// True if replaying the steps reproduced the divergence; if false, rows and tensors are empty.
   /// Steps are deterministic, so a difference indicates faulty hardware.
   bool repeated = false;
   std::vector<Step> before;    // the preceding steps that were inspected individually
