@@ -28,8 +28,8 @@ struct Evaluation {
   static constexpr double kNone = Estimate::kNone;
 
   int64_t count = 0;               // rows
-  Estimate iwae;                   // reconstruction - kl
-  Estimate elbo;                   // expectation of log 1/k sum of the samples' importance weights
+  Estimate iwae;                   // E log 1/k sum of the samples' importance weights
+  Estimate elbo;                   // reconstruction - kl
   Estimate reconstruction;         // E_q log p(x|z), one Monte Carlo draw per sample
   Estimate kl;                     // KL(q(z|x) || N(0, I))
   Estimate nll;                    // -log p(x), importance-sampled: an upper bound

@@ -14,9 +14,9 @@ namespace elbo {
 
 /// Means over the steps since the last report.
 struct TrainingMetrics {
-  uint64_t step = 0;           // metrics_of() for this model
+  uint64_t step = 0;           // number of completed steps
   uint64_t epoch = 0;          // the epoch these steps belong to, from 1
-  std::vector<Metric> values;  // what the model has of metrics_of()'s
+  std::vector<Metric> values;  // metrics_of() for this model
   double learning_rate = 0.0;
   double beta = 0.0;
   double seconds = 0.0;  // training time of this process so far

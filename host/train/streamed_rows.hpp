@@ -47,7 +47,7 @@ class StreamedRows : public DeviceRows {
   std::unique_ptr<TransferQueue> queue_;
 
   std::mutex mutex_;
-  std::condition_variable_any changed_;  // guards current_, filled_ and failure_
+  std::condition_variable_any changed_;  // signals changes of the next three
   uint64_t current_ = 0;                 // the window that programs read
   uint64_t filled_ = 0;                  // all earlier windows have been sent
   std::exception_ptr failure_;           // set if the producer ended with an error
