@@ -19,8 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// Json::object() instead of nlohmann's default construction, which is not safe if an allocation
-// fails.
+// Starts from Json::object(): the library's own conversion of null to an object does not survive a
+// failing allocation.
 Json json_of(const Evaluation& e) {
   Json json = Json::object();
   for_each_metric(e, [&](const std::string& name, double value) {

@@ -3,7 +3,7 @@
 //   config.toml                    every setting, resolved
 //   metrics.jsonl                  a line per metrics_interval and report, training and validation
 //   checkpoints/last.safetensors   after every report (report_epochs epochs, and the end), every
-//                                  checkpoint_minutes between them, and when training stops early
+//                                  checkpoint_minutes between them, and when it is stopped
 //   checkpoints/step-120.safetensors  earlier checkpoints, limited by keep_checkpoints
 //   checkpoints/best.safetensors   the best validation score (the last state without validation)
 //   samples/epoch-0001.png         E[x|z] for z drawn from the prior, the same draws every time,
