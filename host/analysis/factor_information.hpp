@@ -9,9 +9,9 @@
 
 namespace elbo {
 
-/// Returns the group of each value. Up to 20 distinct values form one group each. Otherwise the
-/// values are divided into up to 20 groups of nearly equal size; equal values stay together. Groups
-/// are numbered from 0 in ascending order of values.
+/// Returns the group of each value. If there are at most 20 distinct values, each is a group of its
+/// own. Otherwise the values are divided into up to 20 groups of nearly equal size; equal values
+/// stay together. Groups are numbered from 0 in ascending order of values.
 std::vector<int32_t> bin_factor(std::span<const float> values);
 
 /// In nats. NaN if a factor has the same value in every row.
