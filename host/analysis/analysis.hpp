@@ -39,7 +39,7 @@ struct CodeAnalysis {
   double largest_mean = 0.0;                         // max |m_j|
   size_t mean_dimension = 0;                         // dimension of largest_mean
   double largest_covariance = 0.0;                   // max |S - I|, over all elements
-  size_t covariance_row = 0, covariance_column = 0;  // its element; row >= column
+  size_t covariance_row = 0, covariance_column = 0;  // indices of largest_covariance; row >= column
   double moment_kl = 0.0;             // KL(N(m, S) || N(0, I)); infinite if S is singular
   std::vector<KolmogorovSmirnov> ks;  // [latent], for codes, or for one draw from q(z|x) per row
   size_t ks_dimension = 0;            // dimension with the largest statistic
