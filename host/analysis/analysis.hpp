@@ -27,8 +27,7 @@ struct PosteriorAnalysis {
   double total_kl = 0.0;              // sum of kl: KL(q(z|x) || N(0, I))
   double entropy = 0.0;               // differential entropy of q(z|x); may be negative
   std::vector<double> mean_variance;  // [latent], Var_x[mu_j(x)]
-  std::vector<size_t> inactive;       // dimensions with mean_variance at most kActiveVariance,
-                                      // ascending
+  std::vector<size_t> inactive;       // ascending; mean_variance is at most kActiveVariance
 };
 
 /// The distribution of codes over the split, compared with N(0, I). For a Gaussian bottleneck it is
@@ -51,10 +50,8 @@ struct CodeAnalysis {
 struct ClassAnalysis {
   struct Labels {
     double entropy = 0.0;             // of the label frequencies
-    double mutual_information = 0.0;  // of the label and the most probable class, from their joint
-                                      // frequencies
-    std::vector<int64_t> confusion;   // [classes, classes]: number of rows by label (row) and most
-                                      // probable class (column)
+    double mutual_information = 0.0;  // of label and most probable class, from joint frequencies
+    std::vector<int64_t> confusion;   // [classes, classes]: rows by label, most probable class
   };
   int32_t classes = 0;
   double prediction_entropy = 0.0;  // of the predicted probabilities, averaged over rows

@@ -22,7 +22,7 @@ struct FactorInformation {
   std::vector<double> information;       // [latent, factors], I(z_j; v_k)
   std::vector<double> normalized;        // [latent, factors], I(z_j; v_k) / H(v_k)
   std::vector<size_t> likeliest_latent;  // [factors], the dimension with the largest I(z_j; v_k)
-  std::vector<double> gap;               // [factors], difference of the two largest I(z_j; v_k) /
+  std::vector<double> gap;               // [factors], largest minus second largest I(z_j; v_k) /
                                          // H(v_k)
   double mean_gap = 0.0;                 // mutual information gap: mean of gap over varying factors
 };

@@ -29,8 +29,7 @@ CodeDraws draw_codes(const PosteriorRows& q, size_t count);
 
 /// Logarithms of densities at draws z.
 struct MixtureDensities {
-  std::vector<double> own;          // [draws, latent], log q(z_j|x) for the row x from which z was
-                                    // drawn
+  std::vector<double> own;          // [draws, latent], log q(z_j|x) for the row x of the draw
   std::vector<double> joint;        // [draws], log q(z)
   std::vector<double> marginal;     // [draws, latent], log q(z_j)
   std::vector<double> conditional;  // [draws, latent, groupings], log q(z_j | group of the row)

@@ -36,7 +36,6 @@ struct Plot {
 
 /// Draws a title and, in grey below it, a subtitle.
 void draw_title(Canvas& canvas, double left, std::string_view title, std::string_view subtitle);
-inline constexpr double kTitleHeight = 84.0;  // title and subtitle, with the margins above and
-                                              // below
+inline constexpr double kTitleHeight = 84.0;  // of title and subtitle, with their margins
 
 }  // namespace elbo

@@ -1,7 +1,7 @@
 // elbo: trains and uses variational autoencoders from the command line.
 //
-// Exit codes: 0 done, 2 usage or configuration, 3 data or file, 4 device, 5 training diverged,
-// 128 + N: a training stopped by signal N, with a checkpoint.
+// Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 data or file, 4 device, 5
+// training diverged, 128 + N: a training stopped by signal N, with a checkpoint.
 #include <algorithm>
 #include <cstdio>
 #include <exception>

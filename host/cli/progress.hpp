@@ -1,5 +1,5 @@
-// Shows the progress of training on a terminal: a progress bar, or one line per report if output
-// goes to a file. Also shows the progress of other long computations.
+// Prints the progress of a training: a line per report and, on a terminal, a progress bar. Also
+// shows the progress of other long computations.
 #pragma once
 
 #include <algorithm>

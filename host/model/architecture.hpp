@@ -23,8 +23,7 @@ namespace elbo {
 struct DataSignature {
   Shape sample_shape;
   DType dtype = DType::f32;
-  int32_t classes = 0;  // number of classes if the model has a classifier; labels are 0 .. classes
-                        // - 1
+  int32_t classes = 0;  // 0 without a classifier; labels are 0 .. classes - 1
 
   /// Tensors have 32-bit sizes per row; a model with more elements would not fit into memory
   /// anyway.

@@ -24,7 +24,7 @@ class BatchPass {
     Value x;      // [inputs, dim] float: read by the likelihood and the discriminator
     Value input;  // read by the encoder
     EpsilonSource epsilon;
-    std::span<const int32_t> labels;  // on the device, of all rows of the data set; empty without a
+    std::span<const int32_t> labels;  // on the device, of the whole data set; empty without a
                                       // classifier
     int32_t samples = 1;              // samples of a Gaussian code per input
   };

@@ -81,8 +81,7 @@ class Combination {
 template <class S>
 Combination::Combination(const S& settings, const S& start, const std::set<std::string>& given) {
   const auto members_of = [](const S& s) {
-    std::map<std::string, std::pair<std::string, std::string>> members;  // key: TOML text, display
-                                                                         // text
+    std::map<std::string, std::pair<std::string, std::string>> members;  // key: TOML, for messages
     for_each_setting(s, [&](const char* key, const auto& member, const auto&, const char*) {
       const std::string text = text_of(member);
       members[key] = {toml_of(member),

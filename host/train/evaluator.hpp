@@ -41,8 +41,7 @@ class Evaluator {
   struct Reconstructions {
     std::vector<float> inputs;     // [rows, dim], as the model sees them
     std::vector<float> corrupted;  // [rows, dim], if the model was trained on corrupted inputs
-    std::vector<float> means;      // [rows, dim], E[x | z = mu(input)], from the corrupted inputs
-                                   // if there are any
+    std::vector<float> means;      // [rows, dim], E[x | z = mu(input)], of corrupted inputs if any
   };
   /// Reconstructs the first `rows` rows of the split, or all if it has fewer. Throws ConfigError if
   /// the model has no decoder.

@@ -27,10 +27,8 @@ struct TrainingProgress {
   double best_score = -std::numeric_limits<double>::infinity();  // of validation
   uint64_t best_epoch = 0;
   uint64_t rollbacks = 0;   // after divergence; each has halved the learning rate
-  uint64_t train_rows = 0;  // size of the training split, which determines the steps and their
-                            // order
-  TermSums since_metrics = {}, since_report = {};  // steps since the last line of metrics and since
-                                                   // the last report
+  uint64_t train_rows = 0;  // size of the training split, which determines the steps
+  TermSums since_metrics = {}, since_report = {};  // steps since the last of each
   bool operator==(const TrainingProgress&) const = default;
 };
 
