@@ -22,7 +22,7 @@ PosteriorAnalysis analyze_posteriors(const PosteriorRows& q) {
   for (size_t i = 0; i < q.mean.size(); ++i)
     result.kl[i % latent] += standard_normal_kl(q.mean[i], q.log_variance[i]) / rows;
   for (const double kl : result.kl) result.total_kl += kl;
-  result.entropy = entropy(DiagonalGaussian{q.mean, q.log_variance}) / rows;  // of all rows' codes
+  result.entropy = entropy(DiagonalGaussian{q.mean, q.log_variance}) / rows;  // over all rows
   const Moments means = moments(q.mean, latent);
   for (size_t j = 0; j < latent; ++j) {
     result.mean_variance.push_back(means.covariance[j * (latent + 1)]);
@@ -31,7 +31,7 @@ PosteriorAnalysis analyze_posteriors(const PosteriorRows& q) {
   return result;
 }
 
-/// Moments of the mixture of all rows' q(z|x).
+/// Returns the moments of the mixture of all rows' q(z|x).
 Moments aggregate_moments(const PosteriorRows& q) {
   const size_t latent = q.latent;
   Moments result = moments(q.mean, latent);
@@ -43,7 +43,7 @@ Moments aggregate_moments(const PosteriorRows& q) {
 
 double divergence_from_standard(const Moments& moments) {
   const size_t latent = moments.mean.size();
-  // A distribution on a plane has no density that a divergence from N(0, I) could integrate.
+  // A distribution on a hyperplane has no density, so its divergence from N(0, I) is infinite.
   if (!is_positive_definite(moments.covariance, latent))
     return std::numeric_limits<double>::infinity();
   const std::vector<double> zero(latent);
@@ -53,7 +53,7 @@ double divergence_from_standard(const Moments& moments) {
                        FullGaussian{zero, identity});
 }
 
-/// `samples`: rows of codes, drawn where they are random.
+/// `samples` are rows of codes; for random codes, draws.
 CodeAnalysis analyze_codes(Moments moments, const std::vector<double>& samples) {
   CodeAnalysis result;
   const size_t latent = moments.mean.size();
@@ -86,7 +86,7 @@ CodeAnalysis analyze_deterministic_codes(Evaluator& evaluator, size_t latent) {
   return result;
 }
 
-/// How often each label (rows) meets each likeliest class (columns).
+/// Counts the rows for each label (row) and most probable class (column).
 std::vector<int64_t> count_confusion(const Split& split, std::span<const float> probabilities,
                                      size_t classes) {
   std::vector<int64_t> confusion(classes * classes);
@@ -172,7 +172,7 @@ Analysis analyze(const Model& model, const Split& split, const AnalysisOptions& 
       result.codes =
           analyze_deterministic_codes(evaluator, static_cast<size_t>(model.architecture.latent()));
       break;
-    case Bottleneck::none:  // hidden units, which nothing asks to look like a prior
+    case Bottleneck::none:  // hidden units, which are not trained to match a prior
       break;
   }
   result.decoder = decoder_variance(model, evaluator);

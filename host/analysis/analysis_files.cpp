@@ -28,7 +28,7 @@ Shape shape_of(std::initializer_list<size_t> outer, const Shape& sample_shape) {
   return shape;
 }
 
-/// Labels of the split's own rows, or none.
+/// Returns the labels of the split's own rows, or none.
 std::vector<int32_t> labels_of(const Split& split) {
   if (split.labels.empty() || split.index.empty()) return split.labels;
   std::vector<int32_t> labels;
@@ -37,7 +37,7 @@ std::vector<int32_t> labels_of(const Split& split) {
   return labels;
 }
 
-/// Writes the codes and says where they lie.
+/// Writes the codes and returns their distribution.
 LatentSpace write_codes(const fs::path& directory, const Model& model, const Split& split,
                         const Analysis& analysis) {
   Evaluator evaluator(model, split);
@@ -64,7 +64,8 @@ LatentSpace write_codes(const fs::path& directory, const Model& model, const Spl
   return space;
 }
 
-/// Dimensions worth a traversal, and in words which: those in use, or one to show that none is.
+/// Returns the dimensions to traverse, and their description: the active dimensions, or a single
+/// one to show that none is active.
 std::pair<std::vector<size_t>, std::string> used_dimensions(const LatentSpace& space,
                                                             const Analysis& analysis) {
   if (!analysis.posterior) return {space.order, "dimensions of most variance first"};

@@ -31,7 +31,7 @@ Json json_of(const AggregatePosterior& aggregate) {
           {"prior_kl_per_dimension", aggregate.dimension_kl}};
 }
 
-/// [outer, inner], row by row.
+/// Converts a matrix [outer, inner] to an array of rows.
 template <class T>
 Json nested(const std::vector<T>& values, size_t inner) {
   Json rows = Json::array();

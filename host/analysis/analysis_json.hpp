@@ -1,4 +1,4 @@
-// An analysis as JSON, for programs. docs/analyze.md explains every key.
+// Converts an analysis to JSON. docs/analyze.md explains every key.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@
 
 namespace elbo {
 
-/// One object. A part that the model has not got is left out; a number that is infinite or not
-/// there is null, for JSON knows neither. `split` is the name of the rows; `indent` -1 gives one
-/// line.
+/// Returns one JSON object. Parts that the model does not have are omitted. Infinite and missing
+/// numbers become null, because JSON has neither. `split` is the name of the split; `indent` -1
+/// writes a single line.
 std::string to_json(const Analysis& analysis, const std::string& split, int indent = -1);
 
 }  // namespace elbo

@@ -12,7 +12,7 @@
 namespace elbo {
 namespace {
 
-constexpr double kTextScale = 2.0;  // pixels for each of the font's
+constexpr double kTextScale = 2.0;  // pixels per pixel of the font
 
 std::string printable(std::string_view text) {
   std::string result(text);
@@ -21,7 +21,7 @@ std::string printable(std::string_view text) {
   return result;
 }
 
-/// Calls visit for each pixel that a box touches, within the picture.
+/// Calls visit(x, y) for each pixel of the picture that a box touches.
 template <class Visit>
 void for_each_pixel(const Image& image, double left, double top, double right, double bottom,
                     Visit&& visit) {
@@ -35,7 +35,8 @@ void for_each_pixel(const Image& image, double left, double top, double right, d
     for (std::int64_t x = from(left); x < to(right, image.width); ++x) visit(x, y);
 }
 
-/// How much of a pixel is covered, to first order, by what ends at this distance from its centre.
+/// Returns the covered fraction of a pixel, to first order, if the distance from its centre to the
+/// shape's edge is `distance_inside`.
 double coverage(double distance_inside) { return std::clamp(distance_inside + 0.5, 0.0, 1.0); }
 
 }  // namespace
@@ -95,8 +96,8 @@ void Canvas::text(double x, double y, std::string_view text, Colour colour, Anch
   std::string line = printable(text);
   if (anchor != Anchor::left) x -= text_width(line) * (anchor == Anchor::centre ? 0.5 : 1.0);
   x = std::round(x), y = std::round(y - 0.5 * kTextHeight);
-  // Quads of four corners (x, y, z, colour), from the upper left clockwise; no character has more
-  // than 16 of them.
+  // Quads of four corners (x, y, z, colour), clockwise from the upper left; a character consists of
+  // at most 16 quads.
   struct Corner {
     float x, y, z;
     std::uint32_t colour;

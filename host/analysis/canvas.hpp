@@ -1,7 +1,7 @@
-// A picture to draw on: rectangles, antialiased lines and discs, and text.
+// A picture on which to draw rectangles, antialiased lines and discs, and text.
 //
-// Positions are in pixels from the upper left corner, (0.5, 0.5) being the first pixel's centre.
-// What lies outside is cut off.
+// Positions are in pixels from the upper left corner; (0.5, 0.5) is the centre of the first pixel.
+// Everything outside of the picture is clipped.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ inline constexpr Colour kWhite = {255, 255, 255};
 
 class Canvas {
  public:
-  /// All white.
+  /// Creates a white picture.
   Canvas(std::int64_t width, std::int64_t height);
 
   std::int64_t width() const { return image_.width; }
@@ -33,14 +33,14 @@ class Canvas {
   void disc(double x, double y, double radius, Colour colour, double opacity = 1.0);
 
   enum class Anchor { left, centre, right };
-  /// One line of ASCII (other bytes show as '?'), as high as kTextHeight; y is its capitals'
-  /// middle, x where its anchor is. `bold` is for titles.
+  /// Draws one line of ASCII (other bytes appear as '?') of height kTextHeight. y is the middle of
+  /// its capitals, x the position of its anchor. `bold` is for titles.
   void text(double x, double y, std::string_view text, Colour colour, Anchor anchor = Anchor::left,
             bool bold = false);
   static double text_width(std::string_view text);
   static constexpr double kTextHeight = 14.0;  // of capitals
 
-  /// Copies a picture, its upper left corner to (left, top); grey becomes RGB.
+  /// Copies a picture with its upper left corner at (left, top); converts grey to RGB.
   void place(std::int64_t left, std::int64_t top, const Image& picture);
 
   const Image& image() const { return image_; }  // RGB

@@ -1,5 +1,5 @@
-// What the quantities ask of their arguments. Each complaint names the argument, what was got and
-// what is wanted.
+// Checks the arguments of the statistics. Each error names the argument, its value and the accepted
+// values.
 #pragma once
 
 #include <span>
@@ -10,8 +10,8 @@ namespace elbo {
 /// Throws DataError unless there are `want` numbers, all of them finite.
 void require_numbers(std::string_view what, std::span<const double> got, size_t want);
 
-/// The number of rows of `columns` numbers each. Throws DataError if there is none, one is not
-/// whole, or a number is not finite.
+/// Returns the number of rows of `columns` numbers each. Throws DataError if there is no row, the
+/// last row is incomplete, or a number is not finite.
 size_t require_rows(std::string_view what, std::span<const double> got, size_t columns);
 
 }  // namespace elbo

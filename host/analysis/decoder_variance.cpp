@@ -74,7 +74,7 @@ std::optional<DecoderVariance> decoder_variance(const Model& model, Evaluator& e
   if (architecture.decoder().likelihood().name() != math::Gaussian::name) return std::nullopt;
   const auto dim = static_cast<size_t>(architecture.dim());
   Collector collector(DecoderVariance::Scope::element, dim);
-  evaluator.decode_rows([&](std::span<const float> outputs) {  // rows of means, log-variances
+  evaluator.decode_rows([&](std::span<const float> outputs) {  // means, then log-variances
     for (size_t first = dim; first < outputs.size(); first += 2 * dim)
       collector.add(outputs.subspan(first, dim));
   });

@@ -19,13 +19,14 @@ void require_probabilities(std::string_view what, std::span<const double> p) {
       throw DataError(formatted("{}: probability {} is {:f}, expected at least 0", what, i, p[i]));
     sum += p[i];
   }
-  // Rounding each of them to a float moves the sum by at most half of this.
+  // Rounding all probabilities to floats changes the sum by at most half of this.
   constexpr double kTolerance = std::numeric_limits<float>::epsilon();
   if (!(std::abs(sum - 1.0) <= kTolerance))
     throw DataError(formatted("{}: the probabilities' sum is {:f}, expected 1", what, sum));
 }
 
-/// p log(p / q), where a quotient of small probabilities may overflow or vanish.
+/// Returns p log(p / q); takes two logarithms because p / q of small probabilities may overflow or
+/// vanish.
 double divergence_term(double p, double q) {
   if (p == 0.0) return 0.0;
   if (q == 0.0) return std::numeric_limits<double>::infinity();
@@ -57,8 +58,8 @@ double mutual_information(std::span<const double> joint, size_t columns) {
   require_probabilities("joint", joint);
   std::vector<double> x(rows), y(columns);
   for (size_t i = 0; i < joint.size(); ++i) x[i / columns] += joint[i], y[i % columns] += joint[i];
-  // A joint probability is at most either marginal, so where it is not 0 neither are they; their
-  // product could still vanish, their logarithms cannot.
+  // If a joint probability is positive, so are both marginals, which are at least as large. Their
+  // product could still underflow to 0, but their logarithms cannot.
   double sum = 0.0;
   for (size_t i = 0; i < joint.size(); ++i)
     if (joint[i] > 0.0)

@@ -22,7 +22,7 @@ double entropy_of_groups(std::span<const int32_t> groups) {
   return entropy(frequencies);
 }
 
-/// The mutual information gap of each factor, from I / H [latent, factors].
+/// Computes the mutual information gap of each factor, from I / H [latent, factors].
 void find_gaps(FactorInformation& result, size_t latent) {
   const size_t factors = result.factors;
   size_t varying = 0;
@@ -52,7 +52,7 @@ std::vector<int32_t> bin_factor(std::span<const float> values) {
   std::ranges::sort(sorted);
   std::vector<float> distinct = sorted;
   distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-  if (distinct.size() > kBins) {  // keep the first values of the groups alone
+  if (distinct.size() > kBins) {  // keep only the first value of each group
     std::vector<float> first;
     for (size_t bin = 0; bin < kBins; ++bin) first.push_back(sorted[bin * sorted.size() / kBins]);
     first.erase(std::unique(first.begin(), first.end()), first.end());

@@ -16,7 +16,7 @@ std::string join(const std::vector<std::string>& items, const char* last) {
   return text;
 }
 
-/// "z1, z4 and z7", or the first of many.
+/// Returns "z1, z4 and z7"; lists at most 8 names and the number of the others.
 std::string name_dimensions(const std::vector<size_t>& dimensions) {
   constexpr size_t kNamed = 8;
   std::vector<std::string> names;
@@ -27,7 +27,7 @@ std::string name_dimensions(const std::vector<size_t>& dimensions) {
   return join(names, " and ");
 }
 
-/// What brings units to use: first what the settings have against it.
+/// Returns settings that make more units active; those whose current value prevents it come first.
 std::vector<std::string> remedies_for_unused_units(const ModelSettings& settings) {
   std::vector<std::string> remedies;
   if (settings.beta > 1.0)

@@ -1,4 +1,4 @@
-// What an analysis means in words, and what can be done about it.
+// Explains the results of an analysis in words, with advice.
 #pragma once
 
 #include <string>
@@ -9,8 +9,9 @@
 
 namespace elbo {
 
-/// In the order of their weight: a collapsed posterior, a variance at its floor, unused units, a
-/// split too small. Remedies are named by the settings' flags, those first that stand against it.
+/// Returns the findings by decreasing importance: a collapsed posterior, a variance at its floor,
+/// unused units, a split that is too small. Advice names the flags of settings; flags whose current
+/// value causes the problem come first.
 std::vector<Finding> findings_of(const Analysis& analysis, const ModelSettings& settings);
 
 }  // namespace elbo

@@ -16,12 +16,12 @@ constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 const double kLogTwoPiE = std::log(2.0 * std::numbers::pi * std::numbers::e);
 
 /// Lower triangle L [d, d] with S = L L^T. `broken_at` is the first dimension whose variance, given
-/// those before it, is not positive; d where there is none. Nothing after it is computed then.
+/// the previous dimensions, is not positive; d if there is none. Later dimensions are not computed.
 struct Cholesky {
   std::vector<double> lower;
   size_t broken_at;
 
-  /// Of S, where nothing is broken.
+  /// Returns log det S; requires broken_at = d.
   double log_determinant() const {
     double sum = 0.0;
     for (size_t i = 0; i < broken_at; ++i) sum += 2.0 * std::log(lower[i * broken_at + i]);
@@ -31,8 +31,8 @@ struct Cholesky {
 
 void require_symmetric(std::string_view what, std::span<const double> s, size_t d) {
   require_numbers(what, s, d * d);
-  // Products that are symmetric on paper come out so but for rounding; what differs in half of the
-  // digits is not symmetric.
+  // A product that is mathematically symmetric differs only by rounding; if half of the digits
+  // differ, the matrix is not symmetric.
   const double tolerance = std::sqrt(kEpsilon);
   for (size_t i = 0; i < d; ++i)
     for (size_t j = 0; j < i; ++j) {
@@ -44,20 +44,20 @@ void require_symmetric(std::string_view what, std::span<const double> s, size_t 
     }
 }
 
-/// How far rounding may move the variance of dimension i given those before it, whose factors are
-/// in rows 0 .. i of `lower`. That is the variance of v^T z, where v takes from z_i its regression
-/// on the others. With elements of S known to within c sqrt(s_jj s_kk), it is known to within
-/// c (sum |v_j| sqrt(s_jj))^2.
+/// Returns a bound of the rounding error of the variance of dimension i given the previous
+/// dimensions, whose factors are in rows 0 .. i of `lower`. It is the variance of v^T z, if v
+/// subtracts from z_i its regression on the other dimensions. If the elements of S are known to
+/// within c sqrt(s_jj s_kk), the variance is known to within c (sum |v_j| sqrt(s_jj))^2.
 double variance_rounding(std::span<const double> s, const std::vector<double>& lower, size_t i,
                          size_t d) {
-  // Factoring is exact for elements off by (d + 1) ε/2 of this size (Higham, "Accuracy and
-  // Stability of Numerical Algorithms", 2002, theorem 10.3); a sum of d or so products is off by
-  // d ε/2 itself.
+  // The computed factors are exact for a matrix whose elements differ by (d + 1) ε/2 of this size
+  // (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, theorem 10.3). The elements of
+  // S are sums of about d products, which have an error of d ε/2 themselves.
   const double c = static_cast<double>(d + 1) * kEpsilon;
   std::vector<double> rest(lower.begin() + static_cast<std::ptrdiff_t>(i * d),
                            lower.begin() + static_cast<std::ptrdiff_t>(i * d + i));
   double sum = std::sqrt(std::abs(s[i * d + i]));
-  for (size_t k = i; k-- > 0;) {  // solves L^T v = row i of L, backwards
+  for (size_t k = i; k-- > 0;) {  // solves L^T v = row i of L by back substitution
     const double v = rest[k] / lower[k * d + k];
     sum += std::abs(v) * std::sqrt(s[k * d + k]);
     for (size_t j = 0; j < k; ++j) rest[j] -= lower[k * d + j] * v;
@@ -76,7 +76,7 @@ Cholesky factor(std::span<const double> s, size_t d) {
         lower[i * d + j] = rest / lower[j * d + j];
         continue;
       }
-      // What rounding could have left of 0, or of less, is not positive.
+      // A value that could be the rounding error of 0 or of a negative number is not positive.
       if (!(rest > variance_rounding(s, lower, i, d))) {
         result.broken_at = i;
         return result;
@@ -108,7 +108,7 @@ void require_equal_dimensions(size_t p, size_t q) {
     throw DataError(formatted("mean: got {} dimensions of q, expected {}, as many as p has", q, p));
 }
 
-/// Overwrites rows [d, columns] with L^-1 times them, and gives the sum of their squares.
+/// Overwrites rows [d, columns] with L^-1 rows, and returns the sum of squares of the result.
 double solved_squares(const std::vector<double>& lower, std::vector<double>& rows, size_t d) {
   const size_t columns = rows.size() / d;
   double sum = 0.0;
@@ -139,7 +139,7 @@ double kl_divergence(const DiagonalGaussian& p, const DiagonalGaussian& q) {
   require_equal_dimensions(p.mean.size(), q.mean.size());
   double sum = 0.0;
   for (size_t i = 0; i < p.mean.size(); ++i) {
-    // Divergence does not change when both are shifted and scaled such that q becomes N(0, 1).
+    // The divergence is invariant under shifting and scaling both such that q becomes N(0, 1).
     const double distance = (p.mean[i] - q.mean[i]) * std::exp(-0.5 * q.log_variance[i]);
     sum += standard_normal_kl(distance, p.log_variance[i] - q.log_variance[i]);
   }
@@ -147,7 +147,7 @@ double kl_divergence(const DiagonalGaussian& p, const DiagonalGaussian& q) {
 }
 
 double standard_normal_kl(double mean, double log_variance) {
-  // expm1 keeps the digits that variance - 1 would lose near the prior.
+  // expm1 keeps the digits that variance - 1 would cancel near the prior.
   return 0.5 * (mean * mean + (std::expm1(log_variance) - log_variance));
 }
 

@@ -10,7 +10,7 @@
 namespace elbo {
 namespace {
 
-/// Φ^-1(probability), by bisection.
+/// Returns Φ^-1(probability), by bisection.
 double normal_quantile(double probability) {
   double low = -10.0, high = 10.0;
   for (int i = 0; i < 60; ++i) {

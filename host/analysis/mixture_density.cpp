@@ -15,21 +15,22 @@
 namespace elbo {
 namespace {
 
-// Some draws meet a tile of rows that stays in the caches; a multiple of the lanes below.
+// A block of draws is evaluated on a tile of rows that stays in the caches. kTile is a multiple of
+// kLanes.
 constexpr size_t kTile = 256, kBlock = 16, kLanes = 8;
 using Tile = std::array<double, kTile>;
 
-/// e^x for x below 709, to 1e-14 of it, and e^-708 below that. Without branches or calls, so that
-/// loops over it become vector instructions of every x86-64.
+/// Returns e^x for x < 709 with a relative error of 1e-14; x below -708 is clamped to -708. It has
+/// no branches or calls, so that loops over it are vectorized on every x86-64.
 [[gnu::always_inline]] inline double exponential(double x) {
-  constexpr double kShift = 0x1.8p52;  // what is added to it is rounded to an integer
+  constexpr double kShift = 0x1.8p52;  // adding it rounds a double to an integer
   constexpr double kLog2E = 0x1.71547652b82fep+0;
   constexpr double kLn2High = 0x1.62e42fee00000p-1, kLn2Low = 0x1.a39ef35793c76p-33;
   x = x < -708.0 ? -708.0 : x;
   const double shifted = x * kLog2E + kShift;
   const double k = shifted - kShift;
   const double r = (x - k * kLn2High) - k * kLn2Low;  // |r| <= log(2) / 2
-  // Taylor's polynomial; the first term left out is below (log(2) / 2)^12 / 12! = 7e-15.
+  // Taylor polynomial; the first omitted term is below (log(2) / 2)^12 / 12! = 7e-15.
   double p = 1.0 / 39916800.0;
   p = p * r + 1.0 / 3628800.0;
   p = p * r + 1.0 / 362880.0;
@@ -42,12 +43,12 @@ using Tile = std::array<double, kTile>;
   p = p * r + 0.5;
   p = p * r + 1.0;
   p = p * r + 1.0;
-  // k is in the last bits of `shifted`; added to the exponent's, it multiplies by 2^k.
+  // k is in the lowest bits of `shifted`; adding them to the exponent multiplies by 2^k.
   return std::bit_cast<double>(std::bit_cast<uint64_t>(p) +
                                (std::bit_cast<uint64_t>(shifted) << 52));
 }
 
-/// Sum of `term(i)` over a tile, always in the same order.
+/// Returns the sum of `term(i)` over a tile, always in the same order.
 template <class Term>
 [[gnu::always_inline]] inline double sum_tile(Term&& term) {
   std::array<double, kLanes> lanes{};
@@ -58,8 +59,9 @@ template <class Term>
   return sum;
 }
 
-/// A tile of one dimension's components, at z: adds their log-densities to `together`, writes their
-/// densities and returns the sum of these. A factor that all have in common is left out.
+/// Evaluates a tile of the components of one dimension at z: adds their log-densities to
+/// `together`, writes their densities to `density`, and returns the sum of the densities. The
+/// factor common to all densities is omitted.
 [[gnu::always_inline]] inline double evaluate_tile(double z, const double* mean,
                                                    const double* half_precision,
                                                    const double* half_log_variance, Tile& together,
@@ -73,7 +75,8 @@ template <class Term>
   return sum_tile([&](size_t i) { return density[i]; });
 }
 
-// The same operations on wider registers, for they take nearly all the time: no result differs.
+// This loop takes nearly all the time, so it is compiled for wider registers too. Both versions
+// perform the same operations, so results are identical.
 using EvaluateTile = double (*)(double, const double*, const double*, const double*, Tile&, Tile&);
 
 double evaluate_narrow(double z, const double* mean, const double* half_precision,
@@ -96,8 +99,8 @@ EvaluateTile evaluate_on_this_machine() {
 EvaluateTile evaluate_on_this_machine() { return evaluate_narrow; }
 #endif
 
-/// The mixture's components, a dimension's side by side. Rows fill whole tiles: those after the
-/// last have density 0.
+/// The components of the mixture, contiguous per dimension. Rows are padded to whole tiles; padding
+/// has density 0.
 struct Components {
   size_t rows, latent;
   std::vector<double> mean, half_precision, half_log_variance;  // [latent, rows]
@@ -117,7 +120,7 @@ struct Components {
   }
 };
 
-/// log sum of exponentials of numbers that come tile by tile.
+/// log of a sum of exponentials of numbers, computed tile by tile.
 struct LogSum {
   double largest = -std::numeric_limits<double>::infinity(), sum = 0.0;
 
@@ -131,7 +134,7 @@ struct LogSum {
   }
 };
 
-/// One grouping: numbers as doubles, beside which densities lie in registers.
+/// One grouping. Group numbers are doubles, so that they fit vector registers beside densities.
 struct Groups {
   std::vector<double> of_row;       // [rows]
   std::vector<double> group_sizes;  // [groups]
@@ -149,7 +152,7 @@ struct Groups {
 }  // namespace
 
 CodeDraws draw_codes(const PosteriorRows& q, size_t count) {
-  // A step that no training or evaluation reaches.
+  // The noise of a step that no training or evaluation reaches.
   constexpr uint64_t kSeed = 1, kStep = (uint64_t{1} << 55) + 1;
   const uint64_t subsequence = math::noise_subsequence(math::NoiseStream::epsilon, kStep);
   const size_t rows = q.rows();
@@ -197,8 +200,8 @@ MixtureDensities mixture_densities(const PosteriorRows& q, const CodeDraws& draw
         Tile together{}, density;
         for (size_t j = 0; j < latent; ++j) {
           const size_t at = j * padded + tile;
-          // Densities of one dimension add up as they are: the draw's own is no less than
-          // e^(-8 - 6.7^2 / 2), the others no more than e^8.
+          // Densities of one dimension can be summed without scaling: the draw's own density is at
+          // least e^(-8 - 6.7^2 / 2), and no density exceeds e^8.
           result.marginal[m * latent + j] += evaluate(
               draws.z[m * latent + j], &components.mean[at], &components.half_precision[at],
               &components.half_log_variance[at], together, density);
@@ -217,7 +220,7 @@ MixtureDensities mixture_densities(const PosteriorRows& q, const CodeDraws& draw
     }
   }
 
-  // What every density has in common, and the mixtures' weights.
+  // Applies the common factor of all densities, and the weights of the mixtures.
   const double scale = 0.5 * math::kLogTwoPi, rows = static_cast<double>(q.rows());
   for (size_t m = 0; m < count; ++m) {
     const size_t row = draws.rows[m];

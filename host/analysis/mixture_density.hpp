@@ -1,5 +1,5 @@
-// Densities of the aggregate posterior q(z) = 1/N sum over rows n of q(z|x_n), a mixture of as many
-// diagonal Gaussians as there are rows: exact, of all dimensions together and of each alone.
+// Exact densities of the aggregate posterior q(z) = 1/N sum over rows n of q(z|x_n), a mixture of
+// one diagonal Gaussian per row: jointly and for each dimension alone.
 #pragma once
 
 #include <cstddef>
@@ -19,25 +19,25 @@ struct PosteriorRows {
 
 /// Codes z ~ q(z|x), one for each of some rows.
 struct CodeDraws {
-  std::vector<size_t> rows;  // which, ascending
+  std::vector<size_t> rows;  // the rows, ascending
   std::vector<double> z;     // [rows.size(), latent]
 };
 
-/// One draw from each of `count` rows that are spread evenly (all of them, where there are no
-/// more). Noise is addressed by row and dimension: a row's draw is always the same.
+/// Returns one draw from each of `count` rows that are spread evenly, or from all rows if there are
+/// fewer. Noise is indexed by row and dimension, so the draw of a row is always the same.
 CodeDraws draw_codes(const PosteriorRows& q, size_t count);
 
 /// Logarithms of densities at draws z.
 struct MixtureDensities {
-  std::vector<double> own;          // [draws, latent], log q(z_j|x) of the row z was drawn from
+  std::vector<double> own;          // [draws, latent], log q(z_j|x) for the row x of the draw
   std::vector<double> joint;        // [draws], log q(z)
   std::vector<double> marginal;     // [draws, latent], log q(z_j)
-  std::vector<double> conditional;  // [draws, latent, groupings], log q(z_j | the row's group)
+  std::vector<double> conditional;  // [draws, latent, groupings], log q(z_j | group of the row)
 };
 
-/// `groupings` divide the rows in groups, [rows] group numbers each; conditional densities are
-/// those of the mixture of the rows in the same group as the draw's own. `threads` 0: all there
-/// are; results do not depend on it. Takes rows * draws * latent exponentials.
+/// Each grouping divides the rows into groups: [rows] group numbers. A conditional density is the
+/// density of the mixture of all rows in the draw's own group. `threads` 0 uses all threads;
+/// results do not depend on it. Computes rows * draws * latent exponentials.
 MixtureDensities mixture_densities(const PosteriorRows& q, const CodeDraws& draws,
                                    std::span<const std::vector<int32_t>> groupings = {},
                                    int threads = 0);

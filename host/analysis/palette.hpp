@@ -1,4 +1,4 @@
-// Colours that also people who do not see all of them can tell apart.
+// Colours that remain distinguishable with colour vision deficiency.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,8 @@ inline constexpr std::array<Colour, 10> kCategories = {{{63, 144, 218},
                                                         {113, 117, 129},
                                                         {146, 218, 221}}};
 
-/// viridis (S. van der Walt and N. Smith, 2015) between ten of its colours: dark to bright for a
-/// value from 0 to 1.
+/// Returns a colour of viridis (S. van der Walt and N. Smith, 2015), interpolated between ten of
+/// its colours: dark to bright for values from 0 to 1.
 inline Colour sequential_colour(double value) {
   constexpr std::array<Colour, 10> kStops = {{{68, 1, 84},
                                               {72, 40, 120},
@@ -44,7 +44,7 @@ inline Colour sequential_colour(double value) {
   return {mix(a.red, b.red), mix(a.green, b.green), mix(a.blue, b.blue)};
 }
 
-/// The colour of one of some categories.
+/// Returns the colour of one of `categories` categories.
 inline Colour category_colour(size_t category, size_t categories) {
   if (categories <= kCategories.size()) return kCategories[category];
   return sequential_colour(static_cast<double>(category) / static_cast<double>(categories - 1));

@@ -20,15 +20,15 @@ constexpr double kMargin = 28.0;
 
 std::string dimension_name(size_t j) { return "z" + std::to_string(j); }
 
-/// A square of colour and what it stands for; gives where the next one may begin.
+/// Draws a square of colour and its name; returns the x at which the next key may begin.
 double draw_key(Canvas& canvas, double x, double y, Colour colour, const std::string& name) {
   canvas.rectangle(x, y - 8.0, x + 16.0, y + 8.0, colour);
   canvas.text(x + 26.0, y, name, kBlack);
   return x + 26.0 + Canvas::text_width(name) + 30.0;
 }
 
-/// Circles of one, two and three standard deviations, as far as they are inside the plot; gives
-/// whether anything is.
+/// Draws circles of one, two and three standard deviations, as far as they are inside the plot.
+/// Returns true if anything was drawn.
 bool draw_prior(Canvas& canvas, const Plot& plot) {
   bool drawn = false;
   constexpr int kSegments = 180;
@@ -56,7 +56,7 @@ Image draw_kl(const PosteriorAnalysis& posterior, const std::string& subtitle) {
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, std::ranges::greater{},
                            [&](size_t j) { return posterior.kl[j]; });
-  constexpr double kLeastScale = 0.05;  // or nothing at all would look like a lot
+  constexpr double kLeastScale = 0.05;  // avoids magnifying a negligible KL
   const double largest = std::max(posterior.kl[order[0]], kLeastScale);
   const auto value_text = [tiny = posterior.kl[order[0]] < 0.1](double kl) {
     return tiny ? formatted("{:.1g}", kl) : formatted("{:.2f}", kl);
@@ -118,10 +118,10 @@ Image draw_codes(const LatentSpace& space, std::span<const int32_t> labels,
   std::ranges::sort(classes);
   classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
 
-  // Equal scales around everything but the last 0.2 % on each side.
+  // Uses equal scales for both axes and omits the outermost 0.2 % on each side.
   Plot plot{90.0, 124.0, 90.0 + kSide, 124.0 + kSide, 0, 0, 0, 0};
   const auto frame = [&](size_t j, double& low, double& high) {
-    LatentSpace own;  // the codes' quantiles, whatever the prior
+    LatentSpace own;  // quantiles of the codes, even if there is a prior
     own.latent = space.latent, own.codes = space.codes;
     low = own.quantile(j, 0.002), high = own.quantile(j, 0.998);
   };
@@ -195,7 +195,7 @@ Image draw_grid(const LabelledGrid& grid, const Shape& sample_shape) {
                   static_cast<double>(row_top) + 0.5 * static_cast<double>(tiles.height),
                   grid.row_names[row], kBlack, Anchor::right);
   }
-  double free_from = 0.0;  // names that would touch the one before are left out
+  double free_from = 0.0;  // a name that would touch the previous one is omitted
   for (size_t i = 0; i < grid.column_names.size(); ++i) {
     const double middle = static_cast<double>(left) + width * (static_cast<double>(i) + 0.5);
     const double half = 0.5 * Canvas::text_width(grid.column_names[i]);

@@ -1,4 +1,4 @@
-// An analysis as pictures for people. Text is ASCII, sizes follow from what is shown.
+// Draws an analysis. Text is ASCII; the size of a picture depends on its content.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 
 namespace elbo {
 
-/// Bars of KL(q(z_j|x) || N(0, 1)) in nats, the largest first, active dimensions in colour.
-/// `subtitle` says which rows; so for the others.
+/// Draws bars of KL(q(z_j|x) || N(0, 1)) in nats, in descending order, active dimensions in colour.
+/// Here and below, `subtitle` describes the rows.
 Image draw_kl(const PosteriorAnalysis& posterior, const std::string& subtitle);
 
-/// Every row's code in the two dimensions of most importance, coloured by label [rows] where there
-/// are labels. Needs two dimensions.
+/// Draws every row's code in the two most important dimensions, coloured by label [rows] if there
+/// are labels. Requires at least two dimensions.
 Image draw_codes(const LatentSpace& space, std::span<const int32_t> labels,
                  const std::string& subtitle);
 
-/// [rows, columns] pictures with names at their left and above.
+/// [rows, columns] pictures with row names at the left and column names above.
 struct LabelledGrid {
   std::span<const float> pictures;
   size_t columns = 0;
@@ -35,8 +35,8 @@ Image draw_interpolations(const Interpolations& interpolations, const Shape& sam
                           const std::string& subtitle);
 Image draw_manifold(const Manifold& manifold, bool prior, const Shape& sample_shape);
 
-/// The decoder's mean standard deviation of each element, on a logarithmic scale; elements always
-/// at the floor apart. Of colour pictures, the mean over channels.
+/// Draws the decoder's mean standard deviation of each element, on a logarithmic scale. Elements
+/// that are always at the floor have their own colour. For colour pictures, averages over channels.
 Image draw_deviations(const DecoderVariance& decoder, const Shape& sample_shape,
                       const std::string& subtitle);
 

@@ -11,13 +11,13 @@ std::vector<double> ticks_between(double low, double high, int count) {
   if (!(rough > 0.0) || !std::isfinite(rough)) return {low};
   const double power = std::pow(10.0, std::floor(std::log10(rough)));
   const double multiple = rough / power;
-  // The nearest of them, in proportion.
+  // Rounds to the nearest of 1, 2, 5 and 10 on a logarithmic scale.
   const double step = power * (multiple < std::sqrt(2.0)    ? 1.0
                                : multiple < std::sqrt(10.0) ? 2.0
                                : multiple < std::sqrt(50.0) ? 5.0
                                                             : 10.0);
   std::vector<double> ticks;
-  const double slack = 1e-9 * step;  // ends that are ticks but for rounding
+  const double slack = 1e-9 * step;  // includes ends that miss a tick by rounding only
   for (double i = std::ceil((low - slack) / step); i * step <= high + slack; ++i)
     ticks.push_back(i * step);
   return ticks;

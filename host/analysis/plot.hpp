@@ -1,4 +1,4 @@
-// Axes: numbers along the edges of a rectangle of a canvas.
+// Axes with numbers along the edges of a rectangle of a canvas.
 #pragma once
 
 #include <string>
@@ -8,14 +8,14 @@
 
 namespace elbo {
 
-/// Numbers that people count by (1, 2 or 5 times a power of ten apart), about `count` of them, from
-/// within [low, high].
+/// Returns about `count` round numbers in [low, high], spaced by 1, 2 or 5 times a power of ten.
 std::vector<double> ticks_between(double low, double high, int count);
 
-/// Such numbers for a logarithmic scale: 1, 2 and 5 times powers of ten where those are enough.
+/// Returns round numbers for a logarithmic scale: 1, 2 and 5 times powers of ten if enough of them
+/// are in [low, high], else as ticks_between() does.
 std::vector<double> ticks_of_powers(double low, double high);
 
-/// As short as it can be, "-1.5", "0", "2e-05".
+/// Returns the shortest text, for example "-1.5", "0", "2e-05".
 std::string tick_label(double value);
 
 /// A rectangle with scales: x to the right, y upwards.
@@ -29,13 +29,13 @@ struct Plot {
   double y(double value) const {
     return bottom - (value - y_low) / (y_high - y_low) * (bottom - top);
   }
-  /// Grid lines and numbers, the axes' names where they end.
+  /// Draw an axis with its numbers, grid lines and name.
   void draw_x_axis(Canvas& canvas, std::string_view name, bool grid) const;
   void draw_y_axis(Canvas& canvas, std::string_view name) const;
 };
 
-/// A title, and in grey below it what it is of.
+/// Draws a title and, in grey below it, a subtitle.
 void draw_title(Canvas& canvas, double left, std::string_view title, std::string_view subtitle);
-inline constexpr double kTitleHeight = 84.0;  // of both, with the margins above and below
+inline constexpr double kTitleHeight = 84.0;  // of title and subtitle, with their margins
 
 }  // namespace elbo

@@ -19,7 +19,7 @@ Moments moments(std::span<const double> rows, size_t columns) {
   Moments result{std::vector<double>(columns), std::vector<double>(columns * columns)};
   for (size_t i = 0; i < rows.size(); ++i) result.mean[i % columns] += rows[i] / count;
 
-  // Some rows at a time, so that they and a row of the covariance stay in the caches.
+  // Processes blocks of rows, so that a block and a row of the covariance stay in the caches.
   constexpr size_t kBlock = 64;
   std::vector<double> centred(kBlock * columns);
   for (size_t first = 0; first < n; first += kBlock) {
@@ -47,8 +47,8 @@ std::vector<KolmogorovSmirnov> kolmogorov_smirnov(std::span<const double> rows, 
   for (size_t column = 0; column < columns; ++column) {
     for (size_t r = 0; r < n; ++r) sorted[r] = rows[r * columns + column];
     std::ranges::sort(sorted);
-    // The empirical distribution steps from i / n to (i + 1) / n: the supremum is at a step, on
-    // one of its sides.
+    // The empirical distribution steps from i / n to (i + 1) / n, so the supremum is on one side of
+    // a step.
     double& statistic = result[column].statistic;
     for (size_t i = 0; i < n; ++i) {
       const double cdf = normal_cdf(sorted[i]), step = static_cast<double>(i);
@@ -61,8 +61,8 @@ std::vector<KolmogorovSmirnov> kolmogorov_smirnov(std::span<const double> rows, 
 
 double kolmogorov_tail(double x) {
   if (x <= 0.0) return 1.0;
-  // Two series of the same function, each fast on its side of 1; there three terms of one and four
-  // of the other leave less than 1e-21.
+  // Two series of the same function, each of which converges fast on one side of 1. The terms used
+  // here leave an error below 1e-21.
   double sum = 0.0;
   if (x < 1.0) {
     constexpr double kPi = std::numbers::pi;

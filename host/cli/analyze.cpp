@@ -1,4 +1,4 @@
-// The command analyze: what codes and classes of a trained model tell, in words or as JSON, and as
+// The command analyze: diagnoses the codes and classes of a trained model, as text or JSON, and as
 // files.
 #include <algorithm>
 #include <cmath>
@@ -15,7 +15,7 @@
 namespace elbo::cli {
 namespace {
 
-/// Text in lines that fit 80 columns, the first after `start`.
+/// Prints `text` in lines of at most 80 columns, the first after `start`.
 void print_wrapped(const std::string& start, const std::string& text) {
   constexpr size_t kColumns = 80;
   std::istringstream words(text);
@@ -37,7 +37,7 @@ void print(const PosteriorAnalysis& posterior) {
   std::printf("  %zu of %zu units active: variance of mu over rows above %g\n",
               posterior.kl.size() - posterior.inactive.size(), posterior.kl.size(),
               kActiveVariance);
-  // The dimensions that carry most; with more of them than fit a screen, --json has them all.
+  // Prints the dimensions with the largest KL; --json contains all of them.
   constexpr size_t kShown = 32, kPerLine = 4;
   std::vector<size_t> order(posterior.kl.size());
   std::iota(order.begin(), order.end(), size_t{0});

@@ -13,7 +13,7 @@ namespace {
 
 std::string help_of(const CLI::App& command) { return "`" + full_name(command) + " --help`"; }
 
-/// "-1" and "-.5" are values, "-" is a name.
+/// "-1" and "-.5" are values, "-" is a name; other words that start with "-" are options.
 bool looks_like_an_option(std::string_view argument) {
   return argument.size() > 1 && argument[0] == '-' && argument[1] != '.' &&
          !std::isdigit(static_cast<unsigned char>(argument[1]));
@@ -40,7 +40,7 @@ std::string names_of_commands(const CLI::App& command, std::vector<std::string>&
                     suggestion(name, known, help_of(command)));
 }
 
-/// The walk along one command's arguments.
+/// Checks the arguments of one command in order.
 class Walk {
  public:
   explicit Walk(const CLI::App& app) : command_(&app) { enter(app); }
@@ -97,7 +97,7 @@ class Walk {
     }
   }
 
-  /// Whether `next` is the option's value.
+  /// Checks an option. Returns true if `next` is its value.
   bool take_option(const std::string& argument, const std::string* next) {
     const size_t equals = argument.find('=');
     const std::string name = argument.substr(0, equals);

@@ -1,4 +1,4 @@
-// What is on a command line, before its values are read.
+// Checks the arguments of a command line before their values are read.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,14 +7,14 @@
 
 namespace elbo::cli {
 
-/// Throws ConfigError for arguments that `app` would refuse or misread: unknown commands, options
-/// and further arguments, options without their value, values of options that take none, and
-/// options given twice. Returns the arguments as the parser understands them: an empty value that
-/// was written "--name=" is an argument of its own.
+/// Throws ConfigError for arguments that `app` would reject or misinterpret: unknown commands,
+/// options and further arguments, options without a value, values of options that take none, and
+/// options given twice. Returns the arguments in the form that the parser expects: an empty value,
+/// written as "--name=", becomes a separate argument.
 std::vector<std::string> checked_arguments(const CLI::App& app,
                                            const std::vector<std::string>& arguments);
 
-/// "elbo generate shapes"
+/// Returns the full name of a command, for example "elbo generate shapes".
 std::string full_name(const CLI::App& command);
 
 }  // namespace elbo::cli

@@ -24,12 +24,12 @@ struct BenchFlags {
   bool json = false;
 };
 
-/// Rates of the machine; 0 if they are not measured, as on a GPU.
+/// Measured peak rates of the machine; 0 if not measured, as on a GPU.
 struct Ceilings {
   double product_gf_per_s = 0.0, copy_gb_per_s = 0.0;
 };
 
-/// "  38" percent of a ceiling; "   -" where there is none.
+/// Returns the percentage of a peak rate, as "  38", or "   -" if the peak is unknown.
 std::string share(double rate, double ceiling) {
   return ceiling > 0.0 ? formatted("{:>4.0f}", 100.0 * rate / ceiling) : "   -";
 }
@@ -112,7 +112,7 @@ void run_bench(BenchFlags flags) {
   }
   if (flags.batches.empty())
     flags.batches = flags.profile ? std::vector<int64_t>{128} : std::vector<int64_t>{20, 128, 1024};
-  for (const std::string& model : flags.models) step_model(model);  // all names before any work
+  for (const std::string& model : flags.models) step_model(model);  // before any work
   const std::shared_ptr<Device> device = flags.device.make();
   const ComputationSettings computation = {.precision = precision_named(flags.precision)};
   const Precision precision = computation.precision_on(device->kind());

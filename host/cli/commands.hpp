@@ -1,5 +1,5 @@
-// The commands of the elbo program. Each adds itself to the command line and runs when chosen.
-// This folder is the only place that prints; errors travel to main() as exceptions.
+// The commands of the elbo program. Each adds itself to the command line and runs when selected.
+// Only this folder prints; errors reach main() as exceptions.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -44,32 +44,34 @@ struct ModelFlags {
   std::string run;
   CheckpointName checkpoint = CheckpointName::best;
   DeviceFlags device;
-  /// Of the model's training, once it is loaded.
+  /// Settings of the model's training; set by load().
   Config config = {};
   void add(CLI::App& command);
   Model load(std::optional<int64_t> samples = std::nullopt);
 };
 
-/// Opens a data set, showing how its pictures are decoded where they are, and saying which were
-/// left out. With `quiet`, nothing.
+/// Opens a data set. Unless `quiet`, shows the progress of decoding pictures and reports pictures
+/// that were left out.
 Dataset open_dataset(const std::string& path, DatasetOptions options, bool quiet);
 
-/// The settings' data set. Where they name no cache, it is elbo-cache beside the run.
+/// Opens the data set of the settings. If they name no image cache, it is elbo-cache beside the
+/// run.
 Dataset open_dataset(const Config& config, const std::filesystem::path& run, bool quiet);
 
-/// Of the settings for pictures that were given, one line for each that has no effect on a data
-/// set. Throws ConfigError for a size or channels that the data set cannot follow.
+/// Returns one line for each given picture setting that has no effect on a data set. Throws
+/// ConfigError for a size or channels that the data set does not support.
 std::vector<std::string> idle_picture_settings(const Config& config, const Dataset& data,
                                                const std::set<std::string>& given);
 
-/// DATASET and --split, opened as the model's training saw it.
+/// DATASET and --split: a data set opened with the settings of the model's training.
 struct DataFlags {
   std::string dataset;
   std::string split;
   SettingFlags pictures;
   void add(CLI::App& command);
-  /// Throws DataError if the samples' shape or type is not the model's, which `from` loaded. An
-  /// empty --split becomes test where there is one, else all.
+  /// Opens the data set for a model that `from` loaded. Throws DataError if the shape of its
+  /// samples, or their type (8-bit or floating-point), differs from the model's. An empty --split
+  /// becomes test if the data set has one, else all.
   Dataset open(const ModelFlags& from, const Model& model, bool quiet = false);
 };
 

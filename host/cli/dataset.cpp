@@ -1,4 +1,4 @@
-// Data sets as commands open them.
+// Opens data sets for commands.
 #include "host/cli/commands.hpp"
 #include "host/cli/progress.hpp"
 #include "host/train/run_directory.hpp"
@@ -15,7 +15,8 @@ fs::path cache_beside(const fs::path& run) {
   return path.parent_path() / "elbo-cache";
 }
 
-/// If pictures were decoded to for a run or one of its checkpoints; empty for other files.
+/// Returns the cache of decoded pictures of a run, or of the run of a checkpoint; empty for other
+/// files.
 fs::path cache_of_trained(const fs::path& path) {
   const fs::path run =
       fs::is_directory(path) ? path : fs::absolute(path).parent_path().parent_path();

@@ -20,7 +20,7 @@ constexpr int kDataCode = 3, kDeviceCode = 4;  // as in main()
 char advice[4096] = "";
 std::atomic<int> stop_signal{0};
 
-/// Nothing here allocates: a handler may call it.
+/// Does not allocate, so that a signal handler may call it.
 void say(const char* text) {
   static_cast<void>(::write(STDERR_FILENO, text, std::strlen(text)) == 0);
 }
@@ -44,8 +44,9 @@ void on_no_memory() {
   throw std::bad_alloc();
 }
 
-/// Exceptions of other threads end here, those of the main thread in main(). So do those that the
-/// C++ library promises not to throw and throws all the same, without saying which it was.
+/// Uncaught exceptions of other threads end here; those of the main thread end in main().
+/// Exceptions that escape a noexcept function of the C++ library also end here, possibly without a
+/// current exception.
 [[noreturn]] void on_terminate() {
   try {
     if (const std::exception_ptr failure = std::current_exception())
@@ -77,11 +78,11 @@ void handle_faults() {
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO;
   ::sigaction(SIGBUS, &action, nullptr);
-  ::signal(SIGXFSZ, SIG_IGN);  // the write fails instead
+  ::signal(SIGXFSZ, SIG_IGN);  // the write fails with an error instead
   std::set_terminate(on_terminate);
   std::set_new_handler(on_no_memory);
-  // The C library loads its unwinder when an exception first passes through it. Later there may be
-  // no memory to do so.
+  // Loads the C library's unwinder now. It is otherwise loaded when the first exception is thrown,
+  // and there may be no memory for it then.
   void* frame[1];
   static_cast<void>(::backtrace(frame, 1));
 }

@@ -1,5 +1,5 @@
-// What ends the program from outside, and how it ends then: with one line and an exit code wherever
-// the system lets it.
+// Handles external events that end the program, if possible with one line of output and an exit
+// code.
 #pragma once
 
 #include <csignal>
@@ -11,14 +11,14 @@
 
 namespace elbo::cli {
 
-/// Has a mapped file that can no longer be read, memory that runs out in another thread, and files
-/// grown too large end in a line and an exit code.
+/// Makes three faults end the process with one line and an exit code: a mapped file that becomes
+/// unreadable, out of memory in another thread, and a file that exceeds the size limit.
 void handle_faults();
 
-/// What the line of handle_faults() ends with from now on; fewer than 4096 bytes.
+/// Sets the text appended to the line of handle_faults(); fewer than 4096 bytes.
 void advise_after_fault(const std::string& advice);
 
-/// A training stopped by a signal, its checkpoint written. Exit code 128 + signal.
+/// Thrown after a signal stopped a training and its checkpoint was written. Exit code 128 + signal.
 class Interrupted : public std::runtime_error {
  public:
   Interrupted(int signal, const std::string& message)
@@ -29,9 +29,9 @@ class Interrupted : public std::runtime_error {
   int signal_;
 };
 
-/// While it lives, SIGINT, SIGTERM and SIGHUP have a training stop after the step it is at; a
-/// second one ends the process at once. Those that were ignored stay so (nohup, background jobs),
-/// and output that nobody reads any more is no reason to stop.
+/// During the lifetime of this object, SIGINT, SIGTERM and SIGHUP stop a training after the current
+/// step; a second signal ends the process at once. Signals that were ignored before stay ignored
+/// (nohup, background jobs). SIGPIPE is ignored, because a closed output is no reason to stop.
 class StopSignals : public TrainingObserver {
  public:
   StopSignals();
@@ -40,7 +40,7 @@ class StopSignals : public TrainingObserver {
   StopSignals& operator=(const StopSignals&) = delete;
 
   bool wants_stop() override { return received() != 0; }
-  /// The signal, 0: none.
+  /// Returns the received signal, or 0.
   static int received();
 
  private:

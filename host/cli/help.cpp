@@ -14,10 +14,11 @@ namespace {
 
 constexpr size_t kWidestNames = 30;
 
-/// A name and what it means.
+/// A name and its explanation.
 using Entry = std::pair<std::string, std::string>;
 
-/// "  name    explanation", the explanation wrapped; on lines of its own below a long name.
+/// Writes "  name    explanation" with the explanation wrapped; below a long name, the explanation
+/// starts on a new line.
 void write_entry(std::ostream& out, const Entry& entry, size_t text_column) {
   const auto& [name, text] = entry;
   std::string line = "  " + name;
@@ -29,13 +30,13 @@ void write_entry(std::ostream& out, const Entry& entry, size_t text_column) {
   out << wrapped(line, text, text_column);
 }
 
-/// What stands for the option's value, e.g. "N"; a check's description does not belong to it.
+/// Returns the placeholder of the option's value, e.g. "N", without the description of its check.
 std::string value_name(const CLI::Option& option) {
   const std::string type = option.get_type_name();
   return type.substr(0, type.find(':'));
 }
 
-/// Without former names.
+/// Returns the name of an option without its former names.
 std::string shown_name(const CLI::Option& option) {
   if (option.get_positional()) return option.get_name(true);
   std::string name;
@@ -63,7 +64,7 @@ std::string usage(const CLI::App& app, const std::string& name) {
   return text + " [OPTIONS]";
 }
 
-/// "data" to "Data"
+/// Turns "data" into "Data".
 std::string heading(std::string text) {
   text[0] = static_cast<char>(std::toupper(text[0]));
   return text;
@@ -75,7 +76,7 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-/// Whether a command takes every setting, which are too many for one page.
+/// Returns true if a command accepts every setting; they are too many for one page.
 bool takes_all_settings(const CLI::App& app) {
   const std::vector<std::string> groups = app.get_groups();
   return std::ranges::all_of(setting_groups(), [&](const std::string& group) {
@@ -113,7 +114,7 @@ void HelpFormatter::take_topic(const CLI::App& app, std::vector<std::string>& ar
 std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
                                      CLI::AppFormatMode) const {
   struct Section {
-    std::string title;  // empty: none
+    std::string title;  // empty: no title
     std::vector<Entry> entries;
   };
   std::vector<Section> sections(2);

@@ -10,7 +10,7 @@
 namespace elbo::cli {
 namespace {
 
-/// A name and what it means, side by side.
+/// Prints a name and its explanation beside it.
 void print_entry(std::string_view name, std::string_view text) {
   constexpr size_t kColumn = 21;
   std::string line = "  " + std::string(name);

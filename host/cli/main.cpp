@@ -1,7 +1,7 @@
 // elbo: trains and uses variational autoencoders from the command line.
 //
-// Exit codes: 0 done, 2 usage or configuration, 3 data or file, 4 device, 5 training diverged,
-// 128 + N: a training stopped by signal N, with a checkpoint.
+// Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 data or file, 4 device, 5
+// training diverged, 128 + N: a training stopped by signal N, with a checkpoint.
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -23,7 +23,7 @@ int fail(int code, const std::string& message) {
   return code;
 }
 
-/// The command that was chosen, the innermost one; the program itself if there is none.
+/// Returns the innermost command that was selected, or the program itself if there is none.
 const CLI::App& chosen(const CLI::App& app) {
   const auto commands = app.get_subcommands();
   return commands.empty() ? app : chosen(*commands.front());
@@ -49,7 +49,7 @@ int run(int argc, char** argv) {
   add_list(app);
   add_generate(app);
   add_bench(app);
-  app.footer(  // after the commands, which would inherit it
+  app.footer(  // after the commands, which would otherwise inherit it
       "`elbo COMMAND --help` describes a command. To start:\n"
       "  elbo generate shapes shapes\n"
       "  elbo train shapes --out run --likelihood bernoulli");
@@ -57,7 +57,7 @@ int run(int argc, char** argv) {
     std::vector<std::string> arguments(argv + 1, argv + argc);
     help->take_topic(app, arguments);
     arguments = checked_arguments(app, arguments);
-    std::ranges::reverse(arguments);  // as the parser expects them
+    std::ranges::reverse(arguments);  // the parser expects them in reverse order
     app.parse(std::move(arguments));
     if (app.get_subcommands().empty()) std::fputs(app.help().c_str(), stdout);
     return kDone;

@@ -1,4 +1,4 @@
-// Trained models as commands load them.
+// Loads trained models for commands.
 #include "host/cli/commands.hpp"
 #include "host/train/generation.hpp"
 #include "host/train/run_directory.hpp"

@@ -1,4 +1,4 @@
-// Options of the commands that are no settings: read, and refused, as settings are.
+// Options of the commands that are not settings; they are parsed and checked like settings.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -9,17 +9,17 @@
 
 namespace elbo::cli {
 
-/// Every text but an empty one, which is an unset variable of a script.
+/// Accepts every text except an empty one, which usually comes from an unset shell variable.
 struct NotEmpty {};
 inline std::string expected(const NotEmpty&, const std::string& value) {
   return value.empty() ? "a name or a path" : "";
 }
 
-/// Seeds are read as signed numbers.
+/// Seeds are parsed as signed integers.
 constexpr double kLargestSeed = 9e18;
 
-/// Adds an option "--name" or a positional argument "NAME" that sets `value`. `placeholder` stands
-/// for the value in --help, which shows `value` as the default unless it is empty.
+/// Adds an option "--name" or a positional argument "NAME" that sets `value`. In --help,
+/// `placeholder` represents the value, and `value` is shown as the default unless it is empty.
 template <class T, class Range>
 CLI::Option* add_value(CLI::App& command, const std::string& name, const std::string& placeholder,
                        T& value, const Range& range, const std::string& help) {
@@ -34,7 +34,7 @@ CLI::Option* add_value(CLI::App& command, const std::string& name, const std::st
   return option;
 }
 
-/// The same of a value without a default.
+/// As above, for a value without a default.
 template <class T, class Range>
 CLI::Option* add_value(CLI::App& command, const std::string& name, const std::string& placeholder,
                        std::optional<T>& value, const Range& range, const std::string& help) {

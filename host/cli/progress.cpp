@@ -25,12 +25,13 @@ std::string short_count(double value) {
   return value >= 1e3 ? formatted("{:.1f}k", value / 1e3) : formatted("{:.0f}", value);
 }
 
-/// Two digits behind the point, four for numbers about 1.
+/// Uses four decimals for magnitudes below 10, otherwise two.
 std::string short_number(double value) {
   return formatted("{:.{}f}", value, std::abs(value) < 10.0 ? 4 : 2);
 }
 
-/// The number of a validation that says most to people.
+/// Returns the most informative number of a validation: iwae, else elbo, reconstruction or
+/// accuracy.
 double chosen_by(const Evaluation& e) {
   if (!std::isnan(e.iwae.value)) return e.iwae.value;
   if (!std::isnan(e.elbo.value)) return e.elbo.value;
@@ -56,7 +57,7 @@ std::string bar(double done, int width) {
 
 void erase_line() { std::fputs("\r\033[K", stderr); }
 
-/// The bar, as far as there is room, and `numbers` beside it.
+/// Draws `numbers` and, if there is room, the bar before them.
 void draw_line(double done, const std::string& numbers) {
   const int width = terminal_width();
   const int room = width - static_cast<int>(numbers.size()) - 1;

@@ -1,5 +1,5 @@
-// Training as seen from a terminal: one bar that moves, or one line per epoch where output goes to
-// a file; and other work that takes its time.
+// Prints the progress of a training: a line per report and, on a terminal, a progress bar. Also
+// shows the progress of other long computations.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class ProgressDisplay : public TrainingObserver {
 
   void on_progress(const TrainingMetrics& running, uint64_t total_steps) override;
   void on_report(const TrainingReport& report, const Trainer& trainer) override;
-  /// Where training goes on.
+  /// Prints a warning if training continues.
   void on_divergence(const Divergence& divergence) override;
 
  private:
@@ -35,11 +35,10 @@ class ProgressDisplay : public TrainingObserver {
   bool started_ = false;
 };
 
-/// One long computation of which it is known how much there is: a bar on a terminal, nothing where
-/// output goes elsewhere.
+/// Progress bar of a computation of known size; silent if the output is not a terminal.
 class WorkDisplay {
  public:
-  /// `unit` is what is counted, as in "samples".
+  /// `unit` is the counted unit, for example "samples".
   WorkDisplay(std::string unit, int64_t total, bool quiet);
   ~WorkDisplay();
 
@@ -53,7 +52,7 @@ class WorkDisplay {
   std::chrono::steady_clock::time_point start_, last_drawn_;
 };
 
-/// Pictures while they are decoded, and what came of it.
+/// Shows the progress of decoding pictures, and its result.
 class PackingDisplay : public PackingObserver {
  public:
   explicit PackingDisplay(bool quiet) : quiet_(quiet) {}
@@ -68,7 +67,7 @@ class PackingDisplay : public PackingObserver {
   std::chrono::steady_clock::time_point start_;
 };
 
-/// Passes everything on to several observers, in order.
+/// Forwards all calls to several observers, in order.
 class ObserverGroup : public TrainingObserver {
  public:
   explicit ObserverGroup(std::vector<TrainingObserver*> members) : members_(std::move(members)) {}

@@ -5,7 +5,7 @@
 namespace elbo::cli {
 namespace {
 
-/// One line, however many checkpoints are of no use.
+/// Prints a single warning for all unusable checkpoints.
 void warn_of(const std::vector<std::string>& errors, uint64_t step) {
   std::string text;
   for (const std::string& error : errors) text += error + "; ";

@@ -1,4 +1,4 @@
-// The settings as flags of a command: one for each line of the list in host/train/config.hpp.
+// The settings as flags of a command: one flag per setting of host/train/config.hpp.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,27 +11,28 @@
 
 namespace elbo::cli {
 
-/// The settings that most trainings choose, shown by a plain --help.
+/// Returns true for the common settings, which a plain --help shows.
 bool is_common(std::string_view key);
-/// The titles of the groups of settings.
+/// Returns the titles of the groups of settings.
 std::vector<std::string> setting_groups();
 
 class SettingFlags {
  public:
-  /// Adds the flags of these settings, or of all if none is named. A setting's former key is
-  /// accepted as well. A flag of a bool needs no value.
+  /// Adds the flags of these settings, or of all if `keys` is empty. The former key of a renamed
+  /// setting is accepted too. A flag of a bool needs no value.
   void add(CLI::App& command, std::initializer_list<std::string_view> keys = {});
 
-  /// Recipe, config file and flags, each over the one before. Throws ConfigError.
+  /// Returns the recipe, overridden by the config file, overridden by the flags. Throws
+  /// ConfigError.
   Config resolve(const std::string& config_file);
-  /// Sets all that was given. Throws ConfigError.
+  /// Sets all given settings. Throws ConfigError.
   void apply(Config& config) { note(apply_settings(config, given())); }
 
-  /// Prints a line, once each, for what resolve() or apply() replaced and for settings that were
-  /// given and have no effect on this data set.
+  /// Prints one line for each value that resolve() or apply() replaced, and for each line of
+  /// `idle`: given settings that have no effect on this data set.
   void print_notes(const std::vector<std::string>& idle) const;
 
-  /// What was given, by current keys.
+  /// Returns the given settings, by current keys.
   SettingTexts given() const;
   std::set<std::string> keys() const;
 

@@ -42,7 +42,7 @@ void announce(const Trainer& trainer) {
   std::fflush(stdout);
 }
 
-/// Trains; adds to what goes wrong how to go on.
+/// Trains; appends to errors how to resume.
 TrainingEnd train_watched(Trainer& trainer, RunDirectory& run, bool quiet) {
   const auto with_advice = [&](const std::exception& error) {
     return std::string(error.what()) + "; " + run.how_to_resume();

@@ -1,4 +1,4 @@
-// Trainings as the commands train and resume run them.
+// The parts of training that the commands train and resume share.
 #pragma once
 
 #include "host/cli/commands.hpp"
@@ -6,17 +6,17 @@
 
 namespace elbo::cli {
 
-/// How much is printed.
+/// The amount of output.
 struct Talk {
   bool quiet = false;
   bool verbose = false;
   void add(CLI::App& command);
-  /// Throws ConfigError if both are asked for.
+  /// Throws ConfigError if both are set.
   void check() const;
 };
 
-/// Opens the settings' data set, prints its size, and notes those of `settings` that have no effect
-/// on it. `start` is the recipe, or the settings of the run that is resumed.
+/// Opens the data set of the settings, prints its size, and notes which of the given `settings`
+/// have no effect on it. `start` is the recipe, or the settings of the run that is resumed.
 Dataset open_training_data(const Config& config, const Config& start,
                            const std::filesystem::path& run, const SettingFlags& settings,
                            const Talk& talk);

@@ -1,10 +1,10 @@
-// A model's networks and what connects them:
+// The networks of a model and the connections between them:
 //
 //   input ─ encoder ─▶ z ─ decoder ─▶ likelihood of x
 //                      │        └─ mean ─▶ discriminator ◀─ x     (or z ─▶ discriminator ◀─ prior)
 //                      └─ classifier ─▶ class
 //
-// Encoders are always there; the settings say which of the others are.
+// Every model has an encoder; the settings determine the other networks.
 #pragma once
 
 #include <optional>
@@ -19,20 +19,21 @@
 
 namespace elbo {
 
-/// What a model was made for.
+/// Describes the data for which a model was built.
 struct DataSignature {
   Shape sample_shape;
   DType dtype = DType::f32;
-  int32_t classes = 0;  // where it has a classifier: labels are 0 .. classes - 1
+  int32_t classes = 0;  // 0 without a classifier; labels are 0 .. classes - 1
 
-  /// Tensor sizes are 32-bit per row; a model of more elements would not fit memory anyway.
+  /// Tensors have 32-bit sizes per row; a model with more elements would not fit into memory
+  /// anyway.
   static constexpr int64_t kLargestDim = int64_t{1} << 28;
 
   int64_t dim() const { return element_count(sample_shape); }
   bool operator==(const DataSignature&) const = default;
 };
 
-/// The parts of a model that a phase of training can change, in the arena's order.
+/// The parts of a model that a training phase can update, in the order of the arena.
 enum class Part { encoder, decoder, classifier, discriminator };
 inline constexpr std::array<std::string_view, 4> kPartNames = {"encoder", "decoder", "classifier",
                                                                "discriminator"};
@@ -50,17 +51,17 @@ class Architecture {
   int32_t latent() const { return encoder_.latent(); }
   /// Monte Carlo samples of z per input.
   int32_t samples() const { return samples_; }
-  /// Whether the discriminator judges codes, not data.
+  /// Returns true if the discriminator reads codes instead of data.
   bool judges_codes() const { return judges_codes_; }
 
   const Encoder& encoder() const { return encoder_; }
-  /// The other parts; they must be there.
+  /// The other parts. The model must have the part that is requested.
   const Decoder& decoder() const { return decoder_.value(); }
   const Classifier& classifier() const { return classifier_.value(); }
   const Discriminator& discriminator() const { return discriminator_.value(); }
 
-  /// The arena's image before the first step. With `statistics` (of the data as the model sees
-  /// it), a decoder's output starts at the data's mean and variance.
+  /// Returns the contents of the arena before the first step. With `statistics` (of the data as the
+  /// model sees them), the output of the decoder starts at the mean and variance of the data.
   std::vector<float> initial_weights(uint64_t seed, const ColumnStatistics* statistics) const;
 
  private:
@@ -78,10 +79,10 @@ class Architecture {
   std::optional<Discriminator> discriminator_;
 };
 
-/// "x ▸ 512 ▸ 256 ▸ gaussian z (32) ▸ 256 ▸ 512 ▸ bernoulli", and a line for each head.
+/// Returns "x ▸ 512 ▸ 256 ▸ gaussian z (32) ▸ 256 ▸ 512 ▸ bernoulli", and a line for each head.
 std::vector<std::string> describe_composition(const ModelSettings& settings,
                                               const Shape& sample_shape);
-/// What a recipe is described on where there are no data.
+/// The sample shape used to describe a recipe without data.
 inline const Shape kExampleShape = {32, 32, 3};
 
 }  // namespace elbo

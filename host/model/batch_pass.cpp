@@ -88,8 +88,8 @@ void BatchPass::weigh_samples() {
   const Value& parameters = output(reconstruction());
   const Decoder& decoder = architecture_.decoder();
   const Rows inputs = encoding().head.rows;
-  // Gradients want the samples' weights, and those every sample's likelihood. A sample alone
-  // weighs 1.
+  // The gradient needs the importance weights, which depend on the likelihood of every sample. A
+  // single sample has weight 1.
   const bool first_weights = recorder_.wants_gradient(parameters) && parameters.rows.per_input > 1;
   const float* nll = first_weights ? decoder.nll(recorder_, inputs_.x, parameters)
                                    : decoder.loss(recorder_, inputs_.x, parameters, 1.0f);
@@ -142,7 +142,7 @@ void BatchPass::add(Loss loss) {
       break;
     }
     case Loss::divergence:
-      // Its gradient joins that of z where the code's gradient is taken.
+      // Encoder::backward adds the gradient of the KL to the gradient of z.
       report("kl", code().kl, encoding().head.rows);
       break;
     case Loss::importance:
@@ -173,7 +173,7 @@ ParameterRange BatchPass::add(const Phase& phase) {
   recorder_.train(range);
   for (const Loss loss : phase.losses) add(loss);
   recorder_.backward();
-  // The update that follows changes what these were computed from.
+  // The update after this phase changes the parameters from which these values were computed.
   for (const Part part : phase.parts) {
     if (part == Part::encoder) encoding_.reset(), code_.reset(), reconstruction_.reset();
     if (part == Part::decoder) reconstruction_.reset(), prior_sample_.reset();
@@ -186,7 +186,7 @@ void BatchPass::report(std::string_view name, const float* values, const Rows& r
 }
 
 std::vector<Metric> metrics_of(const std::vector<std::pair<std::string_view, double>>& terms) {
-  // Means where a name is there several times: reconstructions and samples are judged alike.
+  // Averages terms with equal names: both reconstructions and prior samples report d_generated.
   const auto mean = [&](std::string_view name) -> std::optional<double> {
     double sum = 0.0;
     int count = 0;

@@ -1,5 +1,5 @@
-// One batch on its way through a model, recorded as far as somebody asks: codes, reconstructions,
-// samples and losses. What two phases of a step have in common is computed once.
+// Records the computation of one batch in a model, as far as it is needed: codes, reconstructions,
+// samples and losses. Results that two phases of a step share are computed once.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace elbo {
 
-/// A quantity that a step reports, one value or more for each input.
+/// A quantity that a step reports: one or more values per input.
 struct ReportedTerm {
   std::string_view name;
   StepTerm term;
@@ -21,35 +21,37 @@ struct ReportedTerm {
 class BatchPass {
  public:
   struct Inputs {
-    Value x;      // [inputs, dim] float: what likelihood and discriminator see
-    Value input;  // what the encoder reads
+    Value x;      // [inputs, dim] float: read by the likelihood and the discriminator
+    Value input;  // read by the encoder
     EpsilonSource epsilon;
-    std::span<const int32_t> labels;  // on the device, of all rows, if there is a classifier
-    int32_t samples = 1;              // of a Gaussian code per input
+    std::span<const int32_t> labels;  // on the device, of the whole data set; empty without a
+                                      // classifier
+    int32_t samples = 1;              // samples of a Gaussian code per input
   };
-  /// All must outlive the pass, and the recorder's tape.
+  /// All arguments must outlive the pass and the tape of the recorder.
   BatchPass(const Architecture& architecture, const ModelSettings& settings, Recorder& recorder,
             Inputs inputs);
 
   const Encoder::Encoding& encoding();
   const Encoder::Code& code();
-  /// E[x | z]
+  /// Returns E[x | z].
   const Value& mean();
 
-  /// Records a loss and, for the parts that the recorder trains, its gradients.
+  /// Records a loss and its gradients for the parts that the recorder trains.
   void add(Loss loss);
-  /// Records a phase up to the gradients of its parameters, which it returns.
+  /// Records a phase up to the gradients of its parameters; returns the range of these parameters.
   ParameterRange add(const Phase& phase);
 
-  /// Records every quantity that the model has got, without gradients.
+  /// Records every quantity that the model can report, without gradients.
   void add_all(bool has_labels);
 
-  /// What the losses so far report, by name: nll, kl, iwae (the bound), l1, class_loss, correct,
-  /// and of the discriminator the real and generated rows' nll and probability.
+  /// Returns the quantities reported by the losses so far, by name: nll, kl, iwae (the bound), l1,
+  /// class_loss, correct; for a discriminator also nll_real, nll_generated, d_real and d_generated
+  /// (-log-likelihood and probability of the real and the generated rows).
   const std::vector<ReportedTerm>& terms() const { return terms_; }
 
  private:
-  /// Codes, and what is made of them.
+  /// Codes, and the decoder's output for them once it is needed.
   struct Generated {
     Value z;
     std::optional<Value> output, mean;
@@ -58,7 +60,7 @@ class BatchPass {
   Generated& prior_sample();
   const Value& output(Generated& from);
   const Value& mean(Generated& from);
-  /// What the discriminator is to tell from what is real.
+  /// Returns the generated values that the discriminator must distinguish from real ones.
   std::vector<Value> generated();
   void discriminate();
   void deceive();
@@ -81,8 +83,8 @@ struct Metric {
   double value = 0.0;
 };
 
-/// What people are told, from the means of terms: iwae, elbo, reconstruction and kl in nats per
-/// input, l1, class_loss, accuracy, gan_value = V(D, G), d_real and d_generated (mean D).
+/// Returns the metrics for display, from the means of terms: iwae, elbo, reconstruction and kl in
+/// nats per input, l1, class_loss, accuracy, gan_value = V(D, G), d_real and d_generated (mean D).
 std::vector<Metric> metrics_of(const std::vector<std::pair<std::string_view, double>>& terms);
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// Settings of the bottleneck, from the encoder's last hidden layer to the code z.
+// Settings of the bottleneck between the encoder's last hidden layer and the code z.
 #pragma once
 
 #include "host/model/likelihood.hpp"

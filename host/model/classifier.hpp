@@ -1,4 +1,4 @@
-// A classifier on a code: a network whose outputs are the logits of ŷ = softmax(W h + b).
+// A classifier of codes: a network whose outputs are the logits of ŷ = softmax(W h + b).
 //
 // Parameters: classifier.N.{weight,bias} for hidden layers, classifier.output.{weight,bias}.
 #pragma once
@@ -50,10 +50,11 @@ class Classifier {
 
   struct Terms {
     float* loss = nullptr;     // [rows]
-    float* correct = nullptr;  // [rows] 1 where the likeliest class is the label's
+    float* correct = nullptr;  // [rows], 1 if the most probable class is the label, else 0
   };
-  /// `labels` is indexed by the data set's rows, `row_ids` are those of the batch. Where a gradient
-  /// is wanted, that of weight * the mean loss is added to logits, whose memory it takes.
+  /// Records the loss. `labels` is indexed by the rows of the data set, and `row_ids` contains the
+  /// row indices of the batch. If the logits want a gradient, the gradient of weight * mean loss is
+  /// added to it; it reuses the memory of the logits.
   Terms loss(Recorder& recorder, const Value& logits, std::span<const int32_t> labels,
              const uint32_t* row_ids, float weight) const;
 

@@ -1,4 +1,4 @@
-// Settings of how a model computes and draws.
+// Settings of precision and randomness.
 #pragma once
 
 #include "host/model/bottleneck.hpp"
@@ -20,7 +20,7 @@ constexpr ChosenPrecision chosen(Precision precision) {
                                         : ChosenPrecision::bf16;
 }
 
-/// Throws ConfigError naming the precisions there are.
+/// Returns the precision with this name. Throws ConfigError that lists the valid names.
 ChosenPrecision precision_named(std::string_view name);
 
 struct ComputationSettings {
@@ -45,7 +45,7 @@ struct ComputationSettings {
     c.needs(b.gaussian(), c.said(b.bottleneck), "no code is drawn; use bottleneck gaussian",
             noise_source);
   }
-  /// What is computed in on a kind of device. Throws ConfigError if it lacks the precision.
+  /// Returns the precision used on this kind of device. Throws ConfigError if the device lacks it.
   Precision precision_on(DeviceKind device) const;
 };
 

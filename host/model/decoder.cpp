@@ -15,8 +15,8 @@ int32_t parameters_of(math::Likelihood likelihood) {
   return count;
 }
 
-/// A convolution has one bias for all pixels of a channel: the mean over them, and the variance
-/// about that. Where rows are vectors, what there is.
+/// Returns the statistics of each channel: the mean over all pixels, and the variance about it,
+/// because a convolution has one bias per channel. Returns `elements` itself if rows are vectors.
 ColumnStatistics of_channels(const ColumnStatistics& elements, const DataMap& data) {
   const auto pixels = static_cast<size_t>(data.map.pixels());
   const auto channels = static_cast<size_t>(data.map.channels);
@@ -69,10 +69,11 @@ void Decoder::initialize(std::span<float> weights, uint64_t seed,
   output_->initialize(weights, seed);
   if (statistics == nullptr) return;
 
-  constexpr double kVarianceFloor = 1e-4;  // elements that never vary
-  // A shared variance starts at what codes may leave unexplained. Starting at all of the data's,
-  // the KL term outweighs the reconstruction and latents collapse before they are of use: MNIST
-  // then stood at 314 nats after 20 epochs instead of 556.
+  constexpr double kVarianceFloor = 1e-4;  // for elements that never vary
+  // A learned variance starts at the fraction of the data's variance that the code is assumed to
+  // leave unexplained. If it starts at the full variance, the KL term outweighs the reconstruction
+  // and latents collapse before they become useful: MNIST then reached 314 nats after 20 epochs
+  // instead of 556.
   constexpr double kUnexplained = 0.3;
   const ColumnStatistics start = of_channels(*statistics, data_);
   const size_t columns = start.mean.size();
@@ -95,8 +96,8 @@ void Decoder::initialize(std::span<float> weights, uint64_t seed,
 
 Value Decoder::decode(Recorder& recorder, const Value& z) const {
   const Value output = output_->forward(recorder, network_.forward(recorder, z), Format::f32);
-  // A convolution leaves every parameter of a pixel side by side; the likelihood wants blocks of
-  // them, in the data's order.
+  // A convolution interleaves the parameters of a pixel; the likelihood needs one block per
+  // parameter, in the element order of the data.
   const int32_t pixels = data_.map.pixels(), parameters = output.columns / dim_;
   if (data_.planar) return swap_axes(recorder, output, pixels, parameters * data_.map.channels, 1);
   if (pixels > 1 && parameters > 1)
@@ -118,7 +119,8 @@ Value Decoder::mean(Recorder& recorder, const Value& output) const {
                               .columns = dim_,
                               .output = output.f32(),
                               .mean = mean.f32()});
-  // The gradient before the mean's activation is the one at the first of the output's parameters.
+  // The gradient before the mean's activation equals the gradient of the first parameter of the
+  // output.
   recorder.on_tape(mean, {output}, {},
                    [&recorder, output](const Value& grad) { recorder.add_gradient(output, grad); });
   return mean;

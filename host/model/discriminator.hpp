@@ -62,31 +62,31 @@ struct DiscriminatorSettings {
   void check(Combination& c, const LikelihoodSettings& l) const;
 };
 
-/// Up to the input of the logit's layer. `data` is what is judged; codes are judged by dense
-/// layers.
+/// Returns the layers before the logit's layer. `data` is the shape of the discriminator's input;
+/// codes are read by dense layers only.
 std::vector<LayerSpec> discriminator_layers(const DiscriminatorSettings& settings,
                                             const NetworkSettings& network, const FeatureMap& data);
 
-/// What a row is taken for in a loss.
+/// The class that a loss assigns to a row.
 enum class Verdict { real, generated };
 
 class Discriminator {
  public:
-  /// Of rows of `data`, or of codes as vectors.
+  /// Reads rows of `data`, or codes as vectors.
   Discriminator(ParameterLayout& layout, const DiscriminatorSettings& settings,
                 const NetworkSettings& network, const DataMap& data);
 
   void initialize(std::span<float> weights, uint64_t seed) const;
 
-  /// D(x) of every row.
+  /// Returns D(x) of every row.
   Value probability(Recorder& recorder, const Value& x) const;
 
   struct Terms {
     float* nll = nullptr;          // [rows] -log D(x) for real, -log (1 - D(x)) for generated rows
     float* probability = nullptr;  // [rows] D(x)
   };
-  /// Judges x. Where a gradient is wanted, that of weight * mean(nll) flows to x and to the
-  /// discriminator's parameters.
+  /// Records the loss of x with this verdict. If the logit wants a gradient, the gradient of the
+  /// weighted mean of nll is propagated to x and to the discriminator's parameters.
   Terms judge(Recorder& recorder, const Value& x, Verdict verdict, float weight) const;
 
  private:

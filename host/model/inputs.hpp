@@ -1,5 +1,5 @@
-// Settings of what a model sees of its data: how stored values become x, and what of x the encoder
-// reads.
+// Settings of a model's inputs: the conversion from stored values to x, and from x to the encoder's
+// input.
 #pragma once
 
 #include "host/data/dataset.hpp"
@@ -52,13 +52,13 @@ struct InputSettings {
   bool operator==(const InputSettings&) const = default;
 
   bool corrupts() const { return corruption != math::Corruption::of<math::NoCorruption>(); }
-  /// How stored values of this type are seen.
+  /// Returns the conversion from stored values of this type to x.
   DataView view(const LikelihoodSettings& likelihood, DType dtype) const;
 
   void check(Combination& c, const LikelihoodSettings& l) const;
   void check(Combination& c, const LikelihoodSettings& l, DType dtype) const;
-  /// Throws DataError if values are outside of [0, 1] and the likelihood or corruption needs them
-  /// there, or if rows are no pictures and a setting needs pictures.
+  /// Throws DataError if values are outside of [0, 1] although the likelihood or the corruption
+  /// needs this range, or if rows are no pictures although a setting needs pictures.
   void check(const LikelihoodSettings& likelihood, const Dataset& dataset) const;
 };
 

@@ -1,4 +1,4 @@
-// Settings of the decoder's end: p(x|z).
+// Settings of the likelihood p(x|z) at the decoder's output.
 #pragma once
 
 #include <optional>
@@ -28,7 +28,7 @@ struct LikelihoodSettings {
   bool operator==(const LikelihoodSettings&) const = default;
 
   bool decodes() const { return likelihood.has_value(); }
-  /// The values that the likelihood is over; any without a likelihood.
+  /// Returns the domain of the likelihood; real without a likelihood.
   math::DataRange range() const {
     auto range = math::DataRange::real;
     if (likelihood) likelihood->visit([&](auto l) { range = decltype(l)::range; });

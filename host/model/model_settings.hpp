@@ -1,4 +1,4 @@
-// The settings of a model: those of its parts.
+// The settings of a model: the union of the settings of its parts.
 #pragma once
 
 #include "host/model/classifier.hpp"
@@ -15,10 +15,10 @@ struct ModelSettings
                ClassifierSettings, DiscriminatorSettings, InputSettings, ComputationSettings> {
   bool operator==(const ModelSettings&) const = default;
 
-  /// Throws ConfigError for the first setting out of its range, or else the first two that
-  /// contradict each other, with what would fit.
+  /// Throws ConfigError for the first setting out of its range or, if there is none, for the first
+  /// contradiction, with advice.
   void check() const;
-  /// Contradictions, and settings that have no effect beside the others.
+  /// Checks for contradictions, and for settings that have no effect beside the others.
   void check(Combination& combination) const;
   /// Throws DataError if the data do not fit the settings.
   void check(const Dataset& dataset) const { InputSettings::check(*this, dataset); }

@@ -11,22 +11,22 @@
 namespace elbo {
 namespace {
 
-constexpr int32_t kNormGroups = 8;  // at most
+constexpr int32_t kNormGroups = 8;  // upper limit
 
 std::string size_of(const FeatureMap& map) { return formatted("{} x {}", map.height, map.width); }
 
-/// A convolution that keeps height and width.
+/// Returns a convolution that keeps height and width.
 ConvolutionTaps keeping(const NetworkSettings& settings) {
   const auto kernel = static_cast<int32_t>(
       settings.kernel_size % 2 == 1 ? settings.kernel_size : settings.kernel_size - 1);
   return {.kernel = kernel, .padding = kernel / 2};
 }
-/// One that halves them.
+/// Returns a convolution that halves height and width.
 ConvolutionTaps halving(const NetworkSettings& settings) {
   const auto kernel = static_cast<int32_t>(settings.kernel_size);
   return {.kernel = kernel, .stride = 2, .padding = (kernel - 1) / 2};
 }
-/// The transposed one from `narrow` to `wide`.
+/// Returns a transposed convolution from `narrow` to `wide`.
 ConvolutionTaps doubling(const NetworkSettings& settings, const FeatureMap& narrow,
                          const FeatureMap& wide) {
   ConvolutionTaps taps = halving(settings);
@@ -44,7 +44,7 @@ FeatureMap halved(const NetworkSettings& settings, const FeatureMap& map) {
   return convolution_shape(map, map.channels, halving(settings)).narrow;
 }
 
-/// The maps between stages: the data first, then what each stage makes of them.
+/// Returns the feature maps between stages: the data, then the output of each stage.
 std::vector<FeatureMap> stage_maps(const NetworkSettings& settings, const FeatureMap& data) {
   std::vector<FeatureMap> maps = {data};
   if (settings.channels.empty()) {
@@ -70,7 +70,7 @@ std::vector<FeatureMap> stage_maps(const NetworkSettings& settings, const Featur
   return maps;
 }
 
-/// Appends layers of one network.
+/// Builds the list of layers of one network.
 class Stages {
  public:
   Stages(const NetworkSettings& settings, math::Activation activation, bool residual)
@@ -79,14 +79,15 @@ class Stages {
         blocks_(residual ? settings.residual_blocks : 0) {}
 
   void add(LayerSpec layer) { layers_.push_back(std::move(layer)); }
-  /// What follows the layer that begins a stage and has this many channels.
+  /// Returns the activation to fuse into the first layer of a stage; identity if a norm or residual
+  /// blocks follow.
   math::Activation begun() const { return fuses() ? activation_ : kIdentityActivation; }
   void end_stage(int32_t channels) {
     for (int64_t i = 0; i < blocks_; ++i)
       add(ResidualBlockSpec{channels, kNormGroups, activation_});
     if (blocks_ == 0 && !fuses()) norm(channels);
   }
-  /// After the last stage.
+  /// Ends the last stage.
   void end(int32_t channels) {
     if (blocks_ > 0) norm(channels);
   }
@@ -107,7 +108,7 @@ class Stages {
   std::vector<LayerSpec> layers_;
 };
 
-/// The stages that halve, and the last one's end.
+/// Adds the downsampling stages and the end of the last stage.
 void add_halving_stages(Stages& stages, const NetworkSettings& settings,
                         const std::vector<FeatureMap>& maps) {
   for (size_t i = 1; i < maps.size(); ++i) {
@@ -125,8 +126,8 @@ math::Resampling resampling(Upsampling upsampling) {
                                            : math::Resampling::of<math::BilinearUpsampling>();
 }
 
-/// A step of the decoder from one map to the larger one before it: what is upsampled first, if
-/// anything is, and the convolution.
+/// One upsampling step of the decoder: a resampling layer if the convolution is not transposed, and
+/// the convolution.
 struct Doubling {
   std::vector<LayerSpec> before;
   LayerSpec convolution;

@@ -1,6 +1,6 @@
-// The layers that the settings make of an encoder, a decoder and a discriminator.
+// Builds the layers of an encoder, a decoder and a discriminator from the settings.
 //
-// Network conv is made of stages, each of which halves a picture's height and width:
+// Network conv consists of stages, each of which halves the height and width of a picture:
 //
 //   convolution ▸ [group norm] ▸ φ                    plain
 //   convolution ▸ residual blocks … ▸ group norm ▸ φ  with residual blocks; norm and φ after the
@@ -72,21 +72,22 @@ struct NetworkSettings {
   void check(Combination& c) const;
 };
 
-/// How networks read a row of data.
+/// The layout of a row of data, as networks read it.
 struct DataMap {
   FeatureMap map;
   bool planar = false;  // stored plane by plane, [channels, height, width]
 };
 
-/// Pictures for network conv, otherwise vectors. Throws ConfigError where network conv is wanted
-/// for data that are no pictures.
+/// Returns a picture layout for network conv, otherwise a vector. Throws ConfigError if network
+/// conv is used for data that are no pictures.
 DataMap data_map(const NetworkSettings& settings, const Shape& sample_shape);
 
-/// From data to what the bottleneck reads. Throws ConfigError if the stages do not fit the size.
+/// Returns the layers from the data to the bottleneck. Throws ConfigError if the picture is too
+/// small for the number of stages.
 std::vector<LayerSpec> encoder_layers(const NetworkSettings& settings, const FeatureMap& data);
 
-/// From a code to what the output layer reads, and that layer: `outputs` numbers for each element
-/// of the data, all of a pixel's first elements, then all of its second ones. Throws as above.
+/// The layers from a code to the output layer, and the output layer. It has `outputs` values for
+/// each element of the data: for each pixel, the first value of every channel, then the second.
 struct DecoderLayers {
   std::vector<LayerSpec> hidden;
   LayerSpec output;
@@ -94,8 +95,8 @@ struct DecoderLayers {
 DecoderLayers decoder_layers(const NetworkSettings& settings, const FeatureMap& data,
                              int32_t outputs);
 
-/// A network of these hidden layers that reads data, with an encoder's stages before them if
-/// `stages` and the network is convolutional.
+/// Returns a network with these hidden layers that reads data. The stages of an encoder precede
+/// them if `stages` is true and the network is convolutional.
 std::vector<LayerSpec> critic_layers(const NetworkSettings& settings, const FeatureMap& data,
                                      bool stages, const std::vector<int64_t>& hidden,
                                      math::Activation activation);

@@ -1,6 +1,6 @@
-// What a training step minimises. A step is a list of phases, and a phase is data: some losses, and
-// the parts of the model that one update of the optimizer then changes. The trainer knows nothing
-// else of a model.
+// The losses that a training step minimises. A step is a list of phases. A phase is plain data:
+// some losses, and the parts of the model that one optimizer update changes after them. The trainer
+// needs no other knowledge of the model.
 #pragma once
 
 #include <string>
@@ -11,32 +11,32 @@
 
 namespace elbo {
 
-/// The losses, in the order they are recorded: a reconstruction's takes the memory of the decoder's
-/// output, which the adversarial ones read.
+/// The losses, in recording order: the gradient of the reconstruction overwrites the decoder's
+/// output, which the adversarial losses read, so reconstruction comes after them.
 enum class Loss {
   classification,  // classifier-weight * the classifier's loss
-  discrimination,  // -V(D, G), the discriminator's
-  adversarial,     // adversarial-weight * the generator's
+  discrimination,  // -V(D, G), the discriminator's loss
+  adversarial,     // adversarial-weight * the generator's loss
   sparsity,        // code-l1 * sum |z|
   reconstruction,  // -reconstruction-weight * log p(x|z)
-  divergence,      // beta * KL(q(z|x) || N(0, I)), or what free bits or a capacity make of it
-  importance,      // -log of the mean of the samples' importance weights
+  divergence,      // beta * KL(q(z|x) || N(0, I)), modified by free bits or a capacity
+  importance,      // -log of the mean importance weight of the samples
 };
 
 struct Phase {
   std::string_view name;
   std::vector<Loss> losses;
-  std::vector<Part> parts;  // side by side in the arena; no part belongs to two phases
-  double rate = 1.0;        // times the learning rate
+  std::vector<Part> parts;  // contiguous in the arena; no part belongs to two phases
+  double rate = 1.0;        // multiplies the learning rate
 };
 
-/// The phases of a step, in order.
+/// Returns the phases of a step, in order.
 std::vector<Phase> phases_of(const ModelSettings& settings);
 
-/// "generate: adversarial + reconstruction → encoder, decoder"
+/// Returns "generate: adversarial + reconstruction → encoder, decoder".
 std::string describe(const Phase& phase);
 
-/// The parameters of a phase.
+/// Returns the range of the parameters that a phase updates.
 ParameterRange range_of(const Phase& phase, const Architecture& architecture);
 
 }  // namespace elbo

@@ -1,5 +1,6 @@
-// Settings with a choice of names. For an enumeration, a function `names_of` beside it returns an
-// array of names in the order of its values; for a list of kernels/math, the members have names.
+// Settings whose value is one of several names. To be such a setting, an enumeration declares a
+// function `names_of` beside it, which returns an array of names in the order of its values. A list
+// of kernels/math uses the names of its members.
 #pragma once
 
 #include <array>
@@ -33,7 +34,7 @@ constexpr std::string_view name_of(const std::optional<math::Choice<L>>& choice)
   return choice ? choice->name() : "none";
 }
 
-/// names(): the names of T. find(name): the value of that name, if there is one.
+/// names() returns the names that T accepts; find(name) returns the value with that name, if any.
 template <class T>
 struct Choices;
 

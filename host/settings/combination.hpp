@@ -1,5 +1,6 @@
-// Checks combinations of settings: contradictions, and settings without effect. The rules belong to
-// the parts; the reaction to a violation is decided here.
+// Checks settings against each other: which contradict each other, and which have no effect beside
+// the others. The parts of a model define the rules; this class defines the consequence of a
+// violation (an error or a note).
 #pragma once
 
 #include <map>
@@ -14,13 +15,13 @@ namespace elbo {
 
 class Combination {
  public:
-  /// `given` are the keys that the user set, except values that switch a setting off. A setting
-  /// also counts as given if its value differs from `start`.
+  /// `given` contains the keys that the user set explicitly, unless they were set to "off". A
+  /// setting whose value differs from `start` (the settings before the user's) counts as given too.
   template <class S>
   explicit Combination(const S& settings, const S& start = {},
                        const std::set<std::string>& given = {});
 
-  /// "beta 0.5": a member of the settings as messages name it.
+  /// Returns "beta 0.5": the name and value of a member, for messages.
   template <class T>
   const std::string& said(const T& member) const {
     return members_.at(&member).text;
@@ -32,33 +33,34 @@ class Combination {
                  const std::string& advice) const {
     if (contradiction) refuse(one, other, advice);
   }
-  /// `members` apply only if `met`. Otherwise throws ConfigError for one with another value than
-  /// its default, and notes one that was given with it. `other` is the setting that excludes them;
-  /// `advice` ends with the setting to use; ", or " and the default are appended.
+  /// Declares that `members` apply only if `met`. If not, throws ConfigError for a member whose
+  /// value is not the default, and notes a member that was given with its default value. `other` is
+  /// the setting that excludes the members. `advice` ends in the setting to use; ", or " and the
+  /// default follow it.
   template <class... T>
   void needs(bool met, const std::string& other, const std::string& advice, const T&... members) {
     if (!met) (needs_other(&members, other, advice), ...);
   }
-  /// Notes those of `members` that were given although not `used`: "ONE has no effect REASON".
+  /// Notes each of `members` that was given although not `used`: "ONE has no effect REASON".
   template <class... T>
   void idle_unless(bool used, const std::string& reason, const T&... members) {
     if (!used) (note_idle(&members, reason), ...);
   }
-  /// Throws ConfigError for one of `members` that was given although not `used`, because the user
-  /// would not receive the requested result.
+  /// Throws ConfigError if one of `members` was given although not `used`. For settings that would
+  /// change the result, so that ignoring them is an error.
   template <class... T>
   void refuse_unless(bool used, const std::string& reason, const T&... members) const {
     if (!used) (refuse_idle(&members, reason), ...);
   }
 
   void note(std::string line) { notes_.push_back(std::move(line)); }
-  /// For people, one line each.
+  /// The notes for the user, one line each.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   struct Member {
     std::string text;      // "beta 0.5"
-    std::string as_usual;  // "beta 1"
+    std::string as_usual;  // the default: "beta 1"
     bool unusual;
     bool given;
   };
@@ -79,7 +81,7 @@ class Combination {
 template <class S>
 Combination::Combination(const S& settings, const S& start, const std::set<std::string>& given) {
   const auto members_of = [](const S& s) {
-    std::map<std::string, std::pair<std::string, std::string>> members;  // key: exact, for people
+    std::map<std::string, std::pair<std::string, std::string>> members;  // key: TOML, for messages
     for_each_setting(s, [&](const char* key, const auto& member, const auto&, const char*) {
       const std::string text = text_of(member);
       members[key] = {toml_of(member),

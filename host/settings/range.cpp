@@ -9,7 +9,7 @@ namespace elbo {
 
 namespace {
 
-/// Whole limits with all of their digits.
+/// Prints integral limits with all of their digits.
 std::string limit(double value) {
   constexpr double kLongest = 9.2e18;  // of 64 bits
   return value == std::floor(value) && std::abs(value) <= kLongest

@@ -1,4 +1,4 @@
-// Ranges of settings. Each describes the accepted values for error messages.
+// The range of values that a setting accepts. A range describes the accepted values for messages.
 #pragma once
 
 #include <cstddef>
@@ -8,16 +8,16 @@
 
 namespace elbo {
 
-/// Numbers from `low` to `high`; `open` excludes an end.
+/// Numbers from `low` to `high`; an open end is excluded.
 struct Range {
   double low, high;
   bool open_low = false, open_high = false;
 
-  /// The expected values if `value` is not allowed; empty if it is.
-  std::string expected(long double value) const;  // exact for whole numbers of 64 bits
-  /// "between 0 and 1"
+  /// Returns the accepted values, for the error about `value`; empty if `value` is in the range.
+  std::string expected(double value) const;
+  /// Returns "between 0 and 1".
   std::string text() const;
-  /// expected() mentions an upper limit of at least this only for values above it.
+  /// expected() omits an upper limit of at least this, unless `value` exceeds the limit.
   static constexpr double kUnlimited = 1e5;
 };
 struct AtLeast : Range {
@@ -34,13 +34,13 @@ struct FromBelow : Range {
   constexpr FromBelow(double least, double limit) : Range{least, limit, false, true} {}
 };
 
-/// A list of up to `most_items` numbers, each of them in `range`.
+/// A list of up to `most_items` numbers, each in `range`.
 struct Each {
   Range range;
   size_t most_items = 256;
   std::string text() const;
 };
-/// A list of up to `most_items` numbers of at least 0, each larger than the one before.
+/// A list of up to `most_items` numbers of at least 0, each larger than the previous one.
 struct Ascending {
   size_t most_items;
   std::string text() const;
@@ -55,7 +55,7 @@ inline std::string expected(const Range& range, int64_t value) {
   return range.expected(static_cast<long double>(value));
 }
 std::string expected(const Each& range, const std::vector<int64_t>& values);
-/// The element that is not allowed, or the number of elements if there are too many.
+/// Returns the first element outside the range, or the number of elements if there are too many.
 std::string offender(const Each& range, const std::vector<int64_t>& values);
 std::string expected(const Ascending& range, const std::vector<double>& values);
 template <class T>

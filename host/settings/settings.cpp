@@ -61,8 +61,8 @@ std::string suggestion(std::string_view name, const std::vector<std::string>& ch
 
 namespace {
 
-/// Number of insertions, deletions, substitutions and swaps of neighbours between two texts
-/// (Damerau-Levenshtein, optimal string alignment).
+/// Returns the number of insertions, deletions, substitutions and swaps of adjacent letters that
+/// turn `from` into `to` (Damerau-Levenshtein, each letter edited at most once).
 size_t edit_distance(std::string_view from, std::string_view to) {
   std::vector<size_t> before(to.size() + 1), last(to.size() + 1), row(to.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -83,7 +83,7 @@ size_t edit_distance(std::string_view from, std::string_view to) {
 }  // namespace
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& choices) {
-  constexpr size_t kLongest = 64;  // longer names are mistakes of another kind
+  constexpr size_t kLongest = 64;  // a longer name is not a typing error
   if (name.size() > kLongest) return "";
   std::string best;
   size_t best_distance = name.size() / 3 + 1;

@@ -11,9 +11,9 @@
 //     bool operator==(const KlSettings&) const = default;
 //   };
 //
-// Groups are combined by inheritance, so that members are as flat as keys: a function takes the
-// group that it reads, and a whole configuration is one. Two members of the same name do not
-// compile.
+// Groups are combined by inheritance, so that members are flat like the keys: a function takes only
+// the group that it reads, and a whole configuration converts to each of its groups. Two members of
+// the same name do not compile.
 #pragma once
 
 #include <string>
@@ -25,14 +25,14 @@
 
 namespace elbo {
 
-/// The settings of several groups.
+/// The union of some groups of settings.
 template <class... Groups>
 struct Settings : Groups... {
   template <class S, class V>
   static void visit(S& s, V&& v) {
     (Groups::visit(s, v), ...);
   }
-  /// Calls `f(group)` for a default of every group that has a title.
+  /// Calls `f(group)` with a default-constructed instance of every group that has a title.
   template <class F>
   static void for_each_group(F&& f) {
     const auto descend = [&]<class G>(const G& group) {
@@ -46,8 +46,8 @@ struct Settings : Groups... {
   bool operator==(const Settings&) const = default;
 };
 
-/// Calls `v(key, member, range, help)` for every setting, in the order people read them. Keys are
-/// the flags without their dashes.
+/// Calls `v(key, member, range, help)` for every setting, in the order of --help. Keys are the
+/// flags without their dashes.
 template <class S, class V>
 void for_each_setting(S& settings, V&& v) {
   std::remove_const_t<S>::visit(settings, v);
@@ -63,19 +63,19 @@ std::vector<std::string> setting_names() {
   return names;
 }
 
-/// The current key for a former key; otherwise `key` itself. Files, flags and checkpoints may
-/// contain former keys.
+/// Returns the current key of a renamed setting, or `key` itself if `key` is not a former key.
+/// Files, flags and checkpoints may contain former keys.
 std::string_view current_key(std::string_view key);
-/// The former key of a setting; empty if none.
+/// Returns the former key of a renamed setting; empty if the setting was never renamed.
 std::string_view former_key(std::string_view key);
 
-/// Throws ConfigError: `source` has an unknown setting.
+/// Throws ConfigError: `source` contains an unknown setting.
 [[noreturn]] void reject_key(std::string_view key, const std::string& source,
                              const std::vector<std::string>& known);
-/// Throws ConfigError: `source` has a setting under its former key and the current one.
+/// Throws ConfigError: `source` contains a setting under both its former and its current key.
 [[noreturn]] void reject_both_keys(std::string_view key, const std::string& source);
 
-/// Throws ConfigError if `value` is not in `range`. `got` is the value as it was given.
+/// Throws ConfigError if `value` is not in `range`. `got` is the value as the user wrote it.
 template <class T, class Range>
 void require(std::string_view key, std::string_view got, const T& value, const Range& range) {
   const std::string want = expected(range, value);
@@ -86,14 +86,15 @@ void require(std::string_view key, std::string_view got, const T& value, const R
     reject_value(key, got, want);
 }
 
-/// Sets `value` from text. Throws ConfigError if the text is not of its type or range.
+/// Sets `value` from text. Throws ConfigError if the text does not have the type or is out of
+/// range.
 template <class T, class Range>
 void read_setting(std::string_view key, std::string_view text, T& value, const Range& range) {
   read_text(key, text, value);
   require(key, text, value, range);
 }
 
-/// Sets one key from text as on the command line. Throws ConfigError.
+/// Sets one key from text in command-line syntax. Throws ConfigError.
 template <class S>
 void set_from_text(S& settings, std::string_view key, std::string_view text) {
   bool found = false;
@@ -130,7 +131,7 @@ void check_ranges(const S& settings) {
                                 const char*) { require(key, text_of(value), value, range); });
 }
 
-/// "beta 0.5": a member of the settings as messages name it.
+/// Returns "beta 0.5": the name and value of the member `wanted`, for messages.
 template <class S, class T>
 std::string said(const S& settings, const T& wanted) {
   std::string text;
@@ -141,13 +142,13 @@ std::string said(const S& settings, const T& wanted) {
   return text;
 }
 
-/// "did you mean 'NAME'?" if one of the choices is near, otherwise "choose from ..." or, if there
-/// are too many for a line, "LISTED_BY lists all".
+/// Returns "did you mean 'NAME'?" if one of the choices is near. Otherwise returns "LISTED_BY lists
+/// all" or, if `listed_by` is empty, "choose from ...".
 std::string suggestion(std::string_view name, const std::vector<std::string>& choices,
                        const std::string& listed_by = "");
 
-/// The choice whose edit distance from `name` is smallest, and at most a third of the length of
-/// `name`; empty if there is none.
+/// Returns the choice with the smallest edit distance from `name`, if the distance is at most a
+/// third of the length of `name`; otherwise an empty string.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& choices);
 
 }  // namespace elbo

@@ -11,8 +11,8 @@
 namespace elbo {
 namespace {
 
-/// True if the whole text is one finite number. A whole number that is too large for its type
-/// becomes the largest (or smallest) one, which no range contains.
+/// Returns true if the whole text is one finite number. An integer that overflows its type becomes
+/// the type's maximum (or minimum), which no range contains.
 template <class Number>
 bool read_number(std::string_view text, Number& out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);

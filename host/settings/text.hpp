@@ -1,4 +1,4 @@
-// Values of settings as text, as on the command line.
+// Converts values of settings from and to text, in command-line syntax.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@ namespace elbo {
 /// Throws ConfigError: "key: got 'got', expected EXPECTED".
 [[noreturn]] void reject_value(std::string_view key, std::string_view got,
                                std::string_view expected);
-/// "one of a, b, c"
+/// Returns "one of a, b, c".
 std::string one_of(const std::vector<std::string_view>& names);
 
-/// Sets `out` from text; lists are numbers with commas between them. Throws ConfigError.
+/// Sets `out` from text; lists are comma-separated numbers. Throws ConfigError.
 void read_text(std::string_view key, std::string_view text, bool& out);
 void read_text(std::string_view key, std::string_view text, int64_t& out);
 void read_text(std::string_view key, std::string_view text, double& out);
@@ -30,7 +30,7 @@ void read_text(std::string_view key, std::string_view text, T& out) {
   out = *found;
 }
 
-/// For people: numbers in up to six digits.
+/// Returns the text for messages: numbers have up to six digits.
 std::string text_of(bool value);
 std::string text_of(int64_t value);
 std::string text_of(double value);

@@ -14,13 +14,14 @@
 namespace elbo {
 namespace {
 
-// toml11 3.7 would need workarounds too: it silently clamps integers and reals that are out of
-// range, refuses strings that are not UTF-8 (paths may be), and overflows the stack on 16 KiB of
-// nested arrays.
+// toml++ needs the workarounds below; toml11 3.7 would need others: it silently clamps integers and
+// reals that are out of range, rejects strings that are not UTF-8 (paths may not be), and overflows
+// the stack on 16 KiB of nested arrays.
 //
-// Non-ASCII characters outside of strings and in multi-line strings are undefined behaviour in
-// toml++ up to 3.4 (its issues 190 and 295). Each of their bytes is therefore passed as "%" and two
-// digits, which also supports paths that are not UTF-8.
+// In toml++ up to 3.4, non-ASCII characters outside of strings and in multi-line strings are
+// undefined behaviour (its issues 190 and 295). The parser therefore receives ASCII only: each
+// non-ASCII byte is encoded as "%" and two hexadecimal digits. This also admits paths that are not
+// UTF-8.
 std::string in_ascii(std::string_view text) {
   std::string ascii;
   for (const char c : text) {
@@ -52,9 +53,9 @@ std::string from_ascii(std::string_view ascii) {
 
 std::string string_in(const toml::node& node) { return from_ascii(**node.as_string()); }
 
-// Not by toml++'s formatter, which up to 3.4 loses a line feed at the start of a string and is
-// undefined for numbers below one in long arrays; and not to a stream, which hides failed
-// allocations.
+// Does not use the formatter of toml++: up to version 3.4 it drops a newline at the start of a
+// string and is undefined for numbers below one in long arrays. Appends to a string because a
+// stream hides a failed allocation.
 void write(std::string& out, std::string_view value) {
   out += '"';
   for (const char c : value) {
@@ -90,7 +91,7 @@ template <class Number>
 void write(std::string& out, const std::vector<Number>& values) {
   write_list(out, values);
 }
-/// A value of any kind, for messages.
+/// Writes a value of any type, for messages.
 void write(std::string& out, const toml::node& node) {
   node.visit([&](const auto& value) {
     if constexpr (toml::is_table<decltype(value)>)
@@ -121,7 +122,7 @@ void read_node(std::string_view key, const toml::node& node, int64_t& out) {
   out = **node.as_integer();
 }
 void read_node(std::string_view key, const toml::node& node, double& out) {
-  // Not node.value<double>(), which returns nothing for integers that no double equals.
+  // Does not use node.value<double>(), which returns nothing for an integer that no double equals.
   if (node.is_integer())
     out = static_cast<double>(**node.as_integer());
   else if (node.is_floating_point())
@@ -161,13 +162,13 @@ struct TomlSettings::Table {
 
 TomlSettings::TomlSettings(std::string_view text, std::string source)
     : source_(std::move(source)), table_(std::make_unique<Table>()) {
-  // All settings together need a tenth of it. The parser recurses into nested tables; the stack has
-  // room for about ten times as many as fit in this length.
+  // A text with every setting takes a tenth of this limit. The parser handles nested tables by
+  // recursion; the stack has room for about ten times the depth that fits into this limit.
   constexpr size_t kLongest = 1 << 14;
   if (text.size() > kLongest)
     throw ConfigError(in_one_line(source_) + ": " + std::to_string(text.size()) +
                       " bytes of settings, expected at most " + std::to_string(kLongest));
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a mark of the byte order
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // byte order mark
   try {
     table_->values = toml::parse(in_ascii(text));
   } catch (const toml::parse_error& error) {

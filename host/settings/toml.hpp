@@ -1,4 +1,4 @@
-// Settings as TOML, read and written.
+// Reads and writes settings as TOML.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ namespace elbo {
 /// The keys and values of a TOML text.
 class TomlSettings {
  public:
-  /// `source` names the text in errors. Throws ConfigError for syntax errors and too long a text.
+  /// `source` names the text in errors. Throws ConfigError if the syntax is wrong or the text too
+  /// long.
   TomlSettings(std::string_view text, std::string source);
   ~TomlSettings();
 
@@ -24,7 +25,7 @@ class TomlSettings {
   const std::vector<std::string>& keys() const { return keys_; }  // in alphabetical order
   bool has(std::string_view key) const;
 
-  /// Sets `out` to the value of a key that is there. Throws ConfigError for a value of
+  /// Sets `out` to the value of a key, which must exist. Throws ConfigError if the value has
   /// another type.
   void read(std::string_view key, bool& out) const;
   void read(std::string_view key, int64_t& out) const;
@@ -39,7 +40,7 @@ class TomlSettings {
     read_text(key, name, out);
   }
 
-  /// Calls `f`. If it throws a ConfigError, throws one that names the source.
+  /// Calls `f`. If `f` throws a ConfigError, throws one that names the source too.
   template <class F>
   void name_source(F&& f) const {
     try {
@@ -57,10 +58,10 @@ class TomlSettings {
   std::vector<std::string> keys_;
 };
 
-/// A file of settings. Throws ConfigError if it cannot be read.
+/// Reads a file of settings. Throws ConfigError if the file cannot be read.
 TomlSettings toml_file(const std::filesystem::path& path);
 
-/// A value as TOML.
+/// Returns a value as TOML.
 std::string toml_of(bool value);
 std::string toml_of(int64_t value);
 std::string toml_of(double value);

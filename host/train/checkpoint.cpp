@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kFormat = "elbo-checkpoint";
 constexpr const char* kVersion = "2";
 
-/// The state's arrays that a checkpoint holds, with the prefix of their tensors' names.
+/// The state's arrays that a checkpoint contains, with the prefix of their tensor names.
 struct StatePart {
   const char* prefix;
   std::vector<float> TrainingState::*values;
@@ -40,7 +40,7 @@ T number(const SafetensorsFile& file, const std::string& key) {
   return value;
 }
 
-/// "rows,sum,sum,..."; nothing if there are none.
+/// Returns "rows,sum,sum,..."; empty if there are no sums.
 std::string text_of(const TermSums& sums) {
   if (sums.rows == 0.0) return "";
   std::string text = exact_text(sums.rows);
@@ -48,7 +48,7 @@ std::string text_of(const TermSums& sums) {
   return text;
 }
 
-/// What text_of() made. Checkpoints that are older than these sums have none.
+/// Parses the result of text_of(). Old checkpoints lack these sums.
 TermSums sums_from(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end() || found->second.empty()) return {};
@@ -126,7 +126,7 @@ CheckpointHeader header_of(const SafetensorsFile& file) {
   return header;
 }
 
-/// A part of the state as it is in the file; the arena's gaps are zero.
+/// Returns one array of the state from the file; the gaps of the arena are zero.
 std::vector<float> load(const SafetensorsFile& file, const StatePart& part, const Model& model) {
   std::vector<float> image(static_cast<size_t>(model.architecture.layout().size()), 0.0f);
   for (const Parameter& p : model.architecture.layout().parameters())
@@ -192,8 +192,8 @@ Model load_model(const std::filesystem::path& path, std::shared_ptr<Device> devi
   const SafetensorsFile file(path);
   CheckpointHeader header = header_of(file);
   if (samples) header.config.samples = *samples;
-  // Settings of some bytes can ask for any memory; weights that are there are no larger than the
-  // file.
+  // Checks the shapes before allocating: a few bytes of settings can request any amount of memory,
+  // but tensors that exist are no larger than the file.
   const Architecture architecture(header.config, header.data);
   for (const Parameter& p : architecture.layout().parameters())
     file.require(kWeights.prefix + p.name, TensorType::f32, p.shape);

@@ -26,7 +26,7 @@ std::optional<uint64_t> step_in(const std::string& name) {
   return step;
 }
 
-/// Descending.
+/// Returns the steps of the step-N files in descending order.
 std::vector<uint64_t> steps_in(const fs::path& directory) {
   std::vector<uint64_t> steps;
   std::error_code ignored;
@@ -37,7 +37,7 @@ std::vector<uint64_t> steps_in(const fs::path& directory) {
   return steps;
 }
 
-/// `file` under another name too; where the file system has no links, under that alone.
+/// Gives `file` a second name; if the file system has no hard links, renames it.
 void name_also(const fs::path& file, const fs::path& name) {
   ::unlink(name.c_str());
   if (::link(file.c_str(), name.c_str()) == 0) return;
@@ -74,10 +74,10 @@ void CheckpointFiles::save_best(const Trainer& trainer) const {
   save_checkpoint(best(), trainer.config(), trainer.model(), trainer.state());
 }
 
-/// Keeps the `kept` newest of the files before step `newest`. Those after it could not be used, or
-/// the training would have gone on from them.
+/// Keeps the `kept` newest of the files before step `newest`. Files of later steps were unusable:
+/// otherwise the training would have resumed from them.
 void CheckpointFiles::remove_old(uint64_t newest, int64_t kept) const {
-  std::error_code ignored;  // what cannot be removed does no harm
+  std::error_code ignored;  // a file that cannot be removed does no harm
   for (const uint64_t step : steps_in(directory_))
     if (step >= newest || --kept < 0) fs::remove(of_step(step), ignored);
 }

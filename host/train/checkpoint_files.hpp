@@ -1,7 +1,7 @@
-// The checkpoints of a run: the newest, those before it, and the best.
+// The checkpoints of a run: the newest, earlier ones, and the best.
 //
 //   last.safetensors      the newest
-//   step-120.safetensors  those before it, as many as are kept
+//   step-120.safetensors  earlier checkpoints, up to keep-checkpoints including the newest
 //   best.safetensors
 #pragma once
 
@@ -20,18 +20,18 @@ class CheckpointFiles {
   std::filesystem::path last() const { return directory_ / "last.safetensors"; }
   std::filesystem::path best() const { return directory_ / "best.safetensors"; }
 
-  /// The files there are, newest first; the best, which may be older than the others, at the end.
+  /// Returns the existing files, newest first; the best, which may be older, comes last.
   std::vector<std::filesystem::path> all() const;
 
-  /// Writes the trainer's last good state as the newest. What was the newest stays under its step's
-  /// name, until there are config.keep_checkpoints others. Whatever fails, and whenever, a whole
-  /// one is left.
+  /// Writes the trainer's last good state as the newest checkpoint. The previous newest file is
+  /// kept under its step's name until config.keep_checkpoints newer ones exist. A complete
+  /// checkpoint exists at every moment, even if writing fails.
   void save_last(const Trainer& trainer);
   void save_best(const Trainer& trainer) const;
 
-  /// Puts the trainer where the newest file that can be used has it; at no file, leaves it at the
-  /// start. Gives the errors of files that could not be used; throws the first where all of them
-  /// could not.
+  /// Restores the trainer from the newest usable file; without any file, the trainer remains at the
+  /// start. Returns the errors of newer files that could not be used. Throws the first error if no
+  /// file could be used.
   std::vector<std::string> restore(Trainer& trainer);
 
  private:
@@ -39,7 +39,7 @@ class CheckpointFiles {
   void remove_old(uint64_t newest, int64_t kept) const;
 
   std::filesystem::path directory_;
-  std::optional<uint64_t> last_step_;  // of a last() that is known to be whole
+  std::optional<uint64_t> last_step_;  // step of last(), if that file is known to be complete
 };
 
 }  // namespace elbo

@@ -9,7 +9,7 @@
 namespace elbo {
 namespace {
 
-/// The later source decides how long a training is.
+/// Lets the later source determine the length of the training: its epochs replace earlier steps.
 std::string replace_steps(Config& config, bool has_epochs, bool has_steps) {
   if (!has_epochs || has_steps || config.steps == 0) return "";
   const std::string steps = said(config, config.steps);

@@ -51,7 +51,7 @@ uint32_t fitting_window(const Device& device, const Split& split, int64_t dim, i
   if (all <= available) return 0;
 
   const auto batch = static_cast<size_t>(batch_rows);
-  const size_t needed = 2 * batch * (row_bytes + sizeof(uint32_t));  // by two windows of a batch
+  const size_t needed = 2 * batch * (row_bytes + sizeof(uint32_t));  // for two windows of a batch
   if (needed > available)
     throw DeviceError(
         formatted("two batches of {} rows take {} bytes of the device's memory, more than half of "

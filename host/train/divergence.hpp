@@ -1,4 +1,4 @@
-// A training whose numbers are no longer finite: at which step, on which rows, in which tensors.
+// Describes a training with non-finite values: the step, its rows, and the tensors concerned.
 #pragma once
 
 #include <optional>
@@ -9,51 +9,53 @@
 
 namespace elbo {
 
-/// Whether the loss, its parts and, where it is known, the gradient's norm are finite.
+/// Returns true if the loss terms and the gradient norm (if it was computed) are finite.
 bool is_finite(const StepRecord& record);
 
 struct Divergence {
-  /// A step as it was reported.
+  /// The reported values of a step.
   struct Step {
     uint64_t step = 0, epoch = 0;  // from 1
-    std::vector<Metric> values;    // what metrics_of() makes of it
+    std::vector<Metric> values;    // the result of metrics_of()
     double learning_rate = 0.0, beta = 0.0;
-    std::optional<double> gradient_norm;  // where gradients are clipped
+    std::optional<double> gradient_norm;  // if gradients are clipped
   };
-  /// A parameter: the largest magnitudes of its finite elements, and how many are not finite.
+  /// A parameter: the largest magnitude of its finite elements, and the number of non-finite
+  /// elements.
   struct Tensor {
     std::string name;
     float largest_weight = 0.0f, largest_gradient = 0.0f;  // before the step; of the step
     int64_t weights_not_finite = 0, gradients_not_finite = 0;
   };
 
-  Step step;               // the first one of which not everything is finite
-  std::string what;        // of "loss", "gradients", "weights" and optimizer "moments"
-  uint64_t good_step = 0;  // the state that its steps were repeated from
-  /// Whether it happened again when they were; the rest is empty otherwise. Equal steps give equal
-  /// bits: where they do not, a machine has failed.
+  Step step;               // the first step with non-finite values
+  std::string what;        // not finite: "loss", "gradients", "weights" or (of the optimizer)
+                           // "moments"; "weights or moments" if repeated is false
+  uint64_t good_step = 0;  // the state from which the steps were replayed
+  /// True if replaying the steps reproduced the divergence; if false, rows and tensors are empty.
+  /// Steps are deterministic, so a difference indicates faulty hardware.
   bool repeated = false;
-  std::vector<Step> before;    // the steps before it, as far as they were looked at one by one
-  std::vector<uint32_t> rows;  // of the train file that were in its batch
-  uint32_t largest_row = 0;    // the one of them with the value of largest magnitude, as stored
+  std::vector<Step> before;    // the preceding steps that were inspected individually
+  std::vector<uint32_t> rows;  // rows of the train file in the batch of the step
+  uint32_t largest_row = 0;    // the row with the value of largest magnitude (as stored)
   double largest_value = 0.0;
   std::vector<Tensor> tensors;
-  /// Where training goes on from good_step: the part of the learning rate that it goes on with.
+  /// Set if training continues from good_step: the factor applied to the learning rate.
   std::optional<double> learning_rate_factor;
 };
 
-/// The report of a step.
+/// Returns the reported values of a step.
 Divergence::Step reported(const StepRecord& record, const std::vector<ReportedTerm>& terms);
 
-/// Looks at the step that `pass` has just done on rows of `train`: fills in rows and tensors.
-/// `weights` are those before it.
+/// Inspects the step that `pass` has just run on rows of `train`, and sets the rows and tensors of
+/// `divergence`. `weights` are the weights before the step.
 void examine(Divergence& divergence, const Model& model, const Split& train,
              const TrainingPass& pass, int32_t rows, const std::vector<float>& weights);
 
-/// One line: "training diverged at step 12: ...".
+/// Returns one line: "training diverged at step 12: ...".
 std::string describe(const Divergence& divergence);
 
-/// All of it, for people and programs. Numbers that JSON has not got are "nan", "inf" and "-inf".
+/// Returns the whole report as JSON. Non-finite numbers become "nan", "inf" and "-inf".
 std::string to_json(const Divergence& divergence);
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// What an evaluation reports.
+// The results of an evaluation.
 #pragma once
 
 #include <cmath>
@@ -8,21 +8,22 @@
 
 namespace elbo {
 
-/// A latent is active where Var_x[mu(x)] is more than this (Burda et al. 2016, section 5.2).
+/// A latent variable is active if Var_x[mu(x)] exceeds this (Burda et al. 2016, section 5.2).
 inline constexpr double kActiveVariance = 0.01;
 
-/// A mean over rows, in nats, and the same as the length of a code in bits per dimension of the
-/// stored values.
+/// A mean over rows, in nats, and the corresponding code length in bits per dimension of the stored
+/// values.
 struct Estimate {
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
   double value = kNone;
   double standard_error = kNone;  // of the mean over rows
-  double bits_per_dim = kNone;    // of -log p: log-likelihoods with their sign turned
+  double bits_per_dim = kNone;    // of -log p: log-likelihoods are negated
   double bits_per_dim_standard_error = kNone;
 };
 
-/// Means over the rows; NaN for what the model has not got. Sums are over a row's elements.
+/// Means over the rows; NaN for quantities that the model does not have. Sums are over the elements
+/// of a row.
 struct Evaluation {
   static constexpr double kNone = Estimate::kNone;
 
@@ -32,32 +33,33 @@ struct Evaluation {
   Estimate reconstruction;         // E_q log p(x|z), one Monte Carlo draw per sample
   Estimate kl;                     // KL(q(z|x) || N(0, I))
   Estimate nll;                    // -log p(x), importance-sampled: an upper bound
-  int64_t importance_samples = 0;  // of each row, that nll is made of
+  int64_t importance_samples = 0;  // samples per row used for nll
   int64_t active_units = 0;        // latents with Var_x[mu(x)] > kActiveVariance
-  /// Where targets of likelihood bernoulli are grey: their entropy in nats. No -reconstruction,
-  /// -elbo or nll can be below, for they are cross-entropies then, not likelihoods.
+  /// If likelihood bernoulli has grey targets: their entropy in nats. It is a lower bound of
+  /// -reconstruction, -elbo and nll, which are cross-entropies in this case, not likelihoods.
   double cross_entropy_floor = kNone;
   double squared_error = kNone;  // sum (x - E[x|z])^2, of deterministic codes
   double psnr = kNone;        // of E[x|z], in dB: -10 log10 of the mean squared error of an element
   double input_psnr = kNone;  // of the corrupted input, in dB
   double l1 = kNone;          // sum |z|
-  double zero_codes = kNone;  // the part of z's elements that is exactly 0
-  double class_loss = kNone;  // the classifier's, cross-entropy in nats
-  double accuracy = kNone;    // the part of rows whose likeliest class is their label
+  double zero_codes = kNone;  // fraction of the elements of z that are exactly 0
+  double class_loss = kNone;  // cross-entropy of the classifier in nats
+  double accuracy = kNone;    // fraction of rows whose most probable class is their label
   double gan_value = kNone;   // V(D, G) = E log D(real) + E log(1 - D(generated)), in nats
   double d_real = kNone;      // E D(real)
   double d_generated = kNone;  // E D(generated)
-  /// What selects a training's best checkpoint: minus the training loss with beta 1, without the
-  /// adversarial terms, free bits and capacity. NaN if nothing remains.
+  /// The criterion for the best checkpoint of a training: minus the training loss with beta 1,
+  /// without the adversarial terms, free bits and capacity. NaN if the loss then has no term left.
   double score = kNone;
 };
 
-/// What an estimate says of codes: the length of one for x, that length with its sign turned, or a
-/// difference of lengths, which the unit of x does not enter.
+/// The relation between an estimate and code lengths: code_length is the length of a code for x,
+/// log_likelihood its negative, and divergence a difference of lengths, which does not depend on
+/// the unit of x.
 enum class Measure { code_length, log_likelihood, divergence };
 
-/// Calls visit(name, estimate, measure) for every estimate, in order: what has a standard error and
-/// a value in bits.
+/// Calls visit(name, estimate, measure) for every quantity with a standard error and a value in
+/// bits, in order.
 template <class E, class Visit>
 void for_each_estimate(E& e, Visit&& visit) {
   visit("iwae", e.iwae, Measure::log_likelihood);
@@ -67,14 +69,14 @@ void for_each_estimate(E& e, Visit&& visit) {
   visit("nll", e.nll, Measure::code_length);
 }
 
-/// Calls visit(name, value) for every quantity of an evaluation that the model has got, in order.
+/// Calls visit(name, value) for every quantity that the model has, in order.
 template <class Visit>
 void for_each_metric(const Evaluation& e, Visit&& visit) {
   const auto see = [&](const char* name, double value) {
     if (!std::isnan(value)) visit(name, value);
   };
   for_each_estimate(e, [&](const std::string& name, const Estimate& estimate, Measure) {
-    // The bits of -elbo have no other name.
+    // The bits of -elbo are reported as bits_per_dim, without a prefix.
     const std::string bits = name == "elbo" ? "bits_per_dim" : name + "_bits_per_dim";
     see(name.c_str(), estimate.value);
     see((name + "_standard_error").c_str(), estimate.standard_error);

@@ -10,19 +10,20 @@
 namespace elbo {
 namespace {
 
-// The noise of evaluations is that of a step no training reaches: validation after every epoch
-// then compares weights, not draws.
+// Evaluations use the noise of a step that no training reaches, the same each time, so that
+// validation after every epoch compares weights and not draws.
 constexpr uint64_t kEvaluationStep = uint64_t{1} << 55;
 
-/// Rows at a time: few enough that all samples of them fit caches and memory.
+/// Returns the number of rows per batch: small enough that all their samples fit into caches and
+/// memory.
 int32_t batch_rows_for(int64_t asked, int64_t rows, int64_t samples) {
   constexpr int64_t kMostInputs = 256, kMostCodes = 4096;
   if (asked == 0) asked = std::clamp<int64_t>(kMostCodes / samples, 1, kMostInputs);
   return static_cast<int32_t>(std::min(asked, rows));
 }
 
-/// Rows on the device at a time, where it cannot hold all: nothing is shuffled, and windows need
-/// only be large enough for their copies to run at full speed.
+/// Returns the number of rows on the device at a time, 0 for all. Nothing is shuffled, so windows
+/// need only be large enough for copies to run at full bandwidth.
 uint32_t window_for(const Model& model, const Split& split, int32_t batch_rows) {
   constexpr int64_t kWindowBytes = int64_t{64} << 20;
   const int64_t row_bytes = model.data.dim() * static_cast<int64_t>(size_of(split.dtype));
@@ -37,20 +38,20 @@ std::vector<float> download(const Model& model, const float* from, int64_t count
   return values;
 }
 
-/// A row's mean of a term; per_input values each.
+/// Returns the mean of the `per_input` values of a row.
 double row_mean(const std::vector<float>& values, int row, int per_input) {
   double sum = 0.0;
   for (int i = 0; i < per_input; ++i) sum += values[static_cast<size_t>(row * per_input + i)];
   return sum / per_input;
 }
 
-/// A pass's terms row by row: their means, and how far off those are.
+/// Accumulates the terms of a pass row by row: their means, and the standard errors of the metrics.
 class MetricMoments {
  public:
   explicit MetricMoments(const std::vector<ReportedTerm>& terms)
       : terms_(terms), sums_(terms.size()) {}
 
-  /// Row `row` of a batch's `values`, those of every term.
+  /// Adds row `row` of a batch; `values` contains the values of every term.
   void add(const std::vector<std::vector<float>>& values, int row) {
     std::vector<std::pair<std::string_view, double>> of_row;
     for (size_t t = 0; t < terms_.size(); ++t) {
@@ -69,7 +70,7 @@ class MetricMoments {
       means.emplace_back(terms_[t].name, sums_[t] / static_cast<double>(count_));
     return means;
   }
-  /// Of the mean of number `m` of metrics_of(means()).
+  /// Returns the standard error of element `m` of metrics_of(means()).
   double standard_error(size_t m) const { return moments_->standard_error(m); }
 
  private:
@@ -79,7 +80,7 @@ class MetricMoments {
   int64_t count_ = 0;
 };
 
-/// What every estimate is in bits.
+/// Sets the values in bits of every estimate.
 void add_bits(Evaluation& e, const Model& model) {
   const double nats_per_bit = model.architecture.dim() * std::log(2.0);
   for_each_estimate(e, [&](const char*, Estimate& estimate, Measure measure) {

@@ -1,8 +1,8 @@
-// What a model makes of data: its evidence lower bound and the other quantities it has, codes,
-// reconstructions and classes.
+// Evaluates a model on data: its evidence lower bound and other quantities, codes, reconstructions
+// and classes.
 //
-// All of it is a function of weights, data and seed alone: noise is addressed by the row of the
-// data set, so batch size, threads and device change results by rounding at most.
+// All results depend only on weights, data and seed: noise is indexed by the row of the data set,
+// so batch size, threads and device change results only by rounding.
 #pragma once
 
 #include <functional>
@@ -21,41 +21,43 @@ namespace elbo {
 /// Runs a model over one split. The model must outlive it.
 class Evaluator {
  public:
-  /// Works on `batch_rows` rows at a time; 0: as many as keep the decoder busy. Throws DataError
-  /// where a label is none of the model's classes.
+  /// Processes `batch_rows` rows at a time; 0: chosen by the number of samples per row. Throws
+  /// DataError if a label is not one of the model's classes.
   Evaluator(const Model& model, const Split& split, int64_t batch_rows = 0);
 
-  /// Means over the rows, of the likelihood only where `importance` has samples. Throws ConfigError
-  /// where the model has no likelihoods.
+  /// Returns means over the rows; computes nll only if `importance` has samples. Throws ConfigError
+  /// if nll is requested and the model has no likelihoods.
   Evaluation evaluate(const ImportanceSampling& importance = {});
 
-  /// The importance-sampled log p(x) of every row, in nats. The first sample is the one that
-  /// evaluate() takes. Throws ConfigError if the model has no likelihoods.
+  /// Returns the importance-sampled log p(x) of every row, in nats. The first sample of a row is
+  /// the sample that evaluate() draws. Throws ConfigError if the model has no likelihoods.
   std::vector<double> log_likelihoods(const ImportanceSampling& importance);
 
-  /// Codes [count, latent]: posterior means, or z where it is deterministic. With `log_variances` a
-  /// row is mu, then logvar; throws ConfigError if there are none.
+  /// Returns codes [count, latent]: posterior means, or z if the code is deterministic. With
+  /// `log_variances`, a row contains mu, then logvar; throws ConfigError if the model has no
+  /// variances.
   std::vector<float> encode(bool log_variances);
 
   struct Reconstructions {
     std::vector<float> inputs;     // [rows, dim], as the model sees them
-    std::vector<float> corrupted;  // [rows, dim], where the model was trained on corrupted inputs
+    std::vector<float> corrupted;  // [rows, dim], if the model was trained on corrupted inputs
     std::vector<float> means;      // [rows, dim], E[x | z = mu(input)], of corrupted inputs if any
   };
-  /// Of the split's first `rows` rows (fewer if there are fewer). Throws ConfigError if there is
-  /// no decoder.
+  /// Reconstructs the first `rows` rows of the split, or all if it has fewer. Throws ConfigError if
+  /// the model has no decoder.
   Reconstructions reconstruct(int64_t rows);
 
-  /// Calls `use` with the decoder's outputs at z = mu(x), the likelihood's parameters [rows,
-  /// parameters * dim], for all rows of the split in order, a batch at a time. Throws ConfigError
-  /// where there is no decoder.
+  /// Calls `use` with the outputs of the decoder at z = mu(x), i.e. the parameters of the
+  /// likelihood [rows, parameters * dim], for all rows of the split in order, one batch at a time.
+  /// Throws ConfigError if the model has no decoder.
   void decode_rows(const std::function<void(std::span<const float> outputs)>& use);
 
-  /// The classifier's probabilities [count, classes]. Throws ConfigError if there is none.
+  /// Returns class probabilities [count, classes]. Throws ConfigError if the model has no
+  /// classifier.
   std::vector<float> classify();
 
  private:
-  /// A program over a batch.
+  /// A program that processes one batch.
   struct Pass {
     std::unique_ptr<Executable> executable;
     Value x, input;
@@ -70,13 +72,13 @@ class Evaluator {
 
   const Model& model_;
   Split split_;
-  double entropy_ = Evaluation::kNone;  // of its rows as targets, where asked for
+  double entropy_ = Evaluation::kNone;  // of the rows as targets, once computed
   int32_t batch_rows_;
   std::unique_ptr<DeviceRows> rows_;
   Buffer<int32_t> labels_;
   Buffer<StepState> state_;
   Buffer<uint32_t> row_ids_;
-  Buffer<float> epsilon_;  // zeros: the posterior's mean, for reconstructions
+  Buffer<float> epsilon_;  // zeros, so that z is the mean of the posterior
   std::vector<Buffer<float>> buffers_;
   std::map<Purpose, Pass> passes_;  // recorded when first needed
 };

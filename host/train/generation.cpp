@@ -8,7 +8,7 @@
 namespace elbo {
 namespace {
 
-/// What `record` makes of rows [count, columns], some at a time.
+/// Applies the network that `record` records to rows [count, columns], in batches.
 template <class Record>
 std::vector<float> run_rows(const Model& model, std::span<const float> rows, int32_t columns,
                             Record&& record) {
@@ -58,7 +58,7 @@ std::vector<float> codes_between(std::span<const float> from, std::span<const fl
     to_square += static_cast<double>(to[j]) * to[j];
   }
   const double angle = std::acos(std::clamp(dot / std::sqrt(from_square * to_square), -1.0, 1.0));
-  // Codes at 0, in line or opposite have no circle of their own; NaN among them.
+  // Codes that are 0 or collinear define no great circle. If a code is 0, the angle is NaN.
   constexpr double kSmallestSine = 1e-6;
   const double sine = std::sin(angle);
   const bool circle = spherical && sine > kSmallestSine;

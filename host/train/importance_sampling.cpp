@@ -8,10 +8,10 @@
 namespace elbo {
 namespace {
 
-/// Samples of each of `inputs` rows in one run: as many as make that number of codes, and about
-/// equally many in every run, so that little of the last one is in vain.
+/// Returns the number of samples of each of `inputs` rows per run. Balances the runs, so that the
+/// last run wastes few samples.
 int32_t chunk_for(const ImportanceSampling& sampling, const Device& device, int32_t inputs) {
-  // What a CPU's layers write, they find in its cache again.
+  // On a CPU, the outputs of a layer must stay in its cache until the next layer reads them.
   const int64_t suited = device.kind() == DeviceKind::cpu ? 1024 : 4096;
   const int64_t rows = sampling.decoder_rows == 0 ? suited : sampling.decoder_rows;
   const int64_t most = std::clamp<int64_t>(rows / inputs, 1, sampling.samples);

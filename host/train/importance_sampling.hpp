@@ -1,11 +1,11 @@
-// The likelihood of data under a model, by importance sampling:
+// Estimates the likelihood of data under a model by importance sampling:
 //
 //   log p(x) ≈ log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
 //
 // Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", 2016, equation 8.
-// The mean of the weights is p(x), whatever q is (also where the encoder reads a corrupted x), so
-// that its logarithm is in expectation a lower bound: the evidence lower bound for K = 1, one that
-// rises with K (theorem 1) and reaches log p(x).
+// The mean of the weights is an unbiased estimate of p(x) for every q, even if the encoder reads a
+// corrupted x. The expectation of its logarithm is therefore a lower bound of log p(x): the
+// evidence lower bound for K = 1; it rises with K (theorem 1) and converges to log p(x).
 #pragma once
 
 #include <cmath>
@@ -17,20 +17,20 @@
 namespace elbo {
 
 struct ImportanceSampling {
-  int64_t samples = 0;  // K of every row; 0: no likelihoods are wanted
-  /// Codes decoded at a time, where a batch has at most as many rows; 0: as many as suit the
+  int64_t samples = 0;  // K, per row; 0: do not estimate likelihoods
+  /// Maximum number of codes per decoder run, if a batch does not have more rows; 0: chosen for the
   /// device.
   int64_t decoder_rows = 0;
-  /// Hears how many samples have been weighed since the last call, of rows * samples in all.
+  /// Receives the number of samples processed since the last call, out of rows * samples.
   std::function<void(int64_t weighed)> on_progress = nullptr;
 };
 
-/// Throws ConfigError if there are fewer samples than one, or more than have noise of their own,
-/// and if the model has no density to weigh them by.
+/// Throws ConfigError if the number of samples is less than 1 or exceeds the number with distinct
+/// noise, or if the model has no density with which to weight them.
 void require_importance_sampling(const Model& model, const ImportanceSampling& sampling);
 
-/// log of the mean of e^v over numbers v that come one by one, without overflow. A function of the
-/// numbers in their order alone. NaN stays visible; -infinity is a weight of 0.
+/// Computes the log of the mean of e^v over a stream of numbers v, without overflow. The result
+/// depends only on the numbers and their order. NaN propagates; -infinity is a weight of 0.
 class LogMeanExp {
  public:
   void add(double v) {
@@ -50,8 +50,7 @@ class LogMeanExp {
   double sum_ = 0.0;  // of e^(v - largest)
 };
 
-/// Estimates of log p(x) for batches whose rows and posteriors another program leaves on the
-/// device.
+/// Estimates log p(x) for batches whose rows and posteriors another program computes on the device.
 class ImportanceSampler {
  public:
   struct Batch {
@@ -59,10 +58,11 @@ class ImportanceSampler {
     PosteriorView posterior;
     EpsilonSource epsilon;
   };
-  /// `model` and what the batch points to must outlive it. Throws as require_importance_sampling.
+  /// `model` and the memory that the batch points to must outlive the sampler. Throws as
+  /// require_importance_sampling does.
   ImportanceSampler(const Model& model, const Batch& batch, const ImportanceSampling& sampling);
 
-  /// Of the batch's first `rows` rows, with the noise of `step`.
+  /// Returns log p(x) of the batch's first `rows` rows, with the noise of `step`.
   std::vector<double> log_likelihoods(uint64_t step, int32_t rows);
 
  private:

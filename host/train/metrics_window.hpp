@@ -1,4 +1,4 @@
-// The means of a report, summed up step by step.
+// Accumulates the means of a report step by step.
 #pragma once
 
 #include <algorithm>
@@ -14,22 +14,23 @@ namespace elbo {
 
 /// Means over the steps since the last report.
 struct TrainingMetrics {
-  uint64_t step = 0;           // steps completed
+  uint64_t step = 0;           // number of completed steps
   uint64_t epoch = 0;          // the epoch these steps belong to, from 1
-  std::vector<Metric> values;  // what the model has of metrics_of()'s
+  std::vector<Metric> values;  // metrics_of() for this model
   double learning_rate = 0.0;
   double beta = 0.0;
-  double seconds = 0.0;  // of this process's training so far
+  double seconds = 0.0;  // training time of this process so far
   double samples_per_second = 0.0;
 
-  /// The value called `name`; NaN if there is none.
+  /// Returns the value called `name`; NaN if there is none.
   double operator[](std::string_view name) const;
 };
 
-/// Sums step records into the means of a report.
+/// Accumulates step records into the means of a report.
 class MetricsWindow {
  public:
-  /// Goes on from `sums`, of another process perhaps. `terms` must outlive it.
+  /// Continues from `sums`, which may come from an earlier process. `terms` must outlive the
+  /// window.
   explicit MetricsWindow(const std::vector<ReportedTerm>& terms, TermSums sums = {});
 
   void add(const StepRecord& record);

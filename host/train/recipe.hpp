@@ -1,4 +1,4 @@
-// Recipes: named sets of settings. A recipe is data; adding one is adding an entry to the list.
+// Recipes: named sets of settings. A recipe is plain data; to add one, add an entry to the list.
 #pragma once
 
 #include <span>
@@ -18,7 +18,8 @@ struct Recipe {
 
 std::span<const Recipe> recipes();
 
-/// Default settings with the recipe's on top. Throws ConfigError naming the nearest recipe.
+/// Returns the default settings overridden by the recipe. For an unknown name, throws ConfigError
+/// that suggests the nearest recipe or lists all.
 Config config_for_recipe(std::string_view name);
 
 }  // namespace elbo

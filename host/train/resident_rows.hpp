@@ -1,4 +1,4 @@
-// A split's rows all at once: in place on the CPU, copied to a GPU's memory.
+// All rows of a split at once: used in place on the CPU, copied to the memory of a GPU.
 #pragma once
 
 #include "host/train/device_rows.hpp"

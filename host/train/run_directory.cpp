@@ -19,7 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// (The library makes an object of nothing in a way that does not stand a failing allocation.)
+// Starts from Json::object(): the library's own conversion of null to an object does not survive a
+// failing allocation.
 Json json_of(const Evaluation& e) {
   Json json = Json::object();
   for_each_metric(e, [&](const std::string& name, double value) {
@@ -48,7 +49,7 @@ void require_run(const fs::path& path) {
     throw DataError(path.string() + ": not a run directory (it has no config.toml)");
 }
 
-/// The step of a line of metrics; nothing if it is not one of ours.
+/// Returns the step of a line of metrics; nothing if this program did not write the line.
 std::optional<uint64_t> step_in(const Json& line) {
   if (!line.is_object()) return std::nullopt;
   const auto step = line.find("step");
@@ -56,7 +57,7 @@ std::optional<uint64_t> step_in(const Json& line) {
   return step->get<uint64_t>();
 }
 
-/// What on_metrics() wrote.
+/// Parses a line that on_metrics() wrote.
 TrainingMetrics metrics_from(const Json& line) {
   TrainingMetrics m;
   const auto take = [&](const char* key, auto& member) {
@@ -75,7 +76,7 @@ TrainingMetrics metrics_from(const Json& line) {
   return m;
 }
 
-/// The split that pictures are of, and its first rows.
+/// Returns the first rows of the split from which pictures are made.
 Split pictured_rows(const Dataset& data, int64_t count) {
   Split rows = data.split(data.has("validation") ? "validation"
                           : data.has("test")     ? "test"
@@ -138,7 +139,7 @@ std::vector<std::string> RunDirectory::restore(Trainer& trainer) {
   return errors;
 }
 
-/// Lines of steps that are to come (again), or cut short.
+/// Drops the metrics of later steps, which will be run (again), and truncated lines.
 void RunDirectory::drop_metrics_after(uint64_t step) {
   const fs::path file = path_ / "metrics.jsonl";
   std::ifstream metrics(file);
@@ -185,8 +186,8 @@ void RunDirectory::on_report(const TrainingReport& report, const Trainer& traine
   std::string plan;
   for (const std::string& note : trainer.pass().notes()) plan += note + '\n';
   if (!plan.empty()) write_file_atomically(path_ / "plan.txt", plan);
-  metrics_.sync();  // a checkpoint's metrics are there if it is
-  // Without validation there is no choosing: the last is the best there is.
+  metrics_.sync();  // before the checkpoint, so that no checkpoint lacks its metrics
+  // Without validation there is no score to compare: the last state counts as the best.
   if (report.best || !report.validation) checkpoints_.save_best(trainer);
   checkpoints_.save_last(trainer);
 }
@@ -283,7 +284,7 @@ void write_reconstructions(const fs::path& path, const Evaluator::Reconstruction
     for (const std::vector<float>* part : parts) {
       const int64_t last = std::min(first + columns, count);
       rows.insert(rows.end(), part->begin() + first * dim, part->begin() + last * dim);
-      // A short row is filled up, so that the next one starts at the left.
+      // Pads a short row, so that the next row starts at the left.
       rows.resize(rows.size() + static_cast<size_t>((first + columns - last) * dim), 0.0f);
     }
   write_png(path, tile_grid(rows, sample_shape, {.columns = columns}));

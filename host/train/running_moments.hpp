@@ -1,4 +1,4 @@
-// Mean and variance of numbers that come one by one.
+// Mean and variance of a stream of numbers.
 #pragma once
 
 #include <cmath>
@@ -8,7 +8,7 @@
 
 namespace elbo {
 
-/// Of each column of rows (Welford 1962).
+/// Moments of each column of a stream of rows (Welford 1962).
 class RunningMoments {
  public:
   explicit RunningMoments(size_t columns) : mean_(columns), squares_(columns) {}
@@ -23,7 +23,7 @@ class RunningMoments {
   }
   double mean(size_t column) const { return mean_[column]; }
   double variance(size_t column) const { return squares_[column] / static_cast<double>(count_); }
-  /// Of the mean, as far as rows tell: 0 of one row.
+  /// Returns the estimated standard error of the mean; 0 for a single row.
   double standard_error(size_t column) const {
     return count_ > 1 ? std::sqrt(variance(column) / static_cast<double>(count_ - 1)) : 0.0;
   }

@@ -33,7 +33,7 @@ StreamedRows::StreamedRows(const std::shared_ptr<Device>& device, const Split& s
   queue_ = device->make_transfer_queue(staged_rows_ * staged_row);
 }
 
-StreamedRows::~StreamedRows() = default;  // producer_, the last member, stops and ends first
+StreamedRows::~StreamedRows() = default;  // producer_, the last member, is stopped and joined first
 
 uint64_t StreamedRows::make_ready(uint64_t batch) {
   const uint32_t window_batches = gather_.window / batch_rows_;
@@ -56,7 +56,7 @@ uint64_t StreamedRows::make_ready(uint64_t batch) {
   return std::min(window_batches - place % window_batches, epoch_batches - place);
 }
 
-/// Has the producer begin anew, with window `number`.
+/// Restarts the producer at window `number`.
 void StreamedRows::start_at(uint64_t number) {
   producer_ = {};
   for (const int slot : {0, 1}) queue_->release(slot);
@@ -85,9 +85,9 @@ void StreamedRows::produce(const std::stop_token& stop, uint64_t number) {
   }
 }
 
-/// Sends a window's rows and their numbers to its slot.
+/// Sends the rows of a window and their indices to its slot.
 void StreamedRows::fill(const std::stop_token& stop, uint64_t number) {
-  size_t place = static_cast<size_t>(slot_of(number)) * gather_.window;  // in the slots
+  size_t place = static_cast<size_t>(slot_of(number)) * gather_.window;  // index into the slots
   queue_->acquire(slot_of(number));
   std::byte* staging = queue_->stage();
   size_t staged = 0;
@@ -113,8 +113,8 @@ void StreamedRows::fill(const std::stop_token& stop, uint64_t number) {
   queue_->commit(slot_of(number));
 }
 
-/// Copies rows that also lie one behind the other in the file, from the run's first on and as many
-/// as there is room for, behind the `staged` ones; gives their number.
+/// Copies the leading rows of `run` that are also contiguous in the file, up to the free space, to
+/// the staging buffer after the `staged` rows. Returns their number.
 uint32_t StreamedRows::stage(const RowRun& run, std::byte* staging, size_t staged) const {
   const uint32_t first = row_of(run.first);
   const auto most = static_cast<uint32_t>(std::min<size_t>(run.count, staged_rows_ - staged));

@@ -26,8 +26,9 @@ ColumnStatistics viewed_statistics(const Model& model, const Split& train) {
   return statistics;
 }
 
-/// The rows on the device at a time, 0: all. Where the device's memory decides the order, the
-/// settings remember it, so that a resumed training goes on in the same.
+/// Returns the number of rows on the device at a time, 0 for all. If the memory of the device
+/// determines the window, and with it the order of rows, the window is stored in the settings so
+/// that a resumed training keeps the order.
 uint32_t choose_window(Config& config, const Model& model, const Split& train,
                        const StepPlan& plan) {
   const int64_t asked = config.data_window;
@@ -63,13 +64,13 @@ Trainer::Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device)
   total_steps_ = elbo::total_steps(config_, train.size());
 }
 
-/// Records the steps, with the learning rate that rollbacks have left.
+/// Records the steps, with the learning rate reduced by the rollbacks so far.
 void Trainer::make_pass(bool keep_gradients) {
   const Split& train = dataset_.split("train");
   StepPlan plan = step_plan(config_, train.size());
   plan.learning_rate.base =
       std::ldexp(plan.learning_rate.base, -static_cast<int>(progress_.rollbacks));
-  pass_.reset();  // gives its memory back first
+  pass_.reset();  // frees its memory first
   if (!window_) window_ = choose_window(config_, model_, train, plan);
   pass_ =
       std::make_unique<TrainingPass>(model_, train,
@@ -87,7 +88,7 @@ Evaluation Trainer::evaluate(std::string_view split) const {
 void Trainer::restore(const std::filesystem::path& checkpoint) {
   TrainingState state = read_training_state(checkpoint, model_);
   uint64_t& rows = state.progress.train_rows;
-  if (rows == 0) rows = progress_.train_rows;  // of a checkpoint from before they were noted
+  if (rows == 0) rows = progress_.train_rows;  // older checkpoints lack the number
   if (rows != progress_.train_rows)
     fail_file(
         checkpoint,
@@ -106,11 +107,11 @@ void Trainer::go_to_state(bool keep_gradients) {
   if (!same_pass) make_pass(keep_gradients);
   apply_state(model_, state_);
   pass_->seek(progress_.step);
-  // Each step takes a whole buffer from the stream, however short its batch.
+  // Each step consumes a whole buffer of the random stream, even if its batch is short.
   if (curand_) curand_->seek(progress_.step * pass_->epsilon().size());
 }
 
-/// Keeps everything as it is now. Throws NotFinite rather than keep what is of no use.
+/// Saves the current state as the last good one. Throws NotFinite if it has non-finite values.
 void Trainer::capture() {
   TrainingState state = capture_state(model_, progress_);
   if (!state.finite()) throw NotFinite{pass_->records(1).front(), "weights or moments"};
@@ -164,9 +165,9 @@ TrainingEnd Trainer::run(TrainingObserver& hear) {
   MetricsWindow progress(pass_->terms());
   MetricsWindow metrics(pass_->terms(), progress_.since_metrics);
   MetricsWindow report(pass_->terms(), progress_.since_report);
-  uint64_t chunk = 1;  // grows until running it takes as long as a look at the progress bar
-  // The device works on the next chunk while the host reads the records of the last one, also at a
-  // line of metrics: a chunk ends there, and the line is written when its records are read.
+  uint64_t chunk = 1;  // grows until a chunk takes about as long as the interval of on_progress
+  // The device runs the next chunk while the host reads the records of the previous one. A chunk
+  // ends at each line of metrics, which is written once the records of the chunk are read.
   TrainingPass::PendingRecords pending;
   bool pending_ends_metrics = false;
   const auto read_pending = [&] {
@@ -211,7 +212,7 @@ TrainingEnd Trainer::run(TrainingObserver& hear) {
 
     if (ends_report) {
       progress_.since_metrics = progress_.since_report = {};
-      capture();  // before weights that are of no use are evaluated
+      capture();  // before evaluating, which is pointless with non-finite weights
       const TrainingReport ended = end_report(report.report(seconds_since(start_)));
       state_.progress = progress_;
       hear.on_report(ended, *this);
@@ -229,8 +230,8 @@ TrainingEnd Trainer::run(TrainingObserver& hear) {
   return stopped_early_ ? TrainingEnd::stopped_early : TrainingEnd::completed;
 }
 
-/// Repeats the steps since the last good state, which are what they were, to see what happened at
-/// the one that matters. Leaves the trainer in that state.
+/// Replays the steps since the last good state (they are deterministic) to inspect the one that
+/// diverged. Leaves the trainer in the last good state.
 Divergence Trainer::find_divergence(const NotFinite& noticed) {
   constexpr uint64_t kLookedAt = 16, kMostStepsAtOnce = 512;  // steps
   Divergence found;
@@ -284,7 +285,7 @@ TrainingReport Trainer::end_report(const TrainingMetrics& metrics) {
   progress_.epoch = metrics.epoch;
   if (validation_) {
     report.validation = validation_->evaluate();
-    // Without a score there is no choosing: the last is the best there is.
+    // Without a score there is nothing to compare: the last state counts as the best.
     const double score = report.validation->score;
     report.best = std::isnan(score) || score > progress_.best_score;
     if (report.best) {

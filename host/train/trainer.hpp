@@ -1,5 +1,5 @@
-// Training: a model, a data set and a device in, a trained model out. Prints nothing and writes
-// nothing; an observer hears of every step it asks for (host/train/run_directory.hpp is one).
+// Training: takes a model, a data set and a device, and trains the model. It prints and writes
+// nothing; instead it notifies an observer (for example host/train/run_directory.hpp).
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@ namespace elbo {
 
 struct TrainingReport {
   TrainingMetrics training;              // since the last report
-  std::optional<Evaluation> validation;  // where there is a validation split
+  std::optional<Evaluation> validation;  // if there is a validation split
   bool best = false;                     // the best validation score so far
 };
 
@@ -24,62 +24,63 @@ class Trainer;
 class TrainingObserver {
  public:
   virtual ~TrainingObserver() = default;
-  /// Some times a second. `running` covers the time since the last call.
+  /// Called several times per second. `running` covers the time since the last call.
   virtual void on_progress(const TrainingMetrics& running, uint64_t total_steps) {
     (void)running, (void)total_steps;
   }
-  /// Once per metrics_interval steps. The device may already have run up to one chunk of later
-  /// steps, so the model's weights can be newer than `metrics`.
+  /// Called every metrics_interval steps. The device may already have run up to one chunk of later
+  /// steps, so the weights of the model can be newer than `metrics`.
   virtual void on_metrics(const TrainingMetrics& metrics) { (void)metrics; }
-  /// After every report_epochs epochs, and at the end.
+  /// Called after every report_epochs epochs, and at the end.
   virtual void on_report(const TrainingReport& report, const Trainer& trainer) {
     (void)report, (void)trainer;
   }
-  /// Every checkpoint_minutes between reports, and if a training stops between them:
-  /// trainer.state() is what to keep.
+  /// Called every checkpoint_minutes between reports, and when training stops between reports;
+  /// trainer.state() is the state to save.
   virtual void on_checkpoint(const Trainer& trainer) { (void)trainer; }
-  /// Once it is known what happened, before training goes on or ends.
+  /// Called once the cause is known, before training continues or ends.
   virtual void on_divergence(const Divergence& divergence) { (void)divergence; }
-  /// Asked some times a second, between steps.
+  /// Called several times per second, between steps.
   virtual bool wants_stop() { return false; }
 };
 
-/// Why a training is over, or not yet.
+/// The reason why training returned.
 enum class TrainingEnd {
   completed,
   stopped_early,  // no better validation score for long enough
-  interrupted,    // the observer wanted it to stop
+  interrupted,    // the observer requested a stop
   out_of_time,    // max_minutes have passed
 };
 
 class Trainer {
  public:
-  /// Throws ConfigError or DataError where settings, data and device do not fit together.
+  /// Throws ConfigError or DataError if settings, data and device are incompatible.
   Trainer(Config config, Dataset dataset, std::shared_ptr<Device> device);
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Trains to the end of the settings' epochs or steps, until early stopping, or until it is to
-  /// stop between steps. Throws DivergenceError, naming the step, when loss, gradients or weights
-  /// stop being finite and the settings allow no rollback (any more); the model is then in the last
-  /// good state.
+  /// Trains until the epochs or steps of the settings are completed, early stopping applies, or a
+  /// stop is requested between steps. Throws DivergenceError, which names the step, if loss,
+  /// gradients or weights become non-finite and the settings allow no (further) rollback; the model
+  /// is then in the last good state.
   TrainingEnd train(TrainingObserver* observer = nullptr);
 
   /// Evaluates the current weights on a split.
   Evaluation evaluate(std::string_view split = "test") const;
 
-  /// Goes on from a checkpoint of the same settings. Throws DataError, and leaves everything as it
-  /// is, where the file is damaged or of something else.
+  /// Resumes from a checkpoint of the same settings. If the file is damaged or belongs to another
+  /// model or data set, throws DataError and leaves the trainer unchanged.
   void restore(const std::filesystem::path& checkpoint);
-  /// Writes the model as it is now.
+  /// Writes the current model.
   void save(const std::filesystem::path& path) const {
     save_checkpoint(path, config_, model_, progress_);
   }
 
-  /// The last good state: as of the last report, checkpoint or restore. All in it is finite.
+  /// Returns the last good state, of the last report, checkpoint or restore. All its values are
+  /// finite.
   const TrainingState& state() const { return state_; }
 
-  /// The settings; the trainer itself has set a data-window that it had to choose.
+  /// Returns the settings, including a data-window that the trainer had to choose.
   const Config& config() const { return config_; }
   const Model& model() const { return model_; }
   Model& model() { return model_; }
@@ -92,7 +93,7 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
   struct NotFinite {
-    StepRecord record;  // where it was noticed
+    StepRecord record;  // of the step at which it was detected
     const char* what;
   };
 

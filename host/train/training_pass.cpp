@@ -26,7 +26,7 @@ TrainingPass::TrainingPass(Model& model, const Split& split, const Options& opti
       static_cast<size_t>(model.architecture.samples() * model.architecture.latent());
   if (model.architecture.has(Part::classifier))
     labels_ = upload_labels(device_, split, model.data.classes);
-  // Even, because cuRAND makes normals in pairs.
+  // An even number, because cuRAND generates normals in pairs.
   if (options.external_epsilon) epsilon_ = {model.device, codes + codes % 2, "epsilon"};
   record(model);
   executable_ = model.device->prepare(program_);
@@ -74,7 +74,7 @@ void TrainingPass::record(Model& model) {
 void TrainingPass::add_update(Recorder& recorder, Model& model, ParameterRange range, double rate,
                               const StepEnd& end) {
   const UpdateSettings& settings = options_.optimizer;
-  const Arena& arena = model.arena;  // of whose buffers the contents change
+  const Arena& arena = model.arena;  // const, but the contents of its buffers change
   const auto clip_norm = static_cast<float>(settings.clip_norm);
   float* squared_norm = nullptr;
   if (clip_norm > 0.0f) {
@@ -172,7 +172,8 @@ StepPlan step_plan(const Config& config, int64_t rows) {
         std::llround(config.kl_cycle_ratio * static_cast<double>(plan.beta.cycle_steps)));
   }
   plan.capacity = {.base = config.kl_capacity, .warmup_steps = steps(config.kl_capacity_epochs)};
-  // As the update rule has them: a correction for 0.999 does not fit a decay of float(0.999).
+  // The same rounding as in the update rule: a correction for 0.999 does not match a decay of
+  // float(0.999).
   plan.beta1 = static_cast<float>(config.beta1);
   plan.beta2 = static_cast<float>(config.beta2);
   return plan;

@@ -1,5 +1,5 @@
-// A training step, recorded: gather, then for each phase forward ▸ losses ▸ backward ▸ optimizer,
-// then on to the next step. Running it n times is n steps of training, without the host.
+// A recorded training step: gather, then for each phase forward ▸ losses ▸ backward ▸ optimizer,
+// then advance to the next step. Running it n times trains n steps without the host.
 #pragma once
 
 #include <memory>
@@ -18,19 +18,20 @@ class TrainingPass {
  public:
   struct Options {
     StepPlan plan;
-    UpdateSettings optimizer = {};  // as in a default Config
+    UpdateSettings optimizer = {};  // defaults of Config
     bool shuffle = true;
-    /// Rows of a window that the data stream in, a multiple of the plan's batch_rows; 0: all rows
-    /// stay on the device. Orders are equal where a window covers the data.
+    /// Rows of a window if the data are streamed, a multiple of the plan's batch_rows; 0: all rows
+    /// stay on the device. A window that covers the data gives the same row order as 0.
     uint32_t window = 0;
-    /// Take epsilon from epsilon() instead of drawing it.
+    /// Read epsilon from epsilon() instead of drawing it.
     bool external_epsilon = false;
-    /// Leave a step's gradients in the arena, for those who look at them.
+    /// Keep the gradients of a step in the arena, for inspection.
     bool keep_gradients = false;
-    int32_t ring_size = 1024;  // step records kept
+    int32_t ring_size = 1024;  // number of step records kept
   };
 
-  /// `model` is one made for training; both it and the split's data must outlive the pass.
+  /// `model` must have been made for training. `model` and the data of the split must outlive the
+  /// pass.
   TrainingPass(Model& model, const Split& split, const Options& options);
 
   const StepPlan& plan() const { return options_.plan; }
@@ -38,17 +39,17 @@ class TrainingPass {
   const Program& program() const { return program_; }
   bool keeps_gradients() const { return options_.keep_gradients; }
 
-  /// Sets the step that comes next.
+  /// Sets the next step.
   void seek(uint64_t step);
   uint64_t step() const { return step_; }
-  /// Runs `steps` steps (at most ring_size). Throws what went wrong when rows were fetched.
+  /// Runs `steps` steps (at most ring_size). Throws errors that occurred while rows were fetched.
   void run(uint64_t steps);
-  /// The records of some steps, on their way from the device.
+  /// The records of some steps, while they are downloaded from the device.
   class PendingRecords {
    public:
-    /// Whether there are none to wait for.
+    /// Returns true if there are no records to wait for.
     bool empty() const { return ring_ == nullptr; }
-    /// Waits for the steps to be done. Oldest first.
+    /// Waits until the steps are done. Returns their records, oldest first.
     std::vector<StepRecord> wait() const;
 
    private:
@@ -56,21 +57,21 @@ class TrainingPass {
     std::unique_ptr<Download> ring_;
     uint64_t end_ = 0, count_ = 0, ring_size_ = 0;
   };
-  /// Of the last `steps` steps; the device goes on meanwhile.
+  /// Starts to download the records of the last `steps` steps; the device continues meanwhile.
   PendingRecords start_records(uint64_t steps) const;
   std::vector<StepRecord> records(uint64_t steps) const { return start_records(steps).wait(); }
 
-  /// The data set's rows in the last step's batch, [batch rows]: as many as its record says, and
-  /// undefined ones behind them.
+  /// Returns the data-set row indices of the last step's batch, [batch rows]. Only the first `rows`
+  /// of its record are defined.
   std::vector<uint32_t> batch_rows() const { return row_ids_.download(); }
 
-  /// What a record's terms are, in their order.
+  /// Returns the terms of a step record, in their order.
   const std::vector<ReportedTerm>& terms() const { return terms_; }
 
-  /// What was chosen for the device, line by line.
+  /// Returns the choices made for the device, one per line.
   std::vector<std::string> notes() const;
 
-  /// [batch * samples, latent], with external_epsilon.
+  /// Returns the buffer [batch * samples, latent] that is read with external_epsilon.
   Buffer<float>& epsilon() { return epsilon_; }
 
  private:
@@ -94,13 +95,13 @@ class TrainingPass {
   uint64_t step_ = 0;
 };
 
-/// The step plan that the settings ask for: schedules in steps, for `rows` training rows.
+/// Returns the step plan of the settings: schedules in steps, for `rows` training rows.
 StepPlan step_plan(const Config& config, int64_t rows);
 
-/// Steps of the whole training.
+/// Returns the number of steps of the whole training.
 uint64_t total_steps(const Config& config, int64_t rows);
 
-/// Steps between lines of metrics in a training of so many.
+/// Returns the number of steps between lines of metrics in a training of `total_steps` steps.
 uint64_t metrics_interval(const Config& config, uint64_t total_steps);
 
 }  // namespace elbo

@@ -1,4 +1,4 @@
-// Settings of a training: how long it is, how it updates weights, and how often it reports.
+// Settings of a training: its length, the updates of the weights, and the frequency of reports.
 #pragma once
 
 #include "host/data/dataset.hpp"
@@ -105,8 +105,8 @@ struct UpdateSettings {
   void check(Combination& c) const;
 };
 
-/// What is no part of a training's state: where it runs and if its files are, and for how long.
-/// Checkpoints of equal trainings are equal whatever these settings are.
+/// Settings that are not part of a training's state: where it runs, where its files are, and for
+/// how long. Checkpoints of equal trainings are equal regardless of these settings.
 struct RunSettings {
   static constexpr std::string_view title = "run";
   std::string dataset;

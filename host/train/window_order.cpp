@@ -8,15 +8,16 @@
 namespace elbo {
 namespace {
 
-/// Rows of a segment: at least 16 segments make a window, so that its rows come from all over the
-/// split, and 256 rows are read at once where windows are as large as they should be.
+/// Returns the number of rows in a segment. A window has at least 16 segments, so that its rows
+/// come from all parts of the split. A large window has segments of 256 rows, which are read at
+/// once.
 uint32_t segment_rows(uint32_t window) {
   constexpr uint32_t kMostRows = 256, kLeastSegments = 16;
   return std::clamp(window / kLeastSegments, 1u, kMostRows);
 }
 
-/// An epoch's segments in a random order, as rows one behind the other. The last rows of the split,
-/// too few for a segment, are anywhere between the others.
+/// The segments of an epoch in random order, as a sequence of rows. The remaining rows of the
+/// split, too few for a segment, are inserted at a random position between segments.
 class SegmentOrder {
  public:
   SegmentOrder(const math::Windows& windows, uint64_t seed, uint64_t epoch)
@@ -26,7 +27,7 @@ class SegmentOrder {
         order_(whole_, seed, key(2 * epoch)),
         rest_position_(math::Permutation(whole_ + 1, seed, key(2 * epoch + 1))(0) * rows_) {}
 
-  /// The rows from a position on that follow each other in the split too.
+  /// Returns the rows from `position` on that are also contiguous in the split.
   RowRun at(uint32_t position) const {
     if (position >= rest_position_) {
       const uint32_t place = position - rest_position_;

@@ -1,4 +1,4 @@
-// Which rows of a split are on a device together, where it cannot hold them all.
+// Determines which rows of a split are on a device together, if it cannot hold them all.
 #pragma once
 
 #include <vector>
@@ -14,18 +14,18 @@ struct RowRun {
   bool operator==(const RowRun&) const = default;
 };
 
-/// Deals the rows of a split to the windows of each epoch: every row to one of them. Shuffled, they
-/// go in segments of consecutive rows, few enough reads for any disk, in an order that depends on
-/// seed and epoch alone.
+/// Assigns the rows of a split to the windows of each epoch, each row to one window. If shuffled,
+/// rows are assigned in segments of consecutive rows, long enough to be read efficiently from any
+/// disk, in an order that depends only on seed and epoch.
 class WindowOrder {
  public:
-  /// Windows of `windows.length` rows of a split of `windows.rows`, both at least 1.
+  /// Uses windows of `windows.length` rows of a split with `windows.rows` rows, both at least 1.
   WindowOrder(math::Windows windows, uint64_t seed, bool shuffle)
       : windows_(windows), seed_(seed), shuffle_(shuffle) {}
 
   const math::Windows& windows() const { return windows_; }
-  /// The rows of window `number`, counted from the start of training, in ascending order: those of
-  /// a window that covers the split are the split.
+  /// Returns the rows of window `number` (counted from the start of training) in ascending order. A
+  /// window that covers the split contains the whole split.
   std::vector<RowRun> runs(uint64_t number) const;
 
  private:
