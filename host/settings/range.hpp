@@ -14,7 +14,7 @@ struct Range {
   bool open_low = false, open_high = false;
 
   /// Returns the accepted values, for the error about `value`; empty if `value` is in the range.
-  std::string expected(double value) const;
+  std::string expected(long double value) const;  // exact for whole numbers of 64 bits
   /// Returns "between 0 and 1".
   std::string text() const;
   /// expected() omits an upper limit of at least this, unless `value` exceeds the limit.
