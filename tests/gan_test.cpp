@@ -1,7 +1,6 @@
-// Generative adversarial training where the densities are known (Goodfellow et al., "Generative
-// Adversarial Nets", 2014, section 4): for a fixed generator the discriminator reaches
-// p_data / (p_data + p_G); trained together, V(D, G) reaches -log 4, D one half, and the samples
-// the data's distribution.
+// Generative adversarial training with known densities (Goodfellow et al., "Generative Adversarial
+// Nets", 2014, section 4): for a fixed generator the discriminator reaches p_data / (p_data + p_G);
+// trained together, V(D, G) reaches -log 4, D one half, and the samples the data's distribution.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -136,7 +135,7 @@ TEST_P(GanTraining, ReachesTheOptimum) {
   EXPECT_NEAR(got.gan_value, -std::log(4.0), 0.05 * std::log(4.0));
   EXPECT_NEAR(got.d_real, 0.5, 0.025);
   EXPECT_NEAR(got.d_generated, 0.5, 0.025);
-  // A discriminator that has given up would say the same of a generator that has not learned.
+  // A discriminator that has not learned would have the same value for an untrained generator.
   EXPECT_LE(distance, 0.1);
 }
 

@@ -159,8 +159,8 @@ TEST(Gaussian, IndependentBlocksAdd) {
                kl_divergence(p1, q1) + kl_divergence(p2, q2), terms(5), largest(3));
 }
 
-// D(p(x, y) || q(x, y)) = D(p(x) || q(x)) + E_p(x) D(p(y|x) || q(y|x)), with y|x normal around
-// m_y + (s_xy / s_xx) (x - m_x) with variance s_yy - s_xy^2 / s_xx: the means of p and q differ by
+// D(p(x, y) || q(x, y)) = D(p(x) || q(x)) + E_p(x) D(p(y|x) || q(y|x)), with y|x normal around m_y
+// + (s_xy / s_xx) (x - m_x) with variance s_yy - s_xy^2 / s_xx: the means of p and q differ by
 // offset + slope (x - m_x), whose mean square is offset^2 + slope^2 s_xx.
 TEST(Gaussian, ChainRule) {
   Draws draws(5);

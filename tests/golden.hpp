@@ -1,5 +1,5 @@
-// The files the PyTorch twin wrote (python_tools/elbo_tools/golden), and how near the engine's
-// floats have to come to what is in them.
+// Golden files of the PyTorch twin (python_tools/elbo_tools/golden), and the tolerance for the
+// engine's floats.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ namespace elbo {
 
 inline std::filesystem::path golden_folder() { return test_folder() / "golden"; }
 
-/// Those whose name ends, or does not end, in one of these; sorted.
+/// Files whose name ends, or does not end, in one of these; sorted.
 enum class GoldenKind { training, points, layer };
 inline std::vector<std::filesystem::path> golden_files(GoldenKind wanted) {
   const auto kind = [](const std::string& name) {
@@ -42,7 +42,7 @@ class GoldenFile {
   explicit GoldenFile(const std::filesystem::path& path) : file_(path) {}
 
   bool has(const std::string& name) const { return file_.find(name) != nullptr; }
-  /// A tensor's elements, F32 or F64. Throws where there is none of that name.
+  /// A tensor's elements, F32 or F64. Throws if there is none of that name.
   std::vector<double> values(const std::string& name) const {
     const TensorView& tensor = find(name);
     return tensor.type == TensorType::f64 ? read<double, double>(tensor)
@@ -99,7 +99,7 @@ inline void expect_near(const std::vector<float>& got, const std::vector<double>
   testing::Test::RecordProperty(what, std::to_string(worst));
 }
 
-/// Within `rounding` times the largest of them.
+/// Expects agreement within `rounding` times the largest expected element.
 inline void expect_near(const std::vector<float>& got, const std::vector<double>& want,
                         double rounding, const std::string& what) {
   expect_near(got, want, std::vector<double>(want.size(), rounding * largest(want)), what);

@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
-/// The file's settings, but for those that are the test's own.
+/// The file's settings, except the test's own.
 Config config_of(const GoldenFile& golden) {
   Config config;
   for (const auto& [name, value] : golden.settings()) {
@@ -159,7 +159,7 @@ TEST_P(Golden, TwentySteps) {
   start(false);
   const std::vector<double> losses = golden_.values("losses");
   ASSERT_EQ(losses.size(), 20u);
-  // A loss inherits what its weights have drifted, each by its gradient, in random directions.
+  // The drift of each weight changes the loss by its gradient, in random directions.
   double inherited = 0.0;
   for (const Parameter& p : model_.architecture.layout().parameters()) {
     const std::vector<double> bounds = drift(p), gradient = golden_.values("gradient." + p.name);

@@ -1,4 +1,4 @@
-// Runs the CUDA tests on the GPU, or says why not and exits with CTest's code for a skipped test.
+// Runs the CUDA tests on the GPU, or prints why not and exits with CTest's code for a skipped test.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
-// What only a GPU can show: the graph of a training step, and that it repeats to the bit however
-// many steps are launched at once.
+// Tests that need a GPU: the graph of a training step, which repeats to the bit for any number of
+// steps per launch.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -40,7 +40,7 @@ struct Case {
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
-/// The small ones also run where a step takes milliseconds, on a simulated GPU.
+/// The small ones also run on a simulated GPU, on which a step takes milliseconds.
 bool is_simulated() {
   return make_cuda_device()->describe().find("Simulated") != std::string::npos;
 }
@@ -65,8 +65,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"Large", config_of(400, 20, 128), 1000, {28, 28}, 960}),
     [](const auto& of) { return of.param.name; });
 
-// One node for each op that is no library's product; a library's may have several kernels, of which
-// one may finish what it leaves.
+// One node for each op that is not a library's product. A library's product may have several
+// kernels, one of them for the remainder of the op.
 TEST_P(GraphOf, HasSixteenNodesAStep) {
   const Case& of = GetParam();
   SmallTraining training(of.config, bytes_of(of.rows, of.shape), make_cuda_device());

@@ -1,5 +1,5 @@
-// Likelihoods of MNIST that are known: of the pixels' means alone, and of a linear Gaussian model,
-// whose log p(x) is a closed form.
+// Known likelihoods of MNIST: of the pixels' means alone, and of a linear Gaussian model, whose log
+// p(x) is a closed form.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -29,8 +29,8 @@ class OnMnist : public testing::Test {
   std::optional<Dataset> data_;
 };
 
-// The decoder's output is the logit of the training mean whatever z is, and q the prior. The engine
-// clips means to [0.001, 0.999], which makes these numbers; less clipping, as 1e-6, would give
+// The decoder's output is the logit of the training mean for any z, and q is the prior. The engine
+// clips means to [0.001, 0.999], which leads to these numbers; less clipping, as 1e-6, would give
 // 206.03 and 205.80, for the 227 of 784 pixels that are darker than 0.001.
 TEST_F(OnMnist, PixelMeansAlone) {
   Config config = config_for_recipe("vae");
@@ -73,7 +73,7 @@ TEST_F(OnMnist, PixelMeansAlone) {
   }
 }
 
-/// Evaluations of the first rows of test against what the model's weights mean.
+/// Compares evaluations of the first rows of test with the closed form of the model's weights.
 void expect_closed_form(const Model& model, const Split& test, bool tight) {
   constexpr uint32_t kRows = 100;
   constexpr int64_t kSamples = 5000;

@@ -1,5 +1,5 @@
-// Tables of malformed and hostile input to the elbo program: what is given, the exit status, and
-// words of the one line that it says.
+// Tables of malformed and hostile input to the elbo program: the input, the exit status, and words
+// of the message.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ inline const Words kLoaded = {"evaluate", "model.safetensors", "data"};
 
 class CliHostile : public testing::Test {
  protected:
-  /// Runs every row in a directory of its own. None may take longer than a hang.
+  /// Runs every row in its own directory, with a time limit that detects hangs.
   static void expect_refused(const std::vector<Hostile>& rows) {
     for (const Hostile& row : rows) {
       SCOPED_TRACE(row.name);

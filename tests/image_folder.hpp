@@ -1,4 +1,4 @@
-// What tests of folders of pictures share.
+// Common code of tests with folders of pictures.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace elbo {
 
 using Bytes = std::vector<uint8_t>;
 
-/// Counts what it hears.
+/// Counts its notifications.
 struct Listener : PackingObserver {
   void on_progress(int64_t now_done, int64_t of) override {
     EXPECT_GE(now_done, done);
@@ -42,7 +42,7 @@ class ImageFolder : public testing::Test {
     return {.validation_fraction = 0.0, .images = images};
   }
   Dataset open(const ImageOptions& images = {}) { return Dataset::open(data(), options(images)); }
-  /// Opens it and tells whether it was packed for that.
+  /// Opens the data set; returns true if it was packed for that.
   bool packs(const ImageOptions& images = {}) {
     open(images);
     EXPECT_EQ(listener_.calls > 0, listener_.packed.just_packed);

@@ -1,4 +1,4 @@
-// Folders of pictures as data sets: rows, labels, and what is refused or left out.
+// Folders of pictures as data sets: rows, labels, refused and skipped entries.
 #include "tests/image_folder.hpp"
 
 namespace elbo {

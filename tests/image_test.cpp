@@ -1,4 +1,4 @@
-// What is done to decoded pictures: colours, and the square in their middle.
+// Processing of decoded pictures: colours, and the square in the middle.
 #include "host/io/image.hpp"
 
 #include <algorithm>
@@ -148,7 +148,7 @@ TEST(FittedSquare, KeepsTheMeanOfARamp) {
 }
 
 TEST(FittedSquare, TakesPanoramas) {
-  // The weights of an axis take memory by its length: only what is needed of it is looked at.
+  // The weights of an axis take memory by its length: only the needed part is used.
   const Image strip = make_image(2, 3'000'000, 1, [](auto, auto, auto) { return 77; });
   const Image fitted = fitted_square(strip, 16);
   EXPECT_EQ(fitted.pixels, std::vector<uint8_t>(256, 77));

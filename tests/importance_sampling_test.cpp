@@ -1,5 +1,5 @@
-// Importance-sampled likelihoods: those of linear Gaussian models are known; every sample enters
-// once, however samples and rows are cut; and what is reported follows from them.
+// Importance-sampled likelihoods: linear Gaussian models have closed forms; every sample counts
+// once for any division of samples and rows; and the reported values follow.
 #include "host/train/importance_sampling.hpp"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ LinearGaussian with_exact_posterior() {
   return {{0.5f, 0, 0, 0.3f, 0, 0, 0, 0.7f, 0, 0, 0.2f, 0, 0, 0, -0.6f}, 0.1, 0.0, 1.0};
 }
 
-/// q has no correlations where the posterior has, is off by 0.2, and too wide.
+/// q lacks the correlations of the posterior, is off by 0.2, and too wide.
 LinearGaussian with_poor_posterior(double shift = 0.2) {
   return {{0.5f, 0.2f, 0, 0.3f, -0.1f, 0.2f, 0, 0.7f, 0.1f, -0.2f, 0.2f, 0.3f, 0.1f, 0, -0.6f},
           0.2,
@@ -74,7 +74,7 @@ TEST(LogMeanExp, IsItsName) {
   EXPECT_EQ(of({-3.5}), -3.5);
   EXPECT_NEAR(of({std::log(1.0), std::log(2.0), std::log(6.0)}), std::log(3.0), 1e-15);
   EXPECT_NEAR(of({std::log(6.0), std::log(1.0), std::log(2.0)}), std::log(3.0), 1e-15);
-  // Far beyond what exp can hold, either way.
+  // Far beyond the range of exp, in both directions.
   EXPECT_NEAR(of({-1e5, -1e5 + std::log(3.0)}), -1e5 + std::log(2.0), 1e-10);
   EXPECT_NEAR(of({1e5, -1e5}), 1e5 - std::log(2.0), 1e-10);
   EXPECT_NEAR(of({-kInfinity, std::log(4.0), -kInfinity}), std::log(4.0 / 3.0), 1e-15);
@@ -84,7 +84,7 @@ TEST(LogMeanExp, IsItsName) {
     EXPECT_TRUE(std::isnan(of(values)));
 }
 
-// With q(z|x) = p(z|x) every weight is p(x): rounding is all that K changes.
+// With q(z|x) = p(z|x) every weight is p(x), so K changes only the rounding.
 TEST(ImportanceSampling, IsExactWhereThePosteriorIs) {
   const LinearGaussian truth = with_exact_posterior();
   const Dataset data = small_data(kRows);
@@ -147,7 +147,7 @@ TEST(ImportanceSampling, ReachesTheLikelihoodThroughCorruptedInputs) {
   config.corruption_level = 0.1;
   expect_reaches(with_poor_posterior(0.0), config);
 
-  // Where q is the posterior of clean rows, weights would be p(x) if those were what is read.
+  // If q is the posterior of clean rows, weights would be p(x) if the encoder read clean rows.
   const LinearGaussian truth = with_exact_posterior();
   const Dataset data = small_data(kRows);
   const Model model = truth.model(config);
@@ -285,7 +285,7 @@ TEST(ImportanceSampling, IsTheSameEveryTimeAndOtherwiseForAnotherSeed) {
   Evaluator evaluator(model, data.split("train"));
   const std::vector<double> first = evaluator.log_likelihoods({.samples = 50});
   EXPECT_EQ(evaluator.log_likelihoods({.samples = 50}), first);
-  // What else is asked of an evaluator leaves no trace.
+  // Other calls of an evaluator do not change results.
   const Evaluation plain = evaluator.evaluate();
   EXPECT_EQ(evaluator.log_likelihoods({.samples = 50}), first);
   EXPECT_EQ(evaluator.evaluate().elbo.value, plain.elbo.value);

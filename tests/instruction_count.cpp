@@ -1,6 +1,6 @@
 // Runs a training step and its ops for callgrind, which counts the instructions within counted_runs
-// and starts a new count behind each call (tests/instructions_test.py). Prints as JSON what was
-// run, in order, and what else the counts depend on.
+// and starts a new count behind each call (tests/instructions_test.py). Prints as JSON the ops that
+// were run, in order, and the conditions that the counts depend on.
 #include <dnnl.h>
 
 #include <algorithm>

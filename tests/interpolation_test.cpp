@@ -1,5 +1,5 @@
-// What lies between two rows: codes on a circle or a line, and the pictures that a decoder makes of
-// them, between the rows themselves.
+// Interpolation between two rows: codes on a circle or a line, and the decoded pictures between the
+// rows.
 #include <gtest/gtest.h>
 #include <png.h>
 
@@ -54,7 +54,7 @@ TEST(CodesBetween, OnALineAreEquallyFarApart) {
   EXPECT_TRUE(same_bits(codes, want));
 }
 
-// Where there is no circle through both, or there are many.
+// Cases with no circle through both codes, or many.
 TEST(CodesBetween, OfNoAngleLieOnTheLine) {
   const Code zero = {0.0f, 0.0f}, one = {1.0f, 2.0f}, twice = {2.0f, 4.0f},
              opposite = {-1.0f, -2.0f};

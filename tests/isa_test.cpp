@@ -1,6 +1,6 @@
-// Every instruction set's build of the CPU execution that this processor can run: the comparisons
-// that CUDA has to stand (kernels_cuda_test.cpp and its like, compiled into this program) between
-// it and the CPU device.
+// Every instruction set's build of the CPU execution that this processor can run: compares it with
+// the CPU device by the tests of the CUDA kernels (kernels_cuda_test.cpp and others, compiled into
+// this program).
 #include <cstring>
 
 #include "tests/cuda_backends.hpp"

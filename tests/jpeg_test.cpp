@@ -1,4 +1,4 @@
-// Every kind of JPEG becomes the pixels it stands for, upright, and what is damaged is refused.
+// Every kind of JPEG is decoded to the right pixels, upright, and damaged files are refused.
 #include <cstdlib>
 
 #include "host/io/exif.hpp"
@@ -68,7 +68,7 @@ TEST_F(Picture, JpegDamagedWithin) {
   const std::string whole = jpeg_bytes(scattered_image(40, 56, 1));
   // Pixels that end too early, though the file goes on.
   expect_refused(std::string(whole).replace(whole.size() / 2, 2, "\xff\xd9"), {"damaged"});
-  // Whatever is changed, nothing worse than an error or another picture comes of it.
+  // Any change leads to an error or to another picture.
   const std::string small = jpeg_bytes(blocks(2, 2, 1));
   for (size_t i = 0; i < small.size(); ++i)
     for (const char value : {'\0', '\x81'}) {
@@ -175,7 +175,7 @@ TEST_F(Picture, AMalformedExifBlockIsIgnored) {
 }
 
 TEST_F(Picture, HeadersBehindLargeSegments) {
-  // More than one read of the file's beginning brings.
+  // More than one read of the file's beginning returns.
   const Image grey = blocks(2, 3, 1);
   std::string bytes = with_segment(jpeg_bytes(grey), 0xe1, exif_block(6, false));
   for (int i = 0; i < 3; ++i) bytes = with_segment(bytes, 0xe2, std::string(60000, '\xff'));

@@ -1,6 +1,5 @@
-// The CUDA execution of random numbers, the latent layer and likelihoods equals the CPU's: to the
-// bit wherever each result is made of one element's operations, within the rounding of a sum
-// elsewhere.
+// The CUDA execution of random numbers, the latent layer and likelihoods equals the CPU's: bitwise
+// if each result depends on one element, otherwise within the rounding of a sum.
 #include <cstdint>
 
 #include "kernels/math/posterior.hpp"
@@ -47,7 +46,7 @@ enum class Posterior { separate, heads, shared_logvar, prior };
 constexpr Posterior kPosteriors[] = {Posterior::separate, Posterior::heads,
                                      Posterior::shared_logvar, Posterior::prior};
 
-/// Where a test's latent ops find their inputs.
+/// Inputs of a test's latent ops.
 struct LatentInputs {
   Rows inputs;
   PosteriorView posterior;
@@ -91,7 +90,7 @@ TEST_P(CudaKernels, LatentForward) {
         const auto run = [&](const std::shared_ptr<Device>& device) {
           Workspace w(device, shape.shifted);
           const LatentInputs in(w, shape, kind, external_epsilon);
-          // Draws from the prior have no divergence that anyone wants; one kind asks for no ratios.
+          // Draws from the prior need no KL; one case also needs no ratios.
           auto* z = w.output<float>(codes);
           float* kl = kind == Posterior::prior ? nullptr : w.output<float>(shape.inputs());
           float* log_ratio = kind == Posterior::separate ? nullptr : w.output<float>(shape.rows());
@@ -195,7 +194,7 @@ struct LikelihoodResult {
   std::vector<float> output, nll, grad_log_variance;
 };
 
-/// How elements share log-variances.
+/// The sharing of log-variances.
 struct Channels {
   int32_t count = 1, step = 1;
 };

@@ -58,7 +58,7 @@ ConvolutionTaps taps_of(const json& j) {
   return taps;
 }
 
-// What a case's description says of each layer: a layer without one here does not compile.
+// The description of each layer in a case: a layer without one does not compile.
 void read(const json& j, DenseSpec& spec) {
   spec = {map_of(j.at("out")), activation_of(j, "activation")};
 }
@@ -127,8 +127,8 @@ class GoldenLayer : public testing::TestWithParam<LayerCase> {
   }
   std::string tensor(const char* name) const { return GetParam().name + "." + name; }
 
-  /// The rows of a tensor [capacity, columns] that are in the step, and behind them what no sum may
-  /// take in: a CPU's ops leave those rows alone, CUDA's products read zeros there.
+  /// The rows of a tensor [capacity, columns] that are in the step, followed by values that no sum
+  /// may include: CPU ops ignore those rows, CUDA's products read zeros there.
   void upload(const Value& value, std::vector<float> rows) {
     const size_t all = static_cast<size_t>(value.rows.capacity()) * value.columns;
     rows.resize(
@@ -211,7 +211,7 @@ TEST_P(GoldenLayer, IsPyTorchs) {
               rounding, "grad_input");
   for (const Parameter& p : parameters()) {
     const std::vector<double> want = golden_.values("gradient." + p.name);
-    // What is added up for a bias are gradients at y: of few channels, the sums may be smaller.
+    // A bias sums gradients at y; with few channels, the sums may be smaller.
     double magnitude = largest(want);
     if (p.name.ends_with(".bias"))
       for (const float g : download(grad_y.f32(), grad_y.columns))

@@ -1,5 +1,5 @@
 // Every likelihood on the list: its gradients are those of its own negative log-density, float
-// keeps to double, it is a density where it says so, and the PyTorch twin agrees.
+// agrees with double, densities integrate to 1, and the PyTorch twin agrees.
 #include "kernels/likelihood.hpp"
 
 #include <gtest/gtest.h>
@@ -148,7 +148,7 @@ TEST(Likelihood, BernoulliSumsToOne) {
   }
 }
 
-// What E[x] starts at where nothing but the data's mean is known.
+// The initial E[x] if only the data's mean is known.
 TEST(Likelihood, StartsAtTheMean) {
   Likelihoods::for_each([](auto likelihood) {
     using L = decltype(likelihood);
@@ -215,8 +215,7 @@ TEST(Likelihood, FixedVarianceEqualsTheTwin) {
   }
 }
 
-/// What the CPU makes of a row: -log p, and gradients in the place of `output` where they are asked
-/// for.
+/// The CPU's result for a row: -log p, and gradients in place of `output` if requested.
 struct TermsOfRow {
   float nll;
   std::vector<float> output;
@@ -284,7 +283,7 @@ TEST(Likelihood, BernoulliSumsOfElementsAreThoseOfTheirTerms) {
     }
 }
 
-/// One row of a picture of 3 channels, and what the CPU makes of it.
+/// One row of a picture with 3 channels, and the CPU's result.
 struct ChannelRow {
   static constexpr size_t kChannels = 3;
   static constexpr float kLogVariance[] = {-3.0f, 0.5f, 17.0f};  // the last beyond the clamp
@@ -364,7 +363,8 @@ TEST(Likelihood, BernoulliEqualsTheTwin) {
     const float output[] = {logit[i]};
     const auto got = Bernoulli::terms(x[i], output, {});
     const std::string where = "row " + std::to_string(i);
-    // For x = 1 what is left of max(logit, 0) - x logit is exact, but the twin cancels in double.
+    // For x = 1 the engine computes max(logit, 0) - x logit exactly, but the twin cancels in
+    // double.
     const double cancels = x[i] == 1.0f ? 0.0 : x[i] * std::abs(logit[i]);
     EXPECT_NEAR(got.nll, nll[i],
                 8.0 * kEpsilon * (std::abs(nll[i]) + cancels) + 0x1p-52 * std::abs(logit[i]))

@@ -1,6 +1,6 @@
-// A linear Gaussian model, x = W z + b + noise with z ~ N(0, I), of which everything is known in
-// closed form: the likelihood, the posterior, and for any Gaussian q in its place the evidence
-// lower bound and the variance of importance weights.
+// A linear Gaussian model, x = W z + b + noise with z ~ N(0, I), with closed forms of the
+// likelihood, the posterior, and, for any Gaussian q, the evidence lower bound and the variance of
+// importance weights.
 #pragma once
 
 #include <cmath>
@@ -56,7 +56,7 @@ inline double dot(const Vector& x, const Vector& y) {
   return sum;
 }
 
-/// Its weights are floats, as the engine has them; what follows from them is computed in double.
+/// Its weights are floats, as in the engine; derived quantities are computed in double.
 class LinearGaussian {
  public:
   static constexpr size_t kLatents = 3;  // of those made here
@@ -83,7 +83,7 @@ class LinearGaussian {
     }
   }
 
-  /// What the weights of a linear model with one log-variance for each latent mean.
+  /// The linear Gaussian model of a trained model with one log-variance for each latent.
   static LinearGaussian of(const Model& model) {
     const ParameterLayout& layout = model.architecture.layout();
     const std::vector<float> weights =
@@ -146,7 +146,7 @@ class LinearGaussian {
                    dot(r, covariance_->solve(r)));
   }
 
-  /// Of q(z|x) where the encoder has read `input`.
+  /// Of q(z|x) if the encoder has read `input`.
   double elbo(const float* x, const float* input) const {
     const Vector mean = q_mean(input);
     const Vector r = residual(x, mean);
@@ -178,7 +178,7 @@ class LinearGaussian {
     return sum;
   }
 
-  /// The sum of the sizes of the terms that log p(x|z) p(z) / q(z|x) is made of, at q's mean.
+  /// The sum of the magnitudes of the terms of log p(x|z) p(z) / q(z|x), at q's mean.
   double magnitude(const float* x) const {
     const Vector mean = q_mean(x), r = residual(x, mean);
     double sum = 0.5 * (static_cast<double>(dim_) * (kLogTwoPi + std::abs(log_variance_)) +

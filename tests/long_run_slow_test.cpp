@@ -1,4 +1,4 @@
-// A million steps: memory stays what it is, and so do the files that grow.
+// A million steps: memory stays constant, and growing files stay within limits.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -86,7 +86,7 @@ TEST(LongRun, MemoryIsFlatAndLogsAreBounded) {
       101);
 }
 
-// However long a training is, and whatever it is told.
+// For any length of a training and any settings.
 TEST(LongRun, MetricsIntervalsGrow) {
   Config config;
   EXPECT_EQ(metrics_interval(config, 1), 100u);

@@ -1,6 +1,5 @@
-// The CUDA execution of losses beside the likelihood's, and of where gradients meet, equals the
-// CPU's: to the bit where results are made of one element's operations, within the rounding of a
-// sum elsewhere.
+// The CUDA execution of other losses and of gradient sums equals the CPU's: bitwise if results
+// depend on one element, otherwise within the rounding of a sum.
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -77,19 +76,19 @@ Classified classify(const std::shared_ptr<Device>& device, const BatchShape& s,
   return result;
 }
 
-/// What log p may differ by: the sum of exponentials, of which the largest is 1, by a float sum's
+/// Tolerance of log p: the sum of exponentials, of which the largest is 1, by a float sum's
 /// rounding; and three roundings, of log(sum) <= log(classes) and of the result.
 double log_p_error(int32_t classes, double log_p) {
   return sum_bound(classes, 1.0) + 2.0 * kEpsilon * (1.0 + std::log(classes) + std::abs(log_p));
 }
-/// What a loss may differ by. Cross-entropy is a log p. A probability differs by p times what its
-/// log does, at most by e below, as p |log p| < 1; sum (p - t)^2 by sum 2 |p - t| p e <= 4 e, and
-/// by its own sum's rounding, whose terms add up to 2 at most.
+/// Tolerance of a loss. Cross-entropy is a log p. A probability differs by p times what its log
+/// does, at most by e below, as p |log p| < 1; sum (p - t)^2 by sum 2 |p - t| p e <= 4 e, and by
+/// its own sum's rounding, whose terms add up to 2 at most.
 double loss_bound(int32_t classes, double loss) {
   const double e = log_p_error(classes, 1.0);
   return log_p_error(classes, loss) + 4.0 * e + sum_bound(classes, 2.0);
 }
-/// What a gradient may differ by before it is scaled: p - t by e; sum p (p - t), of terms whose
+/// Tolerance of a gradient before it is scaled: p - t by e; sum p (p - t), of terms whose
 /// magnitudes add up to 2, by 3 e and its rounding; 2 p (p - t - that sum), whose last factor is
 /// below 3, by 2 (3 e + e + 3 e) and twice that rounding.
 double gradient_bound(int32_t classes) {
@@ -152,7 +151,7 @@ TEST_P(CudaLosses, CategoricalTermsOfExtremeLogits) {
     // The first of the largest counts.
     EXPECT_EQ(run(device, {0.0f, 2.0f, 2.0f}).correct[0], 1.0f);
     EXPECT_EQ(run(device, {2.0f, 2.0f, 0.0f}).correct[0], 0.0f);
-    // What is no number shows in every result of its row, whichever class has it.
+    // NaN appears in every result of its row, for any class.
     for (const std::vector<float>& logits : {std::vector{quiet, 1.0f, 2.0f},
                                              {1.0f, quiet, 2.0f},
                                              {1.0f, 2.0f, quiet},

@@ -1,4 +1,4 @@
-// Data files as tests make them, sound and otherwise: byte by byte.
+// Valid and invalid data files for tests, byte by byte.
 #pragma once
 
 #include <zlib.h>

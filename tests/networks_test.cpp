@@ -1,5 +1,5 @@
-// What the settings make of networks for pictures: sizes that meet, whatever the picture's, clear
-// errors where they cannot, and trainings that do not depend on the number of threads.
+// Networks for pictures from settings: matching sizes for any picture, clear errors if they cannot
+// match, and trainings that do not depend on the number of threads.
 #include "host/model/networks.hpp"
 
 #include <gtest/gtest.h>
@@ -155,7 +155,7 @@ TEST(ConvolutionalTraining, HasTheSameBitsOnAnyNumberOfThreads) {
 }
 
 TEST(ConvolutionalTraining, SeesTheSamePicturesPlanarOrNot) {
-  // The same pictures, stored otherwise. Noise is drawn by place, so none is wanted.
+  // The same pictures, stored otherwise. Noise is addressed by index, so the test uses none.
   Config config = everything();
   config.bottleneck = Bottleneck::deterministic;
   config.samples = 1;

@@ -1,6 +1,5 @@
-// What trainings maximise beside the plain bound: importance-weighted bounds are what they are
-// called, on models whose likelihood is known, and choose the best checkpoint; free bits and
-// capacities leave a model with the divergence that they ask for.
+// Objectives other than the plain bound: importance-weighted bounds are correct on models with
+// known likelihood and select the best checkpoint; free bits and capacities reach the requested KL.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +14,7 @@ namespace {
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 constexpr int64_t kRows = 37;
 
-/// q has no correlations where the posterior has, is off by 0.5, and too wide.
+/// q lacks the correlations of the posterior, is off by 0.5, and too wide.
 LinearGaussian poor_posterior() {
   return {{0.5f, 0.2f, 0, 0.3f, -0.1f, 0.2f, 0, 0.7f, 0.1f, -0.2f, 0.2f, 0.3f, 0.1f, 0, -0.6f},
           0.2,
@@ -157,7 +156,7 @@ double divergence_after(const std::function<void(Config&)>& change) {
 
 TEST(KlObjectives, LeaveTheDivergenceThatTheyAskFor) {
   EXPECT_LT(divergence_after([](Config& c) { c.beta = 4.0; }), 0.1);
-  // A mean may cross its bound by what a step's gradients move it before it is pushed back.
+  // A mean may cross its bound by the change of one step.
   EXPECT_NEAR(divergence_after([](Config& c) { c.beta = 4.0, c.kl_capacity = 2.0; }), 2.0, 0.2);
   EXPECT_NEAR(divergence_after([](Config& c) { c.beta = 4.0, c.free_bits = 0.5; }), 3 * 0.5, 0.2);
 }

@@ -1,4 +1,4 @@
-// The CUDA execution of what ends a step equals the CPU's.
+// The CUDA execution of the end of a step equals the CPU's.
 #include <cstdint>
 
 #include "tests/compare.hpp"

@@ -74,7 +74,7 @@ TEST(Optimizer, FollowsItsTextbook) {
       op.weight = w.put(start);
       op.first_moment = w.put(std::vector<float>(kCount));
       op.second_moment = w.put(std::vector<float>(kCount));
-      // An epsilon that shows, so that where it is added shows too.
+      // A large epsilon, so that its position in the formula matters.
       op.settings.epsilon = 0.125f;
       std::vector<Textbook> want(
           kCount,
@@ -177,7 +177,7 @@ TEST(Optimizer, ClipsToTheNorm) {
   }
 }
 
-// The gradient is that of a mean, so what is reported must be one too: over active rows alone.
+// The gradient is that of a mean, so the reported value must also be a mean, over active rows only.
 TEST(StepEnd, ReportsMeansOverActiveRowsAndMovesOn) {
   Workspace w(make_cpu_device(1));
   StepPlan plan;

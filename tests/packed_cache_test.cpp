@@ -1,4 +1,4 @@
-// The cache of decoded pictures: what makes another entry, what is never left behind.
+// The cache of decoded pictures: conditions for a new entry, and no leftovers.
 #include <chrono>
 #include <functional>
 #include <thread>

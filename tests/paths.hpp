@@ -1,4 +1,4 @@
-// Paths that the build knows, compiled in one file: a compiler cache then serves other checkouts.
+// Paths of the build, compiled in one file, so that a compiler cache serves other checkouts.
 #pragma once
 
 #include <filesystem>

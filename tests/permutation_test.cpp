@@ -1,5 +1,4 @@
-// The order of an epoch: a permutation, another one each epoch and for each seed, without
-// favourites.
+// The order of an epoch: a uniform permutation that depends on epoch and seed.
 #include "kernels/math/permutation.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// What tests of picture files share.
+// Common code of tests of picture files.
 #pragma once
 
 #include <gtest/gtest.h>

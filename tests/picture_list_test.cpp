@@ -151,7 +151,7 @@ TEST_F(PictureListTest, WhatOnlyLooksLikeAPicture) {
   EXPECT_EQ(list(), (Names{"train a.png", "train b.png: not a regular file"}));
 }
 
-/// Without the rights of root, where the test has them.
+/// Without root's permissions, if the test has them.
 class Unprivileged {
  public:
   Unprivileged() : root_(::geteuid() == 0) {

@@ -1,5 +1,5 @@
-// Every kind of PNG becomes the pixels it stands for; sizes are not believed, and what is damaged
-// or no picture is refused.
+// Every kind of PNG is decoded to the right pixels; sizes are checked, and damaged or other files
+// are refused.
 #include <sys/stat.h>
 #include <zlib.h>
 

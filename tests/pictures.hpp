@@ -26,7 +26,7 @@ struct PngForm {
   png_color_16 transparent = {};
 };
 
-/// A PNG of `rows`, each of them packed as the form says. What libpng refuses ends the test.
+/// A PNG of `rows`, each packed as the form requires. A refusal by libpng ends the test.
 inline std::string png_bytes(int width, const std::vector<std::vector<png_byte>>& rows,
                              const PngForm& form) {
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);

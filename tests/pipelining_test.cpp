@@ -1,5 +1,4 @@
-// That the host never leaves a device without work while it reads what a training reports, and that
-// it writes the same metrics all the same.
+// The host never leaves a device without work while it reads records, and writes the same metrics.
 #include <gtest/gtest.h>
 
 #include "host/train/trainer.hpp"

@@ -1,6 +1,6 @@
-// What follows from the memory that ops touch: their order, the longest chain of them, what a
-// program carries from run to run. And the size of a training step's graph, whose every node is one
-// kernel.
+// Properties derived from the memory accesses of ops: their order, the longest chain, and the state
+// that a program carries from run to run. Also the size of a training step's graph, in which each
+// node is one kernel.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -185,7 +185,7 @@ class CountingExecutor {
   std::shared_ptr<int> count_ = std::make_shared<int>(0);
 };
 
-/// What a step leaves to the next: weights, the optimizer's moments, the state.
+/// The state that a step passes to the next: weights, moments, step state.
 void expect_carried(const Step& step) {
   const auto& update = std::get<OptimizerUpdate>(step.pass.program().back());
   const Arena& arena = step.model.arena;

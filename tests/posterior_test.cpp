@@ -1,5 +1,5 @@
-// The Gaussian posterior: the KL divergence is the integral it stands for, gradients are its own,
-// the clamp stops them where it acts, and the PyTorch twin agrees.
+// The Gaussian posterior: the KL equals its integral, gradients are exact, the clamp stops them
+// outside its range, and the PyTorch twin agrees.
 #include "kernels/math/posterior.hpp"
 
 #include <gtest/gtest.h>
@@ -50,7 +50,7 @@ TEST(Posterior, LogRatioIsThatOfTheDensities) {
     EXPECT_EQ(log_prior_ratio(reparameterize(0.0f, 0.0f, epsilon), 0.0f, epsilon), 0.0f);
 }
 
-/// A loss through z, w . z for L samples, plus the weighted divergence: what training adds up.
+/// A loss through z, w . z for L samples, plus the weighted KL, as in training.
 struct Loss {
   double weight[3] = {0.7, -1.3, 0.2};
   double epsilon[3] = {0.5, -0.4, 2.1};

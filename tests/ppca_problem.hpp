@@ -1,5 +1,5 @@
 // The linear VAE's closed form, probabilistic PCA (Tipping and Bishop 1999; Lucas et al. 2019), and
-// what training reaches.
+// the result of training.
 #pragma once
 
 #include <gtest/gtest.h>

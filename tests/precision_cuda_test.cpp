@@ -10,7 +10,7 @@
 namespace elbo {
 namespace {
 
-/// Half a unit in the last place of what a factor is rounded to, relative to it.
+/// Relative rounding unit of an operand.
 constexpr double kTf32Rounding = 0x1p-11, kBf16Rounding = 0x1p-8;
 
 struct Size {

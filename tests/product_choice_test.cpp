@@ -1,4 +1,4 @@
-// Choosing products for a program, with libraries and a GPU that are made up here.
+// Choice of products for a program, with fake libraries and a fake GPU.
 #include "kernels/cuda/product_choice.hpp"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ struct NamedProduct : LibraryProduct {
   std::string text;
 };
 
-/// What the library and the GPU do, and what was asked of them.
+/// The behaviour of library and GPU, and the calls that they received.
 struct Behaviour {
   Names offered = {"fast"};
   std::string shortage;                        // of candidates

@@ -1,4 +1,4 @@
-// Measuring cuBLASLt's products: which it is asked for, and what becomes of those that fail.
+// Measuring cuBLASLt's products: the requests, and the handling of failures.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ using Names = std::vector<std::string>;
 constexpr int32_t kRows = 16;
 constexpr size_t kArray = 1 << 16;  // bytes
 
-/// Arrays one behind the other, and ops on them that no more than their shape matters of.
+/// Consecutive arrays, and ops on them of which only the shape matters.
 class ProductTrialsTest : public testing::Test {
  protected:
   ProductTrialsTest() {
@@ -150,7 +150,7 @@ TEST_F(ProductTrialsTest, TryingAProductChangesNothing) {
   EXPECT_EQ(after, ones);
 }
 
-/// A library whose products do something of the test's instead of each call.
+/// A library whose products call a function of the test instead.
 class Meddling : public ProductLibrary {
  public:
   using Act = std::function<void(LibraryProduct&, Stream)>;

@@ -1,4 +1,4 @@
-// Runs the elbo program as a user does, and looks at what it says.
+// Runs the elbo program as a user does, and checks its output.
 #pragma once
 
 #include <fcntl.h>

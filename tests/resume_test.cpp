@@ -1,5 +1,5 @@
-// A training stopped anywhere and gone on with equals one that was not: the same checkpoint to the
-// bit, and the same reports on the way.
+// A training that is stopped anywhere and resumed equals an uninterrupted one: bitwise equal
+// checkpoints, and equal reports.
 #include <gtest/gtest.h>
 
 #include "host/train/recipe.hpp"
@@ -12,7 +12,7 @@
 namespace elbo {
 namespace {
 
-/// What a training reports, timings apart.
+/// The reports of a training, without times.
 struct Told {
   std::vector<std::pair<uint64_t, std::vector<double>>> metrics;  // by step
   std::vector<std::tuple<uint64_t, double, bool>> validations;    // epoch, score, whether the best
@@ -21,7 +21,7 @@ struct Told {
   bool operator==(const Told&) const = default;
 };
 
-/// Notes what it hears, and wants the training to stop after it was asked so many times.
+/// Records its notifications, and stops the training after a number of requests.
 class Listener : public TrainingObserver {
  public:
   Listener(Told& told, int patience) : told_(told), patience_(patience) {}
@@ -185,7 +185,7 @@ TEST_F(Resume, EarlyStopping) {
   expect_equal(config, data);
 }
 
-// What has stopped early stays stopped.
+// A training that stopped early stays stopped.
 TEST_F(Resume, AfterTheEnd) {
   Config config = small_config();
   config.hidden = {32};

@@ -1,4 +1,4 @@
-// Moments of rows, and Kolmogorov and Smirnov's test of them.
+// Moments of rows, and the Kolmogorov-Smirnov test.
 #include "host/analysis/sample_statistics.hpp"
 
 #include "tests/tables.hpp"

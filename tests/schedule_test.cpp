@@ -1,5 +1,5 @@
-// What a step counter means: learning rates, warm-ups, batches with their tails, epochs, and Adam's
-// bias corrections.
+// Values derived from the step counter: learning rates, warm-ups, batches with their tails, epochs,
+// and Adam's bias corrections.
 #include "kernels/math/schedule.hpp"
 
 #include <gtest/gtest.h>
@@ -104,8 +104,8 @@ TEST(StepPlan, BatchesCoverEveryRowOnceAnEpoch) {
     }
 }
 
-// A float's own rounding, plus what 1 - beta^t loses for beta near 1: beta^t errs by t doubles'
-// ulps.
+// A float's own rounding, plus the cancellation in 1 - beta^t for beta near 1: beta^t errs by t
+// doubles' ulps.
 TEST(StepPlan, BiasCorrectionsAreAdams) {
   StepPlan p = plan(100, 10);
   for (const double beta2 : {0.999, 0.99, 0.0}) {

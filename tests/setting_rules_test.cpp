@@ -1,4 +1,4 @@
-// Settings together: former names, settings without effect, which source decides, help and
+// Rules for settings: former names, settings without effect, precedence of sources, help and
 // suggestions.
 #include <gtest/gtest.h>
 
@@ -115,7 +115,8 @@ TEST(SettingRules, WithoutEffectAreReportedOnce) {
       {reals,
        {"--discriminator", "code", "--discriminator-inputs", "samples"},
        {"discriminator-inputs samples has no effect with discriminator code"}},
-      {reals, {"--beta", "0", "--kl-warmup-epochs", "1"},
+      {reals,
+       {"--beta", "0", "--kl-warmup-epochs", "1"},
        {"kl-warmup-epochs 1 has no effect with beta 0"}},
       {reals,
        {"--discriminator", "code", "--adversarial-weight", "0", "--generator-loss", "saturating"},
@@ -157,7 +158,7 @@ TEST(SettingRules, WithoutEffectAreReportedOnce) {
     expect_complaint(std::vector<std::string>{"inspect", trained} + flag, 2,
                      {key, "trained model"});
   }
-  // What a recipe sets is not given by anyone.
+  // Settings of a recipe do not count as given.
   expect_done({"train", reals, "--out", (directory / "recipe").string(), "--recipe", "autoencoder",
                "--likelihood", "bernoulli", "--epochs", "1", "--quiet"});
 }

@@ -1,4 +1,4 @@
-// Where NVIDIA's libraries are looked for, in folders made here.
+// Search paths of NVIDIA's libraries, in temporary folders.
 #include "kernels/cuda/shared_library.hpp"
 
 #include <gtest/gtest.h>
@@ -131,7 +131,7 @@ TEST_F(SharedLibraries, AreNotLookedForIfNoneIsAsked) {
   }
 }
 
-// A file that is there and cannot be loaded is the one to hear of.
+// The error names an existing file that cannot be loaded.
 TEST_F(SharedLibraries, ThatCannotBeLoadedAreNamed) {
   const path broken = file("here");
   const Environment folders("ELBO_CUDA_LIBRARIES", directory_ / "here");

@@ -49,7 +49,7 @@ inline ProbedDirection probe_direction(const std::vector<float>& gradient, const
 }
 
 /// The quotient of loss_at(weights) along `direction`, with five points and hence an error of order
-/// h^4, and how far rounding and that error may carry it.
+/// h^4, and the bound of rounding and that error.
 template <class Loss>
 FiniteDifference slope_along(const std::vector<float>& weights,
                              const std::vector<double>& direction, Loss&& loss_at) {

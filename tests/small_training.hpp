@@ -1,4 +1,4 @@
-// A model of a few parameters on a few rows, trained step by step: what tests of training share.
+// A model of a few parameters on a few rows, trained step by step: common code of training tests.
 #pragma once
 
 #include <stdexcept>
@@ -69,7 +69,7 @@ class SmallTraining {
       if (const auto* found = std::get_if<Wanted>(&op)) return *found;
     throw std::logic_error("no such op");
   }
-  /// What one of the ops' pointers points to; rows past the active ones are undefined.
+  /// The memory of one of the ops' pointers; rows past the active ones are undefined.
   template <class T>
   std::vector<T> read(const T* from, int64_t count) const {
     std::vector<T> values(static_cast<size_t>(count));

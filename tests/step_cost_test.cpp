@@ -1,5 +1,4 @@
-// What a step costs: no memory is allocated while steps run, and a device tells op by op how long
-// they take, which changes nothing.
+// The cost of a step: steps allocate no memory, and timing each op does not change results.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -61,8 +60,9 @@ long allocations_of(Run run) {
   return allocations - before;
 }
 
-/// What so many steps allocate every time. Not what happens once: a thread's scratch grows when it
-/// first takes a task, and of a small step the first thread may have taken all of them so far.
+/// Allocations that occur in every run of this many steps, not only once: a thread's scratch grows
+/// when it first takes a task, and of a small step the first thread may have taken all of them so
+/// far.
 long allocations_of_steps(TrainingPass& pass, uint64_t steps) {
   constexpr int kTries = 40;  // more than there are threads and scratches to grow
   long least = std::numeric_limits<long>::max();
@@ -71,7 +71,7 @@ long allocations_of_steps(TrainingPass& pass, uint64_t steps) {
   return least;
 }
 
-/// What five steps allocate beyond what the start of a parallel region may, once in a run of many.
+/// Allocations of five steps beyond those of a parallel region's start.
 long allocations_of_five_steps(TrainingPass& pass) {
   const long one = allocations_of_steps(pass, 1);
   return allocations_of_steps(pass, 6) - one;
@@ -92,8 +92,8 @@ TEST(Allocations, AreNoneInASmallStep) {
   }
 }
 
-/// Of the size that people train, where a matrix product may want room for its packed factors.
-/// (Convolutions are oneDNN's, which allocates at every call.)
+/// A usual size, for which a matrix product may need memory for packed operands. (Convolutions are
+/// oneDNN's, which allocates at every call.)
 TEST(Allocations, AreNoneInALargeStep) {
   for (const char* name : {"784-400-z20", "784-200-200-z50"})
     for (const int threads : {1, 2}) {

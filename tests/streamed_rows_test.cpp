@@ -1,5 +1,5 @@
-// What streams when, and where to: the rows of every window, what of them is in memory at a time,
-// the turns that host and device take, and the choice of a window by free memory.
+// Streaming of rows: the rows of every window, the rows in memory at a time, the alternation of
+// host and device, and the choice of a window by free memory.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -354,13 +354,13 @@ TEST(DataWindow, IsRememberedByTheSettingsOfATraining) {
   EXPECT_EQ(streamed.evaluate("train").elbo.value, asked.evaluate("train").elbo.value);
   EXPECT_EQ(streamed.evaluate("validation").elbo.value, asked.evaluate("validation").elbo.value);
 
-  // Where all rows fit, nothing needs to be remembered.
+  // If all rows fit, nothing is stored in the settings.
   Trainer resident(config, data, std::make_shared<WatchedDevice>());
   EXPECT_EQ(resident.config().data_window, 0);
   resident.train();
   EXPECT_FALSE(
       same_bits(resident.model().arena.weights.download(), asked.model().arena.weights.download()));
-  // Nor where more is asked for than there is.
+  // Nor if the request exceeds the number of rows.
   config.data_window = 1000;
   Trainer all(config, data, std::make_shared<WatchedDevice>(kFree));
   EXPECT_EQ(std::get<GatherBatch>(all.pass().program().front()).window, 0u);
@@ -380,7 +380,7 @@ TEST(DataWindow, IsCutToWholeBatches) {
                             {"data-window", "'7'", "batch-size", "8"});
 }
 
-// Everything an evaluation gives, a window at a time, twice.
+// All results of an evaluation, one window at a time, twice.
 TEST(Evaluation, StreamsASplitThatDoesNotFit) {
   const Dataset data = small_data(101);
   const auto device = std::make_shared<WatchedDevice>(3000);

@@ -1,5 +1,5 @@
-// Data that stream to the device in windows: trained on to the same bits as resident data where a
-// window covers them, otherwise in an order that depends on seed and step alone.
+// Data that stream to the device in windows: the same bits as with resident data if a window covers
+// them, otherwise an order that depends only on seed and step.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -136,7 +136,7 @@ TEST(Streaming, AWindowThatCoversTheDataTrainsToTheResidentBits) {
   EXPECT_FALSE(same_bits(windowed.weights(), resident.weights()));
 }
 
-// Each picture by the draw for its own row, wherever that lies.
+// Each picture uses the draw of its own row, at any position.
 TEST(Streaming, FlipsAndShiftsEveryRowAsWithoutWindows) {
   const Dataset data = byte_data({4, 5, 3});
   const auto* stored = static_cast<const uint8_t*>(data.split("train").rows);
@@ -197,8 +197,8 @@ TEST(Streaming, TakesTheOrderOfTheCpu) {
   EXPECT_EQ(here.steps(15), cpu.steps(15));
 }
 
-// Many steps at once, from windows that hold a few more: whatever a device tries before it runs
-// them must stay within the window that is there.
+// Many steps at once, from windows that hold a few more: trials of the device must stay within the
+// current window.
 TEST(Streaming, ManyStepsAtOnceAreTheSameSteps) {
   const Dataset data = small_data(720);
   const auto weights = [&](uint64_t at_once) {

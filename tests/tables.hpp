@@ -55,7 +55,7 @@ inline void expect_equal(double got, double want, size_t terms, double largest) 
   EXPECT_NEAR(got, want, bound);
 }
 
-/// Expects that `act` throws a DataError that says `words`.
+/// Expects that `act` throws a DataError that contains `words`.
 template <class Act>
 void expect_data_error(Act&& act, const std::string& words) {
   try {

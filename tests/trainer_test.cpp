@@ -1,6 +1,6 @@
-// A whole training: the same bytes from the same seed whatever the threads, a resumed training
-// equal to an uninterrupted one, the best checkpoint apart from the last, and a clean end when it
-// diverges.
+// A whole training: the same bytes from the same seed for any number of threads, a resumed training
+// equals an uninterrupted one, the best checkpoint differs from the last, and a clean end at
+// divergence.
 #include "host/train/trainer.hpp"
 
 #include <gtest/gtest.h>
@@ -153,7 +153,7 @@ TEST(Trainer, StopsEarlyAndKeepsBestAndLastApart) {
             listener.reports[best].validation->elbo.value);
   EXPECT_NE(listener.moments[best], listener.moments.back());
 
-  // What was learnt about the best survives a resumption.
+  // The best score survives a resumption.
   Trainer resumed(config, small_data(20, 0.5), make_cpu_device(1));
   resumed.restore(last_file);
   EXPECT_EQ(resumed.progress().best_epoch, best + 1);

@@ -1,5 +1,5 @@
-// A training on CUDA is the CPU's training: the same noise and the same order of rows, and results
-// that differ by no more than a training differs from itself after a rounding.
+// A training on CUDA equals the CPU's: the same noise and order of rows, and results that differ by
+// at most the effect of one rounding on a training.
 #include <cmath>
 
 #include "tests/compare.hpp"
@@ -43,9 +43,9 @@ History train(const std::shared_ptr<Device>& device, const Config& config, doubl
   return run;
 }
 
-// Each step's sums are rounded otherwise, by some units in the last place of the gradients; what
-// such a rounding becomes in later steps is found by disturbing the first one on the CPU. A hundred
-// steps add a hundred of them.
+// Each step's sums are rounded otherwise, by some units in the last place of the gradients; the
+// effect of such a rounding on later steps is measured by a perturbation of the first step on the
+// CPU. A hundred steps add a hundred of them.
 TEST(TrainingCuda, AgreesWithTheCpuForAHundredSteps) {
   const std::shared_ptr<Device> cuda = device_under_test(), cpu = make_cpu_device(1);
   for (const std::string_view optimizer : {"sgd", "adam"}) {
@@ -79,7 +79,7 @@ TEST(TrainingCuda, RepeatsToTheBit) {
   }
 }
 
-// Noise and order are a matter of bits, whatever is multiplied how.
+// Noise and order are bitwise equal for any precision of products.
 TEST(TrainingCuda, DrawsTheCpusBatches) {
   const std::shared_ptr<Device> cuda = device_under_test(), cpu = make_cpu_device(1);
   const auto batches = [](const std::shared_ptr<Device>& device) {

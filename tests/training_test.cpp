@@ -1,5 +1,4 @@
-// A step of training does what it says: which rows, which mean, which weight of the divergence,
-// how many samples.
+// A training step uses the documented rows, mean, KL weight and number of samples.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -75,7 +74,7 @@ TEST(Training, TailBatchIsTrainedOnAndDividedByItsOwnRows) {
   whole.pass.epsilon().upload(epsilon);
   alone.pass.epsilon().upload(epsilon);
 
-  // Dirt from a full batch must not shine through.
+  // Values of a previous full batch must not affect the result.
   whole.pass.run(1);
   whole.model.set_weights(alone.weights());
   whole.pass.seek(1);

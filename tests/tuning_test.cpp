@@ -1,4 +1,4 @@
-// Choosing between the kernel and a library's products, from measurements made up here.
+// Choice between the kernel and a library's products, from fake measurements.
 #include "kernels/cuda/tuning.hpp"
 
 #include <gtest/gtest.h>

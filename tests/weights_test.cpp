@@ -1,4 +1,4 @@
-// What weighs samples, latent dimensions and rows: each op against its contract, in double.
+// Weights of samples, latent dimensions and rows: each op against its contract, in double.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// A program that uses the library: trains a tiny VAE on rows made in memory. check.cmake reads what
-// it prints.
+// A program that uses the library: trains a tiny VAE on rows in memory. check.cmake checks its
+// output.
 #include <cmath>
 #include <cstdio>
 #include <elbo/elbo.hpp>

@@ -1,6 +1,6 @@
-// A likelihood added as one file and one entry in the list is one like the others: settings know
-// it, it trains, and a checkpoint brings it back. That its gradients are right is proven by the
-// tests that go over the list, which this program contains too.
+// A likelihood that is added as one file and one list entry is complete: it is a setting, it
+// trains, and a checkpoint restores it. The tests that iterate over the list, which this program
+// also contains, check its gradients.
 #include <gtest/gtest.h>
 
 #include "host/train/config.hpp"

@@ -1,4 +1,4 @@
-// In the place of kernels/cpu/processor.cpp: the kernels are compiled once here, for any processor.
+// Replaces kernels/cpu/processor.cpp: here the kernels are compiled once, for any processor.
 #include "kernels/cpu/execution.hpp"
 
 namespace elbo::cpu {

@@ -48,7 +48,7 @@ long fault_at = 0;
 int fault_errno = 0;
 bool fault_stays = false, fault_kills = false, fault_loses = false;
 
-/// Files written to since they were synced, each by a descriptor of our own and its synced length.
+/// Files written since their last sync: our own descriptor and the synced length of each.
 struct Unsynced {
   int descriptor = -1;
   dev_t device = 0;
@@ -58,7 +58,7 @@ struct Unsynced {
 Unsynced unsynced[64];
 std::mutex unsynced_mutex;
 
-// The function that this library's stands before.
+// The real function that this library's function wraps.
 #define NEXT(name) \
   static const auto real = reinterpret_cast<decltype(&::name)>(dlsym(RTLD_NEXT, #name))
 
@@ -72,7 +72,7 @@ std::mutex unsynced_mutex;
   for (;;) ::pause();
 }
 
-/// Counts a call; whether it is to fail, errno then being set.
+/// Counts a call. Returns true, with errno set, if the call shall fail.
 bool fails(Call call) {
   if (!counting) return false;
   const long number = counts[call].fetch_add(1) + 1;
@@ -95,7 +95,7 @@ Unsynced* find(const struct stat& status, bool add) {
   return free;
 }
 
-/// Before a write: remembers how long the file was.
+/// Called before a write: records the length of the file.
 void dirty(int descriptor) {
   struct stat status {};
   if (!fault_loses || !counting || ::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode))

@@ -27,7 +27,7 @@ std::string saved(const Config& config, const DataSignature& data, Model::Purpos
       [&](const auto& path) { save_checkpoint(path, config, model, {.step = 7, .epoch = 1}); }));
 }
 
-/// The settings and nothing else: a model of terabytes in a file of some kilobytes.
+/// Only settings: a model of terabytes in a file of kilobytes.
 std::string without_weights(Config config, const std::string& shape) {
   config.dataset = "elsewhere";
   return unchecked(file_of([&](const auto& path) {

@@ -8,7 +8,7 @@
 namespace elbo::fuzz {
 namespace {
 
-/// What was read and found sound comes back the same when it is written and read again.
+/// Valid settings are unchanged after writing and reading.
 void parse(Bytes input) {
   Config config;
   apply_toml(config, text_of(input), "settings.toml");
@@ -29,12 +29,12 @@ std::vector<std::string> seeds() {
       "epochs = 3\nbeta = 0.5\nhidden = [4, 5]\nskip-bad = true\nlikelihood = 'bernoulli'\n",
       "learning-rate-milestones = [1.5, 20]\nhidden = \"512,256\"\n",
       "seed = 0x7fff_ffff\nbeta = 1e-3 # comment \u00e4\ndataset = \"a\\u00e4\\n b\u00e4\"\n",
-      // Once too much for the parser, outside of strings and in those of several lines.
+      // Inputs that made the parser fail, outside of strings and in multi-line strings.
       "releaarning\u024date-'milecs", "\u03aa", "a = 1y\"\u00e4\"\n",
       "dataset = \"\"\"\\\n\u00a7\"\"\"\n", "device = \"\\n'a'\"\n",
       "hidden = [" + repeated("1,", 40) + "0.1]\n", "beta = inf\n", "beta = 9007199254740993\n",
       "epochs = 1979-05-27T07:32:00Z\n", "[table]\na.b = {c = [{d = 1}]}\n",
-      // Tables that lie in tables are taken apart by recursion.
+      // The parser recurses into nested tables.
       "a" + repeated(".a", 30000) + " = 1\n", "[a" + repeated(".a", 30000) + "]\n", "[[[[a]]",
       repeated("[[a]]\n", 5000), "epochs = " + repeated("[", 30000),
       "epochs = " + repeated("{a=", 30000), repeated("x", 60000) + " = 1\n",

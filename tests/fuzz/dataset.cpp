@@ -20,7 +20,7 @@ constexpr std::array<std::array<const char*, 2>, 6> kNames = {{
     {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"},
 }};
 
-/// Two files that belong together: which they are, the length of the first, both.
+/// Two files that belong together: their kind, the length of the first, and both contents.
 void parse(Bytes input) {
   if (input.size() < 3) return;
   const auto byte = [&](std::size_t i) { return std::to_integer<std::size_t>(input[i]); };

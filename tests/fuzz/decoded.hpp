@@ -1,4 +1,4 @@
-// What packing does to a picture, for the two formats of pictures.
+// The processing of a picture by packing, for both picture formats.
 #pragma once
 
 #include "host/io/picture.hpp"
@@ -6,7 +6,7 @@
 
 namespace elbo::fuzz {
 
-/// As a data set of 5 x 5 pictures takes it, and as one of pictures as they are.
+/// Packs a picture as 5 x 5 pixels, and at its own size.
 inline void decode(Bytes input) {
   constexpr std::int64_t kSide = 5;
   const MemoryFile file(input);

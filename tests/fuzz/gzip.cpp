@@ -6,7 +6,7 @@
 namespace elbo::fuzz {
 namespace {
 
-/// In pieces of a size that the first byte tells.
+/// In pieces whose size is the first byte.
 void parse(Bytes input) {
   if (input.empty()) return;
   std::vector<std::byte> piece(1 + std::to_integer<std::size_t>(input.front()));

@@ -15,7 +15,7 @@
 
 namespace elbo::fuzz {
 
-/// A file in memory alone, for parsers that open theirs.
+/// A file in memory, for parsers that open files.
 class MemoryFile {
  public:
   explicit MemoryFile(Bytes content) : descriptor_(::memfd_create("input", MFD_CLOEXEC)) {
@@ -34,7 +34,7 @@ class MemoryFile {
   int descriptor_;
 };
 
-/// An empty directory, in memory where the system has such a place.
+/// An empty directory, in memory if the system supports it.
 class Scratch {
  public:
   Scratch() {
@@ -71,7 +71,7 @@ inline std::string_view text_of(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// What write(path) puts into the file.
+/// The content that write(path) writes to a file.
 template <class Write>
 std::string file_of(Write&& write) {
   const Scratch scratch;
@@ -81,8 +81,8 @@ std::string file_of(Write&& write) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// A safetensors file without its checksum, which would refuse every change before the parser sees
-/// it: the key is another, as long.
+/// A safetensors file without its checksum, which would reject every mutation before the parser:
+/// the key is replaced by one of the same length.
 inline std::string unchecked(std::string file) {
   constexpr std::string_view kKey = "\"checksum\"";
   if (const std::size_t at = file.find(kKey); at != std::string::npos)
@@ -90,7 +90,7 @@ inline std::string unchecked(std::string file) {
   return file;
 }
 
-/// Reads all of it, so that a sanitizer sees what lies outside.
+/// Reads all bytes, so that a sanitizer reports invalid ranges.
 inline void touch(Bytes bytes) {
   unsigned sum = 0;
   for (const std::byte byte : bytes) sum += std::to_integer<unsigned>(byte);

@@ -11,8 +11,8 @@ namespace {
 const std::vector<std::uint8_t> kRows = {1, 2, 3, 4, 5, 6, 7, 8};
 const std::vector<std::int32_t> kLabels = {0, 1};
 
-/// An entry with arrays of two rows and the input as its manifest; a damaged one is not packed
-/// anew.
+/// An entry with arrays of two rows and the input as its manifest; a damaged entry is not packed
+/// again.
 void parse(Bytes input) {
   const Scratch scratch;
   const ImageOptions options{.cache = scratch.path()};

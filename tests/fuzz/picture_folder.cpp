@@ -8,7 +8,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A path that stays within the directory it begins in.
+/// A path that stays within its directory.
 bool stays(std::string_view path) {
   return !path.empty() && path.size() < 200 && path.front() != '/' &&
          path.find("..") == std::string_view::npos && path.find('\0') == std::string_view::npos;
@@ -40,7 +40,7 @@ void parse(Bytes input) {
 }
 
 std::vector<std::string> seeds() {
-  // Twice as many ways to each directory as to the one before, and none of them a loop.
+  // Each directory has twice as many paths as the previous one, without a loop.
   std::string doubling;
   for (int i = 0; i < 30; ++i) {
     const std::string here = "d" + std::to_string(i), next = "d" + std::to_string(i + 1);

@@ -23,7 +23,7 @@ std::string chunk(const std::string& name, const std::string& content) {
 
 constexpr std::size_t kAfterHeader = 8 + 25;  // signature and IHDR
 
-/// The PNG with other extents and a sound checksum.
+/// The PNG with other extents and a valid checksum.
 std::string of_size(const std::string& png, std::size_t width, std::size_t height) {
   return png.substr(0, 8) +
          chunk("IHDR", big_endian(width) + big_endian(height) + png.substr(24, 5)) +
@@ -75,7 +75,7 @@ std::vector<std::string> seeds() {
 
 }  // namespace
 
-// A bit may stand for four values of a palette, and deflating has its limit.
+// One bit can encode four values of a palette, and deflate has a largest ratio.
 const Target kPng = {"png", 2048, 8 * 4 * 1032, 1 << 20, decode, seeds};
 
 }  // namespace elbo::fuzz

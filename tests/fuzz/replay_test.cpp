@@ -1,4 +1,4 @@
-// Every parser over its seeds, over what broke it once, and over some changes of both: a moment of
+// Runs every parser on its seeds, on inputs that broke it once, and on mutations of both: short
 // fuzzing for machines without libFuzzer.
 #include <gtest/gtest.h>
 
@@ -43,7 +43,7 @@ TEST_P(Replay, Seeds) {
   }
 }
 
-/// The first seed is sound: a target that refuses whatever it is given proves nothing.
+/// The first seed is valid, because a target that rejects every input proves nothing.
 TEST_P(Replay, FirstSeedIsTaken) {
   EXPECT_NO_THROW(target().parse(bytes_of(target().seeds().front())));
 }

@@ -6,7 +6,7 @@
 
 #include "kernels/core/error.hpp"
 
-// Of the address sanitizer; GCC comes without the header that declares them.
+// Functions of the address sanitizer; GCC has no header for them.
 extern "C" {
 int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, std::size_t),
                                               void (*on_free)(const volatile void*));
@@ -30,7 +30,7 @@ void on_free(const volatile void* memory) {
   allocated -= static_cast<std::int64_t>(__sanitizer_get_allocated_size(memory));
 }
 
-/// OpenMP allocates at its first region, a megabyte in LLVM's runtime, whatever the input was.
+/// OpenMP allocates in its first region (a megabyte in LLVM's runtime), independent of the input.
 int start_threads() {
   std::atomic<int> threads{0};
 #pragma omp parallel
@@ -38,7 +38,7 @@ int start_threads() {
   return threads;
 }
 
-/// The most that was allocated at a time since it was made, by whichever library.
+/// The peak of allocated memory since construction, by any library.
 class Allocations {
  public:
   Allocations() {

@@ -16,9 +16,9 @@ struct Target {
   std::size_t largest;   // bytes of an input
   std::size_t multiple;  // of the input's size, which parsing it may allocate ...
   std::size_t constant;  // ... beside so many bytes
-  /// Parses the bytes and looks at all that came of it. Throws ConfigError or DataError.
+  /// Parses the bytes and reads the whole result. Throws ConfigError or DataError.
   void (*parse)(Bytes);
-  /// Where mutation starts: sound inputs, and inputs that were too much for the parser once.
+  /// Start of mutation: valid inputs, and inputs that made the parser fail.
   std::vector<std::string> (*seeds)();
 };
 
@@ -30,9 +30,8 @@ inline constexpr const Target* kTargets[] = {
     &kCheckpoint, &kCifar,    &kConfig, &kDataset,       &kExif, &kGzip,        &kIdx,
     &kJpeg,       &kManifest, &kNpy,    &kPictureFolder, &kPng,  &kSafetensors, &kTuning};
 
-/// Parses and swallows what it should throw. Anything else that is thrown comes through, as does
-/// std::logic_error where a message is not one line or too long to be read, or where more has been
-/// allocated at a time than the target promises.
+/// Parses, and catches the allowed exceptions. Other exceptions propagate. Throws std::logic_error
+/// if a message is not one line or too long, or if the peak allocation exceeds the target's limit.
 void check(const Target& target, Bytes input);
 
 }  // namespace elbo::fuzz
