@@ -240,7 +240,7 @@ TEST(ValidationSplit, RespectsSizeLimits) {
   EXPECT_FALSE(open(10, 0.0).has("validation"));
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (double fraction : {-0.1, 1.0, 7.0, nan}) {
-    expect_error<ConfigError>([&] { open(10, fraction); }, {"--validation-fraction", "0 to less"});
+    expect_error<ConfigError>([&] { open(10, fraction); }, {"validation-fraction:", "less than 1"});
   }
 }
 

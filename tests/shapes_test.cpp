@@ -96,7 +96,8 @@ TEST(Shapes, NamesTheOptionOutOfRange) {
   const fs::path path = directory / "new";
   expect_error<ConfigError>([&] { generate_shapes(path, {.train_count = 0}); }, {"--train-count"});
   expect_error<ConfigError>([&] { generate_shapes(path, {.test_count = -1}); }, {"--test-count"});
-  expect_error<ConfigError>([&] { generate_shapes(path, {.size = 7}); }, {"--size is 7", "8 to"});
+  expect_error<ConfigError>([&] { generate_shapes(path, {.size = 7}); },
+                            {"size: got '7'", "between 8 and"});
   EXPECT_FALSE(fs::exists(path));
 }
 

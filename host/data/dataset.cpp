@@ -23,11 +23,11 @@ void check_options(const DatasetOptions& options) {
   const double fraction = options.validation_fraction;
   if (!(fraction >= 0.0 && fraction < 1.0)) {
     throw ConfigError(formatted(
-        "--validation-fraction is {:f}; expected a number from 0 to less than 1", fraction));
+        "validation-fraction: got '{:g}', expected at least 0 and less than 1", fraction));
   }
   if (options.images.size < 0 || options.images.size > kLargestImageSize) {
-    throw ConfigError(
-        formatted("--image-size is {}; expected 0 to {}", options.images.size, kLargestImageSize));
+    throw ConfigError(formatted("image-size: got '{}', expected between 0 and {}",
+                                options.images.size, kLargestImageSize));
   }
 }
 

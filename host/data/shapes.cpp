@@ -141,7 +141,7 @@ void write_split(const fs::path& directory, const FileNames& names, std::int64_t
 
 void check_option(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value >= low && value <= high) return;
-  throw ConfigError(formatted("{} is {}; expected {} to {}", name, value, low, high));
+  throw ConfigError(formatted("{}: got '{}', expected between {} and {}", name, value, low, high));
 }
 
 }  // namespace
@@ -149,9 +149,9 @@ void check_option(const char* name, std::int64_t value, std::int64_t low, std::i
 void generate_shapes(const fs::path& directory, const ShapesOptions& options) {
   constexpr std::int64_t kMostImages = 1'000'000;
   constexpr std::int64_t kLargestSize = 256;
-  check_option("--train-count", options.train_count, 1, kMostImages);
-  check_option("--test-count", options.test_count, 1, kMostImages);
-  check_option("--size", options.size, 8, kLargestSize);
+  check_option("train-count", options.train_count, 1, kMostImages);
+  check_option("test-count", options.test_count, 1, kMostImages);
+  check_option("size", options.size, 8, kLargestSize);
 
   make_new_directory(directory);
   write_split(directory, kTrainFiles, options.train_count, options.size,
