@@ -139,7 +139,7 @@ TEST_F(CliHostile, IdxAndGzip) {
       {"one byte too many", raw(sound + "x"), kInspect, kData, {"oversized", "33 are there"}},
       {"empty gzip", gz(""), kInspect, kData, {"is not gzip data"}},
       {"text called gzip", gz("text"), kInspect, kData, {"is not gzip data"}},
-      {"gzip cut", gz(packed.substr(0, packed.size() - 9)), kInspect, kData, {"cut short"}},
+      {"gzip cut", gz(packed.substr(0, packed.size() - 9)), kInspect, kData, {"truncated"}},
       {"gzip damaged", gz(damaged), kInspect, kData, {"gzip data is damaged"}},
       {"bytes after the gzip",
        gz(packed + "more"),

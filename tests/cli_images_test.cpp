@@ -155,9 +155,9 @@ TEST_F(CliImages, EveryBadPictureInOneLine) {
   const Words training = tiny_training(photos, path("run")) + Words{"--image-size", "5"};
   expect_complaint(training, kData,
                    {photos, "8 of 38 pictures cannot be used", "cut.png (damaged PNG",
-                    "cut.jpg (damaged or cut short", "text.png (neither PNG nor JPEG",
+                    "cut.jpg (damaged or truncated", "text.png (neither PNG nor JPEG",
                     "empty.jpeg (empty)", "bomb.png (claims to be 65536x65536",
-                    "dangling.png (link to nothing)", "loop.png (link in a loop of links)",
+                    "dangling.png (broken symbolic link)", "loop.png (link in a loop of links)",
                     "up (link to a directory that it lies in)", "--skip-bad leaves them out"});
   EXPECT_FALSE(fs::exists(path("run")));
   EXPECT_FALSE(fs::exists(path("elbo-cache")));

@@ -209,7 +209,7 @@ TEST_F(CliStop, ADataSetCutShort) {
   fs::resize_file(directory_ / "data/train.npy", 200);
   const Outcome outcome = program.wait();
   EXPECT_EQ(outcome.code, 3);
-  expect_words(outcome.err, {"elbo: " + fs::canonical(data_).string() + "/train.npy", "cut short",
+  expect_words(outcome.err, {"elbo: " + fs::canonical(data_).string() + "/train.npy", "truncated",
                              "`elbo resume " + run + "`"});
 }
 

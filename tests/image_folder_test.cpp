@@ -122,10 +122,11 @@ TEST_F(ImageFolder, EveryBadPictureIsNamedAndNothingIsLeft) {
   directory_.write("data/empty.jpg", "");
   directory_.write("data/text.png", "hello");
   fs::create_symlink("none", data() / "link.png");
-  expect_refused({}, {data().string() + ": 4 of 34 pictures cannot be used",
-                      "cut.png (damaged PNG: ", "empty.jpg (empty)", "link.png (link to nothing)",
-                      "text.png (neither PNG nor JPEG, it starts with 'hello')",
-                      "--skip-bad leaves them out"});
+  expect_refused(
+      {},
+      {data().string() + ": 4 of 34 pictures cannot be used",
+       "cut.png (damaged PNG: ", "empty.jpg (empty)", "link.png (broken symbolic link)",
+       "text.png (neither PNG nor JPEG, it starts with 'hello')", "--skip-bad leaves them out"});
   EXPECT_EQ(listener_.done, 34) << "everything is looked at";
 
   const Dataset read = open({.skip_bad = true});

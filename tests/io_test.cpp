@@ -168,7 +168,7 @@ TEST(Gzip, FindsEveryCutAndEveryDamage) {
   const std::string whole = gzip(text);
   for (std::size_t size = 0; size < whole.size(); ++size) {
     expect_error<DataError>([&] { inflate_all(whole.substr(0, size), text.size() + 1); },
-                            {"file.gz", size < 2 ? "not gzip" : "cut short"});
+                            {"file.gz", size < 2 ? "not gzip" : "truncated"});
   }
   std::string damaged = whole;
   damaged[whole.size() - 6] ^= 1;  // in the CRC
@@ -411,7 +411,7 @@ TEST(Idx, NamesWhatIsMalformed) {
   expect_error<DataError>([&] { open_idx(zipped); }, {"truncated", "gzip data cannot hold"});
   const std::string whole = gzip(good);
   const fs::path cut = directory.write("cut.gz", whole.substr(0, whole.size() - 3));
-  expect_error<DataError>([&] { open_idx(cut); }, {"cut.gz", "cut short"});
+  expect_error<DataError>([&] { open_idx(cut); }, {"cut.gz", "truncated"});
   expect_error<DataError>([&] { open_idx(directory.write("plain.gz", good)); }, {"not gzip"});
 }
 

@@ -57,8 +57,8 @@ TEST_F(Picture, JpegCutShortAnywhere) {
     SCOPED_TRACE(length);
     EXPECT_THROW(decode(whole.substr(0, length)), DataError);
   }
-  expect_refused(whole.substr(0, whole.size() / 2), {"cut short", "remature end"});
-  expect_refused(whole.substr(0, whole.size() - 1), {"cut short"});
+  expect_refused(whole.substr(0, whole.size() / 2), {"truncated", "remature end"});
+  expect_refused(whole.substr(0, whole.size() - 1), {"truncated"});
   const std::string progressive = jpeg_bytes(scattered_image(40, 56, 3), TJFLAG_PROGRESSIVE);
   for (size_t length = 700; length < progressive.size(); length += 61)
     EXPECT_THROW(decode(progressive.substr(0, length)), DataError) << length;

@@ -128,19 +128,19 @@ TEST_F(PictureListTest, LinksThatLeadNowhere) {
   link(".", "a/here");
   link("../b", "a/sideways");
   link("../a", "b/back");
-  EXPECT_EQ(list(),
-            (Names{"train a a/1.png", "train a/2.png: link to nothing",
-                   "train a/3.png: link in a loop of links",
-                   "train a/here: link to a directory that it lies in",
-                   "train a/sideways/back: link to a directory that it lies in",
-                   "train a/up: link to a directory that it lies in",
-                   "train b: the same directory as 'a/sideways'", "train more: link to nothing"}));
+  EXPECT_EQ(list(), (Names{"train a a/1.png", "train a/2.png: broken symbolic link",
+                           "train a/3.png: link in a loop of links",
+                           "train a/here: link to a directory that it lies in",
+                           "train a/sideways/back: link to a directory that it lies in",
+                           "train a/up: link to a directory that it lies in",
+                           "train b: the same directory as 'a/sideways'",
+                           "train more: broken symbolic link"}));
 }
 
 TEST_F(PictureListTest, AMissingSplitIsNoticed) {
   touch({"train/1.png"});
   link("/none/at/all", "test");
-  EXPECT_EQ(list(), (Names{"train test: link to nothing", "train train/1.png"}));
+  EXPECT_EQ(list(), (Names{"train test: broken symbolic link", "train train/1.png"}));
 }
 
 TEST_F(PictureListTest, WhatOnlyLooksLikeAPicture) {

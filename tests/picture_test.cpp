@@ -131,7 +131,7 @@ TEST_F(Picture, PngCutShortOrChangedAnywhere) {
     SCOPED_TRACE(i);
     EXPECT_THROW(decode(changed), DataError);
   }
-  expect_refused(whole.substr(0, whole.size() / 2), {"damaged PNG", "cut short"});
+  expect_refused(whole.substr(0, whole.size() / 2), {"damaged PNG", "truncated"});
 }
 
 /// The picture with another size in its header, the checksum right again.
@@ -173,7 +173,7 @@ TEST_F(Picture, SizesThatAreLies) {
   expect_refused(claiming(65500, 65500), {"claims to be 65500x65500", "2^28"});
   expect_refused(claiming(0, 8), {"claims to be 0x8"});
   expect_refused(claiming(8, 0), {"claims to be 8x0"});
-  expect_refused(claiming(800, 8), {"cut short"});
+  expect_refused(claiming(800, 8), {"truncated"});
 }
 
 // --- what is no picture -----------------------------------------------------------------------
@@ -183,11 +183,11 @@ TEST_F(Picture, OtherContent) {
   expect_refused("hello, world", {"neither PNG nor JPEG", "'hello, w'"});
   expect_refused("GIF89a", {"neither PNG nor JPEG", "'GIF89a'"});
   expect_refused("\xff\xd8", {"neither"});
-  expect_refused("\xff\xd8\xff", {"cut short"});
+  expect_refused("\xff\xd8\xff", {"truncated"});
   expect_refused("\xff\xd8\xff\xd9", {"no JPEG frame header"});
   expect_refused(std::string("\xff\xd8\xff\xe0\0\1", 6), {"segment of length 1"});
   expect_refused(std::string("\xff\xd8\xff\xc0\0\4\1\1", 8), {"frame header is too short"});
-  expect_refused("\x89PNG\r\n\x1a\n", {"cut short"});
+  expect_refused("\x89PNG\r\n\x1a\n", {"truncated"});
   expect_refused("\x89PNG\r\n\x1a\n0000IHDX" + std::string(20, '0'), {"IHDR"});
 }
 

@@ -150,8 +150,7 @@ Analysis analyze(const Model& model, const Split& split, const AnalysisOptions& 
   const Bottleneck bottleneck = model.architecture.encoder().bottleneck();
   if (options.factors && bottleneck != Bottleneck::gaussian)
     throw ConfigError(
-        "factors: what z tells of them is known where it is drawn from q(z|x); "
-        "bottleneck is " +
+        "factors: information about them needs draws of z from q(z|x); bottleneck is " +
         text_of(model.settings.bottleneck) + ", expected gaussian");
   Evaluator evaluator(model, split);
   Analysis result;

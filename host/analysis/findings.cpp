@@ -58,9 +58,9 @@ Finding unused_units(const Analysis& analysis, const ModelSettings& settings) {
   double carried = 0.0;
   for (const size_t j : posterior.inactive) carried += posterior.kl[j];
   std::string text = formatted(
-      "{} of {} units are inactive: {}. They carry {:.3g} of {:.4g} nats of kl, and the decoder "
-      "does without them. That is harmless where the elbo is good, and a smaller --latent-dim "
-      "would do; if it is not, these can bring them to use: ",
+      "{} of {} units are inactive: {}. They carry {:.3g} of {:.4g} nats of kl. That is "
+      "harmless if the elbo is good: a smaller --latent-dim would suffice. Otherwise these can "
+      "activate them: ",
       posterior.inactive.size(), posterior.kl.size(), name_dimensions(posterior.inactive), carried,
       posterior.total_kl);
   return {Finding::Severity::note, text + join(remedies_for_unused_units(settings), ", or ") + "."};

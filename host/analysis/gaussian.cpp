@@ -99,7 +99,7 @@ Cholesky require_covariance(const FullGaussian& p) {
   if (result.broken_at < d)
     throw DataError(
         formatted("covariance: not positive definite: dimension {} has no positive variance{}",
-                  result.broken_at, result.broken_at == 0 ? "" : ", given those before it"));
+                  result.broken_at, result.broken_at == 0 ? "" : ", given the previous ones"));
   return result;
 }
 

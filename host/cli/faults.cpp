@@ -32,7 +32,7 @@ void say(const char* text) {
 
 void on_bus_error(int signal, siginfo_t* info, void*) {
   if (const char* path = mapped_path_at(info->si_addr))
-    end(kDataCode, path, ": cannot be read any more: it was cut short, or its disk is gone");
+    end(kDataCode, path, ": cannot be read any more: it was truncated, or its disk is gone");
   ::signal(signal, SIG_DFL);
   ::raise(signal);
 }

@@ -161,7 +161,7 @@ Dataset Dataset::from_vector(std::vector<T> rows, DType dtype, const Shape& samp
   const std::size_t dim = *sample_bytes / sizeof(T);
   if (rows.size() % dim != 0) {
     fail_file(source,
-              formatted("{} values are no multiple of the {} of a sample", rows.size(), dim));
+              formatted("{} values cannot be split into samples of {} values", rows.size(), dim));
   }
   Table table{"train", source, nullptr, nullptr, dtype, sample_shape, std::move(labels)};
   table.shape.insert(table.shape.begin(), static_cast<std::int64_t>(rows.size() / dim));

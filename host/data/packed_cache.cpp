@@ -67,8 +67,7 @@ fs::path cache_of(const ImageOptions& options) {
   if (!options.cache.empty()) return options.cache;
   const fs::path folder = user_cache_folder();
   if (folder.empty()) {
-    throw ConfigError("cache: neither XDG_CACHE_HOME nor HOME tells where it could be" +
-                      std::string(kRemedy));
+    throw ConfigError("cache: neither XDG_CACHE_HOME nor HOME is set" + std::string(kRemedy));
   }
   return folder;
 }
@@ -95,7 +94,7 @@ Entry read_entry(const fs::path& directory) {
     const Json& split = splits.at(table.split);
     if (table.dtype != DType::u8 || table.shape != split.at("shape").get<Shape>() ||
         table.labels.empty() == split.at("labelled").get<bool>()) {
-      fail_file(directory, "split " + table.split + " is not what was written");
+      fail_file(directory, "split " + table.split + " does not match the manifest");
     }
   }
   for (const Json& bad : manifest.at("left_out")) {

@@ -114,7 +114,7 @@ class Walk {
 
   static std::string fault_of(int error) {
     if (error == ELOOP) return "link in a loop of links";
-    if (error == ENOENT) return "link to nothing";
+    if (error == ENOENT) return "broken symbolic link";
     return "cannot examine: " + std::generic_category().message(error);
   }
 

@@ -79,7 +79,7 @@ std::size_t GzipReader::read(std::span<std::byte> out) {
         state.end_member();
         break;
       case Z_BUF_ERROR:
-        if (state.left() == 0) fail_file(state.path, "gzip data is cut short");
+        if (state.left() == 0) fail_file(state.path, "gzip data is truncated");
         break;
       case Z_MEM_ERROR:
         throw std::bad_alloc();

@@ -94,7 +94,7 @@ void check(int result, tjhandle decoder) {
   const bool warning = tjGetErrorCode(decoder) == TJERR_WARNING;
   // This is the first warning and the last message, so all pixels were decoded correctly.
   if (warning && message.find("extraneous bytes before marker 0xd9") != std::string::npos) return;
-  throw DataError((warning ? "damaged or cut short: " : "") + message);
+  throw DataError((warning ? "damaged or truncated: " : "") + message);
 }
 
 /// Throws if the file is too short for a picture of that size, or has too many scans.

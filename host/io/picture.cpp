@@ -82,7 +82,7 @@ std::optional<PictureHeader> parse_header(std::span<const std::byte> bytes) {
 }
 
 const PictureHeader& checked(const std::optional<PictureHeader>& header) {
-  if (!header) throw DataError("cut short: it ends before it tells its size");
+  if (!header) throw DataError("truncated: the header is incomplete");
   const auto [height, width, channels, orientation] = *header;
   if (height > 0 && width > 0 && height <= kMostPixels / width) return *header;
   throw DataError(

@@ -90,7 +90,7 @@ struct PngSource {
 
 void on_read(png_structp png, png_bytep out, std::size_t size) {
   auto& source = *static_cast<PngSource*>(png_get_io_ptr(png));
-  if (size > source.rest.size()) png_error(png, "cut short");
+  if (size > source.rest.size()) png_error(png, "truncated");
   std::memcpy(out, source.rest.data(), size);
   source.rest = source.rest.subspan(size);
 }
@@ -179,7 +179,7 @@ std::optional<PictureHeader> read_png_header(std::span<const std::byte> start) {
 
 Image decode_png(std::span<const std::byte> file) {
   const std::optional<PictureHeader> header = read_png_header(file);
-  if (!header) throw DataError("damaged PNG: cut short");
+  if (!header) throw DataError("damaged PNG: truncated");
   require_content(file, *header);
   PngSource source{file};
   PngReader reader;

@@ -86,7 +86,7 @@ std::vector<std::string> describe_composition(const ModelSettings& s, const Shap
       s.discriminator_inputs == DiscriminatorInputs::both      ? "z and of draws from N(0, I)"
       : s.discriminator_inputs == DiscriminatorInputs::samples ? "draws from N(0, I)"
                                                                : "z";
-  lines.push_back(std::string("x, or what the decoder makes of ") + decoded + judge);
+  lines.push_back(std::string("x, or decoded rows of ") + decoded + judge);
   return lines;
 }
 

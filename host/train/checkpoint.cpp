@@ -216,7 +216,8 @@ TrainingState read_training_state(const std::filesystem::path& path, const Model
                         to_string(header.data.sample_shape), to_string(model.data.sample_shape)));
   TrainingState state = {header.progress, load(file, kWeights, model),
                          load(file, kMoments[0], model), load(file, kMoments[1], model)};
-  if (!state.finite()) fail_file(path, "holds numbers that are not finite: nothing to go on with");
+  if (!state.finite())
+    fail_file(path, "contains numbers that are not finite, so training cannot resume from it");
   return state;
 }
 

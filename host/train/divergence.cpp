@@ -106,7 +106,7 @@ std::string describe(const Divergence& d) {
   if (d.what != "loss") text += "its " + d.what + " are not finite, ";
   text += values;
   if (!d.repeated)
-    text += formatted("; repeated from step {} it did not, which a sound machine excludes",
+    text += formatted("; replaying from step {} did not reproduce it: suspect faulty hardware",
                       d.good_step);
   return text;
 }
