@@ -168,7 +168,7 @@ TEST(Dataset, TakesRowsFromMemory) {
   EXPECT_EQ(bytes.split("validation").size(), 1);
 
   expect_error<DataError>([] { Dataset::from_rows(std::vector<float>(5), {2}); },
-                          {"5 values", "multiple of the 2"});
+                          {"5 values", "samples of 2 values"});
   expect_error<DataError>([] { Dataset::from_rows(std::vector<float>{}, {2}); }, {"no rows"});
   expect_error<DataError>([] { Dataset::from_rows(std::vector<float>(4), {0}); }, {"no elements"});
   expect_error<DataError>([] { Dataset::from_rows(std::vector<float>(4), {2}, {}, {1}); },

@@ -94,8 +94,10 @@ TEST(Shapes, AreTheSameEverywhere) {
 TEST(Shapes, NamesTheOptionOutOfRange) {
   TemporaryDirectory directory;
   const fs::path path = directory / "new";
-  expect_error<ConfigError>([&] { generate_shapes(path, {.train_count = 0}); }, {"--train-count"});
-  expect_error<ConfigError>([&] { generate_shapes(path, {.test_count = -1}); }, {"--test-count"});
+  expect_error<ConfigError>([&] { generate_shapes(path, {.train_count = 0}); },
+                            {"train-count: got '0'"});
+  expect_error<ConfigError>([&] { generate_shapes(path, {.test_count = -1}); },
+                            {"test-count: got '-1'"});
   expect_error<ConfigError>([&] { generate_shapes(path, {.size = 7}); },
                             {"size: got '7'", "between 8 and"});
   EXPECT_FALSE(fs::exists(path));
