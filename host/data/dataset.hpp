@@ -45,8 +45,8 @@ struct Split {
 class Dataset {
  public:
   /// Opens a directory or a single file of any format in dataset_readers(). Throws DataError if
-  /// there is nothing to read or a file is invalid, and ConfigError where `validation_fraction` is
-  /// out of range.
+  /// there is nothing to read or a file is invalid, and ConfigError if `validation_fraction` is out
+  /// of range.
   static Dataset open(const std::filesystem::path& path, const DatasetOptions& options = {});
 
   /// Takes rows [n, sample_shape...] from memory, all of them as train before validation is split

@@ -1,4 +1,4 @@
-// How data sets of pictures become rows of one size, and if those are kept.
+// How data sets of pictures become rows of one size, and the location of their cache.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ std::string enumerate(std::span<const BadPicture> pictures, std::size_t most);
 
 /// Pictures that are decoded and in the cache as arrays.
 struct PackedPictures {
-  std::filesystem::path entry;       // the directory of those arrays
+  std::filesystem::path entry;       // the directory of the arrays
   bool just_packed = false;          // now, instead of being found there
   std::int64_t pictures = 0;         // listed: rows and bad ones
   std::vector<BadPicture> left_out;  // the bad ones, in the order of the list

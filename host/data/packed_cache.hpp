@@ -1,8 +1,8 @@
 // Decoded pictures on disk. An entry of the cache is a directory that any tool can read:
 //
 //   KEY/train.npy          u8 [rows, height, width(, 3)]; likewise validation.npy and test.npy
-//   KEY/train_labels.npy   i32 [rows], where there are labels
-//   KEY/manifest.json      where they come from, the names of the classes, what was left out
+//   KEY/train_labels.npy   i32 [rows], if there are labels
+//   KEY/manifest.json      source folder, names of the classes, pictures that were left out
 //
 // An entry is written under a temporary name and renamed when it is complete, so that a named entry
 // is never partial, and processes that write the same entry do not interfere.
@@ -85,10 +85,10 @@ class PackedWriter {
   std::optional<NpyWriter> rows_, labels_;  // of the current split
 };
 
-/// The tables of entry `key`, memory-mapped, with `source` named as theirs. If there is no such
-/// entry, or it is damaged, it is made anew of what `pack` writes. Tells options.observer of both.
-/// Throws ConfigError if there is no place for a cache, DataError if the entry cannot be
-/// made, and what `pack` throws.
+/// Returns the tables of entry `key`, memory-mapped, with `source` as their source. If the entry is
+/// missing or damaged, `pack` first writes it anew. Then calls options.observer->on_opened().
+/// Throws ConfigError if there is no directory for a cache, DataError if the entry cannot be made,
+/// and every exception of `pack`.
 std::vector<Table> open_packed(const PackedKey& key, const std::filesystem::path& source,
                                const ImageOptions& options,
                                const std::function<PackedManifest(PackedWriter&)>& pack);

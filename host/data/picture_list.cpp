@@ -26,7 +26,8 @@ FileStamp stamp_from(const struct stat& status) {
   return {status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
 }
 
-/// The names in a directory, sorted, without hidden ones; the error where it cannot be read.
+/// Appends the names in a directory, without hidden ones, and sorts them. Returns the error if the
+/// directory cannot be read.
 std::error_code list_names(const fs::path& directory, std::vector<std::string>& names) {
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
@@ -126,7 +127,7 @@ class Walk {
   std::string_view split_;
   Classes& classes_;
   std::vector<Identity> above_;           // the directories that the entry lies in
-  std::map<Identity, std::string> seen_;  // those that were looked through, and under which name
+  std::map<Identity, std::string> seen_;  // visited directories, and the first path to each
 };
 
 /// Throws if some of a split's pictures have a class and some do not.

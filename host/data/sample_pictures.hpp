@@ -15,9 +15,9 @@ using math::PictureLayout;
 /// True if samples of this shape are pictures: the first two kinds below.
 bool is_picture(const Shape& sample_shape);
 
-/// The layout of a sample as a picture. A sample of shape
+/// Returns the layout of a sample as a picture. A sample of shape
 ///   [h, w]                                  is grey,
-///   [c, h, w] or [h, w, c], c being 1 or 3, is grey or RGB (the former where both would do),
+///   [c, h, w] or [h, w, c] with c = 1 or 3  is grey or RGB ([c, h, w] if both would fit),
 ///   anything else, D elements in all,       is grey, the most nearly square h x w = D with h <= w
 /// (so that flattened 784 is 28 x 28 again, and a prime number of features is one strip).
 PictureLayout picture_layout(const Shape& sample_shape);

@@ -31,8 +31,8 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view text) {
          std::ranges::equal(bytes.first(text.size()), std::as_bytes(std::span(text)));
 }
 
-/// The orientation in the first directory of tags; nothing if the block is malformed or does not
-/// tell.
+/// Returns the orientation in the first directory of tags; nothing if the block is malformed or has
+/// no such tag.
 std::optional<std::uint32_t> orientation_in(const TiffBlock& tiff) {
   constexpr std::uint32_t kMagic = 42, kOrientation = 0x0112, kShort = 3;
   constexpr std::uint64_t kEntrySize = 12;

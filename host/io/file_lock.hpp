@@ -10,8 +10,8 @@ namespace elbo {
 class FileLock {
  public:
   FileLock() = default;  // locks nothing
-  /// Creates the file where it is missing and writes the process' number to it. Throws DataError
-  /// where another process holds it, "PATH: MEANING (process N)", or the system refuses. On file
+  /// Creates the file if it is missing and writes the process ID to it. Throws DataError if another
+  /// process holds the lock ("PATH: MEANING (process N)"), or if the file cannot be opened. On file
   /// systems without locks, one process at a time is assumed.
   FileLock(const std::filesystem::path& path, const char* meaning);
   ~FileLock();

@@ -17,16 +17,16 @@ inline constexpr std::size_t kLargestInflation = 1032;
 /// Reads gzip data in pieces. Concatenated members are one stream, as for gzip(1).
 class GzipReader {
  public:
-  /// `compressed` must outlive the reader; `path` is for messages only. Throws DataError where
-  /// the data is not gzip.
+  /// `compressed` must outlive the reader; `path` is for messages only. Throws DataError if the
+  /// data is not gzip.
   GzipReader(std::span<const std::byte> compressed, std::filesystem::path path);
   ~GzipReader();
   GzipReader(const GzipReader&) = delete;
   GzipReader& operator=(const GzipReader&) = delete;
 
-  /// Fills `out` and returns its size, or less at the end of the data. The end has been seen,
-  /// and with it every checksum, once less than asked for came back. Throws DataError if the
-  /// data is cut short, damaged, or followed by bytes that are not gzip.
+  /// Fills `out` and returns the number of bytes read. Only when it returns fewer than requested is
+  /// the data at its end and every checksum verified. Throws DataError if the data is truncated,
+  /// damaged, or followed by bytes that are not gzip.
   std::size_t read(std::span<std::byte> out);
 
  private:

@@ -19,7 +19,7 @@ Image with_pixels(const Image& image, std::int64_t channels) {
 Image to_grey(Image image) {
   if (image.channels == 1) return image;
   ELBO_ASSERT(image.channels == 3);
-  // In 65536ths, which add up to one.
+  // Weights in units of 1/65536; they sum to one.
   constexpr std::uint32_t kRed = 19595, kGreen = 38470, kBlue = 7471, kHalf = 32768;
   static_assert(kRed + kGreen + kBlue == 65536);
   Image grey = with_pixels(image, 1);
@@ -44,7 +44,7 @@ Image to_rgb(Image image) {
 void flatten_onto_white(Image& image) {
   ELBO_ASSERT(image.channels == 2 || image.channels == 4);
   const std::int64_t colours = image.channels - 1;
-  std::uint8_t* out = image.pixels.data();  // never overtakes what it reads
+  std::uint8_t* out = image.pixels.data();  // in place: writes never overtake reads
   const std::uint8_t* pixel = out;
   for (std::int64_t i = 0; i < image.height * image.width; ++i) {
     const std::uint32_t alpha = pixel[colours];

@@ -18,7 +18,7 @@ struct PictureHeader {
   std::int64_t height = 0;
   std::int64_t width = 0;
   std::int64_t channels = 1;  // 1 or 3, after decoding
-  int orientation = 1;        // EXIF's; size and pixels are before the rotation
+  int orientation = 1;        // EXIF's; size as stored, but upright from read_picture_header()
 };
 
 /// An image of one channel: luma after Rec. 601, 0.299 R + 0.587 G + 0.114 B, rounded. Grey stays

@@ -11,7 +11,7 @@
 #define STB_IMAGE_RESIZE_STATIC
 #include <stb_image_resize2.h>
 #else
-#define STBIR_ASSERT(condition)  // one wants no weight to be zero, which does no harm
+#define STBIR_ASSERT(condition)  // one assertion rejects zero weights, which are harmless
 #define STB_IMAGE_RESIZE_IMPLEMENTATION
 #define STB_IMAGE_RESIZE_STATIC
 #include <stb_image_resize.h>

@@ -12,17 +12,17 @@ namespace elbo {
 
 // Errors here are DataErrors that name the fault, but not the file.
 
-/// The bytes that every JPEG file starts with.
+/// Returns true if the file starts like every JPEG file.
 bool is_jpeg(std::span<const std::byte> file);
 
-/// Size, channels and EXIF's orientation from the segments before the pixels, unchecked; nothing
-/// where `start` is cut off before it tells. Throws DataError if the pixels come first.
+/// Returns size, channels and EXIF orientation from the segments before the pixels, unchecked;
+/// nothing if `start` ends before the frame header. Throws DataError if the pixels come before it.
 std::optional<PictureHeader> read_jpeg_header(std::span<const std::byte> start);
 
 /// Decodes a JPEG as stored, without applying its orientation. CMYK is assumed to be inverted, as
-/// Adobe writes it. If both sides are at least twice as large as 2 * least_side, a picture of half,
-/// a quarter or an eighth of the size is decoded, with both sides at least 2 * least_side; 0 means
-/// full size. Throws DataError if the data is damaged or cut short.
+/// Adobe writes it. Decodes at the smallest of 1/2, 1/4 and 1/8 of the size that keeps both sides
+/// at least 2 * least_side, or else at full size; 0 means full size. Throws DataError if the data
+/// is damaged or truncated, or has too many scans.
 Image decode_jpeg(std::span<const std::byte> file, std::int64_t least_side = 0);
 
 }  // namespace elbo

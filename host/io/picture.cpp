@@ -70,7 +70,7 @@ class FileBytes {
   std::size_t size_ = 0;
 };
 
-/// What the bytes tell of a picture; nothing if there are too few of them.
+/// Returns the header of a picture; nothing if the bytes end before it.
 std::optional<PictureHeader> parse_header(std::span<const std::byte> bytes) {
   if (bytes.empty()) throw DataError("empty");
   if (is_png(bytes)) return read_png_header(bytes);

@@ -19,9 +19,9 @@ bool is_picture_name(std::string_view name);
 /// more than 2^28.
 PictureHeader read_picture_header(const std::filesystem::path& path);
 
-/// Decodes a picture, upright and on white. If it is much larger than `least_side`, which is
-/// not 0, it may come reduced, neither side of it below least_side. Throws DataError as
-/// read_picture_header() does, and if the data is damaged or cut short.
+/// Decodes a picture, upright and on white. If it is much larger than a `least_side` other than 0,
+/// it may be decoded at a reduced size, with neither side below least_side. Throws DataError as
+/// read_picture_header() does, and if the data is damaged or truncated.
 Image decode_picture(const std::filesystem::path& path, std::int64_t least_side = 0);
 
 }  // namespace elbo

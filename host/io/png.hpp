@@ -12,11 +12,11 @@
 
 namespace elbo {
 
-/// The bytes that every PNG file starts with.
+/// Returns true if the file starts like every PNG file.
 bool is_png(std::span<const std::byte> file);
 
-/// Size and channels as the file's first chunk tells them, unchecked; nothing if `start` is
-/// cut off before its end. Throws DataError if that chunk is not there.
+/// Returns size and channels from the file's first chunk, unchecked; nothing if `start` ends before
+/// them. Throws DataError if the first chunk is not IHDR.
 std::optional<PictureHeader> read_png_header(std::span<const std::byte> start);
 
 /// Decodes any PNG: palettes and 1 to 4 bits are expanded, 16 bits rounded to 8, interlacing is
@@ -24,7 +24,7 @@ std::optional<PictureHeader> read_png_header(std::span<const std::byte> start);
 /// the data is damaged or truncated.
 Image decode_png(std::span<const std::byte> file);
 
-/// Writes the image (atomically). Throws DataError where libpng or the file system refuses.
+/// Writes the image (atomically). Throws DataError if libpng or the file system refuses.
 void write_png(const std::filesystem::path& path, const Image& image);
 
 }  // namespace elbo

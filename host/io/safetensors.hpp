@@ -22,7 +22,7 @@ enum class TensorType : std::uint8_t { u8, i32, u32, i64, u64, f16, bf16, f32, f
 const char* name_of(TensorType type);
 std::size_t size_of(TensorType type);
 
-/// A named dense array in C order whose bytes belong to someone else.
+/// A named dense array in C order that does not own its bytes.
 struct TensorView {
   std::string name;
   TensorType type;
@@ -62,7 +62,7 @@ class SafetensorsFile {
   /// The tensor of that name, which must have this type and shape. Throws DataError naming the
   /// difference.
   const TensorView& require(std::string_view name, TensorType type, const Shape& shape) const;
-  /// Copies it.
+  /// Copies the data of that tensor to `out`. Throws as require() does.
   void read(std::string_view name, TensorType type, const Shape& shape,
             std::span<std::byte> out) const;
   void read(std::string_view name, const Shape& shape, std::span<float> out) const {

@@ -16,7 +16,7 @@ class StagedDirectory {
   StagedDirectory& operator=(const StagedDirectory&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  /// Gives it the target's name, for good; false if something has that name by now.
+  /// Renames the directory to the target. Returns false if the target exists by now.
   bool commit();
 
  private:

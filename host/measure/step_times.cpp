@@ -109,7 +109,7 @@ std::vector<OpTimes> profile_step(TrainingStep& training, double seconds) {
   std::ranges::nth_element(blocks, middle, {}, seconds_in);
   const std::vector<OpTime>& times = *middle;
 
-  // A fused op is reported under its name and those of the ops fused into it.
+  // An op is reported under its own name and the names of the ops fused into it.
   std::vector<std::string> names;
   for (const Op& op : program) names.emplace_back(name_of(op));
   for (size_t i = 0; i < program.size(); ++i) {

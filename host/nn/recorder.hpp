@@ -71,7 +71,7 @@ class Recorder {
   /// Receives the gradient at a value's pre-activation and appends the ops that propagate it.
   using Backward = std::function<void(const Value& gradient)>;
 
-  /// Gradients from now on are those of the parameters in `trained`.
+  /// From now on, backward() computes the gradients of the parameters in `trained` only.
   void train(ParameterRange trained);
   /// Puts `value`, computed from `inputs` and from the parameters at `parameters`, on the tape.
   void on_tape(Value& value, std::initializer_list<Value> inputs,
@@ -79,11 +79,11 @@ class Recorder {
   /// True if `value` depends on trained parameters.
   bool wants_gradient(const Value& value) const;
   bool trains(int64_t parameter) const { return trained_.contains(parameter); }
-  /// True if another use of this parameter has written its gradient; the caller then adds its own
-  /// instead of writing it.
+  /// Returns true if another use of this parameter has written its gradient: the caller must then
+  /// add its own instead of writing it. Marks the gradient as written.
   bool has_gradient(int64_t parameter) { return !written_.insert(parameter).second; }
-  /// Adds a part of the gradient at a value's pre-activation, for its first columns at least. The
-  /// tape takes the memory.
+  /// Adds a part of the gradient at a value's pre-activation, for its first gradient.columns
+  /// columns. The tape takes the memory.
   void add_gradient(const Value& value, const Value& gradient);
   /// The memory for a loss's gradient at `output`: in place, or in bfloat16 beside it.
   Value loss_gradient(const Value& output);
