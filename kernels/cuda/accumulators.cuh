@@ -2,8 +2,8 @@
 // cores with operands in TF32 or bfloat16. The depth (K) of a tile is divided into slices, each for
 // some of the block's warps, because small results have too few elements to occupy all warps.
 //
-// A method has an Element type and a `depth`, and an accumulator `kSlices`, `add` (one staged step)
-// and `store` (its slice's sums to partial[slice][row][column]).
+// A method has an Element type, a `depth` and an Accumulator with `kSlices`, `add` (accumulates one
+// staged step) and `store` (writes its slice's sums to partial[slice][row][column]).
 #pragma once
 
 #include "kernels/cuda/staged.cuh"

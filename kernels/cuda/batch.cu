@@ -3,7 +3,7 @@
 
 namespace elbo::cuda {
 
-/// The view of a quad of a row's stored values, which `unit` scales to [0, 1].
+/// Applies the op's data view to a quad of stored values, which `unit` scales to [0, 1].
 ELBO_DEVICE math::Float4 view_of(const GatherBatch& op, math::Float4 stored, float unit,
                                  uint32_t row, uint32_t quad, uint64_t step) {
   math::Float4 x;

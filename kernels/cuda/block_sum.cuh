@@ -5,7 +5,7 @@
 
 namespace elbo::cuda {
 
-/// Sum of `value` over the warp, in every lane.
+/// Returns the sum of `value` over the warp, in every lane.
 template <class T>
 ELBO_DEVICE T warp_sum(T value) {
   ELBO_UNROLL
@@ -14,7 +14,8 @@ ELBO_DEVICE T warp_sum(T value) {
   return value;
 }
 
-/// Sum of `value` over a one-dimensional block of whole warps, in every thread; all must call.
+/// Returns the sum of `value` over a one-dimensional block of whole warps, in every thread. All
+/// threads must call.
 template <class T>
 ELBO_DEVICE T block_sum(T value) {
   ELBO_SHARED(T, partial, kWarpSize);
@@ -26,7 +27,7 @@ ELBO_DEVICE T block_sum(T value) {
   return warp_sum(lane < blockDim.x / kWarpSize ? partial[lane] : T(0));
 }
 
-/// Sum of values[0 .. count-1] over the block, in every thread; all must call.
+/// Returns the sum of values[0 .. count-1], in every thread of the block. All threads must call.
 template <class T>
 ELBO_DEVICE T block_sum(const float* values, int64_t count) {
   T sum = 0;

@@ -9,7 +9,7 @@ namespace elbo::cuda {
 /// Position of a thread in a one-dimensional block. Surplus threads are idle.
 struct ChannelThreads {
   int32_t across, deep;  // threads in a row, and rows of threads
-  int32_t quad, place;   // the thread's
+  int32_t quad, place;   // the thread's index in its row, and the index of the row
 
   /// For `quads` quads of channels; a block processes at most one per thread at a time.
   ELBO_DEVICE explicit ChannelThreads(int32_t quads)
@@ -20,8 +20,8 @@ struct ChannelThreads {
 
   ELBO_DEVICE bool works() const { return place < deep; }
 
-  /// The sum of `value` over the rows of threads, in the first row; all threads of the block must
-  /// call. `shared` has room for one quad per thread.
+  /// Returns, in the first row, the sum of `value` over the rows of threads. All threads of the
+  /// block must call. `shared` has room for one quad per thread.
   ELBO_DEVICE math::Float4 total(const math::Float4& value, math::Float4* shared) const {
     __syncthreads();  // readers of the previous sum have finished
     shared[threadIdx.x] = value;

@@ -59,8 +59,8 @@ inline void check_nothrow(cudaError_t status) noexcept {
 }
 
 /// For a caller that continues after a failure, possibly reported by a library: throws GpuLost if
-/// the GPU cannot go on, else clears CUDA's last error. Waits for the GPU, so it must not be called
-/// during a capture.
+/// the process has lost the GPU, else clears CUDA's last error. Waits for the GPU, so it must not
+/// be called during a capture.
 inline void recover(std::string_view file = __builtin_FILE(), int line = __builtin_LINE()) {
   for (const cudaError_t status : {cudaDeviceSynchronize(), cudaGetLastError()})
     if (is_sticky(status)) check(status, "an earlier call", file, line);

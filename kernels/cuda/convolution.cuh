@@ -61,7 +61,7 @@ struct GradientSlices {
 
   int32_t count;       // slices of the product
   int32_t depth;       // pixels of the narrow side in each
-  int64_t stride;      // floats between them
+  int64_t stride;      // floats between the starts of slices
   int32_t bias_count;  // slices of the bias gradient
   int64_t bias_rows;   // pixels of grad_y in each
   int64_t bias_stride;

@@ -15,7 +15,7 @@ struct ChannelSumArgs {
   int64_t slice_rows;
   float* out;
   int64_t stride;
-  bool accumulate;  // added to what is there
+  bool accumulate;  // add to the previous content
 };
 
 inline constexpr int32_t kSummedChannels = 128;  // by one block: a warp of quads
@@ -47,7 +47,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) channel_sum_kernel(ChannelSumA
 
 struct SliceSumArgs {
   SlicedSum one, other;
-  bool accumulate;  // added to what is there
+  bool accumulate;  // add to the previous content
 };
 
 ELBO_DEVICE void add_slices(const SlicedSum& list, int64_t i, bool accumulate) {
@@ -57,7 +57,7 @@ ELBO_DEVICE void add_slices(const SlicedSum& list, int64_t i, bool accumulate) {
   list.out[i] = accumulate ? list.out[i] + sum : sum;
 }
 
-/// One number per thread; those of the second sum follow those of the first.
+/// One element per thread. The elements of the second sum follow the elements of the first.
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) slice_sum_kernel(SliceSumArgs args) {
   wait_for_previous_kernel();
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -75,12 +75,13 @@ void add_slices(const SlicedSum& one, const SlicedSum& other, bool accumulate, S
 
 namespace {
 
-/// Up to `most` slices, but none too short to be worth its partial sums.
+/// Returns a number of slices up to `most`, such that none is too short to be worth its partial
+/// sums.
 int64_t worthwhile(int64_t length, int64_t least_length, int64_t most) {
   return std::clamp<int64_t>(length / least_length, 1, most);
 }
 
-/// The length of at most `count` slices: a positive multiple of `unit`.
+/// Returns the length of a slice, a positive multiple of `unit`, for at most `count` slices.
 int64_t slice_length(int64_t length, int64_t count, int64_t unit) {
   const int64_t units = (length + count * unit - 1) / (count * unit);
   return std::max<int64_t>(1, units) * unit;

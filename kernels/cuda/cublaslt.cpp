@@ -87,13 +87,13 @@ cudaDataType_t type_of(Format format) { return format == Format::f32 ? CUDA_R_32
 /// A product in the library's column-major terms: our matrices appear transposed, and the operands
 /// are swapped.
 struct Problem {
-  int64_t rows, columns, depth;  // of the library's result
+  int64_t rows, columns, depth;  // of the library's product
   ConstReals left, right;
   int64_t left_line, right_line, result_line;  // elements between columns
   bool left_transposed, right_transposed;
   Reals result;
   Precision precision;
-  bool accumulate = false;  // added to what the result holds
+  bool accumulate = false;  // add to the previous result
 
   /// True if every column is aligned to the library's load size.
   bool has_aligned_columns() const {
@@ -170,7 +170,7 @@ class LtProduct : public LibraryProduct {
     layout(result_, p.result.format, p.rows, p.columns, p.result_line);
   }
 
-  /// The library's `index`-th proposal; false if there are fewer.
+  /// Chooses the library's `index`-th proposal; returns false if there are fewer.
   bool choose(int index) {
     constexpr int kProposals = 8;
     constexpr uint64_t kMostWorkspace = 32 << 20;
@@ -320,8 +320,8 @@ class CublasLt : public ProductLibrary {
     return list;
   }
   std::vector<Epilogue> epilogues(const DenseBackwardWeights& op, std::string&) {
-    // BGRADB overwrites the bias gradients and cannot add to them. Versions of cuBLASLt are known
-    // to access memory out of bounds for narrow or odd layers.
+    // BGRADB overwrites the bias gradients and cannot add to them. Some versions of cuBLASLt are
+    // known to access memory out of bounds for narrow or odd layers.
     constexpr int32_t kNarrowest = 16, kMultiple = 8;
     if (op.accumulate || op.out < kNarrowest || op.out % kMultiple != 0) return {{}};
     return {

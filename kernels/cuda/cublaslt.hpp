@@ -8,7 +8,8 @@
 
 namespace elbo::cuda {
 
-/// cuBLASLt on the current GPU; null with a `reason` if it cannot be loaded or started.
+/// Returns cuBLASLt on the current GPU, or null and sets `reason` if it cannot be loaded or
+/// started.
 std::unique_ptr<ProductLibrary> make_cublaslt(std::string& reason);
 
 }  // namespace elbo::cuda

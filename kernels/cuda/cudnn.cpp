@@ -69,7 +69,7 @@ struct Description {
   }
 };
 
-/// True if the library supports these sizes.
+/// True if the library computes the same narrow size from the wide one as the op.
 bool fits(const ConvolutionShape& s) {
   const auto size = [&](int32_t wide) {
     const int32_t room = wide + 2 * s.padding - s.kernel;
@@ -78,7 +78,7 @@ bool fits(const ConvolutionShape& s) {
   return size(s.wide.height) == s.narrow.height && size(s.wide.width) == s.narrow.width;
 }
 
-/// True if an algorithm is a sum of products. Fourier and Winograd transforms round differently
+/// True if an algorithm only sums products. Fourier and Winograd transforms round differently
 /// from the ops' contract.
 bool adds_products(cudnnConvolutionFwdAlgo_t algorithm) {
   return algorithm <= CUDNN_CONVOLUTION_FWD_ALGO_DIRECT;
@@ -121,7 +121,7 @@ struct Activated {
 /// One of the library's algorithms for an op.
 class CudnnProduct : public LibraryProduct {
  public:
-  /// Computes one * sums + kept * what is there.
+  /// Computes result = one * sums + kept * result.
   using Run = std::function<cudnnStatus_t(const Library&, const float* one, const float* kept)>;
 
   CudnnProduct(std::shared_ptr<const Library> library, std::string name, bool whole,
@@ -312,8 +312,8 @@ class Cudnn : public ProductLibrary {
                                                             accumulate, std::move(run)));
   }
 
-  /// Calls `make(algorithm, workspace)` for the algorithms that the library proposes for a problem,
-  /// the fastest first, if they are sums of products, deterministic, and need not too much memory.
+  /// Calls `make(algorithm, workspace)` for the algorithms that the library proposes, in its order,
+  /// if they only sum products, are deterministic and need at most kMostWorkspace bytes.
   template <class Proposal>
   void for_algorithms(Candidates& found, auto propose, auto workspace_bytes, auto make) const {
     constexpr int kProposals = 8;
@@ -321,7 +321,7 @@ class Cudnn : public ProductLibrary {
     Proposal proposals[kProposals];
     int count = 0;
     f().check(propose(kProposals, &count, proposals), "propose algorithms");
-    std::vector<decltype(Proposal::algo)> tried;  // one may come twice, with other kinds of cores
+    std::vector<decltype(Proposal::algo)> tried;  // may be proposed twice, with other math types
     for (int i = 0; i < count; ++i) {
       const Proposal& proposal = proposals[i];
       size_t bytes = 0;

@@ -12,11 +12,11 @@
 
 namespace elbo::cuda {
 
-/// Workspace of algorithms; throws OutOfMemory if memory is exhausted.
+/// Allocates workspace for algorithms; throws OutOfMemory if memory is exhausted.
 using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
 
-/// cuDNN on the current GPU; null with a `reason` if it cannot be loaded or started. `search`: the
-/// files to try; null for the default.
+/// Returns cuDNN on the current GPU, or null and sets `reason` if it cannot be loaded or started.
+/// `search`: the files to try; null for the default.
 std::unique_ptr<ProductLibrary> make_cudnn(Allocate allocate, std::string& reason,
                                            const LibrarySearch* search = nullptr);
 

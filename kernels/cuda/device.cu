@@ -39,7 +39,7 @@ CudaProbe count_devices() {
   return probe;
 }
 
-/// Why GPU `ordinal` cannot be used, or "". Makes it the current one.
+/// Makes GPU `ordinal` the current one. Returns why the GPU cannot be used, or "".
 std::string defect(int ordinal) {
   cudaFuncAttributes attributes;
   cudaError_t status = cudaSetDevice(ordinal);
@@ -61,8 +61,8 @@ std::string size_text(size_t bytes) {
                            : std::to_string(bytes / kMebibyte) + " MiB";
 }
 
-/// Pinned blocks for downloads, kept for the next ones: pinning and unpinning wait for the GPU.
-/// One stream orders all copies, so that a block may be lent again before its last copy is done.
+/// Pinned blocks for downloads, kept for reuse because pinning and unpinning wait for the GPU. One
+/// stream orders all copies, so a block may be lent again before its last copy is done.
 class DownloadBlocks {
  public:
   struct Block {
@@ -70,7 +70,7 @@ class DownloadBlocks {
     size_t bytes = 0;
     Event there = untimed();
   };
-  using Loan = std::list<Block>;  // of one; moves without allocating
+  using Loan = std::list<Block>;  // a list of one block, which moves without allocating
 
   explicit DownloadBlocks(std::shared_ptr<const StreamContext> context)
       : context_(std::move(context)) {}

@@ -1,5 +1,5 @@
-// Division by numbers that are known before a kernel runs: where arrays' places are computed, a
-// division would cost more than the access.
+// Division by divisors that the host knows before the launch. In the computation of array indices,
+// a hardware division would cost more than the memory access.
 #pragma once
 
 #include <bit>
@@ -11,7 +11,7 @@ namespace elbo::cuda {
 
 /// n / divisor for n from 0 to 2^31 - 1, as a multiplication and a shift. With 2^(k-1) < divisor <=
 /// 2^k and m = ceil(2^(31+k) / divisor), n m / 2^(31+k) exceeds n / divisor by less than
-/// n / 2^(31+k) < 1 / divisor, which reaches no other whole number.
+/// n / 2^(31+k) < 1 / divisor, too little to reach the next integer.
 struct Division {
   int32_t divisor = 1;
   uint32_t multiplier = 1u << 31;

@@ -11,7 +11,7 @@ namespace elbo::cuda {
 namespace {
 
 constexpr int kUnrolled = 16;  // runs per graph: launching one costs the host a few microseconds
-constexpr int kHopper = 9;     // major compute capability: overlapping kernels
+constexpr int kHopper = 9;     // first major compute capability with overlapping kernels
 
 }  // namespace
 
@@ -59,9 +59,10 @@ void CudaExecutable::choose_products() {
 }
 
 std::unique_ptr<StepGraph> CudaExecutable::make_graph(const GraphOptions& options) const {
-  std::map<cudaGraphNode_t, size_t> op_of;  // of the nodes that others may follow directly
+  std::map<cudaGraphNode_t, size_t> op_of;  // of the last nodes of each op
   const auto launch_behind = [&](size_t op, Stream stream) {
-    // An overlapping kernel starts when those it follows directly have waited for all before them.
+    // An overlapping kernel starts after its direct predecessors have waited for theirs, so only
+    // the direct predecessors may still be writing.
     const AccessList early = std::visit([](const auto& o) { return early_reads(o); }, program_[op]);
     const auto may_be_writing = [&](cudaGraphNode_t node) {
       return conflict(early, accesses_of(program_[op_of.at(node)]));
@@ -100,17 +101,17 @@ void CudaExecutable::choose_graph() {
   many_ = std::move(choice.graph);
   options_ = choice.options;
   options_.repeats = 1;
-  one_.reset();  // made again in the form chosen
+  one_.reset();  // made again with the chosen options
 }
 
-/// Makes the graphs that `repeats` runs need and that are not there yet.
+/// Makes the missing graphs for `repeats` runs.
 void CudaExecutable::make_graphs(uint64_t repeats) {
   if (repeats >= kUnrolled && !graph_chosen_) choose_graph();
   const bool needs_one = many_ == nullptr ? repeats > 0 : repeats % kUnrolled != 0;
   if (needs_one && one_ == nullptr) one_ = make_graph(options_);
 }
 
-/// Without library products if they cannot be captured.
+/// Falls back to the kernels for all products if the library products cannot be captured.
 void CudaExecutable::make_graphs_or_drop_libraries(uint64_t repeats) {
   try {
     return make_graphs(repeats);

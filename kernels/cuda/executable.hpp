@@ -20,7 +20,7 @@ class CudaExecutable : public Executable {
   std::vector<std::string> notes() const override;
 
  private:
-  /// Every op gets its own: ops may run side by side.
+  /// Allocates separate scratch memory for each op, because ops may run in parallel.
   void allocate_scratch();
   void choose_products();
   void choose_graph();

@@ -1,7 +1,7 @@
 // The CUDA execution of every op: launch_op puts an op's kernels on a queue and returns.
 //
-// Rows past a batch's active ones are computed along, since matrix products run at full capacity;
-// kernels keep them harmless: inputs and gradients are zero there, everything else is finite.
+// Matrix products run at full capacity, so they also compute a batch's inactive rows. Kernels keep
+// these rows harmless: their inputs and gradients are zero, all other values are finite.
 #pragma once
 
 #include "kernels/cuda/port.cuh"
@@ -37,16 +37,17 @@ void launch_op(const SquaredDistance&, const Queue&);
 void launch_op(const SquaredNorm&, const Queue&);
 void launch_op(const OptimizerUpdate&, const Queue&);
 
-/// Bytes of memory, 16-byte aligned, that an op's kernels need beside the op's own, as Queue's
-/// scratch, which nothing else may use meanwhile. What it holds before and after does not matter.
+/// Returns the bytes of Queue::scratch, 16-byte aligned, that an op's kernels need in addition to
+/// the op's own arrays. The op has exclusive use of the scratch; its content need not be
+/// initialised or kept.
 size_t scratch_bytes(const ConvolutionBackwardWeights&);
 template <class O>
 size_t scratch_bytes(const O&) {
   return 0;
 }
 
-/// The memory that an op's first kernel reads before it waits for the previous kernel if
-/// Queue::early_reads is set: the weights of a product, which as a rule are older than that kernel.
+/// Returns the memory that an op's first kernel may read before it waits for the previous kernel,
+/// if Queue::early_reads is set: a product's weights, which were usually written long before.
 AccessList early_reads(const DenseForward&);
 AccessList early_reads(const DenseBackwardInput&);
 AccessList early_reads(const ConvolutionForward&);

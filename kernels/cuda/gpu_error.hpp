@@ -1,4 +1,4 @@
-// Errors of a GPU that callers tell apart; without CUDA's headers.
+// Errors of a GPU that callers distinguish; without CUDA's headers.
 #pragma once
 
 #include "kernels/core/error.hpp"
@@ -11,7 +11,7 @@ class GpuLost : public DeviceError {
   using DeviceError::DeviceError;
 };
 
-/// The GPU has not enough free memory; other calls still work.
+/// GPU memory or pinned memory is exhausted; other calls still work.
 class OutOfMemory : public DeviceError {
  public:
   using DeviceError::DeviceError;

@@ -37,7 +37,7 @@ std::string microseconds(double value) {
   return text;
 }
 
-/// Time of one launch, without that of putting the state back.
+/// Returns the time of one launch, in microseconds, without the time to restore the state.
 double launch_time(const Form& form, const Snapshot& before, cudaStream_t stream) {
   const Event start, stop;
   before.restore();
@@ -51,10 +51,10 @@ double launch_time(const Form& form, const Snapshot& before, cudaStream_t stream
 
 GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const MakeGraph& make,
                          const DescribeGraph& describe, cudaStream_t stream) {
-  constexpr double kMostTime = 200.0 * kMillisecond;  // of the launches that only measure
+  constexpr double kMostTime = 200.0 * kMillisecond;  // of the launches after the first round
   constexpr int kMostRounds = 3;
   GraphChoice choice;
-  std::optional<Snapshot> before, first;  // `first`: what the first form left
+  std::optional<Snapshot> before, first;  // `first`: content after a run of the first form
   try {
     before.emplace(carried, stream);
     first.emplace(carried, stream);
@@ -92,7 +92,8 @@ GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const 
       choice.notes.push_back(form.name + error.what());
     }
   }
-  // In turn, so that a change of the clocks meets all alike. A slow program has been timed already.
+  // Forms take turns, so that a change of the clock rate affects all of them. A slow program keeps
+  // the times of its first launches.
   double spent = 0.0;
   for (int round = 0; round < kMostRounds && spent + round_time <= kMostTime; ++round)
     for (Form& form : forms) {

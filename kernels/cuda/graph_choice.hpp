@@ -1,4 +1,4 @@
-// Which form of a program's graph is the fastest on this GPU.
+// Chooses the fastest form of a program's graph on this GPU.
 #pragma once
 
 #include <functional>
@@ -20,11 +20,11 @@ struct GraphChoice {
 using MakeGraph = std::function<std::unique_ptr<StepGraph>(const GraphOptions&)>;
 using DescribeGraph = std::function<std::string(const StepGraph&)>;  // for the notes
 
-/// Runs graphs of every form, each of `repeats` runs of the program, and returns the fastest of
-/// those that leave the same bits in `carried`, the memory that a run takes over from the one
-/// before. Puts that back before every launch, so that all repeat the same runs, and at the end.
-/// Without room for two copies of it there is no choice: the graph is null.
-/// Throws the last form's DeviceError if none can be made.
+/// Returns the fastest form of graph. Each graph contains `repeats` runs of the program. `carried`
+/// is the memory whose content a run passes to the next; a form is rejected if it leaves other bits
+/// there than the first form. Restores `carried` before every launch, so that all forms repeat the
+/// same runs, and at the end. The graph is null if two copies of `carried` do not fit into memory.
+/// Throws the DeviceError of the last failure if no form can be made.
 GraphChoice choose_graph(const std::vector<Access>& carried, int repeats, const MakeGraph& make,
                          const DescribeGraph& describe, cudaStream_t stream);
 

@@ -1,5 +1,5 @@
-// Group normalisation: a row's group per block. Sums of some elements are a thread's, in float;
-// threads' sums meet in double.
+// Group normalisation, one group of a row per block. Each thread sums its elements in float; the
+// sums over a group are added in double.
 #include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/channel_threads.cuh"
 #include "kernels/cuda/division.cuh"
@@ -19,9 +19,9 @@ template <class Op>
 struct Group {
   const Op& op;
   int32_t channels, pixels, quads;
-  int64_t number;         // among all rows' groups
+  int64_t number;         // index among the groups of all rows
   int32_t first_channel;  // in the row
-  int64_t first;          // element, of all rows'
+  int64_t first;          // index of its first element in the array
 
   ELBO_DEVICE explicit Group(const GroupArgs<Op>& args)
       : op(args.op),
@@ -37,7 +37,8 @@ struct Group {
   ELBO_DEVICE int64_t place(int32_t pixel, int32_t quad) const {
     return first + int64_t{pixel} * op.map.channels + kQuad * quad;
   }
-  /// Channels of a quad that exist, 4 or more for most.
+  /// Channels from the quad's first to the end of the group: fewer than 4 if the quad is
+  /// incomplete.
   ELBO_DEVICE int32_t left(int32_t quad) const { return channels - kQuad * quad; }
   ELBO_DEVICE double elements() const { return static_cast<double>(pixels) * channels; }
 
@@ -64,7 +65,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads)
 
   float sum = 0.0f;
   group.for_quads(args.quads, [&](int32_t pixel, int32_t quad) {
-    const math::Float4 x = quad_of_x(pixel, quad);  // zero where there is no channel
+    const math::Float4 x = quad_of_x(pixel, quad);  // zero for absent channels
     ELBO_UNROLL
     for (int i = 0; i < kQuad; ++i) sum += x.value[i];
   });
@@ -100,7 +101,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads)
   });
 }
 
-/// Sums over the pixels, channel by channel, from which follow those over the group.
+/// Sums over the pixels of each channel; the sums over the group follow from these.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads)
     group_norm_backward_kernel(GroupArgs<GroupNormBackward> args) {
@@ -111,7 +112,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kRowThreads)
   const float mean = op.mean[group.number], rstd = op.rstd[group.number];
 
   const ChannelThreads threads(group.quads);
-  double h = 0.0, h_x = 0.0;  // sums over the group of h and h x̂
+  double h = 0.0, h_x = 0.0;  // sums over the group of h = scale * grad_y and of h x̂
   for (int32_t first = 0; first < group.quads; first += threads.across) {
     const int32_t quad = first + threads.quad, left = group.left(quad);
     math::Float4 grads = {}, products = {};
@@ -174,7 +175,7 @@ GroupArgs<Op> group_args(const Op& op) {
   return {op, channels, Division(static_cast<int32_t>(quads_in(channels)))};
 }
 
-/// A block for each row's groups, with no more threads than a group has quads.
+/// Runs one block per group of each row, with whole warps of up to one thread per quad.
 template <class Op>
 void launch_groups(void (*kernel)(GroupArgs<Op>), const GroupArgs<Op>& args, Stream stream) {
   const int64_t quads = int64_t{args.op.map.pixels()} * args.quads.divisor;

@@ -4,7 +4,7 @@
 
 namespace elbo::cuda {
 
-/// Largest over a group of lanes, in each of them; the whole warp must call.
+/// Returns the largest `value` over a group of lanes, in each of them; the whole warp must call.
 ELBO_DEVICE float group_max(float value, int32_t lanes) {
   for (int32_t offset = lanes / 2; offset > 0; offset /= 2)
     value = math::max(value, __shfl_xor_sync(kFullWarp, value, offset));

@@ -117,7 +117,8 @@ void launch_op(const KlWeights& op, const Queue& queue) {
   launch(kl_weights_kernel, 1, dim3(kWarpSize, kKlRows), 0, queue.stream, op);
 }
 
-/// The weights that replace beta / rows in the four columns from c.
+/// The KL weights of the four columns from c, divided by the rows; beta / rows without
+/// op.kl_weight.
 ELBO_DEVICE math::Float4 kl_weight_quad(const LatentBackward& op, int32_t c) {
   const StepState& state = *op.inputs.state;
   const auto rows = static_cast<float>(state.rows);
@@ -130,7 +131,7 @@ ELBO_DEVICE math::Float4 kl_weight_quad(const LatentBackward& op, int32_t c) {
   return weight;
 }
 
-/// An input per group of lanes; epsilon is drawn again.
+/// An input per group of lanes; epsilon is drawn again, unless it is in a buffer.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kGroupThreads)
     latent_backward_kernel(RowGroupArgs<LatentBackward> args) {

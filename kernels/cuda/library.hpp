@@ -41,19 +41,19 @@ class ProductLibrary {
   virtual std::string version() const = 0;
   /// The file that it was loaded from.
   virtual std::string path() const = 0;
-  /// Returns no products for other ops, or if the library cannot compute the op. Throws only
-  /// GpuLost.
+  /// Returns the library's products for `op`: none if it is not a product, or if the library cannot
+  /// compute it. Throws only GpuLost.
   virtual Candidates candidates(const Op& op) = 0;
 };
 
 /// Libraries receive only arrays aligned to this, because they load 16 bytes at a time.
 inline constexpr size_t kLibraryAlignment = 16;
 
-/// The largest power of two up to 64 that divides the addresses of an op's operands. All arrays of
-/// a program are aligned to 64.
+/// Returns the largest power of two up to 64 that divides the addresses that a library receives for
+/// an op: operands, results and bias. All arrays that a program owns are aligned to 64.
 size_t alignment_of(const Op& op);
 
-/// The remainder of an op after a library's product: bias and activation, derivative, bias
+/// Queues the remainder of an op after a library's product: bias and activation, derivative, bias
 /// gradient.
 void finish_library_product(const DenseForward& op, const Queue& queue);
 void finish_library_product(const DenseBackwardInput& op, const Queue& queue);

@@ -112,8 +112,8 @@ ELBO_DEVICE void update_quads(const OptimizerUpdate& op, unsigned block) {
   }
 }
 
-/// With an end, separate blocks in front of the others prepare it. It takes longer than a block's
-/// updates and therefore runs in parallel with them.
+/// If op.end is set, the first kEndBlocks blocks prepare the end of the step. This takes longer
+/// than the updates of one block, so it runs in parallel with them.
 inline constexpr unsigned kEndBlocks = 2;
 
 ELBO_HD unsigned end_blocks(const OptimizerUpdate& op) {

@@ -36,7 +36,7 @@
 #define ELBO_UNROLL _Pragma("unroll")
 /// `T name[count]` in the block's static shared memory; uninitialised.
 #define ELBO_SHARED(T, name, count) __shared__ T name[count]
-/// `T* name`: the block's dynamic shared memory, 16-byte aligned; its size is given at launch.
+/// `T* name`: the block's dynamic shared memory, 16-byte aligned; `launch` sets its size.
 #define ELBO_DYNAMIC_SHARED(T, name)                                   \
   extern __shared__ __align__(16) unsigned char elbo_dynamic_shared[]; \
   T* const name = reinterpret_cast<T*>(elbo_dynamic_shared)
@@ -132,8 +132,9 @@ ELBO_DEVICE void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t 
 
 /// Programmatic dependent launch lets a kernel start before the previous ones of its graph have
 /// ended. This waits until they have ended and their writes are visible, then lets the next kernel
-/// start in turn. Every kernel that a program launches calls it before it touches global memory and
-/// before any thread returns. Without such a launch, or below sm_90, it does nothing.
+/// start in turn. Every kernel of a program calls it before any thread returns and before it
+/// accesses global memory other than its early reads (kernels/cuda/execution.cuh). Without such a
+/// launch, or below sm_90, it does nothing.
 ///
 /// Releasing the next kernel this early is safe, because that kernel also waits here: its accesses
 /// come after the end of this kernel. Kernel N + 2 starts only when all blocks of N + 1 have passed
@@ -264,9 +265,9 @@ void launch(void (*kernel)(Args), dim3 grid, dim3 block, size_t shared_bytes, St
 
 #endif
 
-/// Increments a counter in global memory, by one thread of each block, to find the last block. The
-/// writes of the block's other threads are ordered before it only by a preceding __syncthreads; the
-/// last block may read all blocks' writes after a following one.
+/// Increments a counter in global memory and returns its previous value. One thread of each block
+/// calls it, to find the last block. The block must call __syncthreads before, to order the writes
+/// of its other threads, and the last block again after, to read the writes of all blocks.
 ELBO_DEVICE unsigned take_ticket(unsigned* counter) {
   __threadfence();
   const unsigned ticket = atomicAdd(counter, 1u);

@@ -21,19 +21,19 @@ struct ProductArgs {
   bool early_right = false;  // the first stages of the right operand are loaded before the wait
 };
 
-/// What the kernel has to know of an op, which may be several products of one size, its parts;
-/// specialised in dense.cu and convolution.cu:
-///   left_along_depth, right_along_depth   which dimension of a factor is contiguous
+/// Describes an op to the kernel. An op may be several products of one size, its parts. Specialised
+/// in dense.cu and convolution.cu:
+///   left_along_depth, right_along_depth   whether an operand is contiguous along K
 ///   sums_left        whether the sums of the left operand over K are also needed
 ///   right_is_weight  whether the right operand is the op's weights (early_reads)
-///   few_columns      whether results of few columns are usual: a wide tile would be mostly empty
-///   rows, columns (op)                    of each part's result
-///   parts (op)                            their number
-///   Part(op, number)                      one of them, as the functions below are told
-///   depth(op, part)                       what it sums over
-///   left<T>, right<T> (args, part)        its factors
+///   few_columns      whether results usually have few columns, so wide tiles would be mostly empty
+///   rows, columns (op)                    size of each part's result
+///   parts (op)                            number of parts
+///   Part(op, number)                      one part, an argument of the functions below
+///   depth(op, part)                       range of K
+///   left<T>, right<T> (args, part)        operands
 ///   finish<kVector>(op, part, row, column, left, quad)   stores four sums of a row
-///   finish_sum(op, part, row, sum)        stores a sum of the left factor, where wanted
+///   finish_sum(op, part, row, sum)        stores a sum of the left operand, if sums_left
 template <class Op>
 struct Product;
 
@@ -42,7 +42,7 @@ struct DepthRange {
   int32_t begin, end;
 };
 
-/// The only part of an op that is one product.
+/// The only part of an op that is a single product.
 struct WholeProduct {
   template <class Op>
   ELBO_DEVICE WholeProduct(const Op&, int) {}
@@ -165,7 +165,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kProductThreads) product_kernel(ProductArgs<
   const bool sums_left = P::sums_left && blockIdx.y == 0;
   for (int step = 0; step < steps; ++step) {
     copy_async_wait<kStages - 2>();
-    __syncthreads();  // this step's tiles are there, and the stage to fill next is done with
+    __syncthreads();  // this step's tiles are complete, and the stage to fill next is free
     if (const int next = step + kStages - 1; next < steps) {
       load_left(next);
       load_right(next, right);
@@ -202,8 +202,8 @@ void launch_product_tiles(const ProductArgs<Op>& args, Stream stream) {
          ProductMemory<Op, Method, kRows, kColumns>::bytes, stream, args);
 }
 
-/// The largest tile with enough blocks for a GPU's multiprocessors. It depends only on the shape,
-/// because it determines the order of additions.
+/// Chooses the largest tile with enough blocks for a GPU's multiprocessors. The choice depends only
+/// on the shape, because the tile determines the order of additions.
 template <class Op, class Method>
 void launch_product(const ProductArgs<Op>& args, Stream stream) {
   using P = Product<Op>;
@@ -221,7 +221,7 @@ void launch_product(const ProductArgs<Op>& args, Stream stream) {
     launch_product_tiles<Op, Method, 16, 32>(args, stream);
 }
 
-/// The method for an op's formats and precision.
+/// Chooses the method by an op's formats and precision.
 template <class Op>
 void launch_product(ProductArgs<Op> args, Format factors, Precision precision, const Queue& queue) {
   const Stream stream = queue.stream;

@@ -17,9 +17,9 @@ namespace elbo::cuda {
 /// that kind needs them, because a library takes up to a second and hundreds of MB to start.
 class ProductSource {
  public:
-  /// Null with a `reason` if there is no such library.
+  /// Returns the library, or null and sets `reason` if it cannot be loaded or started.
   using Make = std::function<std::unique_ptr<ProductLibrary>(std::string& reason)>;
-  /// The file of measurements with a library.
+  /// Returns the path of the file of measurements with a library.
   using TuningPath = std::function<std::filesystem::path(const std::string& library)>;
 
   /// `is_one`: whether an op is a product of this kind, named `products` for people.
@@ -30,11 +30,12 @@ class ProductSource {
         path_(std::move(path)) {}
 
   bool does(const Op& op) const { return does_(op); }
-  /// Null if there is none.
+  /// Returns the library, or null if it cannot be loaded or started.
   ProductLibrary* library();
-  /// Once there is a library.
+  /// Returns the measurements; valid only after library() has returned a library.
   TuningFile& tuning() { return *tuning_; }
-  /// "matrix products: cuBLASLt 130400 (/usr/lib/libcublasLt.so.13)", or why there is none.
+  /// Returns "matrix products: cuBLASLt 130400 (/usr/lib/libcublasLt.so.13)", or the reason why no
+  /// library is available.
   std::string note();
 
  private:
@@ -55,13 +56,13 @@ class ProductTrials {
   virtual ~ProductTrials() = default;
   /// Measures one product on arrays of its own.
   virtual Measurement measure(const Op& op, ProductLibrary& library) = 0;
-  /// Runs a product once on the op's arrays and restores them. A library loads its code in the
-  /// first call, which must not happen during a capture. Returns the number of the product's graph
-  /// nodes.
+  /// Runs a product once on the op's arrays and restores them, so that the library loads its code
+  /// before a capture. Skips this run if there is no memory to save the arrays. Returns the number
+  /// of the product's graph nodes.
   virtual size_t try_out(const Op& op, LibraryProduct& product) = 0;
 };
 
-/// A span of time by some clock, in seconds; by default a steady one.
+/// A time limit of `seconds`, by a clock in seconds (by default a steady one).
 class TimeBox {
  public:
   using Clock = std::function<double()>;
@@ -79,10 +80,11 @@ class TimeBox {
 
 struct ProductChoice {
   std::vector<std::unique_ptr<LibraryProduct>> products;  // by op; null: the kernel
-  std::vector<std::string> notes;                         // what was chosen and why, for people
+  std::vector<std::string> notes;                         // choices and reasons, for the user
 };
 
-/// Products that are not measured when `time` has elapsed use the kernels.
+/// Chooses an implementation for each op. Products that are not measured when `time` has elapsed
+/// use the kernels.
 ProductChoice choose_products(const Program& program, std::vector<ProductSource>& sources,
                               ProductTrials& trials, const TimeBox& time);
 

@@ -14,7 +14,7 @@ namespace elbo::cuda {
 
 inline constexpr int kQuad = 4;
 
-/// Quads of a row; the last may be incomplete.
+/// Returns the number of quads of a row; the last may be incomplete.
 inline int64_t quads_in(int64_t columns) { return (columns + kQuad - 1) / kQuad; }
 
 /// Element i of a quad that is packed into `word`.
@@ -32,7 +32,7 @@ ELBO_DEVICE float stored_to_float(Stored value) {
   return static_cast<float>(value);
 }
 
-/// The quad at `source` with `count` existing elements; the others are zero.
+/// Returns the quad at `source`; elements from `count` on are not read and are zero.
 template <bool kVector, class Stored>
 ELBO_DEVICE math::Float4 load_quad(const Stored* source, int64_t count) {
   math::Float4 quad;
@@ -120,8 +120,8 @@ void launch_items(void (*kernel)(Args), int64_t items, int64_t items_per_block, 
   launch(kernel, static_cast<unsigned>(blocks), kItemThreads, 0, stream, args);
 }
 
-/// True if every quad of arrays that start at `arrays`, with row strides of `strides` elements, can
-/// be accessed at once.
+/// True if every quad of arrays that start at `arrays`, with row strides of `strides` elements, is
+/// aligned for a single access.
 inline bool has_vector_access(std::initializer_list<const void*> arrays,
                               std::initializer_list<int64_t> strides) {
   return std::ranges::all_of(arrays,

@@ -4,7 +4,7 @@
 
 namespace elbo::cuda {
 
-/// One group as the floats that have its numbers' bits.
+/// Draws one Philox group; random bits are returned as the floats with these bits.
 template <Distribution kDistribution>
 ELBO_DEVICE math::Float4 draw(uint64_t seed, uint64_t subsequence, uint64_t group) {
   if constexpr (kDistribution == Distribution::normal)

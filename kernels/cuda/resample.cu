@@ -1,6 +1,6 @@
-// Resampling, one quad of an output pixel's channels per thread. A thread gathers its sources: from
-// the coarse grid by the pixel's own weights, from the fine grid by the weights of the fine pixels
-// in range.
+// Resampling, one quad of an output pixel's channels per thread. A thread gathers its inputs. A
+// fine output pixel has the weights of its coarse inputs; a coarse output pixel looks up its weight
+// in each fine pixel in range.
 #include "kernels/cuda/division.cuh"
 #include "kernels/cuda/execution.cuh"
 #include "kernels/cuda/quads.cuh"
@@ -50,7 +50,7 @@ ELBO_DEVICE math::Float4 spread(const ResampleArgs& args, const ResampleSource& 
   return sum;
 }
 
-/// Range of fine indices that contribute to a coarse index, in one direction.
+/// Range of fine indices that may contribute to a coarse index, in one direction.
 struct Givers {
   int32_t begin, end;
 
@@ -62,7 +62,7 @@ struct Givers {
   }
 };
 
-/// The weight of the fine index in the coarse one.
+/// Returns the weight between a fine index and a coarse one.
 template <class R>
 ELBO_DEVICE float share(int32_t fine, int32_t place, int32_t factor, int32_t size) {
   const auto taps = R::template taps<float>(fine, factor, size);

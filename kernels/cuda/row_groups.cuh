@@ -1,5 +1,5 @@
-// One group of neighbouring lanes per row: as many lanes as a row has items of work, at most a
-// warp, so that short rows leave no lane idle.
+// One group of neighbouring lanes per row: one lane per item of work, rounded up to a power of two,
+// at most a warp. Short rows thus share a warp and leave few lanes idle.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,7 @@ struct GroupPlace {
   ELBO_DEVICE int64_t first(int32_t columns) const { return int64_t{row} * columns; }
 };
 
-/// Sum over a group of lanes, in each of them; the whole warp must call.
+/// Returns the sum over a group of lanes, in each of them; the whole warp must call.
 ELBO_DEVICE float group_sum(float value, int32_t lanes) {
   for (int32_t offset = lanes / 2; offset > 0; offset /= 2)
     value += __shfl_xor_sync(kFullWarp, value, offset);

@@ -39,8 +39,8 @@ std::vector<path> folders_in(const path& folder) {
   return inside;
 }
 
-/// The prefixes, such as /usr, of the python3 on PATH: of a link (in a virtual environment) and of
-/// its target.
+/// Returns the prefixes, such as /usr, of the first python3 on PATH: the prefix of its link (in a
+/// virtual environment) and the prefix of the link's target.
 std::vector<path> python_prefixes() {
   for (const path& folder : folders_of(variable("PATH"))) {
     std::error_code error;

@@ -11,12 +11,12 @@ namespace elbo::cuda {
 ///   2. by the loader's search path (the name without a folder)
 ///   3. in the toolkit's folder, /usr/local/cuda/lib64
 ///   4. in the packages (nvidia/*/lib) of the Python environment $VIRTUAL_ENV
-///   5. in those of the python3 on PATH
-///   6. in those that the user (~/.local) and the system have for any Python
-/// Of 4 to 6 only files that exist. ELBO_CUDA_LIBRARIES=none: no file at all.
+///   5. in the packages of the python3 on PATH
+///   6. in the packages of the user (~/.local) and of the system, for any Python
+/// Steps 4 to 6 contain only files that exist. ELBO_CUDA_LIBRARIES=none: no file at all.
 struct LibrarySearch {
   std::vector<std::string> files;
-  std::string places;      // for people: the searched folders
+  std::string places;      // the searched folders, for messages
   std::string given = {};  // ELBO_CUDA_LIBRARIES
 };
 LibrarySearch find_library(const std::string& file);
@@ -25,17 +25,19 @@ LibrarySearch find_library(const std::string& file);
 /// does, must be in its folder or in the loader's search path.
 class SharedLibrary {
  public:
-  /// Loads the first file that can be loaded. Otherwise throws DeviceError with the files that were
-  /// tried.
+  /// Loads the first file that can be loaded. Throws DeviceError if there is none, with the
+  /// loader's error and the searched folders.
   SharedLibrary(std::string product, const LibrarySearch& search);
 
-  /// Throws DeviceError, "the installed cuDNN lacks cudnnCreate", if there is none.
+  /// Finds a function. Throws DeviceError, "the installed cuDNN lacks cudnnCreate", if it is
+  /// missing.
   template <class Function>
   void get(const char* name, Function*& function) const {
     function = reinterpret_cast<Function*>(symbol(name));
   }
   const std::string& path() const { return path_; }
-  /// For people: the path, and whether ELBO_CUDA_LIBRARIES named folders without this library.
+  /// Returns the path for messages, with a note if ELBO_CUDA_LIBRARIES names folders but the
+  /// library was loaded from another folder.
   const std::string& origin() const { return origin_; }
 
  private:

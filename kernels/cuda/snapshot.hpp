@@ -12,8 +12,8 @@ namespace elbo::cuda {
 /// All work is queued on one stream.
 class Snapshot {
  public:
-  /// Copies the ranges, which start at multiples of 4 bytes. Throws DeviceError if there is no
-  /// room.
+  /// Copies the ranges, which start at multiples of 4 bytes. Throws OutOfMemory if GPU memory is
+  /// exhausted.
   Snapshot(const std::vector<Access>& ranges, cudaStream_t stream);
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
@@ -22,7 +22,8 @@ class Snapshot {
   /// Copies the current content of the ranges.
   void take() const;
   void restore() const;
-  /// Number of 32-bit words in which the ranges now differ from the copy. Waits for the stream.
+  /// Returns the number of 32-bit words in which the ranges differ from the copy. Waits for the
+  /// stream.
   uint64_t differing_words() const;
 
  private:

@@ -18,10 +18,10 @@ struct Source {
 
 // An operand in memory has two dimensions: the depth (K), and the outer one, which it shares with
 // the result: rows of the left operand or columns of the right. The dimension that is not
-// contiguous numbers the operand's lines. A kind of operand has
+// contiguous numbers the operand's lines. An operand type has
 //   line(i)     the i-th line, whose at(column) is the Source of an element
 //   vector      whether elements of a line can be copied 16 bytes at a time
-// and this is the plain kind. Others compute where their elements lie (kernels/cuda/window.cuh).
+// Factor is the plain type. Others compute the addresses of elements (kernels/cuda/window.cuh).
 template <class T>
 struct Factor {
   const T* data;

@@ -19,7 +19,7 @@ struct GraphOptions {
   bool overlapping = false;  // kernels start while the previous one ends
 };
 
-/// The nodes that the next work captured on `stream` will depend on.
+/// Returns the nodes that the next work captured on `stream` will depend on.
 std::vector<cudaGraphNode_t> captured_ends(cudaStream_t stream);
 
 class StepGraph {

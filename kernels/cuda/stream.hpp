@@ -7,7 +7,7 @@ namespace elbo::cuda {
 
 /// A CUDA stream. On an overlapping stream a kernel starts while the previous one ends
 /// (programmatic dependent launch), and must call wait_for_previous_kernel before it accesses
-/// memory.
+/// memory other than its early reads.
 struct Stream {
   CUstream_st* handle = nullptr;
   bool overlapping = false;
@@ -20,7 +20,7 @@ struct Stream {
 struct Queue {
   Stream stream;
   void* scratch = nullptr;   // scratch_bytes(op) bytes (kernels/cuda/execution.cuh)
-  bool early_reads = false;  // early_reads(op) is complete before the op's first kernel starts
+  bool early_reads = false;  // no running kernel writes early_reads(op) when the op starts
 };
 
 }  // namespace elbo::cuda

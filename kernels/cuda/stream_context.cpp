@@ -10,7 +10,7 @@
 namespace elbo::cuda {
 namespace {
 
-/// Directory of the measurements with a library; empty if there is no cache.
+/// Returns the path of the file of measurements with a library; empty if there is no cache.
 std::filesystem::path tuning_path(const cudaDeviceProp& properties, const std::string& library) {
   const std::filesystem::path folder = user_cache_folder();
   if (folder.empty()) return {};

@@ -20,7 +20,7 @@ class StreamContext {
   StreamContext(const StreamContext&) = delete;
   StreamContext& operator=(const StreamContext&) = delete;
 
-  /// CUDA's current device is a property of the calling thread.
+  /// Selects the GPU in the calling thread, because CUDA's current device is per thread.
   void make_current() const;
   void synchronize() const;
 

@@ -7,10 +7,10 @@ namespace elbo::cuda {
 struct SwapAxesArgs {
   SwapAxes op;
   int64_t count;                  // elements of y
-  Division columns, line, inner;  // of a row, of [first, inner], of one
+  Division columns, line, inner;  // by elements of a row, of [first, inner], of [inner]
 };
 
-/// Four neighbours of y per thread.
+/// A quad of y per thread.
 template <bool kVector>
 ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) swap_axes_kernel(SwapAxesArgs args) {
   wait_for_previous_kernel();

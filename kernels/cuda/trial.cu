@@ -21,7 +21,7 @@ ELBO_KERNEL void warm_up_kernel(double* out, int divisions) {
 
 namespace {
 
-/// The kernel and all candidates of the libraries on the same arrays.
+/// Measures the kernel and all candidates of a library on the same arrays.
 class Trial {
  public:
   Trial(const Op& op, ProductLibrary& library, cudaStream_t stream)
@@ -107,7 +107,8 @@ class Trial {
     if (shortage_.empty()) shortage_ = reason;
   }
 
-  /// Microseconds of a library's product; nothing if it is refused, differs or is far too slow.
+  /// Returns the microseconds of a library's product, or nothing if the product is refused, differs
+  /// from the kernel's result or is far too slow.
   std::optional<double> time_of(LibraryProduct& product) {
     const auto launch = [&](size_t, Stream stream) {
       product.enqueue(stream);
@@ -134,8 +135,8 @@ class Trial {
     stop.record(stream_);
     return stop.microseconds_since(start);
   }
-  /// Time of one run among many in a row, the median over some graphs of them; `single` is what one
-  /// run took.
+  /// Returns the time of one run: the median over several graphs of many runs in sequence. `single`
+  /// is the time of a single run.
   double microseconds(const LaunchOp& launch, double single) {
     const TimingPlan plan = timing_plan(single);
     if (plan.graphs == 0) return single;
@@ -162,7 +163,7 @@ class Trial {
   std::string shortage_;
 };
 
-/// Copies of what an op writes, put back at the end.
+/// Saves the arrays that an op writes; the destructor restores them.
 class KeptOutputs {
  public:
   KeptOutputs(const Op& op, cudaStream_t stream) : stream_(stream) {
@@ -237,7 +238,7 @@ class GpuTrials : public ProductTrials {
     try {
       kept.emplace(op, stream_);
     } catch (const OutOfMemory&) {
-      return;  // its code is then loaded by the capture
+      return;  // the library then loads its code during the capture
     }
     product.enqueue({stream_});
     ELBO_CUDA(cudaStreamSynchronize(stream_));

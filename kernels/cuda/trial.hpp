@@ -1,4 +1,4 @@
-// Measures products on the GPU: the kernel and all candidates of the libraries.
+// Measures products on the GPU: the kernel and all candidates of a library.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,8 @@ namespace elbo::cuda {
 
 std::unique_ptr<ProductTrials> make_trials(Stream stream);
 
-/// Keeps the GPU busy for about 50 ms, once in a process, because an idle GPU runs at a fifth of
-/// its clock rate and needs that long to leave it.
+/// Keeps the current GPU busy for about 50 ms, once per process and GPU: an idle GPU runs at a
+/// fifth of its clock rate and needs that long to raise it.
 void warm_up(Stream stream);
 
 }  // namespace elbo::cuda

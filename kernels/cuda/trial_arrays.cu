@@ -50,7 +50,7 @@ ELBO_KERNEL void ELBO_LAUNCH_BOUNDS(kItemThreads) trial_difference_kernel(Differ
 namespace {
 
 constexpr const char* kPurpose = "measuring a product";
-constexpr unsigned kBlocks = 256;  // that compare
+constexpr unsigned kBlocks = 256;  // of the comparison
 
 }  // namespace
 

@@ -11,8 +11,9 @@
 
 namespace elbo::cuda {
 
-/// Copies an op with the same shape, random inputs and known outputs. All rows are active, and
-/// arrays have exactly the alignment of the op's, so that libraries propose the same algorithms.
+/// A copy of an op with the same shape, on random inputs and initialised outputs. All rows are
+/// active. Its arrays are aligned exactly like the op's, so that libraries propose the same
+/// algorithms.
 class TrialArrays {
  public:
   TrialArrays(const Op& op, cudaStream_t stream);
@@ -28,8 +29,8 @@ class TrialArrays {
   void prepare_outputs() const;
   /// Takes the current outputs as the reference.
   void keep_wanted() const;
-  /// Compares by the 2-norm of the difference. NaN, which marks elements that were not written,
-  /// never agrees.
+  /// True if the outputs agree with the reference, by the 2-norm of the difference. NaN, which
+  /// marks elements that were not written, never agrees.
   bool agrees() const;
 
  private:
@@ -45,10 +46,10 @@ class TrialArrays {
   void* allocate(size_t bytes);
   Reals reals(int64_t count, Format format);
   Reals input(int64_t count, Format format);
-  /// The numbers of the last input once more, rounded to `format`.
+  /// Returns the values of the last input again, rounded to `format`.
   Reals last_input(int64_t count, Format format);
   Reals output(int64_t count, Format format);
-  /// An output, which the op may add to.
+  /// Returns an output; with `accumulate`, one with random initial content for the op to add to.
   float* gradient(int64_t count, bool accumulate);
   int64_t full_batch(Rows& rows);
   void take_over(DenseForward& op);

@@ -40,9 +40,9 @@ std::string key_of(const Op& op) {
 
 constexpr char kSeparator = '\t';
 
-/// A line of the file, with its end.
+/// Returns a line of the file, with its line feed.
 std::string line_of(const std::string& key, const Measurement& m) {
-  // A number too large for any product stands for "none": streams do not read infinity back.
+  // 1e30, larger than the time of any product, means "none": streams cannot read infinity.
   const double masked_time = m.masked.empty() ? 1e30 : m.masked_time;
   std::ostringstream line;
   line << key << kSeparator << m.best << kSeparator << m.masked << kSeparator << m.kernel << ' '
@@ -206,7 +206,7 @@ std::vector<std::string> choose(const Program& program,
                                 const std::map<std::string, Measurement>& measurements) {
   std::vector<const Measurement*> measured;
   std::vector<std::string> chosen;
-  std::map<const void*, size_t> maker;  // of a layer's output
+  std::map<const void*, size_t> maker;  // index of the op that writes a layer's output
   for (const Op& op : program) {
     const auto found = measurements.find(tuning_key(op));
     measured.push_back(found == measurements.end() ? nullptr : &found->second);

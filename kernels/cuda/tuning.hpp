@@ -23,9 +23,10 @@ struct Measurement {
   double masked_time = std::numeric_limits<double>::infinity();
   std::string shortage = {};  // why candidates are missing for lack of memory; not kept
 
-  /// Considers a library's product that was measured after another library product. In a program it
-  /// costs more, because the engine's kernels overlap with the previous kernel and library kernels
-  /// do not. It must beat the kernel by more than the noise of such times.
+  /// Considers a library's product, which was measured in repeats of itself. In a program it costs
+  /// more, because the engine's kernels overlap with the previous kernel and library kernels do
+  /// not. An unmasked product must also beat the kernel by more than the noise of such times
+  /// (kLead).
   void consider(const LibraryProduct& product, double time);
 };
 
@@ -34,17 +35,17 @@ struct Measurement {
 inline constexpr double kLead = 0.95;
 
 /// Timing of a candidate: the median of `graphs` graphs of `repeats` runs each, after one graph for
-/// warm-up. No graphs: a single run is as exact.
+/// warm-up. `graphs` is 0 if a candidate is so slow that a single run is precise enough.
 struct TimingPlan {
   int repeats = 20, graphs = 7;
   int runs() const { return repeats * (graphs + 1); }
 };
 inline constexpr double kCandidateMicroseconds = 20000.0;
-/// For a candidate that takes `once` microseconds; the whole timing costs at most
-/// kCandidateMicroseconds.
+/// Returns the plan for a candidate that takes `once` microseconds. Its runs take at most
+/// kCandidateMicroseconds in all.
 TimingPlan timing_plan(double once);
-/// True if a candidate needs no further timing. Both times are single runs from the host, which
-/// take some microseconds more than in a graph.
+/// True if a candidate is too slow to need further timing. Both times are single runs from the
+/// host, which take some microseconds more than in a graph.
 bool is_hopeless(double once, double best_once);
 
 /// Measurements by op description in a text file: one op per line; the first line of an op counts.
@@ -53,10 +54,10 @@ class TuningFile {
  public:
   /// Malformed and incomplete lines are ignored; with an empty path nothing is kept.
   explicit TuningFile(std::filesystem::path path);
-  /// Includes lines that another process has added since; null if there is none.
+  /// Returns the measurement for `key`, also if another process has added it since, or null.
   const Measurement* find(const std::string& key);
-  /// Keeps `measurement`, unless another process was faster, and returns the one that counts, so
-  /// that processes that measure at the same time choose the same.
+  /// Adds `measurement`, unless the file already contains one for `key`, and returns the first one.
+  /// Processes that measure at the same time thus choose the same.
   const Measurement& add(const std::string& key, const Measurement& measurement);
   /// True if the last add() was written to the file (or was already in it).
   bool written() const { return written_; }
@@ -71,20 +72,20 @@ class TuningFile {
   bool written_ = false;
 };
 
-/// The file's name, which contains GPU, driver, library and revision of the kernels, because the
-/// choice depends on them.
+/// Returns the file's name, which contains GPU, driver, library and revision of the kernels,
+/// because the choice depends on them.
 std::string tuning_file_name(const std::string& gpu, int driver, const std::string& library,
                              const std::string& revision);
 
-/// An op's kind, shape, activation (or whether it accumulates), formats and alignment, which
-/// determine its speed; empty for ops that are no products.
+/// Returns an op's kind, shape, activation (or whether it accumulates), formats and alignment,
+/// which determine its speed; empty for ops that are not products.
 std::string tuning_key(const Op& op);
 
 bool is_matrix_product(const Op& op);
 bool is_convolution(const Op& op);
 
-/// The implementation chosen for each op of a program, by name; empty for the kernel. A backward
-/// product that reads a mask is chosen together with the forward product that writes it.
+/// Returns the name of the implementation for each op of a program; empty for the kernel. A
+/// backward product that reads a mask is chosen together with the forward product that writes it.
 std::vector<std::string> choose(const Program& program,
                                 const std::map<std::string, Measurement>& measurements);
 
