@@ -80,7 +80,7 @@ struct StepScratch {
 };
 
 /// The end of a step: writes its record to ring[step % ring_size] and advances the state. Without a
-/// ring there is no record.
+/// ring the update does not end the step: there is no record, and the state stays.
 struct StepEnd {
   StepPlan plan;
   Rows inputs;

@@ -39,7 +39,7 @@ struct Matrices {
   std::vector<float> c = std::vector<float>(kSize * kSize);
 };
 
-/// Rate of multiply(matrices) on every thread at once.
+/// Shortest time of multiply(matrices), in seconds, on every thread at once.
 template <class Number, class Multiply>
 double seconds_of_products(int threads, Multiply multiply) {
   std::vector<Matrices<Number>> matrices(static_cast<size_t>(threads));

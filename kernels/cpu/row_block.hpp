@@ -25,7 +25,8 @@ struct Layout {
   int stride() const { return 4 * groups_for(columns); }
   int rows() const { return kNoiseColumns / stride(); }
 
-  /// Reads rows in sequence; zeros pad each row up to the next.
+  /// Reads a row and pads it with zeros. Rows must be read in ascending order: the padding may
+  /// overlap the next row.
   void read(const float* from, Block& to, int64_t row) const {
     for_vectors([&](int c, int count) {
       __builtin_prefetch(from + c + kAhead);
